@@ -1,0 +1,1 @@
+"""The remote service: one port, one client per generation of its API."""

@@ -1,0 +1,214 @@
+"""Every error that tciad raises, as one tree.
+
+TciadError                      exit 1
+├── UsageError                  exit 2   bad manifest, argument or configuration
+│   ├── ManifestError
+│   └── SettingsError
+├── ArchiveError                         what the archive answered, or did not
+│   ├── ArchiveUnreachableError retry    no connection: name, route, TLS, refused, timed out; exit 4
+│   ├── ArchiveBusyError        retry    429, 503: slow down
+│   ├── ArchiveFaultError       retry    500, 502, 504, replies that contradict themselves
+│   ├── UnexpectedReplyError    give up  not the NBIA API
+│   ├── CredentialsRejectedError stop    exit 4
+│   ├── AccessDeniedError       give up  this series is not for us, or not there
+│   └── SeriesWithdrawnError    give up  the catalogue no longer lists it
+├── TransferError               retry    a body that is not what it should be
+│   ├── CutTransferError                 the connection ended before the body did
+│   ├── StalledTransferError             no bytes, or too few, for too long
+│   ├── TruncatedZipError                the ZIP ends before its directory does
+│   ├── CorruptZipError                  not a ZIP, or one that contradicts itself
+│   ├── DigestMismatchError              an image is not what its MD5 says
+│   ├── IncompleteSeriesError            fewer or other images than the catalogue lists
+│   ├── NotDicomError                    a member that should be an image is none
+│   ├── WrongSeriesError                 an image of another series, or twice the same
+│   └── UnsafeMemberError       give up  a name or size that no honest archive sends
+├── LibraryError                exit 5   the library cannot be written
+│   └── NoSpaceError                     not enough room
+└── StoreError                  exit 6   the state store cannot be used
+    ├── StoreLockedError                 another run holds it
+    └── LeaseLostError          drop     another worker has this series now
+
+What to do about an error is a class attribute, so that one place can act on all of them: `verdict` says what becomes of the
+series, `exit_code` what becomes of the process when the error ends it.
+"""
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Verdict(Enum):
+    """What becomes of the series whose attempt raised the error."""
+
+    RETRY = "retry"
+    GIVE_UP = "give up"
+    STOP = "stop"
+    DROP = "drop"
+
+
+class TciadError(Exception):
+    """A fault of tciad itself, and the root of the tree.
+
+    Args:
+        what: one sentence without its full stop: what happened.
+        series_instance_uid: the series it happened to, where there is one.
+        next_step: what the user can do next, as an imperative without its full stop.
+    """
+
+    verdict: ClassVar[Verdict] = Verdict.STOP
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, series_instance_uid: str | None = None, next_step: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.series_instance_uid = series_instance_uid
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        about = f"series {self.series_instance_uid}: " if self.series_instance_uid else ""
+        advice = f"; {self.next_step}" if self.next_step else ""
+        return f"{about}{self.what}{advice}"
+
+
+class UsageError(TciadError):
+    """The user asked for something that cannot be."""
+
+    exit_code = 2
+
+
+class ManifestError(UsageError):
+    """The manifest, or a series list that it names, is wrong. `what` begins with `file:line: path:`."""
+
+
+class SettingsError(UsageError):
+    """A flag, an environment variable or a secret's file is wrong."""
+
+
+class ArchiveError(TciadError):
+    """The archive did not give what was asked of it."""
+
+    verdict = Verdict.GIVE_UP
+    exit_code = 3
+
+
+class ArchiveUnreachableError(ArchiveError):
+    """No connection to the archive: name, route, TLS, refused, or timed out before the first byte."""
+
+    verdict = Verdict.RETRY
+    exit_code = 4
+
+
+class ArchiveBusyError(ArchiveError):
+    """The archive asks for less.
+
+    Args:
+        retry_after_seconds: from Retry-After, where the archive sent one (RFC 9110 §10.2.3).
+    """
+
+    verdict = Verdict.RETRY
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        series_instance_uid: str | None = None,
+        next_step: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(what, series_instance_uid=series_instance_uid, next_step=next_step)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ArchiveFaultError(ArchiveError):
+    """The archive failed, or contradicted itself; asking again may help."""
+
+    verdict = Verdict.RETRY
+
+
+class UnexpectedReplyError(ArchiveError):
+    """A reply that no NBIA server gives: the wrong address, or another program."""
+
+
+class CredentialsRejectedError(ArchiveError):
+    """The archive refused user name, password, token or API key."""
+
+    verdict = Verdict.STOP
+    exit_code = 4
+
+
+class AccessDeniedError(ArchiveError):
+    """The archive will not give this series: private, unknown to this host, or withdrawn (ARCHIVE §4.4)."""
+
+
+class SeriesWithdrawnError(ArchiveError):
+    """The catalogue no longer lists the series."""
+
+
+class TransferError(TciadError):
+    """A body arrived, and it is not what it should be."""
+
+    verdict = Verdict.RETRY
+    exit_code = 3
+
+
+class CutTransferError(TransferError):
+    """The connection ended before the body did."""
+
+
+class StalledTransferError(TransferError):
+    """The body came too slowly, or stopped coming."""
+
+
+class TruncatedZipError(TransferError):
+    """The ZIP ends before its central directory is whole."""
+
+
+class CorruptZipError(TransferError):
+    """The body is no ZIP, or members and central directory contradict each other."""
+
+
+class DigestMismatchError(TransferError):
+    """An image is not what the archive's MD5 says it is."""
+
+
+class IncompleteSeriesError(TransferError):
+    """The images that came are not those that the catalogue lists."""
+
+
+class NotDicomError(TransferError):
+    """A member that should be an image is not DICOM."""
+
+
+class WrongSeriesError(TransferError):
+    """An image belongs to another series, or came twice."""
+
+
+class UnsafeMemberError(TransferError):
+    """A member's name or size is one that no honest archive sends."""
+
+    verdict = Verdict.GIVE_UP
+
+
+class LibraryError(TciadError):
+    """The library cannot be read or written."""
+
+    exit_code = 5
+
+
+class NoSpaceError(LibraryError):
+    """Not enough room for what is wanted."""
+
+
+class StoreError(TciadError):
+    """The state store cannot be used."""
+
+    exit_code = 6
+
+
+class StoreLockedError(StoreError):
+    """Another run holds the library."""
+
+
+class LeaseLostError(StoreError):
+    """Another worker has this series now: what this one did for it is dropped."""
+
+    verdict = Verdict.DROP

@@ -1,0 +1,1 @@
+"""The local tree of completed series, and the staging beside it."""

@@ -1,0 +1,73 @@
+"""What a place for completed series offers. Everything here blocks: call it in a worker thread."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from downloader.model import Image, Receipt, Series, StagedSeries
+from downloader.zipstream import ZipEvent
+
+
+class Staging(Protocol):
+    """One series under construction. Raises LibraryError and NoSpaceError; the `take` of a member also TransferErrors."""
+
+    @property
+    def images_written(self) -> int:
+        """Images written and closed so far."""
+        ...
+
+    def take(self, event: ZipEvent) -> None:
+        """Write what the ZIP reader found; hash and identify it while it passes by.
+
+        Raises:
+            NotDicomError: a member that should be an image is none.
+            WrongSeriesError: an image of another series, or an SOP instance that is already here.
+        """
+        ...
+
+    def contents(self) -> StagedSeries:
+        """What has been staged, for the completeness rules."""
+        ...
+
+    def named_images(self) -> tuple[Image, ...]:
+        """The staged images under the names that they will have in the library, in the order of those names."""
+        ...
+
+    def commit(self, receipt: Receipt) -> PurePosixPath:
+        """Sync every file, write the receipt, rename the folder into the library, sync the folder above.
+
+        A series folder that is already there is replaced by one exchange. Returns the folder, relative to the library.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Remove everything staged. Safe to call twice, and after `commit` (then it does nothing)."""
+        ...
+
+
+class Library(Protocol):
+    """The tree of completed series."""
+
+    def begin(self, series: Series) -> Staging:
+        """Make an empty staging folder for one attempt at `series`; what an earlier attempt left there is removed."""
+        ...
+
+    def folder_of(self, series: Series) -> PurePosixPath:
+        """Where the series lies, or will lie, relative to the library."""
+        ...
+
+    def find_receipt(self, series: Series) -> Receipt | None:
+        """The receipt in the series' folder, if it is there, can be read, and all its images are there in their sizes."""
+        ...
+
+    def receipts(self) -> Iterator[tuple[PurePosixPath, Receipt]]:
+        """Every readable receipt of the library with the folder it lies in, relative to the library."""
+        ...
+
+    def clear_staging(self) -> int:
+        """Remove what dead runs left in staging; returns how many folders that were."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Room that this process may still use on the library's file system."""
+        ...

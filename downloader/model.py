@@ -1,0 +1,266 @@
+"""The nouns that every floor shares. All frozen; times are aware UTC, sizes are bytes."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+
+class SeriesState(StrEnum):
+    """Where a wanted series stands in the store."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"
+
+
+class Md5Mode(StrEnum):
+    """Whether the archive is asked for its MD5 list: where it can (`auto`), always or else fail (`require`), never (`off`)."""
+
+    AUTO = "auto"
+    REQUIRE = "require"
+    OFF = "off"
+
+
+class FetchOrder(StrEnum):
+    """Which wanted series is claimed first."""
+
+    ARCHIVE = "archive"
+    SMALLEST_FIRST = "smallest-first"
+    LARGEST_FIRST = "largest-first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One row of getSeries: what the archive's catalogue says of one series (ARCHIVE §3.3). Absent attributes are None or empty text.
+
+    `image_count` and `file_size_bytes` are live aggregates over the images; the size is that of the uncompressed DICOM files,
+    LICENSE and lists not counted.
+    """
+
+    series_instance_uid: str
+    study_instance_uid: str = ""
+    collection: str = ""
+    patient_id: str = ""
+    modality: str = ""
+    body_part_examined: str = ""
+    manufacturer: str = ""
+    manufacturer_model_name: str = ""
+    software_versions: str = ""
+    series_number: str = ""
+    series_description: str = ""
+    protocol_name: str = ""
+    series_date: date | None = None
+    study_date: date | None = None
+    study_description: str = ""
+    study_id: str = ""
+    annotations_flag: str = ""
+    third_party_analysis: str = ""
+    license_name: str = ""
+    license_uri: str = ""
+    data_description_uri: str = ""
+    image_count: int | None = None
+    file_size_bytes: int | None = None
+    date_released: date | None = None
+    submitted_at: datetime | None = None
+    released_status: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesQuery:
+    """What one getSeries asks, each attribute compared with one value by the archive; None asks for any."""
+
+    collection: str | None = None
+    patient_id: str | None = None
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    modality: str | None = None
+    body_part_examined: str | None = None
+    manufacturer: str | None = None
+    manufacturer_model_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One stored SOP instance: its file name inside the series folder, size, and lower-case hex MD5."""
+
+    name: str
+    sop_instance_uid: str
+    size_bytes: int
+    md5: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What a series' completeness rests on, beside CRC, directory, DICOM identity and image count, which always hold.
+
+    `size` tells that the sizes summed to the archive's FileSize, `md5_images` how many images matched the archive's own MD5,
+    `md5_blank` how many the archive listed without one.
+    """
+
+    size: bool
+    md5_images: int
+    md5_blank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The proof of what was stored for one series; written beside the images as `.receipt.json`."""
+
+    series: Series
+    archive: str
+    generation: str
+    completed_at: datetime
+    tool_version: str
+    images: tuple[Image, ...]
+    proof: Proof
+    received_bytes: int
+
+    @property
+    def stored_bytes(self) -> int:
+        """Sum of the sizes of the images."""
+        return sum(image.size_bytes for image in self.images)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A worker's right to one series until `lease_until_at`. `attempt` counts from 1, this one included."""
+
+    series: Series
+    archive: str
+    attempt: int
+    owner: str
+    lease_until_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A series that ended without being complete, and why. `error` is the class name of one of our errors."""
+
+    series_instance_uid: str
+    error: str
+    message: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesTally:
+    """How many series, images and bytes stand where; all counts of one manifest or of a whole library."""
+
+    pending: int = 0
+    claimed: int = 0
+    complete: int = 0
+    failed: int = 0
+    withdrawn: int = 0
+    images: int = 0
+    stored_bytes: int = 0
+    expected_images: int = 0
+    expected_bytes: int = 0
+
+    @property
+    def selected(self) -> int:
+        """Series that the manifest wants now: all but the withdrawn."""
+        return self.pending + self.claimed + self.complete + self.failed
+
+
+# Events: what the scheduler tells whoever shows progress. They carry figures, never live objects.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted:
+    """A worker begins an attempt."""
+
+    series: Series
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BytesReceived:
+    """Bytes of a body came in, counted before inflating; `images` of its members have been written so far in this attempt."""
+
+    series_instance_uid: str
+    received_bytes: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesCompleted:
+    """A series is in the library, and the store knows."""
+
+    receipt: Receipt
+    attempt: int
+    elapsed_seconds: float
+    downloaded: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesSetBack:
+    """An attempt failed and another will follow."""
+
+    series_instance_uid: str
+    attempt: int
+    error: str
+    message: str
+    delay_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesFailed:
+    """A series will not be tried again in this run."""
+
+    failure: Failure
+
+
+Event = AttemptStarted | BytesReceived | SeriesCompleted | SeriesSetBack | SeriesFailed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveTally:
+    """What resolving one manifest found."""
+
+    selected: int = 0
+    new: int = 0
+    changed: int = 0
+    complete: int = 0
+    withdrawn: int = 0
+    images: int = 0
+    bytes_total: int = 0
+    unmatched: tuple[str, ...] = field(default=())
+
+
+# What one attempt has staged, before it is proven.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedImage:
+    """An image in staging: hashed and identified, not yet proven to belong to a complete series.
+
+    `position` counts members from 0 and names the staged file; `member_name` is the ZIP's word for it and is never used as a
+    path. `ends_whole` tells whether the data set ends exactly where the member does (PS3.10 §7, PS3.5 §7): None where the
+    encoding leaves that open. Numbers are Instance Number (0020,0013) and Acquisition Number (0020,0012).
+    """
+
+    position: int
+    member_name: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    instance_number: int | None
+    acquisition_number: int | None
+    size_bytes: int
+    md5: str
+    ends_whole: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedSeries:
+    """Everything one stream brought: images in order of arrival, the other members by name.
+
+    `md5_list` is the content of md5hashes.csv, `md5_list_is_last` whether no member followed it.
+    """
+
+    images: tuple[StagedImage, ...]
+    md5_list: bytes | None
+    md5_list_is_last: bool
+    license_text: bytes | None
+    other_members: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""The state database: the one queue of the program."""

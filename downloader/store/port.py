@@ -1,0 +1,128 @@
+"""What the state store offers: the verbs that move a series from wanted to complete.
+
+A series is stored once, whichever manifests want it (its SeriesInstanceUID is the key of the world). Every method raises
+StoreError and nothing else.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enqueued:
+    """What one batch of `enqueue` met: `new` were not known, `changed` were complete but the catalogue says otherwise now."""
+
+    new: int = 0
+    changed: int = 0
+    known: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSeries:
+    """One row of the store, for those who ask: `folder` is relative to the library, empty until complete."""
+
+    series: Series
+    archive: str
+    state: SeriesState
+    attempts: int
+    error: str
+    message: str
+    folder: str
+    stored_bytes: int
+    completed_at: datetime | None
+
+
+class Store(Protocol):
+    """The state of one library."""
+
+    async def begin_resolve(self, manifest: str, at: datetime) -> int:
+        """Start a resolve of the manifest and return its number; what it enqueues is marked with it."""
+        ...
+
+    async def enqueue(self, manifest: str, resolve: int, archive: str, batch: Sequence[Series]) -> Enqueued:
+        """Merge catalogue rows into the queue, in one transaction.
+
+        New series become pending. Known ones get the catalogue's newest attributes; one that is complete becomes pending again
+        when ImageCount, FileSize, DateReleased or MaxSubmissionTimestamp changed (both sides known). A failed or withdrawn series
+        becomes pending again with its attempts at 0; a claimed one is left to its worker.
+        """
+        ...
+
+    async def count_vanished(self, manifest: str, resolve: int) -> int:
+        """How many series an earlier resolve of the manifest wanted and this one did not name."""
+        ...
+
+    async def withdraw_vanished(self, manifest: str, resolve: int) -> Sequence[str]:
+        """Mark as withdrawn those series that this manifest wanted, this resolve did not name and no other manifest wants.
+
+        Returns their SeriesInstanceUIDs, sorted.
+        """
+        ...
+
+    async def claim(
+        self,
+        manifest: str,
+        *,
+        owner: str,
+        at: datetime,
+        lease_until_at: datetime,
+        limit: int = 1,
+        order: FetchOrder = FetchOrder.ARCHIVE,
+    ) -> Sequence[Claim]:
+        """Claim up to `limit` pending series of the manifest that are due at `at`, or whose lease has run out.
+
+        Counts the attempt: a series that kills the process runs out of attempts.
+        """
+        ...
+
+    async def next_due_at(self, manifest: str) -> datetime | None:
+        """When the earliest pending series of the manifest may be claimed; None when none is pending."""
+        ...
+
+    async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:
+        """Keep a claim alive. Raises LeaseLostError when another worker has the series."""
+        ...
+
+    async def complete(self, claim: Claim, receipt: Receipt, folder: str) -> None:
+        """Say complete. Only to be called once the series is durable in the library. Raises LeaseLostError."""
+        ...
+
+    async def set_back(self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
+        """Make the series pending again from `due_at` on; without `count_attempt` the attempt is taken back. Raises LeaseLostError."""
+        ...
+
+    async def fail(self, claim: Claim, *, error: str, message: str) -> None:
+        """The series will not be tried again in this run. Raises LeaseLostError."""
+        ...
+
+    async def update_series(self, series: Series) -> None:
+        """Take the catalogue's newest attributes of a series whose state stays as it is."""
+        ...
+
+    async def release(self, owner_alive: Sequence[str]) -> int:
+        """Set back every claim whose owner is not among the living; attempts stay counted. Returns how many."""
+        ...
+
+    async def tally(self, manifest: str | None = None) -> SeriesTally:
+        """Counts of one manifest's series, or of the whole library."""
+        ...
+
+    async def failures(self, manifest: str | None = None) -> Sequence[Failure]:
+        """Failed series with their reason, sorted by SeriesInstanceUID."""
+        ...
+
+    def find(self, manifest: str | None = None, state: SeriesState | None = None) -> AsyncIterator[StoredSeries]:
+        """Every matching row, read in pages so that memory does not grow with the library."""
+        ...
+
+    async def manifests(self) -> Sequence[str]:
+        """Names of the manifests that this store knows."""
+        ...
+
+    async def retry(self, manifest: str | None = None) -> int:
+        """Make failed series pending again with their attempts at 0. Returns how many."""
+        ...
