@@ -10,7 +10,7 @@ TciadError                      exit 1
 │   ├── ArchiveFaultError       retry    500, 502, 504, replies that contradict themselves
 │   ├── UnexpectedReplyError    give up  not the NBIA API
 │   ├── CredentialsRejectedError stop    exit 4
-│   ├── AccessDeniedError       give up  this series is not for us, or not there
+│   ├── AccessDeniedError       briefly  this series is not for us, or not there
 │   └── SeriesWithdrawnError    give up  the catalogue no longer lists it
 ├── TransferError               retry    a body that is not what it should be
 │   ├── CutTransferError                 the connection ended before the body did
@@ -21,7 +21,8 @@ TciadError                      exit 1
 │   ├── IncompleteSeriesError            fewer or other images than the catalogue lists
 │   ├── NotDicomError                    a member that should be an image is none
 │   ├── WrongSeriesError                 an image of another series, or twice the same
-│   └── UnsafeMemberError       give up  a name or size that no honest archive sends
+│   ├── UnsafeMemberError       give up  a name or size that no honest archive sends
+│   └── AttemptsExhaustedError  give up  the process died in every attempt at it
 ├── LibraryError                exit 5   the library cannot be written
 │   └── NoSpaceError                     not enough room
 └── StoreError                  exit 6   the state store cannot be used
@@ -40,6 +41,7 @@ class Verdict(Enum):
     """What becomes of the series whose attempt raised the error."""
 
     RETRY = "retry"
+    RETRY_BRIEFLY = "retry briefly"
     GIVE_UP = "give up"
     STOP = "stop"
     DROP = "drop"
@@ -136,7 +138,12 @@ class CredentialsRejectedError(ArchiveError):
 
 
 class AccessDeniedError(ArchiveError):
-    """The archive will not give this series: private, unknown to this host, or withdrawn (ARCHIVE §4.4)."""
+    """The archive will not give this series: private, unknown to this host, withdrawn, or a fault of its own.
+
+    It says all of these in the same words (ARCHIVE §4.4), so a few more attempts are made before it is believed.
+    """
+
+    verdict = Verdict.RETRY_BRIEFLY
 
 
 class SeriesWithdrawnError(ArchiveError):
@@ -184,6 +191,12 @@ class WrongSeriesError(TransferError):
 
 class UnsafeMemberError(TransferError):
     """A member's name or size is one that no honest archive sends."""
+
+    verdict = Verdict.GIVE_UP
+
+
+class AttemptsExhaustedError(TransferError):
+    """Every attempt ended with the process, before any of them could say why."""
 
     verdict = Verdict.GIVE_UP
 

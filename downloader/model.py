@@ -33,7 +33,7 @@ class FetchOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One row of getSeries: what the archive's catalogue says of one series (ARCHIVE §3.3). Absent attributes are None or empty text.
+    """One row of getSeries: what the catalogue says of one series (ARCHIVE §3.3). Absent attributes are None or empty.
 
     `image_count` and `file_size_bytes` are live aggregates over the images; the size is that of the uncompressed DICOM files,
     LICENSE and lists not counted.

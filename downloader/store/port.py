@@ -92,7 +92,10 @@ class Store(Protocol):
         ...
 
     async def set_back(self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
-        """Make the series pending again from `due_at` on; without `count_attempt` the attempt is taken back. Raises LeaseLostError."""
+        """Make the series pending again from `due_at` on; without `count_attempt` the attempt is taken back.
+
+        Raises LeaseLostError.
+        """
         ...
 
     async def fail(self, claim: Claim, *, error: str, message: str) -> None:

@@ -1,0 +1,171 @@
+"""When a series is complete: the rules of DESIGN §5 that look at a whole series. Pure functions that return nothing or raise.
+
+What a single member can show (CRC-32, size, being DICOM) was checked while it passed by. Here stand the rules that need all
+images at once, because the archive answers its own failures with HTTP 200 and a well-formed ZIP (ARCHIVE §4.4).
+"""
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass
+
+from downloader.errors import (
+    DigestMismatchError,
+    IncompleteSeriesError,
+    UnexpectedReplyError,
+    WrongSeriesError,
+)
+from downloader.model import Md5Mode, Proof, Series, StagedImage, StagedSeries
+
+_ADVICE = "the archive stopped half-way or the series is being changed; it is tried again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Digests:
+    """How many images matched the archive's MD5, and how many it listed without one."""
+
+    matched: int
+    blank: int
+
+
+def match_catalogue(series: Series, images: tuple[StagedImage, ...]) -> None:
+    """Rule 3: as many images as ImageCount, as many bytes as FileSize where the archive gives it.
+
+    Raises:
+        IncompleteSeriesError: other than the catalogue says; ask the catalogue again before you believe it.
+    """
+    if series.image_count is None:
+        raise IncompleteSeriesError(
+            f"the archive does not say how many images there are, so {len(images)} cannot be proven to be all",
+            series_instance_uid=series.series_instance_uid,
+        )
+    if len(images) != series.image_count or not images:
+        raise IncompleteSeriesError(
+            f"{len(images)} of {series.image_count} images came",
+            series_instance_uid=series.series_instance_uid,
+            next_step=_ADVICE,
+        )
+    if series.file_size_bytes is None:
+        return
+    size_bytes = sum(image.size_bytes for image in images)
+    if size_bytes != series.file_size_bytes:
+        raise IncompleteSeriesError(
+            f"the images hold {size_bytes} bytes where the catalogue says {series.file_size_bytes}",
+            series_instance_uid=series.series_instance_uid,
+            next_step=_ADVICE,
+        )
+
+
+def prove(series: Series, staged: StagedSeries, *, md5: Md5Mode, md5_list_expected: bool) -> Proof:
+    """Rules 3, 4 and 5 over the whole series.
+
+    Raises:
+        IncompleteSeriesError: images are missing, or the MD5 list is.
+        DigestMismatchError: an image differs from its MD5, or has none and `md5` is `require`.
+        WrongSeriesError: an image of another series, or the same SOP instance twice.
+        UnexpectedReplyError: `md5` is `require` and no list was offered.
+    """
+    match_catalogue(series, staged.images)
+    _check_identities(series, staged.images)
+    digests = _Digests(matched=0, blank=len(staged.images))
+    if md5_list_expected and md5 is not Md5Mode.OFF:
+        digests = _check_digests(series, staged)
+    if md5 is Md5Mode.REQUIRE and not md5_list_expected:
+        raise UnexpectedReplyError(
+            "the manifest requires MD5 proof, and this archive offers no MD5 list",
+            series_instance_uid=series.series_instance_uid,
+            next_step="set download.md5 to auto",
+        )
+    if md5 is Md5Mode.REQUIRE and digests.blank:
+        raise DigestMismatchError(
+            f"the archive has no MD5 for {digests.blank} of {len(staged.images)} images, and the manifest requires them",
+            series_instance_uid=series.series_instance_uid,
+            next_step="set download.md5 to auto",
+        )
+    if series.file_size_bytes is None and digests.blank:
+        _check_ends(series, staged.images)
+    return Proof(size=series.file_size_bytes is not None, md5_images=digests.matched, md5_blank=digests.blank)
+
+
+def _check_identities(series: Series, images: tuple[StagedImage, ...]) -> None:
+    for image in images:
+        if image.series_instance_uid != series.series_instance_uid:
+            raise WrongSeriesError(
+                f"the archive sent an image of series {image.series_instance_uid}",
+                series_instance_uid=series.series_instance_uid,
+            )
+    occurrences = Counter(image.sop_instance_uid for image in images)
+    repeated = [sop_instance_uid for sop_instance_uid, count in occurrences.items() if count > 1]
+    if repeated:
+        raise WrongSeriesError(f"image {repeated[0]} came twice", series_instance_uid=series.series_instance_uid)
+
+
+def _check_digests(series: Series, staged: StagedSeries) -> _Digests:
+    """Rule 4: the list is there, is last, names exactly the images, and every hash that it gives matches.
+
+    The archive writes the list only after its last image, so a list that is absent proves that it stopped (ARCHIVE §4.4).
+    """
+    if staged.md5_list is None:
+        raise IncompleteSeriesError(
+            "the MD5 list that ends every whole ZIP is missing",
+            series_instance_uid=series.series_instance_uid,
+            next_step=_ADVICE,
+        )
+    if not staged.md5_list_is_last:
+        raise IncompleteSeriesError("members follow the MD5 list", series_instance_uid=series.series_instance_uid)
+    expected = parse_md5_list(staged.md5_list, series.series_instance_uid)
+    by_name = {image.member_name: image for image in staged.images}
+    if expected.keys() != by_name.keys():
+        unlisted, absent = by_name.keys() - expected.keys(), expected.keys() - by_name.keys()
+        raise IncompleteSeriesError(
+            f"the MD5 list names {len(absent)} images that did not come and lacks {len(unlisted)} that did",
+            series_instance_uid=series.series_instance_uid,
+            next_step=_ADVICE,
+        )
+    matched = 0
+    for name, md5 in expected.items():
+        if not md5:
+            continue
+        if by_name[name].md5 != md5:
+            raise DigestMismatchError(
+                f"image {by_name[name].sop_instance_uid} has MD5 {by_name[name].md5}, the archive says {md5}",
+                series_instance_uid=series.series_instance_uid,
+                next_step="it is tried again",
+            )
+        matched += 1
+    return _Digests(matched=matched, blank=len(expected) - matched)
+
+
+def parse_md5_list(content: bytes, series_instance_uid: str) -> dict[str, str]:
+    """Read md5hashes.csv into member name → 32 lower-case hex digits, empty where the archive has no hash.
+
+    Hashes older than 2021 can lack leading zeros (ARCHIVE §3.5), so they are padded.
+
+    Raises:
+        IncompleteSeriesError: not the list that the archive writes, or a name twice.
+    """
+    rows = csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline=""))
+    header = next(rows, [])
+    if [column.strip().lower() for column in header] != ["filename", "md5hash"]:
+        raise IncompleteSeriesError("the MD5 list does not begin as one", series_instance_uid=series_instance_uid)
+    digests: dict[str, str] = {}
+    for row in rows:
+        if not row:
+            continue
+        # names are unquoted and may hold commas: the hash is what follows the last one
+        name, md5 = ",".join(row[:-1]), row[-1].strip().lower()
+        if len(row) < 2 or name in digests:
+            raise IncompleteSeriesError("the MD5 list has a broken line or a name twice", series_instance_uid=series_instance_uid)
+        digests[name] = "" if md5 in ("", "null") else md5.zfill(32)
+    return digests
+
+
+def _check_ends(series: Series, images: tuple[StagedImage, ...]) -> None:
+    """Where neither FileSize nor a full MD5 list vouches for an image, its own structure must: half an image has a valid CRC."""
+    cut = [image for image in images if image.ends_whole is False]
+    if cut:
+        raise IncompleteSeriesError(
+            f"image {cut[0].sop_instance_uid} ends in the middle of its data ({len(cut)} such images)",
+            series_instance_uid=series.series_instance_uid,
+            next_step=_ADVICE,
+        )

@@ -1,0 +1,53 @@
+"""Ask again, with growing pauses, what may succeed the next time."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from downloader.clock import Clock
+from downloader.errors import ArchiveBusyError, TciadError, Verdict
+from downloader.pacing import RetryPace
+
+_log = structlog.get_logger(__name__)
+Answer = TypeVar("Answer")
+
+
+class Patience:
+    """How often, and after which pauses, a query is asked again.
+
+    Args:
+        attempts: how often a question is asked in all.
+        draw: gives random numbers in [0, 1).
+    """
+
+    def __init__(self, *, clock: Clock, pace: RetryPace, attempts: int, draw: Callable[[], float]) -> None:
+        self._clock = clock
+        self._pace = pace
+        self._attempts = attempts
+        self._draw = draw
+
+    async def ask(self, what: str, question: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Await `question()` until it answers, raises what no repetition mends, or has been asked often enough.
+
+        `what` names the question in the log. Raises the last of our errors.
+        """
+        attempt = 1
+        while True:
+            try:
+                return await question()
+            except TciadError as error:
+                if error.verdict is not Verdict.RETRY or attempt >= self._attempts:
+                    raise
+                retry_after = error.retry_after_seconds if isinstance(error, ArchiveBusyError) else None
+                delay_seconds = self._pace.delay_seconds(attempt, self._draw(), retry_after)
+                _log.warning(
+                    "ask again",
+                    question=what,
+                    attempt=attempt,
+                    error=type(error).__name__,
+                    message=str(error),
+                    delay_seconds=delay_seconds,
+                )
+            attempt += 1
+            await self._clock.sleep(delay_seconds)

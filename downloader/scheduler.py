@@ -1,0 +1,252 @@
+"""Claim, limit, fetch, record: the loop that empties the queue. The only place that acts on our errors."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import anyio
+import structlog
+from anyio import CancelScope, CapacityLimiter
+from anyio import Event as Signal
+from anyio.abc import TaskGroup
+
+from downloader.clock import Clock
+from downloader.errors import ArchiveBusyError, AttemptsExhaustedError, LeaseLostError, TciadError, Verdict
+from downloader.fetch import Bench, FetchedSeries, fetch_series, find_stored
+from downloader.model import (
+    AttemptStarted,
+    Claim,
+    Event,
+    Failure,
+    FetchOrder,
+    SeriesCompleted,
+    SeriesFailed,
+    SeriesSetBack,
+)
+from downloader.pacing import RetryPace
+from downloader.store.port import Store
+
+BRIEF_ATTEMPTS = 3
+LEASE_SECONDS = 600.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerPolicy:
+    """What a manifest says of how to fetch: series at once, attempts per series, and in which order."""
+
+    concurrency: int
+    attempts: int
+    order: FetchOrder
+    retry: RetryPace
+
+
+class Scheduler:
+    """Fetches everything that one manifest wants.
+
+    Args:
+        draw: gives random numbers in [0, 1), for jitter.
+        listener: is told what happens, for progress; it must not block.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        bench: Bench,
+        policy: SchedulerPolicy,
+        clock: Clock,
+        draw: Callable[[], float],
+        listener: Callable[[Event], None],
+    ) -> None:
+        self._store = store
+        self._bench = bench
+        self._policy = policy
+        self._clock = clock
+        self._draw = draw
+        self._listener = listener
+        self._owner = uuid.uuid4().hex
+        self._slots = CapacityLimiter(policy.concurrency)
+        self._ended = Signal()
+
+    async def drain(self, manifest: str) -> None:
+        """Fetch until nothing of the manifest is pending: every series is complete, failed or withdrawn.
+
+        Raises:
+            TciadError: one whose verdict is to stop: the credentials, the library or the store. Work in flight was set back.
+        """
+        try:
+            async with anyio.create_task_group() as workers:
+                while await self._claim_next(manifest, workers):
+                    pass
+        except BaseExceptionGroup as group:
+            raise _first_of_ours(group) from group
+
+    async def _claim_next(self, manifest: str, workers: TaskGroup) -> bool:
+        """Start one attempt, or wait until there may be one to start. False when nothing is left."""
+        slot = object()
+        await self._slots.acquire_on_behalf_of(slot)
+        self._ended = Signal()
+        claim = await self._claim(manifest)
+        if claim:
+            workers.start_soon(self._work, claim, slot)
+            return True
+        self._slots.release_on_behalf_of(slot)
+        due_at = await self._store.next_due_at(manifest)
+        if due_at is None and self._slots.borrowed_tokens == 0:
+            return False
+        await self._wait(None if due_at is None else (due_at - self._clock.now()).total_seconds())
+        return True
+
+    async def _claim(self, manifest: str) -> Claim | None:
+        """The next series that is due, if one is."""
+        at = self._clock.now()
+        # a claim whose caller was cancelled would be a lease that nobody holds
+        with CancelScope(shield=True):
+            claims = await self._store.claim(
+                manifest,
+                owner=self._owner,
+                at=at,
+                lease_until_at=at + timedelta(seconds=LEASE_SECONDS),
+                order=self._policy.order,
+            )
+        return claims[0] if claims else None
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Until that much time has passed or an attempt ended, whichever is first."""
+        ended = self._ended
+        async with anyio.create_task_group() as group:
+
+            async def pause() -> None:
+                await self._clock.sleep(max(0.0, seconds or 0.0))
+                group.cancel_scope.cancel()
+
+            if seconds is not None:
+                group.start_soon(pause)
+            if self._slots.borrowed_tokens or seconds is None:
+                await ended.wait()
+                group.cancel_scope.cancel()
+
+    async def _work(self, claim: Claim, slot: object) -> None:
+        try:
+            await self._attempt(claim)
+        finally:
+            self._slots.release_on_behalf_of(slot)
+            self._ended.set()
+
+    async def _attempt(self, claim: Claim) -> None:
+        started = self._clock.monotonic()
+        if claim.attempt > self._policy.attempts:
+            # the attempt was counted at its claim, so only a process that died in each of them gets here
+            await self._fail(
+                claim,
+                AttemptsExhaustedError(
+                    "every attempt ended with the process",
+                    next_step="look into the log, then run `tciad retry`",
+                ),
+            )
+            return
+        self._listener(AttemptStarted(series=claim.series, attempt=claim.attempt))
+        stored = None
+        try:
+            stored = await find_stored(claim.series, self._bench)
+            fetched = stored or await self._fetch_under_lease(claim)
+            with CancelScope(shield=True):
+                await self._store.complete(claim, fetched.receipt, str(fetched.folder))
+        except LeaseLostError as error:
+            _log.warning("lease lost", series_instance_uid=claim.series.series_instance_uid, message=str(error))
+        except TciadError as error:
+            with CancelScope(shield=True):
+                await self._settle(claim, error)
+        except anyio.get_cancelled_exc_class():
+            with CancelScope(shield=True):
+                await self._give_back(claim)
+            raise
+        else:
+            elapsed_seconds = self._clock.monotonic() - started
+            self._listener(
+                SeriesCompleted(
+                    receipt=fetched.receipt,
+                    attempt=claim.attempt,
+                    elapsed_seconds=elapsed_seconds,
+                    downloaded=stored is None,
+                )
+            )
+
+    async def _fetch_under_lease(self, claim: Claim) -> FetchedSeries:
+        """Fetch while a companion keeps the lease alive; losing the lease ends the fetch."""
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._keep_lease, claim)
+                fetched = await fetch_series(claim.series, self._bench)
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as group_error:
+            raise _first_of_ours(group_error) from group_error
+        return fetched
+
+    async def _keep_lease(self, claim: Claim) -> None:
+        while True:
+            await self._clock.sleep(LEASE_SECONDS / 3)
+            await self._store.extend(claim, self._clock.now() + timedelta(seconds=LEASE_SECONDS))
+
+    async def _settle(self, claim: Claim, error: TciadError) -> None:
+        """Record what an error means for its series."""
+        match error.verdict:
+            case Verdict.DROP:
+                return
+            case Verdict.STOP:
+                await self._give_back(claim, error)
+                raise error
+            case Verdict.RETRY if claim.attempt < self._policy.attempts:
+                await self._set_back(claim, error)
+            case Verdict.RETRY_BRIEFLY if claim.attempt < min(BRIEF_ATTEMPTS, self._policy.attempts):
+                await self._set_back(claim, error)
+            case _:
+                await self._fail(claim, error)
+
+    async def _set_back(self, claim: Claim, error: TciadError) -> None:
+        retry_after_seconds = error.retry_after_seconds if isinstance(error, ArchiveBusyError) else None
+        delay_seconds = self._policy.retry.delay_seconds(claim.attempt, self._draw(), retry_after_seconds)
+        name, message = type(error).__name__, str(error)
+        due_at = self._clock.now() + timedelta(seconds=delay_seconds)
+        await self._store.set_back(claim, due_at=due_at, error=name, message=message, count_attempt=True)
+        self._listener(
+            SeriesSetBack(
+                series_instance_uid=claim.series.series_instance_uid,
+                attempt=claim.attempt,
+                error=name,
+                message=message,
+                delay_seconds=delay_seconds,
+            )
+        )
+
+    async def _give_back(self, claim: Claim, error: TciadError | None = None) -> None:
+        """The attempt did not get its chance: it does not count."""
+        await self._store.set_back(
+            claim,
+            due_at=self._clock.now(),
+            error=type(error).__name__ if error else "",
+            message=str(error) if error else "",
+            count_attempt=False,
+        )
+
+    async def _fail(self, claim: Claim, error: TciadError) -> None:
+        name, message = type(error).__name__, str(error)
+        await self._store.fail(claim, error=name, message=message)
+        failure = Failure(
+            series_instance_uid=claim.series.series_instance_uid,
+            error=name,
+            message=message,
+            attempts=claim.attempt,
+        )
+        self._listener(SeriesFailed(failure=failure))
+
+
+def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that stopped a task group: one of ours when there is one, else whatever came first."""
+    ours, rest = group.split(TciadError)
+    chosen: BaseException = ours or rest or group
+    while isinstance(chosen, BaseExceptionGroup):
+        chosen = chosen.exceptions[0]
+    return chosen

@@ -1,0 +1,46 @@
+"""Logs go to stderr through structlog: readable lines on a terminal, JSON lines for machines."""
+
+import logging
+import os
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from downloader.views.texts import printable
+
+
+def configure_log(log_format: str, level: str) -> None:
+    """Set up structlog once per process. `log_format`: auto (console), console or json; `level`: a name of the logging module."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if log_format == "json":
+        last: structlog.typing.Processor = structlog.processors.JSONRenderer()
+        shared.append(structlog.processors.format_exc_info)
+    else:
+        shared.append(_escape_texts)
+        last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+    structlog.configure(
+        processors=[*shared, last],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=_Stderr()),  # type: ignore[arg-type]
+        cache_logger_on_first_use=False,
+    )
+
+
+def _escape_texts(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event_dict.items()}
+
+
+class _Stderr:
+    """Whatever sys.stderr is at the moment of writing: progress bars put themselves in its place while they are shown."""
+
+    def write(self, text: str) -> Any:  # noqa: ANN401
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()

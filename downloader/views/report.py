@@ -1,0 +1,123 @@
+"""What a finished run, or a plan, has to say: one object, as JSON for programs and as a few lines for people."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from downloader.model import Failure, SeriesTally
+from downloader.views.counter import RunCounter
+from downloader.views.texts import count_text, duration_text, printable, size_text
+
+_SHOWN_FAILURES = 20
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """The result of running one manifest.
+
+    `tally` is the store's count after the run, `already_complete` those series that were complete before it. `images` and
+    `stored_bytes` are what the library holds for the manifest, `received_bytes` what this run took from the network.
+    """
+
+    manifest: str
+    outcome: Outcome
+    exit_code: int
+    tally: SeriesTally
+    completed: int
+    already_complete: int
+    received_bytes: int
+    elapsed_seconds: float
+    failures: tuple[Failure, ...]
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `run --json` (DESIGN §3)."""
+        return {
+            "manifest": self.manifest,
+            "outcome": self.outcome.value,
+            "exit_code": self.exit_code,
+            "series": {
+                "selected": self.tally.selected,
+                "completed": self.completed,
+                "already_complete": self.already_complete,
+                "failed": self.tally.failed,
+                "withdrawn": self.tally.withdrawn,
+                "pending": self.tally.pending + self.tally.claimed,
+            },
+            "images": self.tally.images,
+            "stored_bytes": self.tally.stored_bytes,
+            "received_bytes": self.received_bytes,
+            "elapsed_seconds": round(self.elapsed_seconds, 3),
+            "failures": [asdict(failure) for failure in self.failures],
+            "warnings": list(self.warnings),
+            "error": self.error,
+        }
+
+    def as_text(self) -> str:
+        """The same for people: the verdict first, then what is missing and why."""
+        tally = self.tally
+        lines = [
+            f"{self.manifest}: {self.outcome}",
+            (
+                f"  {count_text(tally.complete, 'series', 'series')} of {tally.selected:,} complete and proven: "
+                f"{count_text(tally.images, 'image')}, {size_text(tally.stored_bytes)}"
+            ),
+            (
+                f"  this run: {self.completed:,} completed, {self.already_complete:,} were complete before, "
+                f"{size_text(self.received_bytes)} received in {duration_text(self.elapsed_seconds)}"
+            ),
+        ]
+        if tally.withdrawn:
+            lines.append(f"  {count_text(tally.withdrawn, 'series', 'series')} withdrawn by the archive; kept")
+        lines += [f"  warning: {printable(warning)}" for warning in self.warnings]
+        if self.error:
+            lines.append(f"  error: {printable(self.error)}")
+        if self.failures:
+            lines.append(f"  failed: {count_text(len(self.failures), 'series', 'series')}")
+        lines += [
+            f"    {failure.error} after {count_text(failure.attempts, 'attempt')}: {printable(failure.message)}"
+            for failure in self.failures[:_SHOWN_FAILURES]
+        ]
+        if len(self.failures) > _SHOWN_FAILURES:
+            lines.append(f"    … and {len(self.failures) - _SHOWN_FAILURES:,} more: see `tciad failures`")
+        return "\n".join(lines)
+
+
+def judge(
+    *,
+    manifest: str,
+    tally: SeriesTally,
+    counter: RunCounter,
+    failures: Sequence[Failure],
+    elapsed_seconds: float,
+    warnings: Sequence[str],
+    unproven: bool,
+) -> RunReport:
+    """The report of a run that came to its end: complete only when every wanted series is, and nothing casts doubt on it.
+
+    `unproven`: the catalogue gave reason to think that the selection itself is not whole.
+    """
+    whole = tally.selected > 0 and tally.complete == tally.selected and not unproven
+    return RunReport(
+        manifest=manifest,
+        outcome=Outcome.COMPLETE if whole else Outcome.INCOMPLETE,
+        exit_code=0 if whole else 3,
+        tally=tally,
+        completed=counter.completed,
+        already_complete=tally.complete - counter.completed,
+        received_bytes=counter.received_bytes,
+        elapsed_seconds=elapsed_seconds,
+        failures=tuple(failures),
+        warnings=tuple(warnings),
+    )
