@@ -1,0 +1,61 @@
+"""A clock that tests turn: nothing sleeps, and time jumps to the next sleeper once every task waits."""
+
+import heapq
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import anyio.lowlevel
+
+START_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    """Implements `downloader.clock.Clock`; `slept` lists every pause that was asked for."""
+
+    def __init__(self) -> None:
+        self.elapsed_seconds = 0.0
+        self.slept: list[float] = []
+        self._sleepers: list[tuple[float, int, anyio.Event]] = []
+        self._count = 0
+
+    def now(self) -> datetime:
+        """Start plus what has elapsed."""
+        return START_AT + timedelta(seconds=self.elapsed_seconds)
+
+    def monotonic(self) -> float:
+        """What has elapsed."""
+        return self.elapsed_seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the test's time has come so far."""
+        self.slept.append(seconds)
+        self._count += 1
+        woken = anyio.Event()
+        heapq.heappush(self._sleepers, (self.elapsed_seconds + seconds, self._count, woken))
+        await woken.wait()
+
+    def advance(self) -> None:
+        """Jump to the next sleeper, if there is one."""
+        if self._sleepers:
+            due, _, woken = heapq.heappop(self._sleepers)
+            self.elapsed_seconds = max(self.elapsed_seconds, due)
+            woken.set()
+
+
+@asynccontextmanager
+async def turning_clock() -> AsyncIterator[FakeClock]:
+    """A clock that advances by itself whenever all tasks wait."""
+    clock = FakeClock()
+
+    async def turn() -> None:
+        while True:
+            await anyio.wait_all_tasks_blocked()
+            clock.advance()
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(turn)
+        yield clock
+        group.cancel_scope.cancel()

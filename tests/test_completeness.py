@@ -1,0 +1,155 @@
+"""The rules that say when a series is complete."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from downloader.completeness import match_catalogue, parse_md5_list, prove
+from downloader.errors import (
+    DigestMismatchError,
+    IncompleteSeriesError,
+    TciadError,
+    UnexpectedReplyError,
+    WrongSeriesError,
+)
+from downloader.model import Md5Mode, Proof, Series, StagedImage, StagedSeries
+
+SERIES = Series(series_instance_uid="1.2.3", image_count=3, file_size_bytes=300)
+
+
+def image(position: int) -> StagedImage:
+    return StagedImage(
+        position=position,
+        member_name=f"1-{position}.dcm",
+        sop_instance_uid=f"1.2.3.{position}",
+        series_instance_uid="1.2.3",
+        instance_number=position,
+        acquisition_number=1,
+        size_bytes=100,
+        md5=f"{position:032x}",
+        ends_whole=True,
+    )
+
+
+IMAGES = tuple(image(position) for position in (1, 2, 3))
+
+
+def md5_list(*lines: str) -> bytes:
+    return "\n".join(["Filename,MD5Hash", *lines, ""]).encode()
+
+
+WHOLE_LIST = md5_list(*(f"{one.member_name},{one.md5}" for one in IMAGES))
+WHOLE = StagedSeries(images=IMAGES, md5_list=WHOLE_LIST, md5_list_is_last=True, license_text=b"CC BY", other_members=())
+
+
+def test_a_whole_series_is_proven_by_size_and_every_md5() -> None:
+    """The ordinary case: everything that the archive says holds."""
+    proof = prove(SERIES, WHOLE, md5=Md5Mode.AUTO, md5_list_expected=True)
+    assert proof == Proof(size=True, md5_images=3, md5_blank=0)
+
+
+def test_without_a_list_count_and_size_prove_the_series() -> None:
+    """An archive that offers no hashes is believed by count, size and identity."""
+    staged = replace(WHOLE, md5_list=None, md5_list_is_last=False)
+    assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=False) == Proof(size=True, md5_images=0, md5_blank=3)
+
+
+def shortened(staged: StagedSeries) -> StagedSeries:
+    return replace(staged, images=staged.images[:2])
+
+
+def halved(staged: StagedSeries) -> StagedSeries:
+    return replace(staged, images=(*staged.images[:2], replace(staged.images[2], size_bytes=50)))
+
+
+def without_list(staged: StagedSeries) -> StagedSeries:
+    return replace(staged, md5_list=None)
+
+
+def with_list(*lines: str) -> Callable[[StagedSeries], StagedSeries]:
+    return lambda staged: replace(staged, md5_list=md5_list(*lines))
+
+
+def list_not_last(staged: StagedSeries) -> StagedSeries:
+    return replace(staged, md5_list_is_last=False)
+
+
+def of_another_series(staged: StagedSeries) -> StagedSeries:
+    return replace(staged, images=(*staged.images[:2], replace(staged.images[2], series_instance_uid="1.2.4")))
+
+
+def with_a_repeated_image(staged: StagedSeries) -> StagedSeries:
+    return replace(staged, images=(*staged.images[:2], replace(staged.images[2], sop_instance_uid="1.2.3.1")))
+
+
+ONE, TWO, THREE = (f"{one.member_name},{one.md5}" for one in IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        (shortened, IncompleteSeriesError),
+        (halved, IncompleteSeriesError),
+        (without_list, IncompleteSeriesError),
+        (list_not_last, IncompleteSeriesError),
+        (with_list(ONE, TWO), IncompleteSeriesError),
+        (with_list(ONE, TWO, THREE, "1-4.dcm," + "0" * 32), IncompleteSeriesError),
+        (with_list(ONE, TWO, THREE, THREE), IncompleteSeriesError),
+        (with_list(ONE, TWO, "1-3.dcm," + "f" * 32), DigestMismatchError),
+        (with_list(ONE, TWO, "no comma"), IncompleteSeriesError),
+        (of_another_series, WrongSeriesError),
+        (with_a_repeated_image, WrongSeriesError),
+    ],
+)
+def test_anything_less_is_not_complete(spoil: Callable[[StagedSeries], StagedSeries], error: type[TciadError]) -> None:
+    """Each way in which an archive is known to fail half-way is an error with its own name, and names the series."""
+    with pytest.raises(error) as caught:
+        prove(SERIES, spoil(WHOLE), md5=Md5Mode.AUTO, md5_list_expected=True)
+    assert caught.value.series_instance_uid == "1.2.3"
+
+
+def test_a_series_without_images_is_never_complete() -> None:
+    """Not even when the catalogue says that there are none."""
+    with pytest.raises(IncompleteSeriesError):
+        match_catalogue(replace(SERIES, image_count=0, file_size_bytes=0), ())
+
+
+def test_a_series_of_unknown_count_is_never_complete() -> None:
+    """Nothing can be proven to be all when nobody says how much all is."""
+    with pytest.raises(IncompleteSeriesError, match="does not say how many"):
+        match_catalogue(replace(SERIES, image_count=None), IMAGES)
+
+
+def test_blank_hashes_are_unverified_and_only_require_refuses_them() -> None:
+    """A blank hash is no mismatch (ARCHIVE §3.5)."""
+    staged = with_list(ONE, TWO, "1-3.dcm,")(WHOLE)
+    assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=True) == Proof(size=True, md5_images=2, md5_blank=1)
+    with pytest.raises(DigestMismatchError, match="no MD5 for 1 of 3"):
+        prove(SERIES, staged, md5=Md5Mode.REQUIRE, md5_list_expected=True)
+
+
+def test_require_refuses_an_archive_without_lists() -> None:
+    """The user asked for more proof than this archive gives."""
+    with pytest.raises(UnexpectedReplyError, match="auto"):
+        prove(SERIES, replace(WHOLE, md5_list=None), md5=Md5Mode.REQUIRE, md5_list_expected=False)
+
+
+def test_half_an_image_is_seen_by_its_structure_where_nothing_else_vouches_for_it() -> None:
+    """No FileSize and no MD5: a cut image has a valid CRC, so its own end must speak."""
+    series = replace(SERIES, file_size_bytes=None)
+    cut = replace(WHOLE, md5_list=None, images=(*IMAGES[:2], replace(IMAGES[2], ends_whole=False)))
+    with pytest.raises(IncompleteSeriesError, match="ends in the middle"):
+        prove(series, cut, md5=Md5Mode.OFF, md5_list_expected=False)
+
+
+def test_an_image_that_is_odd_upstream_is_accepted_when_its_size_or_md5_vouches_for_it() -> None:
+    """Archives hold files whose last element is short; they are what the archive has."""
+    odd = replace(WHOLE, images=(*IMAGES[:2], replace(IMAGES[2], ends_whole=False)))
+    assert prove(SERIES, odd, md5=Md5Mode.AUTO, md5_list_expected=True).md5_images == 3
+
+
+def test_old_hashes_lack_leading_zeros_and_names_may_hold_commas() -> None:
+    """Hashes written before 2021 are shorter than 32 digits."""
+    digests = parse_md5_list(md5_list("a,b.dcm," + "A" * 31, "c.dcm,null"), "1.2.3")
+    assert digests == {"a,b.dcm": "0" + "a" * 31, "c.dcm": ""}
