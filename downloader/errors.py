@@ -24,7 +24,8 @@ TciadError                      exit 1
 │   ├── UnsafeMemberError       give up  a name or size that no honest archive sends
 │   └── AttemptsExhaustedError  give up  the process died in every attempt at it
 ├── LibraryError                exit 5   the library cannot be written
-│   └── NoSpaceError                     not enough room
+│   ├── NoSpaceError                     not enough room
+│   └── DamagedReceiptError              the receipt of a series cannot be believed
 └── StoreError                  exit 6   the state store cannot be used
     ├── StoreLockedError                 another run holds it
     └── LeaseLostError          drop     another worker has this series now
@@ -209,6 +210,10 @@ class LibraryError(TciadError):
 
 class NoSpaceError(LibraryError):
     """Not enough room for what is wanted."""
+
+
+class DamagedReceiptError(LibraryError):
+    """The receipt of a series is not one, or says what cannot be true."""
 
 
 class StoreError(TciadError):

@@ -42,10 +42,14 @@ class Bench:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedSeries:
-    """A series that is now in the library, in `folder` relative to it."""
+    """A series that is now in the library, in `folder` relative to it.
+
+    `first_byte_seconds` is how long the archive took to begin its reply; 0 where nothing was asked.
+    """
 
     receipt: Receipt
     folder: PurePosixPath
+    first_byte_seconds: float = 0.0
 
 
 async def find_stored(series: Series, bench: Bench) -> FetchedSeries | None:
@@ -79,8 +83,10 @@ async def fetch_series(series: Series, bench: Bench) -> FetchedSeries:
         LibraryError: the library cannot take it.
     """
     staging = await _in_thread(bench, bench.library.begin, series)
+    asked = bench.clock.monotonic()
     try:
         async with bench.archive.open_series(series, bench.md5) as body:
+            first_byte_seconds = bench.clock.monotonic() - asked
             received_bytes = await _receive(series, body, staging, bench)
         staged = await _in_thread(bench, staging.contents)
         series = await _confirm_catalogue(series, staged, bench.archive)
@@ -102,7 +108,7 @@ async def fetch_series(series: Series, bench: Bench) -> FetchedSeries:
     finally:
         with CancelScope(shield=True):
             await _in_thread(bench, staging.discard)
-    return FetchedSeries(receipt=receipt, folder=folder)
+    return FetchedSeries(receipt=receipt, folder=folder, first_byte_seconds=first_byte_seconds)
 
 
 async def _receive(series: Series, body: SeriesBody, staging: Staging, bench: Bench) -> int:

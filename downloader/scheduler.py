@@ -12,7 +12,16 @@ from anyio import Event as Signal
 from anyio.abc import TaskGroup
 
 from downloader.clock import Clock
-from downloader.errors import ArchiveBusyError, AttemptsExhaustedError, LeaseLostError, TciadError, Verdict
+from downloader.errors import (
+    ArchiveBusyError,
+    ArchiveError,
+    ArchiveFaultError,
+    ArchiveUnreachableError,
+    AttemptsExhaustedError,
+    LeaseLostError,
+    TciadError,
+    Verdict,
+)
 from downloader.fetch import Bench, FetchedSeries, fetch_series, find_stored
 from downloader.model import (
     AttemptStarted,
@@ -24,7 +33,7 @@ from downloader.model import (
     SeriesFailed,
     SeriesSetBack,
 )
-from downloader.pacing import RetryPace
+from downloader.pacing import BreakerState, CircuitBreaker, ConcurrencyPace, RetryPace
 from downloader.store.port import Store
 
 BRIEF_ATTEMPTS = 3
@@ -34,12 +43,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerPolicy:
-    """What a manifest says of how to fetch: series at once, attempts per series, and in which order."""
+    """What a manifest says of how to fetch: series at once at most, attempts per series, and in which order.
+
+    `outage_seconds`: how long an archive may be out of reach, probed from time to time, before the run gives up.
+    """
 
     concurrency: int
     attempts: int
     order: FetchOrder
     retry: RetryPace
+    outage_seconds: float = 86_400.0
 
 
 class Scheduler:
@@ -67,7 +80,9 @@ class Scheduler:
         self._draw = draw
         self._listener = listener
         self._owner = uuid.uuid4().hex
-        self._slots = CapacityLimiter(policy.concurrency)
+        self._pace = ConcurrencyPace(policy.concurrency)
+        self._breaker = CircuitBreaker()
+        self._slots = CapacityLimiter(self._pace.limit)
         self._ended = Signal()
 
     async def drain(self, manifest: str) -> None:
@@ -85,6 +100,7 @@ class Scheduler:
 
     async def _claim_next(self, manifest: str, workers: TaskGroup) -> bool:
         """Start one attempt, or wait until there may be one to start. False when nothing is left."""
+        await self._pass_breaker()
         slot = object()
         await self._slots.acquire_on_behalf_of(slot)
         self._ended = Signal()
@@ -98,6 +114,28 @@ class Scheduler:
             return False
         await self._wait(None if due_at is None else (due_at - self._clock.now()).total_seconds())
         return True
+
+    async def _pass_breaker(self) -> None:
+        """Return once the archive as a whole can be believed to work; until then probe it, less and less often.
+
+        Raises:
+            ArchiveError: it has been out for longer than the policy bears, or refuses the credentials.
+        """
+        began = self._clock.monotonic()
+        while self._breaker.state is not BreakerState.CLOSED:
+            try:
+                await self._bench.archive.find_collections()
+            except ArchiveError as error:
+                outage_seconds = self._clock.monotonic() - began
+                if error.verdict is not Verdict.RETRY or outage_seconds > self._policy.outage_seconds:
+                    raise
+                pause_seconds = self._breaker.probe_failed(retry_after_of(error))
+                _log.warning(
+                    "archive is out", message=str(error), outage_seconds=outage_seconds, next_probe_seconds=pause_seconds
+                )
+                await self._clock.sleep(pause_seconds)
+            else:
+                self._breaker.succeeded()
 
     async def _claim(self, manifest: str) -> Claim | None:
         """The next series that is due, if one is."""
@@ -164,6 +202,8 @@ class Scheduler:
                 await self._give_back(claim)
             raise
         else:
+            if stored is None:
+                self._note_success(fetched)
             elapsed_seconds = self._clock.monotonic() - started
             self._listener(
                 SeriesCompleted(
@@ -173,6 +213,19 @@ class Scheduler:
                     downloaded=stored is None,
                 )
             )
+
+    def _note_success(self, fetched: FetchedSeries) -> None:
+        self._breaker.succeeded()
+        self._pace.succeeded(fetched.first_byte_seconds, self._clock.monotonic())
+        self._slots.total_tokens = self._pace.limit
+
+    def _note_fault(self, error: TciadError) -> None:
+        """Let the pace and the breaker hear of errors that may be the whole archive's."""
+        if isinstance(error, ArchiveBusyError):
+            self._pace.pushed_back(self._clock.monotonic())
+            self._slots.total_tokens = self._pace.limit
+        if isinstance(error, ArchiveBusyError | ArchiveFaultError | ArchiveUnreachableError):
+            self._breaker.faulted()
 
     async def _fetch_under_lease(self, claim: Claim) -> FetchedSeries:
         """Fetch while a companion keeps the lease alive; losing the lease ends the fetch."""
@@ -192,6 +245,11 @@ class Scheduler:
 
     async def _settle(self, claim: Claim, error: TciadError) -> None:
         """Record what an error means for its series."""
+        in_outage = self._breaker.state is not BreakerState.CLOSED and isinstance(error, ArchiveError)
+        self._note_fault(error)
+        if in_outage and error.verdict is Verdict.RETRY:
+            await self._give_back(claim, error)
+            return
         match error.verdict:
             case Verdict.DROP:
                 return
@@ -206,8 +264,7 @@ class Scheduler:
                 await self._fail(claim, error)
 
     async def _set_back(self, claim: Claim, error: TciadError) -> None:
-        retry_after_seconds = error.retry_after_seconds if isinstance(error, ArchiveBusyError) else None
-        delay_seconds = self._policy.retry.delay_seconds(claim.attempt, self._draw(), retry_after_seconds)
+        delay_seconds = self._policy.retry.delay_seconds(claim.attempt, self._draw(), retry_after_of(error))
         name, message = type(error).__name__, str(error)
         due_at = self._clock.now() + timedelta(seconds=delay_seconds)
         await self._store.set_back(claim, due_at=due_at, error=name, message=message, count_attempt=True)
@@ -241,6 +298,11 @@ class Scheduler:
             attempts=claim.attempt,
         )
         self._listener(SeriesFailed(failure=failure))
+
+
+def retry_after_of(error: TciadError) -> float | None:
+    """How many seconds the archive asked to wait, where it did."""
+    return error.retry_after_seconds if isinstance(error, ArchiveBusyError) else None
 
 
 def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloader.pacing import BandwidthPace, RetryPace
+from downloader.pacing import BandwidthPace, BreakerState, CircuitBreaker, ConcurrencyPace, RetryPace
 
 DRAWS = st.floats(min_value=0, max_value=1, exclude_max=True)
 
@@ -37,3 +37,90 @@ def test_idle_time_is_not_saved_up() -> None:
     pace = BandwidthPace(1_000)
     pace.delay_seconds(1_000, 0.0)
     assert pace.delay_seconds(10_000, 3_600.0) >= 8.9
+
+
+class TestConcurrency:
+    """How many series at once."""
+
+    def test_it_grows_by_about_one_for_each_round_and_stops_at_the_ceiling(self) -> None:
+        """Additive increase: four successes at four make five."""
+        pace = ConcurrencyPace(8)
+        assert pace.limit == 4
+        for _ in range(5):
+            pace.succeeded(0.1, now=1.0)
+        assert pace.limit == 5
+        for _ in range(500):
+            pace.succeeded(0.1, now=1.0)
+        assert pace.limit == 8
+
+    def test_push_back_halves_it_once_however_many_workers_hear_it(self) -> None:
+        """Everything that was under way answers 503 at once: that is one message."""
+        pace = ConcurrencyPace(4)
+        for _ in range(4):
+            pace.pushed_back(now=100.0)
+        assert pace.limit == 2
+
+    def test_it_does_not_grow_while_it_settles(self) -> None:
+        """Successes of attempts that began before the push-back prove nothing."""
+        pace = ConcurrencyPace(16)
+        pace.pushed_back(now=100.0)
+        for _ in range(100):
+            pace.succeeded(0.1, now=105.0)
+        assert pace.limit == 2
+
+    def test_rising_latency_holds_it_and_congestion_lowers_it(self) -> None:
+        """Later and later first bytes say the same as 503, more politely."""
+        pace = ConcurrencyPace(16)
+        for _ in range(20):
+            pace.succeeded(0.2, now=1.0)
+        before = pace.limit
+        for step in range(3):
+            pace.succeeded(2.0, now=2.0 + step)
+        assert pace.limit <= before
+        for step in range(30):
+            pace.succeeded(10.0, now=100.0 + step)
+        assert pace.limit < before
+
+    @given(st.lists(st.tuples(st.booleans(), st.floats(min_value=0, max_value=100)), max_size=300))
+    def test_it_is_always_between_one_and_the_ceiling(self, events: list[tuple[bool, float]]) -> None:
+        """Whatever happens."""
+        pace = ConcurrencyPace(6)
+        now = 0.0
+        for success, seconds in events:
+            now += seconds
+            pace.succeeded(seconds, now) if success else pace.pushed_back(now)
+            assert 1 <= pace.limit <= 6
+
+
+def state_of(breaker: CircuitBreaker) -> BreakerState:
+    return breaker.state
+
+
+class TestBreaker:
+    """Outages of the whole archive."""
+
+    def test_a_few_faults_in_a_row_ask_for_a_probe_and_a_success_between_them_does_not(self) -> None:
+        """One broken series among good ones is no outage."""
+        breaker = CircuitBreaker()
+        for _ in range(10):
+            breaker.faulted()
+            breaker.succeeded()
+        assert state_of(breaker) is BreakerState.CLOSED
+        for _ in range(3):
+            breaker.faulted()
+        assert state_of(breaker) is BreakerState.SUSPICIOUS
+
+    def test_probes_come_less_and_less_often_and_a_good_one_closes(self) -> None:
+        """15 s, 30 s, … never more than ten minutes; then everything is as before."""
+        breaker = CircuitBreaker()
+        pauses = [breaker.probe_failed() for _ in range(10)]
+        assert pauses[:3] == [15.0, 30.0, 60.0]
+        assert pauses[-1] == 600.0
+        assert state_of(breaker) is BreakerState.OPEN
+        breaker.succeeded()
+        assert state_of(breaker) is BreakerState.CLOSED
+        assert breaker.probe_failed() == 15.0
+
+    def test_the_archives_own_word_is_a_floor(self) -> None:
+        """Retry-After on a probe is obeyed."""
+        assert CircuitBreaker().probe_failed(retry_after_seconds=1_800) == 1_800

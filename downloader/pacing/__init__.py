@@ -1,0 +1,11 @@
+"""How fast, how many, how soon again: arithmetic on a clock that is passed in.
+
+Nothing here waits. Each object says what should be done; the scheduler does it.
+"""
+
+from downloader.pacing.bandwidth import BandwidthPace
+from downloader.pacing.breaker import BreakerState, CircuitBreaker
+from downloader.pacing.concurrency import ConcurrencyPace
+from downloader.pacing.retry import RetryPace
+
+__all__ = ["BandwidthPace", "BreakerState", "CircuitBreaker", "ConcurrencyPace", "RetryPace"]
