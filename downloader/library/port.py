@@ -1,8 +1,10 @@
 """What a place for completed series offers. Everything here blocks: call it in a worker thread."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Protocol, Self
 
 from downloader.model import Image, Receipt, Series, StagedSeries
 from downloader.zipstream import ZipEvent
@@ -45,6 +47,33 @@ class Staging(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShelvedSeries:
+    """What metadata.csv says of a series in the library. `folder` is relative to it."""
+
+    series: Series
+    folder: PurePosixPath
+    stored_bytes: int
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, series: Series, folder: str | PurePosixPath, stored_bytes: int, completed_at: datetime | None) -> Self:
+        """Made from the columns of the store, or from a receipt."""
+        return cls(series=series, folder=PurePosixPath(folder), stored_bytes=stored_bytes, completed_at=completed_at)
+
+
+class MetadataTable(Protocol):
+    """A new metadata.csv in the making. Until `commit` the old one is there."""
+
+    def add(self, shelved: Iterable[ShelvedSeries]) -> None:
+        """Write their rows; nothing is held in memory or open between two calls."""
+        ...
+
+    def commit(self) -> None:
+        """Put the table where the old one was, in one step."""
+        ...
+
+
 class Library(Protocol):
     """The tree of completed series."""
 
@@ -70,4 +99,8 @@ class Library(Protocol):
 
     def free_bytes(self) -> int:
         """Room that this process may still use on the library's file system."""
+        ...
+
+    def begin_metadata(self) -> MetadataTable:
+        """Start to write metadata.csv anew, for all series of the library."""
         ...

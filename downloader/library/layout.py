@@ -1,0 +1,142 @@
+"""Where the folder of a series lies in the library. Pure: what is on the disk does not matter here."""
+
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Final
+
+from downloader.errors import SettingsError
+from downloader.library.safe_names import LONGEST_NAME_BYTES, NOTHING, cut_name, safe_name
+from downloader.model import Series
+
+LAYOUTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "classic": "{collection}/{patient_id}/{study_instance_uid}/{series_instance_uid}",
+        "descriptive": "{collection}/{patient_id}/{study_label}/{series_label}",
+        "idc": "{collection_id}/{patient_id}/{study_instance_uid}/{modality}_{series_instance_uid}",
+        "flat": "{series_instance_uid}",
+    }
+)
+
+_LABEL_CHARACTERS = 53
+_LABEL_UID_CHARACTERS = 5
+
+
+def _label(day: date | None, number: str, description: str, instance_uid: str) -> str:
+    """A folder name for people, as the NBIA Data Retriever makes it (ARCHIVE §5.3); it may name two series alike."""
+    parts = (
+        day.strftime("%m-%d-%Y") if day else "",
+        number,
+        description[:_LABEL_CHARACTERS],
+        instance_uid[-_LABEL_UID_CHARACTERS:],
+    )
+    return "-".join(part.replace("/", "-") for part in parts if part not in ("", "-", "null"))
+
+
+def _collection_id(series: Series) -> str:
+    """The collection as the Imaging Data Commons spells it: `LIDC-IDRI` is `lidc_idri`."""
+    return "".join(letter if letter.isalnum() else "_" for letter in series.collection.lower())
+
+
+_ATTRIBUTES: Final[Mapping[str, Callable[[Series], str]]] = MappingProxyType(
+    {
+        "collection": lambda series: series.collection,
+        "collection_id": _collection_id,
+        "patient_id": lambda series: series.patient_id,
+        "study_instance_uid": lambda series: series.study_instance_uid,
+        "study_id": lambda series: series.study_id,
+        "study_date": lambda series: series.study_date.isoformat() if series.study_date else "",
+        "study_description": lambda series: series.study_description,
+        "study_label": lambda series: _label(
+            series.study_date, series.study_id, series.study_description, series.study_instance_uid
+        ),
+        "series_instance_uid": lambda series: series.series_instance_uid,
+        "series_number": lambda series: series.series_number,
+        "series_date": lambda series: series.series_date.isoformat() if series.series_date else "",
+        "series_description": lambda series: series.series_description,
+        "series_label": lambda series: _label(None, series.series_number, series.series_description, series.series_instance_uid),
+        "modality": lambda series: series.modality,
+        "body_part_examined": lambda series: series.body_part_examined,
+        "protocol_name": lambda series: series.protocol_name,
+        "manufacturer": lambda series: series.manufacturer,
+        "manufacturer_model_name": lambda series: series.manufacturer_model_name,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Literal text, then the value of an attribute; an empty attribute stands for none."""
+
+    literal: str
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A parsed template: for each folder of the path, what it is made of."""
+
+    levels: tuple[tuple[_Part, ...], ...]
+
+    def folders(self, series: Series) -> tuple[PurePosixPath, ...]:
+        """Where the series may lie, best first; the last one names the whole series instance UID and is nobody else's.
+
+        A template without `{series_instance_uid}` can give two series one folder. The second then lies beside the first
+        in a folder that ends in its UID.
+        """
+        names = [_fill(level, series) for level in self.levels]
+        folder = PurePosixPath(*map(safe_name, names))
+        if any(part.attribute == "series_instance_uid" for level in self.levels for part in level):
+            return (folder,)
+        suffix = f"-{series.series_instance_uid}"
+        label = cut_name(safe_name(names[-1]), max(1, LONGEST_NAME_BYTES - len(suffix.encode("utf-8", "replace"))))
+        return (folder, folder.with_name(safe_name(label + suffix)))
+
+    def collection_folder(self, series: Series) -> PurePosixPath:
+        """Where the files about the whole collection go, such as LICENSE."""
+        first = self.levels[0]
+        by_collection_id = any(part.attribute == "collection_id" for part in first) and len(self.levels) > 1
+        return PurePosixPath(safe_name(_collection_id(series) if by_collection_id else series.collection))
+
+
+def parse_layout(layout: str) -> Layout:
+    """Read the name of a built-in layout, or a template such as `{collection}/{series_instance_uid}`.
+
+    Raises:
+        SettingsError: neither of the two, or a template that could leave the library.
+    """
+    template = LAYOUTS.get(layout, layout)
+    levels = tuple(_parse_level(level, layout) for level in template.split("/"))
+    if not any(part.attribute for level in levels for part in level):
+        raise _refusal(layout, f"it is none of {', '.join(LAYOUTS)}, and names no attribute in braces")
+    return Layout(levels)
+
+
+def _parse_level(level: str, layout: str) -> tuple[_Part, ...]:
+    if not level or level.startswith("."):
+        raise _refusal(layout, "no folder of it may be empty or begin with a dot")
+    try:
+        parsed = list(string.Formatter().parse(level))
+    except ValueError as error:
+        raise _refusal(layout, f"its braces do not match: {error}") from error
+    parts = []
+    for literal, attribute, form, conversion in parsed:
+        if attribute is not None and attribute not in _ATTRIBUTES:
+            raise _refusal(layout, f"there is no {{{attribute}}}; there are {', '.join(_ATTRIBUTES)}")
+        if form or conversion:
+            raise _refusal(layout, f"{{{attribute}}} takes no format")
+        if safe_name(f"x{literal}x") != f"x{literal}x":
+            raise _refusal(layout, f"{literal!r} cannot stand in a folder's name")
+        parts.append(_Part(literal, attribute or ""))
+    return tuple(parts)
+
+
+def _fill(level: tuple[_Part, ...], series: Series) -> str:
+    return "".join(part.literal + ((_ATTRIBUTES[part.attribute](series) or NOTHING) if part.attribute else "") for part in level)
+
+
+def _refusal(layout: str, why: str) -> SettingsError:
+    return SettingsError(f"the layout {layout!r} cannot be used: {why}", next_step="correct output.layout")

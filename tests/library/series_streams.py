@@ -1,0 +1,104 @@
+"""Small real series, as the ZIP reader tells of them."""
+
+import hashlib
+import zlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from io import BytesIO
+from pathlib import PurePosixPath
+
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+
+from downloader.library.port import Library, Staging
+from downloader.model import Image, Proof, Receipt, Series
+from downloader.zipstream import MemberData, MemberEnded, MemberStarted, ZipEvent
+
+SERIES = Series(
+    series_instance_uid="1.3.6.1.4.1.14519.5.2.1.100",
+    study_instance_uid="1.3.6.1.4.1.14519.5.2.1.10",
+    collection="LIDC-IDRI",
+    patient_id="LIDC-IDRI-0001",
+    modality="CT",
+    series_number="3000566",
+    series_description="chest / thin",
+    study_date=date(2000, 1, 31),
+    license_name="CC BY 3.0",
+    license_uri="https://creativecommons.org/licenses/by/3.0/",
+    image_count=3,
+)
+
+
+def dicom_file(
+    series: Series, instance_number: int | None, *, acquisition_number: int | None = 1, sop_instance_uid: str = ""
+) -> bytes:
+    """A whole DICOM file (PS3.10 §7) of about 1 kB."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid or f"{series.series_instance_uid}.{instance_number}")
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID = CTImageStorage
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset.SeriesInstanceUID = series.series_instance_uid
+    dataset.StudyInstanceUID = series.study_instance_uid or "1.2"
+    if instance_number is not None:
+        dataset.InstanceNumber = instance_number
+    if acquisition_number is not None:
+        dataset.AcquisitionNumber = acquisition_number
+    dataset.Rows, dataset.Columns, dataset.BitsAllocated, dataset.BitsStored = 16, 16, 16, 16
+    dataset.HighBit, dataset.PixelRepresentation, dataset.SamplesPerPixel = 15, 0, 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.PixelData = bytes([instance_number or 0]) * 512
+    file = BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def members_of(series: Series) -> dict[str, bytes]:
+    """What getImage with NewFileNames sends: LICENSE, then three images out of order."""
+    images = {f"1-0{number}.dcm": dicom_file(series, number) for number in (2, 1, 3)}
+    return {"LICENSE": b"be kind\n", **images}
+
+
+def events_of(members: Mapping[str, bytes], *, chunk_bytes: int = 700) -> Iterator[ZipEvent]:
+    """The events of a ZIP with these members."""
+    for name, content in members.items():
+        yield MemberStarted(name)
+        for start in range(0, len(content), chunk_bytes):
+            yield MemberData(content[start : start + chunk_bytes])
+        yield MemberEnded(len(content), zlib.crc32(content))
+
+
+def take_all(staging: Staging, members: Mapping[str, bytes], *, chunk_bytes: int = 700) -> None:
+    """Let `staging` take all of a ZIP with these members."""
+    for event in events_of(members, chunk_bytes=chunk_bytes):
+        staging.take(event)
+
+
+def receipt_of(series: Series, images: tuple[Image, ...]) -> Receipt:
+    """A receipt as an attempt writes one."""
+    return Receipt(
+        series=series,
+        archive="tcia",
+        generation="nbia_v4",
+        completed_at=datetime(2026, 11, 23, 12, 30, 15, 250_000, tzinfo=UTC),
+        tool_version="0.1.0",
+        images=images,
+        proof=Proof(size=True, md5_images=len(images), md5_blank=0),
+        received_bytes=1234,
+    )
+
+
+def store(library: Library, series: Series, members: Mapping[str, bytes] | None = None) -> PurePosixPath:
+    """Take a whole series into the library; returns its folder."""
+    staging = library.begin(series)
+    take_all(staging, members_of(series) if members is None else members)
+    folder = staging.commit(receipt_of(series, staging.named_images()))
+    staging.discard()
+    return folder
+
+
+def md5_of(content: bytes) -> str:
+    """Lower-case hex MD5."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
