@@ -1,0 +1,132 @@
+"""What the library asks of the file system so that nothing half-made is ever seen. Raises OSError; see faults.py."""
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
+# some network file systems cannot sync a folder, and need not
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
+
+
+def sync_files(folder: Path, names: Iterable[str]) -> None:
+    """Return once the content of the named files is on the disk.
+
+    All at the end rather than each as it is written: by then the kernel has written most of it, and an attempt that fails
+    asks for nothing.
+    """
+    with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as folder_descriptor:
+        for name in names:
+            file_descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_descriptor)
+            try:
+                os.fsync(file_descriptor)
+            finally:
+                os.close(file_descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return once the names in the folder are on the disk."""
+    with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
+
+
+def rename_within(folder: Path, names: Iterable[tuple[str, str]]) -> None:
+    """Rename files of one folder, each from its old name to its new one."""
+    with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+        for old, new in names:
+            os.rename(old, new, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`; the system may take a part of it at a time."""
+    written = os.write(descriptor, data)
+    if written < len(data):
+        rest = memoryview(data)
+        while written < len(rest):
+            written += os.write(descriptor, rest[written:])
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that is not there yet. It is not synced."""
+    with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+        write_all(descriptor, content)
+
+
+def make_folders(folder: Path) -> None:
+    """Make the folder and those above it, each synced into the one above."""
+    if folder.is_dir():
+        return
+    make_folders(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def put_file(temporary: Path, target: Path) -> None:
+    """Give a written file its final name, whatever had that name before."""
+    sync_files(temporary.parent, [temporary.name])
+    temporary.replace(target)
+    sync_folder(target.parent)
+
+
+def put_folder(folder: Path, target: Path) -> None:
+    """Rename `folder` to `target`; what was there then lies in `folder`, or in its `replaced_folder`, and may be removed.
+
+    Where the kernel and the file system can, the two change places in one step and `target` is never absent (renameat2(2)).
+    """
+    if not os.path.lexists(target):
+        folder.rename(target)
+        return
+    try:
+        _exchange(folder, target)
+    except OSError as error:
+        if error.errno not in _NO_EXCHANGE:
+            raise
+        swap_folder(folder, target)
+
+
+def swap_folder(folder: Path, target: Path) -> None:
+    """What `put_folder` does where an exchange cannot be had: two renames, `target` absent between them."""
+    target.rename(replaced_folder(folder))
+    folder.rename(target)
+
+
+def replaced_folder(folder: Path) -> Path:
+    """Where `swap_folder` leaves what was there before."""
+    return folder.with_name(f"{folder.name}.old")
+
+
+def _exchange(one: Path, other: Path) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(other))
+    if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(other))
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove the folder and all in it, if it is there. A link is removed, not what it leads to."""
+    if folder.is_symlink():
+        folder.unlink(missing_ok=True)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,89 @@
+"""The library on a file system of this machine."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from downloader.errors import LibraryError
+from downloader.library.disk import remove_folder, replaced_folder
+from downloader.library.faults import LibraryFaults
+from downloader.library.layout import parse_layout
+from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
+from downloader.library.safe_names import safe_name
+from downloader.library.shelf import OWN_FOLDER, Shelf
+from downloader.library.staging import LocalStaging
+from downloader.model import Receipt, Series
+
+
+class LocalLibrary:
+    """Implements Library in the folder `root`, which is made if need be. For any number of threads, but one process.
+
+    Args:
+        root: the library; tciad's own things are in `<root>/.tciad`.
+        layout: the name of a layout, or a template (see layout.py).
+
+    Raises:
+        LibraryError: `root` is no folder, or cannot be written.
+        SettingsError: the layout is none.
+    """
+
+    def __init__(self, root: Path, *, layout: str = "classic") -> None:
+        self._root = root.absolute()
+        self._shelf = Shelf(self._root, parse_layout(layout))
+        self._staging = self._root / OWN_FOLDER / "staging"
+        self._faults = LibraryFaults(self._root)
+        if self._root.exists() and not self._root.is_dir():
+            raise LibraryError(f"{root} is not a directory", next_step="choose another directory with --output")
+        with self._faults:
+            for name in ("staging", "quarantine", "runs"):
+                (self._root / OWN_FOLDER / name).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._staging):
+                pass  # folders that are there say nothing: only writing shows that it can be done
+
+    def begin(self, series: Series) -> LocalStaging:
+        """See the port."""
+        place = PurePosixPath(OWN_FOLDER, "staging", safe_name(series.series_instance_uid))
+        faults = LibraryFaults(self._root, place=str(place), series_instance_uid=series.series_instance_uid)
+        folder = self._root / place
+        with faults:
+            for leftover in (folder, replaced_folder(folder)):
+                remove_folder(leftover)
+            folder.mkdir()
+        return LocalStaging(series, folder, self._shelf, faults)
+
+    def folder_of(self, series: Series) -> PurePosixPath:
+        """See the port."""
+        return self._shelf.folder_of(series)
+
+    def find_receipt(self, series: Series) -> Receipt | None:
+        """See the port."""
+        with self._faults:
+            return self._shelf.find_receipt(series)
+
+    def receipts(self) -> Iterator[tuple[PurePosixPath, Receipt]]:
+        """See the port."""
+        return self._shelf.receipts()
+
+    def clear_staging(self) -> int:
+        """See the port."""
+        folders = 0
+        with self._faults:
+            for leftover in list(self._staging.iterdir()):
+                if leftover.is_dir():
+                    remove_folder(leftover)
+                    folders += 1
+                else:
+                    leftover.unlink()
+        return folders
+
+    def free_bytes(self) -> int:
+        """See the port."""
+        with self._faults:
+            room = os.statvfs(self._root)
+        return room.f_bavail * room.f_frsize
+
+    def begin_metadata(self) -> MetadataFile:
+        """See the port."""
+        faults = LibraryFaults(self._root, place=METADATA_NAME)
+        return MetadataFile(self._staging, self._root / METADATA_NAME, faults)

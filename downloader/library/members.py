@@ -1,0 +1,127 @@
+"""The members of a ZIP on their way into staging: images to files, the few texts to memory. Raises OSError; see faults.py."""
+
+import hashlib
+import os
+import re
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from downloader.dicomstream import DicomIdentity, DicomScanner
+from downloader.errors import NotDicomError, UnsafeMemberError
+from downloader.library.disk import write_all
+
+LICENSE_MEMBER: Final = "LICENSE"
+MD5_LIST_MEMBER: Final = "md5hashes.csv"
+# beside the images getImage sends only these (ARCHIVE §4.1); a list has about 50 bytes for each image
+LONGEST_TEXT_BYTES: Final = MappingProxyType({LICENSE_MEMBER: 1024 * 1024, MD5_LIST_MEMBER: 64 * 1024 * 1024})
+
+_LONGEST_NAME = 1024
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNSAFE_NAME = re.compile(
+    r"""
+    [\x00-\x1f\x7f-\x9f]        # control characters, NUL among them
+    | \A[/\\]                   # absolute
+    | \A[A-Za-z]:               # a Windows drive
+    | (?:\A|[/\\])\.\.(?:[/\\]|\Z)
+    """,
+    re.VERBOSE,
+)
+
+
+class Member(Protocol):
+    """One member between its start and its end."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the member holds. Safe to call twice."""
+        ...
+
+
+class TextMember:
+    """A text that is kept in memory, up to its bound."""
+
+    __slots__ = ("_content", "_longest_bytes", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._longest_bytes = LONGEST_TEXT_BYTES[name]
+        self._content = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """See Member.
+
+        Raises:
+            UnsafeMemberError: longer than such a text can be.
+        """
+        self._content += data
+        if len(self._content) > self._longest_bytes:
+            raise UnsafeMemberError(f"the text {self.name} in the ZIP is longer than {self._longest_bytes} bytes")
+
+    def content(self) -> bytes:
+        """All of the text."""
+        return bytes(self._content)
+
+    def close(self) -> None:
+        """See Member."""
+
+
+class ImageMember:
+    """An image that is hashed, identified and written while it passes by. `path` is a new file of ours."""
+
+    __slots__ = ("_descriptor", "_md5", "_scanner", "name")
+
+    def __init__(self, name: str, path: str) -> None:
+        self.name = name
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._scanner = DicomScanner()
+        self._descriptor = os.open(path, _NEW_FILE, 0o666)
+
+    def write(self, data: bytes) -> None:
+        """See Member.
+
+        Raises:
+            NotDicomError: the member is no DICOM file.
+        """
+        try:
+            self._scanner.feed(data)
+        except NotDicomError as error:
+            raise self._named(error) from error
+        self._md5.update(data)
+        write_all(self._descriptor, data)
+
+    def finish(self) -> tuple[DicomIdentity, str]:
+        """Close the file; returns what the image says it is, and the MD5 of its bytes.
+
+        Raises:
+            NotDicomError: the member is no DICOM file, or ends before it says which image it is.
+        """
+        self.close()
+        try:
+            return self._scanner.finish(), self._md5.hexdigest()
+        except NotDicomError as error:
+            raise self._named(error) from error
+
+    def close(self) -> None:
+        """See Member."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def _named(self, error: NotDicomError) -> NotDicomError:
+        return NotDicomError(f"member {self.name!r} of the ZIP: {error.what}", next_step=error.next_step)
+
+
+def refuse_unsafe_name(name: str) -> None:
+    """Refuse names that no honest archive sends. Odd ones such as `00000001.5/IMG1` are harmless: no name is used as a path.
+
+    Raises:
+        UnsafeMemberError: empty, overlong, absolute, climbing, or with control characters.
+    """
+    if not name or len(name) > _LONGEST_NAME or _UNSAFE_NAME.search(name):
+        raise UnsafeMemberError(
+            f"the ZIP has a member called {name[:80]!r}, which no honest archive sends",
+            next_step="nothing of this series was stored; tell the archive's help desk",
+        )

@@ -1,0 +1,85 @@
+"""The receipt of a series as a file: `.receipt.json` in the folder of the series."""
+
+import json
+import re
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from downloader.errors import DamagedReceiptError
+from downloader.model import Receipt
+
+RECEIPT_NAME = ".receipt.json"
+
+_FORMAT: Literal[1] = 1
+_LONGEST_NAME_BYTES = 255
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_UNSAFE_IN_NAME = re.compile(r"[/\\\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document(Receipt):
+    """What the file holds: every attribute of the receipt, and the form it is written in."""
+
+    format: Literal[1]
+
+
+_DOCUMENT: Final = TypeAdapter(_Document)
+_ATTRIBUTES: Final = tuple(field.name for field in fields(Receipt))
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """Write the receipt as JSON: keys sorted, times in ISO 8601."""
+    document = _Document(format=_FORMAT, **{name: getattr(receipt, name) for name in _ATTRIBUTES})
+    text = json.dumps(_DOCUMENT.dump_python(document), default=_iso, sort_keys=True, ensure_ascii=False)
+    # half of a surrogate pair has no place in UTF-8; such text can only come from a broken catalogue
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def decode_receipt(content: bytes) -> Receipt:
+    """Read what `encode_receipt` wrote, by this version or one that only added attributes.
+
+    Raises:
+        DamagedReceiptError: it is not a receipt, or one that cannot be true.
+    """
+    try:
+        document = _DOCUMENT.validate_json(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise _damaged(f"{where}: {first['msg']}") from error
+    receipt = Receipt(**{name: getattr(document, name) for name in _ATTRIBUTES})
+    _check(receipt)
+    return receipt
+
+
+def _check(receipt: Receipt) -> None:
+    """A receipt may come from anywhere: its image names must stay in the folder, its figures must be possible."""
+    if receipt.completed_at.tzinfo is None:
+        raise _damaged("completed_at has no time zone")
+    for image in receipt.images:
+        if not is_image_name(image.name):
+            raise _damaged(f"{image.name!r} is no name of an image")
+        if image.size_bytes < 0 or not _MD5.fullmatch(image.md5):
+            raise _damaged(f"size or MD5 of {image.name!r} cannot be true")
+    if len({image.name for image in receipt.images}) != len(receipt.images):
+        raise _damaged("two images have the same name")
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of that name can be an image in the folder of a series, and nothing else."""
+    return 0 < len(name.encode()) <= _LONGEST_NAME_BYTES and name[0] != "." and not _UNSAFE_IN_NAME.search(name)
+
+
+def _damaged(why: str) -> DamagedReceiptError:
+    return DamagedReceiptError(
+        f"the receipt cannot be believed: {why}", next_step="remove the folder, and the series is fetched again"
+    )
+
+
+def _iso(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in a receipt")

@@ -1,0 +1,169 @@
+"""Puts finished folders into the library's tree, and finds them there."""
+
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from downloader.errors import DamagedReceiptError, LibraryError
+from downloader.library.disk import (
+    make_folders,
+    put_file,
+    put_folder,
+    remove_folder,
+    replaced_folder,
+    sync_folder,
+    write_new,
+)
+from downloader.library.faults import LibraryFaults
+from downloader.library.layout import Layout
+from downloader.library.receipt import RECEIPT_NAME, decode_receipt
+from downloader.model import Receipt, Series
+
+OWN_FOLDER = ".tciad"
+LICENSE_NAME = "LICENSE"
+
+
+class Shelf:
+    """The tree of series folders under `root`, arranged by `layout`.
+
+    Putting is done by one thread at a time, so that two series whose folders would be the same see each other.
+    """
+
+    def __init__(self, root: Path, layout: Layout) -> None:
+        self._root = root
+        self._layout = layout
+        self._putting = threading.Lock()
+
+    def folder_of(self, series: Series) -> PurePosixPath:
+        """Where the series lies, or else the best folder that no other one has."""
+        *shared, own = self._layout.folders(series)
+        if not shared:
+            return own
+        for folder in (*shared, own):
+            if self._holds(folder, series):
+                return folder
+        return next((folder for folder in shared if not os.path.lexists(self._root / folder)), own)
+
+    def find_receipt(self, series: Series) -> Receipt | None:
+        """See the port."""
+        for folder in self._layout.folders(series):
+            receipt = self.read_receipt(folder)
+            if receipt is not None and _is_of(receipt, series) and has_images(self._root / folder, receipt):
+                return receipt
+        return None
+
+    def receipts(self) -> Iterator[tuple[PurePosixPath, Receipt]]:
+        """See the port. Links to folders outside the library are followed, each once."""
+        followed = {self._root.resolve()}
+        waiting = [PurePosixPath()]
+        while waiting:
+            folder = waiting.pop()
+            receipt = self.read_receipt(folder)
+            if receipt is not None:
+                yield folder, receipt
+                continue
+            with LibraryFaults(self._root, place=str(folder)):
+                waiting.extend(sorted(self._folders_in(folder, followed), reverse=True))
+
+    def read_receipt(self, folder: PurePosixPath) -> Receipt | None:
+        """The receipt in a folder; None where there is none, or none that can be believed."""
+        with LibraryFaults(self._root, place=str(folder)):
+            try:
+                content = (self._root / folder / RECEIPT_NAME).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        try:
+            return decode_receipt(content)
+        except DamagedReceiptError:
+            return None
+
+    def put(self, finished: Path, receipt: Receipt, license_text: bytes | None) -> PurePosixPath:
+        """Rename a finished and synced folder into the tree; `finished` is gone afterwards. Returns where it lies.
+
+        Raises:
+            OSError: see faults.py.
+            LibraryError: something else lies where the series belongs.
+        """
+        with self._putting:
+            folder = self.folder_of(receipt.series)
+            target = self._root / folder
+            self._refuse_strangers(target, receipt.series)
+            make_folders(target.parent)
+            self._put_license(finished.parent, receipt.series, license_text)
+            put_folder(finished, target)
+            sync_folder(target.parent)
+        for replaced in (finished, replaced_folder(finished)):
+            remove_folder(replaced)
+        return folder
+
+    def _holds(self, folder: PurePosixPath, series: Series) -> bool:
+        receipt = self.read_receipt(folder)
+        return receipt is not None and _is_of(receipt, series)
+
+    def _refuse_strangers(self, target: Path, series: Series) -> None:
+        """Only a folder of this very series may be replaced: not a file, nor a folder with folders in it, nor another's."""
+        if not os.path.lexists(target):
+            return
+        receipt = self.read_receipt(PurePosixPath(target.relative_to(self._root)))
+        is_other = receipt is not None and not _is_of(receipt, series)
+        if is_other or not target.is_dir() or any(path.is_dir() for path in target.iterdir()):
+            raise LibraryError(
+                f"{target.relative_to(self._root)} in the library is in the way: it is not this series",
+                series_instance_uid=series.series_instance_uid,
+                next_step="move it elsewhere, or choose another directory",
+            )
+
+    def _put_license(self, staging: Path, series: Series, license_text: bytes | None) -> None:
+        """Write the licence of the collection, if it is not there yet."""
+        target = self._root / self._layout.collection_folder(series) / LICENSE_NAME
+        content = license_text or _license_of(series)
+        if not content or os.path.lexists(target):
+            return
+        make_folders(target.parent)
+        temporary = staging / f"{LICENSE_NAME}.new"
+        temporary.unlink(missing_ok=True)
+        write_new(temporary, content)
+        put_file(temporary, target)
+
+    def _folders_in(self, folder: PurePosixPath, followed: set[Path]) -> Iterator[PurePosixPath]:
+        try:
+            found = os.scandir(self._root / folder)
+        except FileNotFoundError:
+            return  # another thread replaced it since the folder above was read
+        with found:
+            for item in found:
+                if not item.is_dir() or (item.name == OWN_FOLDER and not folder.parts):
+                    continue
+                if not item.is_symlink() or _is_news(Path(item.path).resolve(), followed):
+                    yield folder / item.name
+
+
+def has_images(folder: Path, receipt: Receipt) -> bool:
+    """Whether every image of the receipt is a file in the folder, in its size. Their content is not read."""
+    for image in receipt.images:
+        try:
+            status = (folder / image.name).stat()
+        except FileNotFoundError:
+            return False
+        if status.st_size != image.size_bytes or not stat.S_ISREG(status.st_mode):
+            return False
+    return True
+
+
+def _is_of(receipt: Receipt, series: Series) -> bool:
+    return receipt.series.series_instance_uid == series.series_instance_uid
+
+
+def _is_news(linked: Path, followed: set[Path]) -> bool:
+    """Whether a link leads to where the walk has not been and will not come by itself; it is remembered."""
+    if any(linked == known or known in linked.parents or linked in known.parents for known in followed):
+        return False
+    followed.add(linked)
+    return True
+
+
+def _license_of(series: Series) -> bytes:
+    lines = [line for line in (series.license_name, series.license_uri) if line]
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")

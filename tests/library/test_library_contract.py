@@ -1,0 +1,230 @@
+"""What every library promises, whatever its layout."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from downloader.errors import NotDicomError, TciadError, UnsafeMemberError, WrongSeriesError
+from downloader.library.local import LocalLibrary
+from downloader.library.port import Library
+from downloader.zipstream import MemberStarted
+from tests.library.series_streams import SERIES, dicom_file, md5_of, members_of, receipt_of, store, take_all
+
+OTHER = replace(SERIES, series_instance_uid=f"{SERIES.series_instance_uid}9", series_description="other")
+
+
+@pytest.fixture(params=["classic", "descriptive", "idc", "flat", "{modality}/{patient_id}"])
+def library(request: pytest.FixtureRequest, tmp_path: Path) -> Library:
+    """A new library in every layout."""
+    return LocalLibrary(tmp_path / "library", layout=request.param)
+
+
+@pytest.fixture
+def content_of(tmp_path: Path) -> Callable[[str], dict[str, bytes]]:
+    """Reads the images in a folder of the library."""
+
+    def read(folder: str) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (tmp_path / "library" / folder).iterdir() if path.name[0] != "."}
+
+    return read
+
+
+def test_a_series_is_stored_as_it_came(library: Library, content_of: Callable[[str], dict[str, bytes]]) -> None:
+    """Byte by byte, under its names, in the folder that was foretold."""
+    foretold = library.folder_of(SERIES)
+    folder = store(library, SERIES)
+    members = members_of(SERIES)
+    del members["LICENSE"]
+    assert folder == foretold == library.folder_of(SERIES)
+    assert content_of(str(folder)) == members
+
+
+def test_a_stored_series_has_a_receipt(library: Library) -> None:
+    """It is found by its series, and in the walk through all."""
+    assert library.find_receipt(SERIES) is None
+    folder = store(library, SERIES)
+    receipt = library.find_receipt(SERIES)
+    assert receipt is not None
+    assert receipt.series == SERIES
+    assert [image.name for image in receipt.images] == ["1-01.dcm", "1-02.dcm", "1-03.dcm"]
+    assert receipt.images[0].md5 == md5_of(members_of(SERIES)["1-01.dcm"])
+    assert list(library.receipts()) == [(folder, receipt)]
+
+
+def test_nothing_is_in_the_library_before_commit(library: Library) -> None:
+    """A series appears whole or not at all."""
+    staging = library.begin(SERIES)
+    take_all(staging, members_of(SERIES))
+    assert staging.images_written == 3
+    assert library.find_receipt(SERIES) is None
+    assert list(library.receipts()) == []
+    staging.discard()
+    assert library.clear_staging() == 0
+
+
+def test_staging_tells_what_came(library: Library) -> None:
+    """For the rules of completeness: identity, size and MD5 of images in order of arrival, and the texts."""
+    members = {**members_of(SERIES), "md5hashes.csv": b"Filename,MD5Hash\n"}
+    staging = library.begin(SERIES)
+    take_all(staging, members)
+    staged = staging.contents()
+    assert [image.member_name for image in staged.images] == ["1-02.dcm", "1-01.dcm", "1-03.dcm"]
+    assert [image.instance_number for image in staged.images] == [2, 1, 3]
+    assert [image.size_bytes for image in staged.images] == [len(members[image.member_name]) for image in staged.images]
+    assert [image.md5 for image in staged.images] == [md5_of(members[image.member_name]) for image in staged.images]
+    assert {image.series_instance_uid for image in staged.images} == {SERIES.series_instance_uid}
+    assert staged.license_text == b"be kind\n"
+    assert staged.md5_list == b"Filename,MD5Hash\n"
+    assert staged.md5_list_is_last
+    assert staged.other_members == ("LICENSE", "md5hashes.csv")
+    staging.discard()
+
+
+def test_a_list_that_is_followed_is_not_last(library: Library) -> None:
+    """Only the last member proves that the archive's loop ended (ARCHIVE §4.4)."""
+    staging = library.begin(SERIES)
+    take_all(staging, {"md5hashes.csv": b"x", "1-1.dcm": dicom_file(SERIES, 1)})
+    assert not staging.contents().md5_list_is_last
+    staging.discard()
+
+
+def test_an_empty_license_is_not_an_absent_one(library: Library) -> None:
+    """The archive sends an empty one when it has none (ARCHIVE §4.4)."""
+    staging = library.begin(SERIES)
+    assert staging.contents().license_text is None
+    take_all(staging, {"LICENSE": b""})
+    assert staging.contents().license_text == b""
+    staging.discard()
+
+
+def test_a_new_attempt_begins_empty(library: Library) -> None:
+    """What an earlier one left is removed."""
+    first = library.begin(SERIES)
+    take_all(first, members_of(SERIES))
+    second = library.begin(SERIES)
+    assert second.contents().images == ()
+    take_all(second, members_of(SERIES))
+    second.commit(receipt_of(SERIES, second.named_images()))
+    assert library.find_receipt(SERIES) is not None
+
+
+def test_a_series_is_replaced_whole(library: Library, content_of: Callable[[str], dict[str, bytes]]) -> None:
+    """After a new version of the series nothing of the old one is left."""
+    store(library, SERIES)
+    newer = {"1-1.dcm": dicom_file(SERIES, 9)}
+    folder = store(library, SERIES, newer)
+    assert content_of(str(folder)) == newer
+    assert library.clear_staging() == 0
+
+
+def test_two_series_never_share_a_folder(library: Library) -> None:
+    """Even where the layout gives both the same name (ARCHIVE §7, trap 34)."""
+    twin = replace(SERIES, series_instance_uid=f"1.9{SERIES.series_instance_uid[3:]}")
+    one, other = store(library, SERIES), store(library, twin)
+    assert one != other
+    assert library.folder_of(SERIES) == one
+    assert library.folder_of(twin) == other
+    assert {receipt.series for _, receipt in library.receipts()} == {SERIES, twin}
+    assert store(library, twin) == other
+    assert store(library, SERIES) == one
+
+
+def test_discard_is_harmless_after_commit_and_twice(library: Library) -> None:
+    """Whoever cleans up need not know how far it came."""
+    store(library, SERIES)
+    staging = library.begin(OTHER)
+    staging.take(MemberStarted("1-1.dcm"))
+    staging.discard()
+    staging.discard()
+    assert library.find_receipt(SERIES) is not None
+
+
+def test_staging_of_dead_runs_is_cleared(library: Library) -> None:
+    """And counted; the library itself is left alone."""
+    folder = store(library, SERIES)
+    for series in (SERIES, OTHER):
+        library.begin(series).take(MemberStarted("1-1.dcm"))
+    assert library.clear_staging() == 2
+    assert library.clear_staging() == 0
+    assert [found for found, _ in library.receipts()] == [folder]
+
+
+def test_free_room_is_told(library: Library) -> None:
+    """In bytes, for min_free_space."""
+    assert library.free_bytes() > 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "a/../b", "a\\..\\b", "..", "/etc/passwd", "\\x", "C:x", "c:\\x", "a\0b", "a\nb", "a\x1b[2J", "", "x" * 2000],
+)
+def test_a_name_that_climbs_is_refused(library: Library, name: str) -> None:
+    """No honest archive sends it (ARCHIVE §7, trap 19); the message shows it harmlessly."""
+    staging = library.begin(SERIES)
+    with pytest.raises(UnsafeMemberError) as refused:
+        staging.take(MemberStarted(name))
+    assert str(refused.value).isprintable()
+    staging.discard()
+
+
+@pytest.mark.parametrize("name", ["00000001.5/IMG1", "00000001.DCM", "image", "..dcm", "a..b", "license", "x/LICENSE", "ü.dcm"])
+def test_an_odd_name_is_only_odd(library: Library, name: str) -> None:
+    """Real archives have such; the image gets a name of ours."""
+    store(library, SERIES, {name: dicom_file(SERIES, 1)})
+    receipt = library.find_receipt(SERIES)
+    assert receipt is not None
+    assert [image.name for image in receipt.images] == ["1-1.dcm"]
+
+
+def test_a_name_that_comes_twice_is_refused(library: Library) -> None:
+    """The archive stops before it would write one twice (ARCHIVE §4.4)."""
+    staging = library.begin(SERIES)
+    take_all(staging, {"1-1.dcm": dicom_file(SERIES, 1)})
+    with pytest.raises(UnsafeMemberError, match="two members"):
+        staging.take(MemberStarted("1-1.dcm"))
+    staging.discard()
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>no</html>", b"\0" * 128 + b"DIC", b"x" * 5000])
+def test_a_member_that_is_no_image_is_refused(library: Library, content: bytes) -> None:
+    """Everything but LICENSE and the MD5 list must be DICOM; the message names the member."""
+    staging = library.begin(SERIES)
+    with pytest.raises(NotDicomError, match="annotation"):
+        take_all(staging, {"annotation.xml": content})
+    staging.discard()
+
+
+def test_an_image_of_another_series_is_refused(library: Library) -> None:
+    """Whoever asked for one series must not get another."""
+    staging = library.begin(SERIES)
+    with pytest.raises(WrongSeriesError, match=r"series 1\.3\.6\.1\.4\.1\.14519\.5\.2\.1\.1009"):
+        take_all(staging, {"1-1.dcm": dicom_file(OTHER, 1)})
+    staging.discard()
+
+
+def test_an_image_that_comes_twice_is_refused(library: Library) -> None:
+    """Under whatever name."""
+    staging = library.begin(SERIES)
+    with pytest.raises(WrongSeriesError, match="twice"):
+        take_all(staging, {"1-1.dcm": dicom_file(SERIES, 1), "1-2.dcm": dicom_file(SERIES, 1)})
+    staging.discard()
+
+
+def test_an_endless_license_is_refused(library: Library) -> None:
+    """It is kept in memory, so it is bounded."""
+    staging = library.begin(SERIES)
+    with pytest.raises(UnsafeMemberError, match="LICENSE"):
+        take_all(staging, {"LICENSE": b"x" * 1_048_577}, chunk_bytes=65_536)
+    staging.discard()
+
+
+def test_a_receipt_of_other_images_is_not_written(library: Library) -> None:
+    """A receipt tells the truth, or there is none."""
+    staging = library.begin(SERIES)
+    take_all(staging, members_of(SERIES))
+    with pytest.raises(TciadError, match="other images"):
+        staging.commit(receipt_of(SERIES, staging.named_images()[:2]))
+    staging.discard()
+    assert library.find_receipt(SERIES) is None

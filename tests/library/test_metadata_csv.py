@@ -1,0 +1,115 @@
+"""metadata.csv, as scripts for the NBIA Data Retriever read it."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from downloader.library.local import LocalLibrary
+from downloader.library.port import ShelvedSeries
+from downloader.model import Series
+from tests.library.series_streams import SERIES
+
+HEADER = (
+    "Series UID,Collection,3rd Party Analysis,Data Description URI,Subject ID,Study UID,Study Description,Study Date,"
+    "Series Description,Manufacturer,Modality,SOP Class Name,SOP Class UID,Number of Images,File Size,File Location,"
+    "Download Timestamp"
+)
+FOLDER = PurePosixPath("LIDC-IDRI/LIDC-IDRI-0001/1/2")
+
+
+def shelved(size_bytes: int, series_instance_uid: str = SERIES.series_instance_uid, description: str = "chest") -> ShelvedSeries:
+    series = replace(SERIES, series_instance_uid=series_instance_uid, series_description=description)
+    return ShelvedSeries.of(series, FOLDER, size_bytes, datetime(2026, 11, 23, 12, 30, 15, 250_000, tzinfo=UTC))
+
+
+def write(root: Path, *pages: Iterable[ShelvedSeries]) -> None:
+    table = LocalLibrary(root).begin_metadata()
+    for page in pages:
+        table.add(page)
+    table.commit()
+
+
+def rows(root: Path) -> list[dict[str, str]]:
+    with (root / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_has_the_17_columns(tmp_path: Path) -> None:
+    """Every value quoted, lines ended by CRLF."""
+    write(tmp_path, [shelved(12_345_678)])
+    header, row, end = (tmp_path / "metadata.csv").read_bytes().split(b"\r\n")
+    assert header.decode() == '"' + HEADER.replace(",", '","') + '"'
+    assert row.decode().startswith(f'"{SERIES.series_instance_uid}","LIDC-IDRI",')
+    assert end == b""
+    assert rows(tmp_path) == [
+        {
+            **dict.fromkeys(HEADER.split(","), ""),
+            "Series UID": SERIES.series_instance_uid,
+            "Collection": "LIDC-IDRI",
+            "Subject ID": "LIDC-IDRI-0001",
+            "Study UID": SERIES.study_instance_uid,
+            "Study Date": "01-31-2000",
+            "Series Description": "chest",
+            "Modality": "CT",
+            "Number of Images": "3",
+            "File Size": "12.35 MB",
+            "File Location": "./LIDC-IDRI/LIDC-IDRI-0001/1/2",
+            "Download Timestamp": "2026-11-23T12:30:15+00:00",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (999_995, "1.00 MB"), (9_120_000_000, "9.12 GB"), (10**18, "1.00 EB")],
+)
+def test_sizes_are_for_people(tmp_path: Path, size_bytes: int, text: str) -> None:
+    """In units of 1000."""
+    write(tmp_path, [shelved(size_bytes)])
+    assert rows(tmp_path)[0]["File Size"] == text
+
+
+@pytest.mark.parametrize("description", ["a, b", 'say "a"', "two\r\nlines", "nul\0", "µ²", ""])
+def test_any_text_survives(tmp_path: Path, description: str) -> None:
+    """What is in the catalogue is read back from the table."""
+    write(tmp_path, [shelved(1, "1.1", description)])
+    assert [row["Series Description"] for row in rows(tmp_path)] == [description]
+
+
+def test_unknown_figures_are_blank(tmp_path: Path) -> None:
+    """Not `None`."""
+    bare = Series(series_instance_uid="1.1")
+    write(tmp_path, [ShelvedSeries.of(bare, "1.1", 1, None)])
+    (row,) = rows(tmp_path)
+    assert (row["Number of Images"], row["Study Date"], row["Download Timestamp"]) == ("", "", "")
+
+
+def test_the_table_is_written_in_pages(tmp_path: Path) -> None:
+    """A million series do not fit in memory; an empty page adds nothing."""
+    write(tmp_path, [shelved(1, "1.1"), shelved(1, "1.2")], [], [shelved(1, "1.3")])
+    assert [row["Series UID"] for row in rows(tmp_path)] == ["1.1", "1.2", "1.3"]
+
+
+def test_the_old_table_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    """Whoever reads it meanwhile sees the old one; what a dead run left is cleared with the staging."""
+    write(tmp_path, [shelved(1, "1.1")])
+    library = LocalLibrary(tmp_path)
+    library.begin_metadata().add([shelved(1, "1.2")])
+    assert [row["Series UID"] for row in rows(tmp_path)] == ["1.1"]
+    assert library.clear_staging() == 0
+    assert list((tmp_path / ".tciad" / "staging").iterdir()) == []
+
+
+def test_two_runs_write_two_tables(tmp_path: Path) -> None:
+    """Each whole; the one that ends last stays."""
+    library = LocalLibrary(tmp_path)
+    one, other = library.begin_metadata(), library.begin_metadata()
+    one.add([shelved(1, "1.1")])
+    other.add([shelved(1, "1.2")])
+    one.commit()
+    other.commit()
+    assert [row["Series UID"] for row in rows(tmp_path)] == ["1.2"]

@@ -1,0 +1,92 @@
+"""Receipts as files."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+
+from downloader.errors import DamagedReceiptError
+from downloader.library.receipt import decode_receipt, encode_receipt
+from downloader.model import Image
+from tests.library.series_streams import SERIES, receipt_of
+
+IMAGES = (
+    Image(name="1-1.dcm", sop_instance_uid="1.2.1", size_bytes=10, md5="0" * 32),
+    Image(name="1-2.dcm", sop_instance_uid="1.2.2", size_bytes=0, md5="f" * 32),
+)
+RECEIPT = receipt_of(
+    replace(SERIES, submitted_at=datetime(2020, 2, 29, 1, 2, 3, tzinfo=UTC), date_released=date(2020, 3, 1)), IMAGES
+)
+
+
+def test_a_receipt_is_read_as_it_was_written() -> None:
+    """Every attribute, the whole series included."""
+    assert decode_receipt(encode_receipt(RECEIPT)) == RECEIPT
+
+
+def test_the_same_receipt_is_the_same_bytes() -> None:
+    """Sorted keys, one line, UTF-8, with the number of its form."""
+    content = encode_receipt(replace(RECEIPT, series=replace(RECEIPT.series, patient_id="µ\0")))
+    document = json.loads(content)
+    assert document["format"] == 1
+    assert list(document) == sorted(document)
+    assert document["completed_at"] == "2026-11-23T12:30:15.250000+00:00"
+    assert "µ".encode() in content
+    assert content.endswith(b"}\n")
+
+
+def test_half_a_surrogate_pair_does_not_stop_a_receipt() -> None:
+    """A broken catalogue may send one; the receipt must be written all the same."""
+    receipt = replace(RECEIPT, series=replace(RECEIPT.series, series_description="x\ud800y"))
+    assert decode_receipt(encode_receipt(receipt)).series.series_description == "x?y"
+
+
+def test_attributes_of_a_later_version_are_passed_over() -> None:
+    """As long as the form is the same, more may be in it."""
+    document = json.loads(encode_receipt(RECEIPT))
+    document["colour"] = "blue"
+    document["images"][0]["colour"] = "blue"
+    assert decode_receipt(json.dumps(document).encode()) == RECEIPT
+
+
+def changed(**changes: object) -> bytes:
+    return json.dumps({**json.loads(encode_receipt(RECEIPT)), **changes}).encode()
+
+
+def with_image(**changes: object) -> bytes:
+    document = json.loads(encode_receipt(RECEIPT))
+    document["images"][0].update(changes)
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff\xfe",
+        encode_receipt(RECEIPT)[:-20],
+        changed(format=2),
+        changed(completed_at="2026-11-23T12:30:15"),
+        changed(received_bytes="12"),
+        changed(images=None),
+        changed(series={}),
+        with_image(name="../escape.dcm"),
+        with_image(name="/etc/passwd"),
+        with_image(name="a\\b"),
+        with_image(name="a\0b"),
+        with_image(name=".receipt.json"),
+        with_image(name=""),
+        with_image(name="x" * 300),
+        with_image(name="1-2.dcm"),
+        with_image(size_bytes=-1),
+        with_image(md5="0" * 31),
+        with_image(md5="F" * 32),
+    ],
+)
+def test_what_cannot_be_true_is_refused(content: bytes) -> None:
+    """Cut, foreign, newer, or hostile: such a receipt proves nothing, and no name in it leaves the folder."""
+    with pytest.raises(DamagedReceiptError, match="cannot be believed"):
+        decode_receipt(content)
