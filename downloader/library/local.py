@@ -1,6 +1,5 @@
 """The library on a file system of this machine."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,7 @@ from downloader.library.disk import remove_folder, replaced_folder
 from downloader.library.faults import LibraryFaults
 from downloader.library.layout import parse_layout
 from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
+from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
 from downloader.library.shelf import OWN_FOLDER, Shelf
 from downloader.library.staging import LocalStaging
@@ -22,14 +22,16 @@ class LocalLibrary:
     Args:
         root: the library; tciad's own things are in `<root>/.tciad`.
         layout: the name of a layout, or a template (see layout.py).
+        min_free_bytes: what tciad leaves free on the file system.
 
     Raises:
         LibraryError: `root` is no folder, or cannot be written.
         SettingsError: the layout is none.
     """
 
-    def __init__(self, root: Path, *, layout: str = "classic") -> None:
+    def __init__(self, root: Path, *, layout: str = "classic", min_free_bytes: int = 0) -> None:
         self._root = root.absolute()
+        self._room = Room(self._root, min_free_bytes)
         self._shelf = Shelf(self._root, parse_layout(layout))
         self._staging = self._root / OWN_FOLDER / "staging"
         self._faults = LibraryFaults(self._root)
@@ -42,15 +44,20 @@ class LocalLibrary:
                 pass  # folders that are there say nothing: only writing shows that it can be done
 
     def begin(self, series: Series) -> LocalStaging:
-        """See the port."""
+        """See the port.
+
+        Raises:
+            NoSpaceError: the series would leave less than `min_free_bytes`.
+        """
         place = PurePosixPath(OWN_FOLDER, "staging", safe_name(series.series_instance_uid))
         faults = LibraryFaults(self._root, place=str(place), series_instance_uid=series.series_instance_uid)
         folder = self._root / place
         with faults:
             for leftover in (folder, replaced_folder(folder)):
                 remove_folder(leftover)
+            self._room.require(series.series_instance_uid, series.file_size_bytes or 0)
             folder.mkdir()
-        return LocalStaging(series, folder, self._shelf, faults)
+        return LocalStaging(series, folder, self._shelf, self._room, faults)
 
     def folder_of(self, series: Series) -> PurePosixPath:
         """See the port."""
@@ -80,8 +87,7 @@ class LocalLibrary:
     def free_bytes(self) -> int:
         """See the port."""
         with self._faults:
-            room = os.statvfs(self._root)
-        return room.f_bavail * room.f_frsize
+            return self._room.free_bytes()
 
     def begin_metadata(self) -> MetadataFile:
         """See the port."""

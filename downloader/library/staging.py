@@ -15,6 +15,7 @@ from downloader.library.members import (
     refuse_unsafe_name,
 )
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
+from downloader.library.room import Room
 from downloader.library.shelf import Shelf
 from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries
 from downloader.zipstream import MemberData, MemberStarted, ZipEvent
@@ -26,11 +27,12 @@ class LocalStaging:
     Images are called by the position of their member until all have come: what the ZIP calls them is never a path.
     """
 
-    def __init__(self, series: Series, folder: Path, shelf: Shelf, faults: LibraryFaults) -> None:
+    def __init__(self, series: Series, folder: Path, shelf: Shelf, room: Room, faults: LibraryFaults) -> None:
         self._series = series
         self._folder = folder
         self._prefix = f"{folder}/"
         self._shelf = shelf
+        self._room = room
         self._faults = faults
         self._member: ImageMember | TextMember | None = None
         self._images: list[StagedImage] = []
@@ -116,6 +118,7 @@ class LocalStaging:
         if name in LONGEST_TEXT_BYTES:
             self._member = TextMember(name)
         else:
+            self._room.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
             self._member = ImageMember(name, self._prefix + _part_name(position))
 
     def _end_image(self, member: ImageMember, size_bytes: int) -> None:

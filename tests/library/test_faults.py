@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,25 @@ def test_a_full_disk_at_commit_leaves_the_old_series(small_disk: Path) -> None:
     staging.discard()
     assert library.find_receipt(SERIES) is not None
     assert library.clear_staging() == 0
+
+
+def test_a_series_that_would_not_leave_enough_is_not_begun(small_disk: Path) -> None:
+    """Before its first byte, when the catalogue says how large it is."""
+    library = LocalLibrary(small_disk, min_free_bytes=200_000)
+    with pytest.raises(NoSpaceError, match=r"100,000 bytes more would not leave 200,000 of the .*min_free_space"):
+        library.begin(replace(SERIES, file_size_bytes=100_000))
+    library.begin(replace(SERIES, file_size_bytes=10_000)).discard()
+
+
+def test_room_that_others_took_meanwhile_is_missed_at_the_next_image(small_disk: Path) -> None:
+    """What must stay free stays free, whatever the catalogue said and whoever writes beside tciad."""
+    library = LocalLibrary(small_disk, min_free_bytes=200_000)
+    staging = library.begin(SERIES)
+    take_all(staging, {"1-1.dcm": dicom_file(SERIES, 1)})
+    (small_disk / "another").write_bytes(bytes(60_000))
+    with pytest.raises(NoSpaceError):
+        staging.take(MemberStarted("1-2.dcm"))
+    staging.discard()
 
 
 def test_a_read_only_disk_is_said_when_the_library_is_opened(small_disk: Path) -> None:
