@@ -1,18 +1,18 @@
-"""Sans-I/O ZIP reader (placeholder of the events' shapes; being written)."""
+"""What the reader tells while a ZIP passes by."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class MemberStarted:
-    """A member begins."""
+    """A member begins. `name` is the ZIP's word for it: unchecked, perhaps not unique, never to be used as a path."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class MemberData:
-    """Uncompressed bytes of the member that began last."""
+    """Uncompressed bytes, 1 to about a million, of the member that began last."""
 
     data: bytes
 

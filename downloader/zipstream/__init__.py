@@ -1,0 +1,27 @@
+"""Sans-I/O reader of a ZIP while it arrives: `feed` gives events, `finish` proves what came against the central directory.
+
+    reader = ZipReader()
+    for chunk in body:
+        for event in reader.feed(chunk):
+            ...
+    summary = reader.finish()
+
+A member counts for nothing before its MemberEnded, and the ZIP for nothing before `finish` has returned: until then it may yet
+turn out to be cut, or to contradict its own directory.
+"""
+
+from downloader.zipstream.events import MemberData, MemberEnded, MemberStarted, ZipEvent
+from downloader.zipstream.limits import ZipLimits
+from downloader.zipstream.members import ZipMember, ZipSummary
+from downloader.zipstream.reader import ZipReader
+
+__all__ = [
+    "MemberData",
+    "MemberEnded",
+    "MemberStarted",
+    "ZipEvent",
+    "ZipLimits",
+    "ZipMember",
+    "ZipReader",
+    "ZipSummary",
+]

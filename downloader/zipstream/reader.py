@@ -1,0 +1,271 @@
+"""The reader: a ZIP from its first byte to its last, never looking back.
+
+It is written as one generator that reads like the file is laid out (APPNOTE 4.3.6): members, central directory, end records. It
+gives None wherever it needs bytes that have not come yet; `feed` goes on from there with the next chunk. So where it stands in
+the ZIP is where it stands in the code, and no table of states has to be kept in step with it.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import fields
+from enum import StrEnum
+
+from isal import igzip_lib
+from isal.isal_zlib import crc32 as crc32_of
+
+from downloader.errors import CorruptZipError, TruncatedZipError, UnsafeMemberError
+from downloader.zipstream import records
+from downloader.zipstream.events import MemberData, MemberEnded, MemberStarted, ZipEvent
+from downloader.zipstream.limits import ZipLimits
+from downloader.zipstream.members import ZipMember, ZipSummary
+
+# How much is given to the inflater at once. It copies what it did not use at a member's end, so a whole chunk would be copied
+# once for every small member in it; and input and output of this size stay in the processor's cache.
+_INFLATE_INPUT_BYTES = 64 * 1024
+# How much it may give back at once: deflate packs a thousand to one, and a bomb must be seen before it has gone off.
+_INFLATE_OUTPUT_BYTES = 1024 * 1024
+# APPNOTE leaves the extensible data of the ZIP64 end record open; nobody writes any.
+_ZIP64_END_BYTES_MAX = 4096
+
+_InflateError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub types the class as an instance
+
+
+class _Stage(StrEnum):
+    """Where in the ZIP the reader waits for bytes; completes the sentence "the ZIP ends ..."."""
+
+    BOUNDARY = "after member {came}, before the central directory"
+    HEADER = "in the header of member {next}"
+    DATA = "in member {next}"
+    DESCRIPTOR = "in the descriptor of member {next}"
+    DIRECTORY = "inside the central directory, after {listed} of {came} members"
+    END_RECORD = "inside the end record"
+    DONE = ""
+
+
+class ZipReader:
+    """Reads one ZIP. After an error it is of no more use.
+
+    Names are passed on as they are, duplicates and control characters included: UTF-8 where the member says so, else code page
+    437 (APPNOTE appendix D). Errors name members by their ordinal, from 1, and places by the byte, from 0.
+    """
+
+    def __init__(self, limits: ZipLimits = ZipLimits()) -> None:  # noqa: B008 - frozen
+        self._limits = limits
+        self._buffer = b""
+        self._position = 0
+        self._received_bytes = 0
+        self._total_bytes = 0
+        self._members: list[ZipMember] = []
+        self._listed = 0
+        self._stage = _Stage.HEADER
+        self._events = self._read()
+
+    def feed(self, chunk: bytes) -> Iterator[ZipEvent]:
+        """Take the next bytes of the body, of any number, and give what they bring. Nothing is read before it is iterated.
+
+        Raises:
+            CorruptZipError: this is no ZIP, or one that contradicts itself.
+            UnsafeMemberError: more or larger members than the limits allow, or a name that no file system takes.
+        """
+        rest = self._buffer[self._position :]
+        self._buffer = rest + chunk if rest else chunk
+        self._position = 0
+        self._received_bytes += len(chunk)
+        for event in self._events:
+            if event is None:
+                return
+            yield event
+
+    def finish(self) -> ZipSummary:
+        """Say that the body has ended, and get what it was.
+
+        Raises:
+            TruncatedZipError: it ended before the ZIP did.
+        """
+        if self._stage is not _Stage.DONE:
+            came = len(self._members)
+            place = self._stage.format(came=came, next=came + 1, listed=self._listed)
+            raise TruncatedZipError(f"the ZIP ends {place}, at byte {self._received_bytes:,}")
+        return ZipSummary(members=tuple(self._members), received_bytes=self._received_bytes)
+
+    @property
+    def _offset(self) -> int:
+        """Where in the ZIP the next unread byte lies."""
+        return self._received_bytes - len(self._buffer) + self._position
+
+    def _need(self, count: int) -> Iterator[None]:
+        """Wait until `count` unread bytes are here."""
+        while len(self._buffer) - self._position < count:
+            yield None
+
+    def _read(self) -> Generator[ZipEvent | None, None, None]:
+        signature = yield from self._signature()
+        while signature == records.LOCAL_SIGNATURE:
+            self._stage = _Stage.HEADER
+            yield from self._read_member()
+            self._stage = _Stage.BOUNDARY
+            signature = yield from self._signature()
+        self._stage = _Stage.DIRECTORY
+        yield from self._read_directory(signature)
+        self._stage = _Stage.DONE
+        while self._position == len(self._buffer):
+            yield None
+        raise CorruptZipError(f"bytes follow the end of the ZIP at byte {self._offset:,}")
+
+    def _signature(self) -> Generator[None, None, bytes]:
+        """Look at the signature ahead without reading it; refuse at once what cannot be one."""
+        while True:
+            signature = self._buffer[self._position : self._position + records.SIGNATURE_BYTES]
+            if not signature.startswith(b"PK"[: len(signature)]):
+                raise self._no_record()
+            if len(signature) == records.SIGNATURE_BYTES:
+                return signature
+            yield None
+
+    def _no_record(self) -> CorruptZipError:
+        found = self._buffer[self._position : self._position + 24]
+        if self._offset:
+            return CorruptZipError(
+                f"at byte {self._offset:,}, after {len(self._members)} members, stands no ZIP record: {found!r}"
+            )
+        kind = {b"<": "HTML or XML", b"{": "JSON", b"[": "JSON"}.get(found.lstrip()[:1])
+        return CorruptZipError(f"the body is no ZIP; it begins {f'like {kind}' if kind else 'with'}: {found!r}")
+
+    def _read_member(self) -> Generator[ZipEvent | None, None, None]:
+        offset = self._offset
+        member = f"member {len(self._members) + 1} at byte {offset:,}"
+        if len(self._members) >= self._limits.member_count:
+            raise UnsafeMemberError(f"the ZIP holds more than {self._limits.member_count:,} members")
+        yield from self._need(records.LOCAL_BYTES)
+        header_bytes = records.local_header_bytes(self._buffer, self._position)
+        yield from self._need(header_bytes)
+        header = records.parse_local_header(self._buffer, self._position, member)
+        self._position += header_bytes
+        yield MemberStarted(header.name)
+        self._stage = _Stage.DATA
+        if header.method == records.STORED:
+            size_bytes, crc32 = yield from self._copy(member, header.compressed_bytes)
+        else:
+            size_bytes, crc32 = yield from self._inflate(member)
+        compressed_bytes = self._offset - offset - header_bytes
+        if header.has_descriptor:
+            self._stage = _Stage.DESCRIPTOR
+            yield from self._need(records.DESCRIPTOR_WINDOW_BYTES)
+            window = self._buffer[self._position : self._position + records.DESCRIPTOR_WINDOW_BYTES]
+            descriptor_bytes = records.descriptor_bytes(window, crc32, compressed_bytes, size_bytes)
+            self._position += descriptor_bytes
+            agrees = descriptor_bytes > 0
+        else:
+            announced = (header.crc32, header.compressed_bytes, header.size_bytes)
+            agrees = announced == (crc32, compressed_bytes, size_bytes)
+        if not agrees:
+            came = f"CRC-32 {crc32:08x}, {size_bytes:,} bytes out of {compressed_bytes:,}"
+            raise CorruptZipError(f"{member} is not what the ZIP says it is: it came with {came}")
+        self._total_bytes += size_bytes
+        self._members.append(ZipMember(header.name, size_bytes, compressed_bytes, crc32, header.method, offset))
+        yield MemberEnded(size_bytes, crc32)
+
+    def _inflate(self, member: str) -> Generator[ZipEvent | None, None, tuple[int, int]]:
+        """Inflate to the end of the deflate stream, which is the only thing that delimits a member with a descriptor."""
+        inflater = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
+        room_bytes = self._room_bytes()
+        size_bytes = crc32 = 0
+        while not inflater.eof:
+            compressed: bytes | memoryview = b""
+            if inflater.needs_input:
+                yield from self._need(1)
+                compressed = memoryview(self._buffer)[self._position : self._position + _INFLATE_INPUT_BYTES]
+                self._position += len(compressed)
+            try:
+                data = inflater.decompress(compressed, _INFLATE_OUTPUT_BYTES)
+            except _InflateError as error:
+                raise CorruptZipError(f"{member} does not inflate: {error}") from error
+            if data:
+                size_bytes += len(data)
+                if size_bytes > room_bytes:
+                    raise self._too_large(member)
+                crc32 = crc32_of(data, crc32)
+                yield MemberData(data)
+        self._unread(inflater.unused_data)
+        return size_bytes, crc32
+
+    def _copy(self, member: str, size_bytes: int) -> Generator[ZipEvent | None, None, tuple[int, int]]:
+        """Pass on the bytes of a stored member."""
+        if size_bytes > self._room_bytes():
+            raise self._too_large(member)
+        crc32, missing_bytes = 0, size_bytes
+        while missing_bytes:
+            yield from self._need(1)
+            data = self._buffer[self._position : self._position + missing_bytes]
+            self._position += len(data)
+            missing_bytes -= len(data)
+            crc32 = crc32_of(data, crc32)
+            yield MemberData(data)
+        return size_bytes, crc32
+
+    def _unread(self, unused: bytes) -> None:
+        """Give back what the inflater took and did not need; some of it may have come with the chunk before."""
+        if len(unused) <= self._position:
+            self._position -= len(unused)
+        else:
+            self._buffer = unused + self._buffer[self._position :]
+            self._position = 0
+
+    def _room_bytes(self) -> int:
+        """How many bytes the next member may have."""
+        return min(self._limits.member_bytes, self._limits.total_bytes - self._total_bytes)
+
+    def _too_large(self, member: str) -> UnsafeMemberError:
+        ceiling = f"{self._limits.member_bytes:,} bytes in one member, {self._limits.total_bytes:,} in all"
+        return UnsafeMemberError(f"{member} inflates to more than is allowed ({ceiling})")
+
+    def _read_directory(self, signature: bytes) -> Generator[None, None, None]:
+        """Compare the central directory with what came, member by member, in the order of their offsets."""
+        offset = self._offset
+        while signature == records.CENTRAL_SIGNATURE:
+            yield from self._need(records.CENTRAL_BYTES)
+            header_bytes = records.central_header_bytes(self._buffer, self._position)
+            yield from self._need(header_bytes)
+            ordinal = self._listed + 1
+            listed = records.parse_central_header(self._buffer, self._position, f"member {ordinal} of the central directory")
+            if ordinal > len(self._members):
+                raise CorruptZipError(f"the central directory lists a member {ordinal} that did not come")
+            came = self._members[self._listed]
+            if listed != came:
+                raise CorruptZipError(f"the central directory contradicts member {ordinal}: {_differences(listed, came)}")
+            self._listed = ordinal
+            self._position += header_bytes
+            signature = yield from self._signature()
+        if self._listed < len(self._members):
+            raise CorruptZipError(f"the central directory lists {self._listed} members, {len(self._members)} came")
+        self._stage = _Stage.END_RECORD
+        true = records.DirectoryExtent(self._listed, self._offset - offset, offset)
+        yield from self._read_end(signature, true)
+
+    def _read_end(self, signature: bytes, true: records.DirectoryExtent) -> Generator[None, None, None]:
+        has_zip64 = signature == records.ZIP64_END_SIGNATURE
+        if has_zip64:
+            yield from self._read_zip64_end(true)
+            signature = yield from self._signature()
+        if signature != records.END_SIGNATURE:
+            raise self._no_record()
+        yield from self._need(records.END_BYTES)
+        comment_bytes = records.check_end(self._buffer, self._position, true, has_zip64=has_zip64)
+        yield from self._need(records.END_BYTES + comment_bytes)
+        self._position += records.END_BYTES + comment_bytes
+
+    def _read_zip64_end(self, true: records.DirectoryExtent) -> Generator[None, None, None]:
+        offset = self._offset
+        yield from self._need(records.ZIP64_END_BYTES)
+        end_bytes = records.zip64_end_bytes(self._buffer, self._position)
+        if not records.ZIP64_END_BYTES <= end_bytes <= _ZIP64_END_BYTES_MAX:
+            raise CorruptZipError(f"the ZIP64 end record at byte {offset:,} claims {end_bytes:,} bytes")
+        records.check_zip64_end(self._buffer, self._position, true)
+        yield from self._need(end_bytes + records.ZIP64_LOCATOR_BYTES)
+        self._position += end_bytes
+        records.check_zip64_locator(self._buffer, self._position, offset)
+        self._position += records.ZIP64_LOCATOR_BYTES
+
+
+def _differences(listed: ZipMember, came: ZipMember) -> str:
+    names = [field.name for field in fields(ZipMember) if getattr(listed, field.name) != getattr(came, field.name)]
+    return ", ".join(f"{name} is {getattr(listed, name)!r} there and {getattr(came, name)!r} here" for name in names)
