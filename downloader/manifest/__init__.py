@@ -1,0 +1,38 @@
+"""What the user wants: manifests and series lists.
+
+manifest = load_manifest(Path("lung-ct.yaml"))      # or cart.tcia, list.csv, list.txt; raises ManifestError only
+manifest.archive.base_url, manifest.archive.api
+for selection in manifest.select:
+    selection.series_instance_uids                  # the series it lists, or ()
+    selection.exact("collection")                   # values to ask the archive for, or None
+manifest.wants(series)                              # the final word on each row of the catalogue
+"""
+
+from downloader.manifest.archives import PROFILES, SANDBOX_PORT, SANDBOX_PROFILE, ApiGeneration, ArchiveAddress, Auth
+from downloader.manifest.document import CountRange, DayRange, Schedule, WithdrawnPolicy
+from downloader.manifest.identifiers import check_uid
+from downloader.manifest.loading import Manifest, load_manifest
+from downloader.manifest.schema import manifest_schema
+from downloader.manifest.selection import TEXT_KEYS, Selection
+from downloader.manifest.series_list import SeriesList, load_series_list
+
+__all__ = [
+    "PROFILES",
+    "SANDBOX_PORT",
+    "SANDBOX_PROFILE",
+    "TEXT_KEYS",
+    "ApiGeneration",
+    "ArchiveAddress",
+    "Auth",
+    "CountRange",
+    "DayRange",
+    "Manifest",
+    "Schedule",
+    "Selection",
+    "SeriesList",
+    "WithdrawnPolicy",
+    "check_uid",
+    "load_manifest",
+    "load_series_list",
+    "manifest_schema",
+]

@@ -1,0 +1,190 @@
+"""Which archive a manifest means: built-in profiles, addresses, and what may be said about credentials."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from downloader.manifest.keys import FileName, Keys, Text
+from downloader.options import choose
+from downloader.wording import quote, refuse_choice
+
+SANDBOX_PORT: Final = 8742
+SANDBOX_PROFILE: Final = "sandbox"
+_SERVLET: Final = re.compile(r"/nbia-download/servlet/DownloadServlet(V\d+)?/?$", re.IGNORECASE)
+_TCIA_HOSTS: Final = frozenset(f"{name}.cancerimagingarchive.net" for name in ("public", "services", "nbia"))
+_NLST_HOST: Final = "nlst.cancerimagingarchive.net"
+
+
+class ApiGeneration(StrEnum):
+    """Which API the archive speaks (ARCHIVE §0); `bindaas` is the REST API of 2013."""
+
+    V4 = "v4"
+    V2 = "v2"
+    V1 = "v1"
+    BINDAAS = "bindaas"
+
+
+_AUTH_KEYS: Final[Mapping[ApiGeneration, frozenset[str]]] = MappingProxyType(
+    {
+        ApiGeneration.V4: frozenset({"username", "password_file", "token_url"}),
+        ApiGeneration.V2: frozenset({"username", "password_file", "token_url"}),
+        ApiGeneration.V1: frozenset(),
+        ApiGeneration.BINDAAS: frozenset({"api_key_file", "api_key_header"}),
+    }
+)
+
+
+def _check_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"{quote(text)} is not an address") from error
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an address must not hold a user name or password; use auth")
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        raise ValueError(f"{quote(text)} is not an address that begins with http:// or https://")
+    if parts.query or parts.fragment or re.search(r"[\s\\]", text):
+        raise ValueError("an address must not hold blanks, ? or #")
+    return text.rstrip("/")
+
+
+def _check_base_url(text: str) -> str:
+    address = _check_url(text)
+    last = address.rpartition("/")[2]
+    if last in ("v1", "v2", "v4"):
+        raise ValueError(f"leave /{last} out of the address and say api: {last}")
+    return address
+
+
+def _check_header(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text):
+        raise ValueError(f"{quote(text)} cannot be the name of an HTTP header")
+    return text
+
+
+_URL_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": r"^https?://[^\s?#]+$"})
+BaseUrl = Annotated[Text, AfterValidator(_check_base_url), _URL_SCHEMA]
+Url = Annotated[Text, AfterValidator(_check_url), _URL_SCHEMA]
+
+
+class Auth(Keys):
+    """How to show who asks. Secrets themselves come from files or from the environment, never from a manifest."""
+
+    username: Text | None = Field(default=None, description="Account at the archive; or TCIAD_USERNAME.")
+    password_file: FileName | None = Field(
+        default=None, description="File with the password, relative to the manifest; or TCIAD_PASSWORD."
+    )
+    token_url: Url | None = Field(default=None, description="Where tokens are issued; default: <base_url>/../oauth/token.")
+    api_key_file: FileName | None = Field(
+        default=None, description="File with the API key, relative to the manifest; or TCIAD_API_KEY. For bindaas."
+    )
+    api_key_header: Annotated[Text, AfterValidator(_check_header)] = Field(
+        default="api_key", description="HTTP header that carries the API key. For bindaas."
+    )
+
+
+class ArchiveAddress(Keys):
+    """One archive: its address, the generation of its API, and how to show who asks."""
+
+    base_url: BaseUrl = Field(description="Address up to and without the version, such as https://host/nbia-api/services.")
+    api: Annotated[ApiGeneration, BeforeValidator(choose(ApiGeneration))] = Field(
+        default=ApiGeneration.V4, description="Generation of the API; bindaas is the REST API of 2013."
+    )
+    auth: Auth | None = Field(default=None, description="Credentials; leave out for public data.")
+
+    @model_validator(mode="after")
+    def _check_auth(self) -> Self:
+        if self.auth is None:
+            return self
+        allowed = _AUTH_KEYS[self.api]
+        wrong = sorted(self.auth.model_fields_set - allowed)
+        if wrong:
+            takes = f"it takes {', '.join(sorted(allowed))}" if allowed else "it takes no credentials"
+            raise ValueError(f"api {self.api.value} has no use for auth.{wrong[0]}; {takes}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The profile's name, or the host: how logs, metrics and the store call the archive.
+
+        An address that somebody wrote out is never the sandbox: that one is started on demand, whatever listens there.
+        """
+        for name, address in PROFILES.items():
+            if address is self or (address.base_url == self.base_url and name != SANDBOX_PROFILE):
+                return name
+        return urlsplit(self.base_url).netloc
+
+    @property
+    def token_url(self) -> str:
+        """Where tokens are issued (ARCHIVE §1.2)."""
+        if self.auth is not None and self.auth.token_url is not None:
+            return self.auth.token_url
+        return f"{self.base_url.rpartition('/')[0]}/oauth/token"
+
+    @property
+    def password_file(self) -> Path | None:
+        """The file that holds the password, if the manifest names one."""
+        return self.auth.password_file if self.auth else None
+
+    @property
+    def api_key_file(self) -> Path | None:
+        """The file that holds the API key, if the manifest names one."""
+        return self.auth.api_key_file if self.auth else None
+
+
+PROFILES: Final[Mapping[str, ArchiveAddress]] = MappingProxyType(
+    {
+        "tcia": ArchiveAddress(base_url="https://nbia.cancerimagingarchive.net/nbia-api/services"),
+        "nlst": ArchiveAddress(base_url=f"https://{_NLST_HOST}/nbia-api/services"),
+        SANDBOX_PROFILE: ArchiveAddress(base_url=f"http://127.0.0.1:{SANDBOX_PORT}/nbia-api/services"),
+    }
+)
+DEFAULT_PROFILE: Final = "tcia"
+
+
+def _profile_or_address(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value in PROFILES:
+        return PROFILES[value]
+    if "://" in value:
+        raise ValueError("an address is given as a mapping: {base_url: …, api: v4}")
+    raise ValueError(refuse_choice(value, list(PROFILES)))
+
+
+class _ProfileSchema:
+    """In the JSON Schema: the name of a profile, or a mapping."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"enum": list(PROFILES)}, handler(schema)]}
+
+
+ProfileOrAddress = Annotated[ArchiveAddress, BeforeValidator(_profile_or_address), _ProfileSchema()]
+
+
+def archive_of_download_url(download_url: str) -> ArchiveAddress:
+    """The archive whose carts name this `downloadServerUrl` (ARCHIVE §5.4); the default profile where they name none.
+
+    Raises:
+        ValueError: not an address.
+    """
+    if not download_url:
+        return PROFILES[DEFAULT_PROFILE]
+    address = _check_url(download_url)
+    host = urlsplit(address).hostname
+    if host == _NLST_HOST:
+        return PROFILES["nlst"]
+    if host in _TCIA_HOSTS:
+        return PROFILES["tcia"]
+    parts = urlsplit(_SERVLET.sub("", address))
+    folder = parts.path if _SERVLET.search(address) else ""
+    return ArchiveAddress(base_url=f"{parts.scheme}://{parts.netloc}{folder}/nbia-api/services")

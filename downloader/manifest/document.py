@@ -1,0 +1,298 @@
+"""What a manifest file can say: one model per mapping, with the keys, their values and their defaults."""
+
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Annotated, Final, Self, cast
+
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from downloader.errors import ManifestError
+from downloader.manifest.archives import DEFAULT_PROFILE, PROFILES, ProfileOrAddress
+from downloader.manifest.keys import Keys, OneOrList, Text, Uid, check_text, folder_of
+from downloader.manifest.problems import SourceError
+from downloader.manifest.series_list import SeriesList, read_series_list
+from downloader.options import (
+    Attempts,
+    Bandwidth,
+    Concurrency,
+    Duration,
+    Format,
+    LayoutName,
+    Md5,
+    OptionValues,
+    Order,
+    PathName,
+    Percent,
+    RunOptions,
+    Size,
+    choose,
+)
+from downloader.quantities import format_size
+from downloader.wording import kind_of
+
+SERIES_LIST_PROBLEMS: Final = "series_list_problems"
+LONGEST_NAME_CHARACTERS: Final = 255
+_DEFAULTS: Final = RunOptions()
+_ANY_DAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class WithdrawnPolicy(StrEnum):
+    """What becomes of series that the archive no longer lists."""
+
+    KEEP = "keep"
+    QUARANTINE = "quarantine"
+    DELETE = "delete"
+
+
+def check_name(name: str) -> str:
+    """Return the name if it can stand in logs, metrics and file names.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if len(name) > LONGEST_NAME_CHARACTERS:
+        raise ValueError(f"a manifest's name has {LONGEST_NAME_CHARACTERS} characters at most")
+    if not name.isprintable() or "/" in name or "\\" in name or name != name.strip() or name.startswith("."):
+        raise ValueError("a manifest's name is printable, without slashes, and does not begin with a dot or blank")
+    return name
+
+
+def _check_version(value: object) -> int:
+    if type(value) is not int:
+        raise ValueError(f"the number 1 is wanted, not {kind_of(value)}")
+    if value != 1:
+        raise ValueError(f"this tciad reads version 1, not {value}")
+    return value
+
+
+def _check_day(value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(value if isinstance(value, str) and len(value) == len("2024-01-31") else "")
+    except ValueError as error:
+        raise ValueError("a day is wanted, such as 2024-01-31") from error
+
+
+def _check_cron(expression: str) -> str:
+    fields = len(expression.split())
+    if fields != 5:
+        raise ValueError(f"a cron expression has 5 fields (minute hour day month weekday), not {fields}")
+    try:
+        next(CronSim(expression, _ANY_DAY))
+    except CronSimError as error:
+        raise ValueError(f"not a cron expression: {str(error).lower()}") from error
+    except StopIteration as error:
+        raise ValueError("that day never comes") from error
+    return expression
+
+
+def _read_list(value: object, info: ValidationInfo) -> SeriesList:
+    path = folder_of(info) / check_text(value)
+    try:
+        return read_series_list(path)
+    except SourceError as error:
+        raise ValueError(f"{path}: {error}") from error
+    except ManifestError as error:
+        raise PydanticCustomError(SERIES_LIST_PROBLEMS, "{problems}", {"problems": error.what}) from error
+
+
+def _want_list(value: object) -> object:
+    if not isinstance(value, list):
+        raise ValueError(f"a list is wanted, not {kind_of(value)}; each entry begins with '- '")  # noqa: TRY004 - pydantic takes ValueError only
+    return tuple(value)
+
+
+def _want_entries(value: object) -> object:
+    entries = _want_list(value)
+    if not entries:
+        raise ValueError("the list is empty, so nothing would be wanted")
+    return entries
+
+
+Day = Annotated[date, BeforeValidator(_check_day), WithJsonSchema({"type": "string", "format": "date"})]
+Count = Annotated[int, Field(ge=0, le=2**31)]
+SeriesListFile = Annotated[SeriesList, BeforeValidator(_read_list), WithJsonSchema({"type": "string", "pattern": r"\S"})]
+
+
+class CountRange(Keys):
+    """How many images a series may have."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    least: Count | None = Field(default=None, alias="min", description="At least so many.")
+    most: Count | None = Field(default=None, alias="max", description="At most so many.")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.least is None and self.most is None:
+            raise ValueError("say min, max or both")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError(f"min {self.least} is more than max {self.most}, so nothing could match")
+        return self
+
+    def contains(self, count: int | None) -> bool:
+        """Whether the count lies in the range, ends included. An unknown one does not."""
+        return count is not None and (self.least is None or count >= self.least) and (self.most is None or count <= self.most)
+
+    def __str__(self) -> str:
+        return _show_range(self.least, self.most)
+
+
+class DayRange(Keys):
+    """Days from one to another, both included."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    first: Day | None = Field(default=None, alias="from", description="The first day.")
+    last: Day | None = Field(default=None, alias="to", description="The last day.")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.first is None and self.last is None:
+            raise ValueError("say from, to or both")
+        if self.first is not None and self.last is not None and self.first > self.last:
+            raise ValueError(f"from {self.first} is after to {self.last}, so nothing could match")
+        return self
+
+    def contains(self, day: date | None) -> bool:
+        """Whether the day lies in the range, ends included. An unknown one does not."""
+        return day is not None and (self.first is None or day >= self.first) and (self.last is None or day <= self.last)
+
+    def __str__(self) -> str:
+        return _show_range(self.first, self.last)
+
+
+def _show_range(first: object, last: object) -> str:
+    if last is None:
+        return f"{first} or more"
+    return f"{first} to {last}" if first is not None else f"up to {last}"
+
+
+TextPatterns = OneOrList[Text]
+
+
+class SelectionKeys(Keys):
+    """One entry of select or exclude: it matches the series that fit all of its keys."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    collection: TextPatterns | None = Field(default=None, description="Collection. * and ? are globs; case does not count.")
+    patient_id: TextPatterns | None = Field(default=None, description="Patient ID. * and ? are globs.")
+    study_instance_uid: OneOrList[Uid] | None = Field(default=None, description="Studies, written out.")
+    series_instance_uid: OneOrList[Uid] | None = Field(default=None, description="Series, written out.")
+    series_list: OneOrList[SeriesListFile] | None = Field(
+        default=None, description="Files that list series: .tcia, .csv, .tsv or .txt, relative to the manifest."
+    )
+    modality: TextPatterns | None = Field(default=None, description="Modality, such as CT, MR or SEG.")
+    body_part_examined: TextPatterns | None = Field(default=None, description="Body part, such as CHEST.")
+    manufacturer: TextPatterns | None = Field(default=None, description="Manufacturer of the device.")
+    manufacturer_model_name: TextPatterns | None = Field(default=None, description="Model of the device.")
+    series_description: TextPatterns | None = Field(default=None, description="Series description.")
+    license: TextPatterns | None = Field(default=None, description="Name or address of the licence.")
+    image_count: CountRange | None = Field(default=None, description="How many images, ends included.")
+    date_released: DayRange | None = Field(default=None, description="When the archive released it, ends included.")
+    study_date: DayRange | None = Field(default=None, description="Day of the study, ends included.")
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("an entry without keys would match the whole archive; name at least one")
+        return self
+
+
+class OutputKeys(Keys):
+    """Where the library is, and how it looks."""
+
+    output: PathName = Field(
+        default=_DEFAULTS.output, alias="directory", description="Folder of the library, relative to the working directory."
+    )
+    layout: LayoutName = Field(default=_DEFAULTS.layout, description="Built-in layout, or a template with {series_instance_uid}.")
+    format: Format = Field(default=_DEFAULTS.format, description="A folder of images per series, or one ZIP.")
+
+
+class DownloadKeys(Keys):
+    """How series are fetched."""
+
+    concurrency: Concurrency = Field(default=_DEFAULTS.concurrency, description="The ceiling of series at once.")
+    bandwidth_bytes_per_second: Bandwidth = Field(
+        default=_DEFAULTS.bandwidth_bytes_per_second,
+        alias="bandwidth",
+        description="All downloads together, such as 40MB/s.",
+        json_schema_extra={"default": "unlimited"},
+    )
+    order: Order = Field(default=_DEFAULTS.order, description="Which series come first.")
+    attempts: Attempts = Field(default=_DEFAULTS.attempts, description="Attempts per series before it counts as failed.")
+    md5: Md5 = Field(default=_DEFAULTS.md5, description="Whether the archive's MD5 list is asked for.")
+    min_free_bytes: Size = Field(
+        default=_DEFAULTS.min_free_bytes,
+        alias="min_free_space",
+        description="Room on the disk that is never used.",
+        json_schema_extra={"default": format_size(_DEFAULTS.min_free_bytes)},
+    )
+
+
+class Schedule(Keys):
+    """When the service runs the manifest: exactly one of the two."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    every_seconds: Duration | None = Field(
+        default=None, alias="every", description="From the start of one run to the next, such as 6h."
+    )
+    cron: Annotated[Text, AfterValidator(_check_cron)] | None = Field(
+        default=None, description="Cron expression of five fields: minute hour day month weekday."
+    )
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if (self.every_seconds is None) == (self.cron is None):
+            raise ValueError("say either every or cron")
+        return self
+
+
+class ManifestDocument(Keys):
+    """A manifest: which series are wanted, from which archive, and how to fetch and keep them."""
+
+    version: Annotated[int, BeforeValidator(_check_version), WithJsonSchema({"const": 1})] = Field(
+        description="Version of this format: 1."
+    )
+    name: Annotated[Text, AfterValidator(check_name)] | None = Field(
+        default=None, description="How logs and reports call the manifest; default: the file's name without its suffix."
+    )
+    archive: ProfileOrAddress = Field(
+        default=PROFILES[DEFAULT_PROFILE],
+        description="A built-in archive, or the address of one.",
+        json_schema_extra={"default": DEFAULT_PROFILE},
+    )
+    select: Annotated[tuple[SelectionKeys, ...], BeforeValidator(_want_entries)] = Field(
+        description="A series is wanted when any of these entries matches it.", json_schema_extra={"minItems": 1}
+    )
+    exclude: Annotated[tuple[SelectionKeys, ...], BeforeValidator(_want_list)] = Field(
+        default=(), description="A series that any of these entries matches is not wanted."
+    )
+    output: OutputKeys | None = Field(default=None, description="Where the library is, and how it looks.")
+    download: DownloadKeys | None = Field(default=None, description="How series are fetched.")
+    schedule: Schedule | None = Field(default=None, description="When `tciad serve` runs the manifest.")
+    withdrawn: Annotated[WithdrawnPolicy, BeforeValidator(choose(WithdrawnPolicy))] = Field(
+        default=WithdrawnPolicy.KEEP, description="Keep, move aside or delete series that the archive no longer lists."
+    )
+    max_shrink_percent: Percent = Field(
+        default=_DEFAULTS.max_shrink_percent,
+        alias="max_shrink",
+        description="A catalogue that lost more than this since the last resolve is not acted upon.",
+        json_schema_extra={"default": f"{_DEFAULTS.max_shrink_percent:g}%"},
+    )
+
+    def option_values(self) -> OptionValues:
+        """The options that the manifest says, and only those, under the names of RunOptions."""
+        said = {
+            name: getattr(keys, name)
+            for keys in (self.output, self.download, self)
+            if keys is not None
+            for name in keys.model_fields_set & OptionValues.__annotations__.keys()
+            if not isinstance(getattr(keys, name), Keys)
+        }
+        return cast("OptionValues", said)

@@ -1,0 +1,205 @@
+"""From a file to a manifest, or to everything that is wrong with the file."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from downloader.errors import ManifestError
+from downloader.manifest.archives import DEFAULT_PROFILE, PROFILES, ArchiveAddress, archive_of_download_url
+from downloader.manifest.document import (
+    SERIES_LIST_PROBLEMS,
+    ManifestDocument,
+    Schedule,
+    SelectionKeys,
+    WithdrawnPolicy,
+    check_name,
+)
+from downloader.manifest.keys import TEXT_WANTED
+from downloader.manifest.problems import Problem, SourceError, refuse, show_path
+from downloader.manifest.selection import Selection, make_selection
+from downloader.manifest.series_list import SUFFIXES, SeriesList, read_series_list, refuse_foreign
+from downloader.manifest.source import read_text
+from downloader.manifest.yaml_tree import KeyPath, Mark, YamlTree, parse_yaml
+from downloader.model import Series
+from downloader.options import OptionValues
+from downloader.wording import explain, kind_of, suggest
+
+LARGEST_BYTES: Final = 1024**2
+_SECRET_KEYS: Final = frozenset({"password", "api_key", "token", "secret", "client_secret"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What the user wants.
+
+    Attributes:
+        path: the file it was read from.
+        select: a series is wanted when any of these matches it
+        exclude: and none of these does.
+        options: what the manifest says of the run, and only that, under the names of RunOptions.
+        schedule: when the service runs it; None when nobody said.
+    """
+
+    path: Path
+    name: str
+    archive: ArchiveAddress
+    select: tuple[Selection, ...]
+    exclude: tuple[Selection, ...] = ()
+    options: OptionValues = field(default_factory=OptionValues)
+    schedule: Schedule | None = None
+    withdrawn: WithdrawnPolicy = WithdrawnPolicy.KEEP
+
+    def wants(self, series: Series) -> bool:
+        """Whether some entry of `select` matches the series and none of `exclude` does."""
+        return any(selection.matches(series) for selection in self.select) and not self.excludes(series)
+
+    def excludes(self, series: Series) -> bool:
+        """Whether some entry of `exclude` matches the series."""
+        return any(selection.matches(series) for selection in self.exclude)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read a manifest, or a series list that stands for one. Blocks while it reads: call it in a worker thread.
+
+    Raises:
+        ManifestError: the file cannot be read, or something in it is wrong. Each line of the error tells one problem, as
+            `file:line: path: what is wrong`, in the order of the file.
+    """
+    try:
+        if path.suffix.lower() in SUFFIXES:
+            return _manifest_of_list(read_series_list(path))
+        refuse_foreign(path)
+        text = read_text(path, LARGEST_BYTES)
+    except SourceError as error:
+        raise ManifestError(f"{path}: {error}") from error
+    return _read_document(path, parse_yaml(text, path))
+
+
+def _manifest_of_list(series_list: SeriesList) -> Manifest:
+    path = series_list.path
+    try:
+        archive = archive_of_download_url(series_list.archive_hint)
+    except ValueError as error:
+        raise ManifestError(f"{path}: downloadServerUrl: {error}") from error
+    selection = Selection(position=str(path), series_instance_uids=series_list.series_instance_uids)
+    return Manifest(path=path, name=_name_of(path), archive=archive, select=(selection,))
+
+
+def _read_document(path: Path, tree: YamlTree) -> Manifest:
+    if not isinstance(tree.data, dict):
+        what = f"a manifest is a mapping that begins with version: 1, not {kind_of(tree.data)}"
+        raise refuse(path, [*tree.problems, Problem(tree.marks[()].line, "", what)])
+    try:
+        document = ManifestDocument.model_validate(tree.data, context=str(path.parent))
+    except ValidationError as error:
+        raise _refuse_document(path, tree, error) from error
+    problems = [*tree.problems, *_find_strangers(document, tree.marks)]
+    if problems:
+        raise refuse(path, problems)
+    return Manifest(
+        path=path,
+        name=document.name or _name_of(path),
+        archive=document.archive,
+        select=_selections(path, document.select, "select", tree.marks),
+        exclude=_selections(path, document.exclude, "exclude", tree.marks),
+        options=document.option_values(),
+        schedule=document.schedule,
+        withdrawn=document.withdrawn,
+    )
+
+
+def _selections(path: Path, entries: tuple[SelectionKeys, ...], key: str, marks: Mapping[KeyPath, Mark]) -> tuple[Selection, ...]:
+    return tuple(make_selection(keys, f"{path}:{marks[key, index].line}") for index, keys in enumerate(entries))
+
+
+def _name_of(path: Path) -> str:
+    try:
+        return check_name(path.stem)
+    except ValueError as error:
+        raise ManifestError(f"{str(path)!r}: the file's name cannot name the manifest: {error}") from error
+
+
+def _find_strangers(document: ManifestDocument, marks: Mapping[KeyPath, Mark]) -> Iterator[Problem]:
+    """Carts of another archive than the one that is meant when nobody says: each of their series would be refused."""
+    if "archive" in document.model_fields_set:
+        return
+    for index, keys in enumerate(document.select):
+        for series_list in keys.series_list or ():
+            at: KeyPath = ("select", index, "series_list")
+            try:
+                archive = archive_of_download_url(series_list.archive_hint)
+            except ValueError as error:
+                yield Problem(marks[at].line, show_path(at), f"{series_list.path}: downloadServerUrl: {error}")
+                continue
+            if archive != PROFILES[DEFAULT_PROFILE]:
+                meant = archive.name if archive.name in PROFILES else f"{{base_url: {archive.base_url}}}"
+                what = f"{series_list.path} comes from another archive; say archive: {meant}"
+                yield Problem(marks[at].line, show_path(at), what)
+
+
+def _refuse_document(path: Path, tree: YamlTree, error: ValidationError) -> ManifestError:
+    """Everything that YAML and models found wrong, in the order of the file, each place once.
+
+    What the models find in a mapping whose parts YAML could not give is only a consequence.
+    """
+    problems = list(tree.problems)
+    elsewhere: list[str] = []
+    for detail in error.errors(include_url=False):
+        if detail["type"] == SERIES_LIST_PROBLEMS:
+            elsewhere.append(detail["msg"])
+            continue
+        at, mark = _find_mark(detail["loc"], tree.marks)
+        if detail["type"] == "missing":
+            at = (*at, detail["loc"][-1])
+        problem = Problem(mark.line, show_path(at), _explain(detail, mark))
+        if not any(f"{told.place}.".startswith((f"{problem.place}.", f"{problem.place}[")) for told in tree.problems):
+            problems.append(problem)
+    lines = [refuse(path, problems).what] if problems else []
+    return ManifestError("\n".join(lines + elsewhere))
+
+
+def _find_mark(location: KeyPath, marks: Mapping[KeyPath, Mark]) -> tuple[KeyPath, Mark]:
+    """The nearest place in the file: a value that stands for a list of one has no index there."""
+    at = location
+    while at not in marks:
+        at = at[:-1]
+    return at, marks[at]
+
+
+def _explain(detail: ErrorDetails, mark: Mark) -> str:
+    match detail["type"]:
+        case "extra_forbidden":
+            return _explain_unknown(detail["loc"])
+        case kind if kind == TEXT_WANTED and mark.raw:
+            read = kind_of(detail["input"])
+            return f'text is wanted, and YAML reads {mark.raw} as {read}; put it in quotes: "{mark.raw}"'
+        case _:
+            return explain(detail)
+
+
+def _explain_unknown(location: KeyPath) -> str:
+    key = str(location[-1])
+    model: type[BaseModel] = ManifestDocument
+    for step in location[:-1]:
+        if isinstance(step, str):
+            model = next(_models_in(_field_annotation(model, step)))
+    if key in _SECRET_KEYS:
+        return "a manifest holds no secrets; name a file with password_file or api_key_file"
+    known = [info.alias or name for name, info in model.model_fields.items()]
+    return f"unknown key{suggest(key, known)}" if suggest(key, known) else f"unknown key; there are {', '.join(known)}"
+
+
+def _field_annotation(model: type[BaseModel], key: str) -> object:
+    return next(info.annotation for name, info in model.model_fields.items() if (info.alias or name) == key)
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models that a field's annotation holds, however deep in unions and tuples."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

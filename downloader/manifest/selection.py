@@ -1,0 +1,165 @@
+"""One entry of `select` or `exclude`: which series it matches, and what can be asked of an archive for it."""
+
+import fnmatch
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Final
+
+from downloader.manifest.document import CountRange, DayRange, SelectionKeys
+from downloader.model import Series
+
+_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "collection": ("collection",),
+        "patient_id": ("patient_id",),
+        "study_instance_uid": ("study_instance_uid",),
+        "modality": ("modality",),
+        "body_part_examined": ("body_part_examined",),
+        "manufacturer": ("manufacturer",),
+        "manufacturer_model_name": ("manufacturer_model_name",),
+        "series_description": ("series_description",),
+        "license": ("license_name", "license_uri"),
+    }
+)
+TEXT_KEYS: Final = tuple(_ATTRIBUTES)
+_MOST_SHOWN: Final = 3
+
+
+def is_glob(value: str) -> bool:
+    """Whether the value is a pattern: it holds `*` or `?`. Only then do brackets mean a set of characters."""
+    return "*" in value or "?" in value
+
+
+@dataclass(frozen=True, slots=True)
+class _TextMatcher:
+    """The values of one key, made ready for many comparisons without case."""
+
+    values: frozenset[str]
+    pattern: re.Pattern[str] | None
+
+    @classmethod
+    def of(cls, values: tuple[str, ...]) -> "_TextMatcher":
+        patterns = [fnmatch.translate(value.casefold()) for value in values if is_glob(value)]
+        exact = frozenset(value.casefold() for value in values if not is_glob(value))
+        return cls(exact, re.compile("|".join(patterns)) if patterns else None)
+
+    def accepts(self, text: str) -> bool:
+        folded = text.casefold()
+        return folded in self.values or (self.pattern is not None and self.pattern.match(folded) is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """A series matches when it fits every key that the entry has.
+
+    Text compares without case and without trimming, as the archive does (ARCHIVE §2.5). An attribute that the catalogue does
+    not give fits no glob but `*`, and no range.
+
+    Attributes:
+        position: `file:line` of the entry, for messages.
+        values: what each text key takes, as written; a key that is absent does not limit.
+        series_instance_uids: the series that the entry lists itself or through series lists, each once, in their order;
+            empty when it does not list any, and then it does not limit.
+    """
+
+    position: str
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    series_instance_uids: tuple[str, ...] = ()
+    image_count: CountRange | None = None
+    date_released: DayRange | None = None
+    study_date: DayRange | None = None
+    _texts: Mapping[str, _TextMatcher] = field(init=False, repr=False, compare=False)
+    _tests: tuple[Callable[[Series], bool], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_texts", {key: _TextMatcher.of(values) for key, values in self.values.items()})
+        object.__setattr__(self, "_tests", tuple(self._make_tests()))
+
+    def matches(self, series: Series) -> bool:
+        """Whether the series fits every key. Made for a million rows."""
+        return all(test(series) for test in self._tests)
+
+    def limits(self, key: str) -> bool:
+        """Whether the entry has this text key (one of `TEXT_KEYS`)."""
+        return key in self.values
+
+    def exact(self, key: str) -> tuple[str, ...] | None:
+        """The values of a text key, if the archive can be asked for each of them.
+
+        Returns:
+            None when the entry does not have the key, or has a glob among its values.
+        """
+        values = self.values.get(key)
+        return None if values is None or any(map(is_glob, values)) else values
+
+    def globs(self, key: str) -> tuple[str, ...]:
+        """Those values of a text key that are globs."""
+        return tuple(value for value in self.values.get(key, ()) if is_glob(value))
+
+    def accepts(self, key: str, text: str) -> bool:
+        """Whether one text key alone lets the text pass; a key that the entry does not have lets everything pass."""
+        return key not in self._texts or self._texts[key].accepts(text)
+
+    def describe(self) -> str:
+        """The entry as one line: `collection LIDC-IDRI, modality CT or MR, image_count 20 or more`."""
+        parts = [f"{key} {_show(values)}" for key, values in self.values.items()]
+        if self.series_instance_uids:
+            parts.append(f"series_instance_uid {_show(self.series_instance_uids)}")
+        ranges = {"image_count": self.image_count, "date_released": self.date_released, "study_date": self.study_date}
+        parts += [f"{key} {bounds}" for key, bounds in ranges.items() if bounds is not None]
+        return ", ".join(parts)
+
+    def _make_tests(self) -> list[Callable[[Series], bool]]:
+        tests: list[Callable[[Series], bool]] = []
+        if self.series_instance_uids:
+            listed = frozenset(self.series_instance_uids)
+            tests.append(lambda series: series.series_instance_uid in listed)
+        tests += [_text_test(_ATTRIBUTES[key], matcher) for key, matcher in self._texts.items()]
+        if (counts := self.image_count) is not None:
+            tests.append(lambda series: counts.contains(series.image_count))
+        if (released := self.date_released) is not None:
+            tests.append(lambda series: released.contains(series.date_released))
+        if (studied := self.study_date) is not None:
+            tests.append(lambda series: studied.contains(series.study_date))
+        return tests
+
+
+def make_selection(keys: SelectionKeys, position: str) -> Selection:
+    """The selection that an entry of a manifest means."""
+    listed = dict.fromkeys(keys.series_instance_uid or ())
+    for series_list in keys.series_list or ():
+        listed.update(dict.fromkeys(series_list.series_instance_uids))
+    values = {key: _without_repeats(given) for key in TEXT_KEYS if (given := getattr(keys, key)) is not None}
+    return Selection(
+        position=position,
+        values=MappingProxyType(values),
+        series_instance_uids=tuple(listed),
+        image_count=keys.image_count,
+        date_released=keys.date_released,
+        study_date=keys.study_date,
+    )
+
+
+def _text_test(attributes: tuple[str, ...], matcher: _TextMatcher) -> Callable[[Series], bool]:
+    accepts = matcher.accepts
+    if len(attributes) == 1:
+        get = attrgetter(attributes[0])
+        return lambda series: accepts(get(series))
+    return lambda series: any(accepts(getattr(series, attribute)) for attribute in attributes)
+
+
+def _without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Each value once, in its first spelling: the archive would be asked twice for the same."""
+    first: dict[str, str] = {}
+    for value in values:
+        first.setdefault(value.casefold(), value)
+    return tuple(first.values())
+
+
+def _show(values: tuple[str, ...]) -> str:
+    if len(values) > _MOST_SHOWN:
+        return f"{', '.join(values[:_MOST_SHOWN])} and {len(values) - _MOST_SHOWN} more"
+    return " or ".join(values)

@@ -1,0 +1,151 @@
+"""Series lists are read however they were saved, and refused when they are something else."""
+
+# ruff: noqa: E501 - a table reads best with one case on a line
+
+from pathlib import Path
+
+import pytest
+
+from downloader.errors import ManifestError
+from downloader.manifest import SeriesList, load_series_list
+from tests.manifest.conftest import Write
+
+HEADER = """\
+downloadServerUrl=https://public.cancerimagingarchive.net/nbia-download/servlet/DownloadServlet
+includeAnnotation=true
+noOfrRetry=4
+databasketId=manifest-1561766528292.tcia
+manifestVersion=3.0
+"""
+CART = f"{HEADER}ListOfSeriesToDownload=\n1.2.3\n1.2.4\n"
+LISTED = ("1.2.3", "1.2.4")
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ManifestError) as caught:
+        load_series_list(path)
+    return str(caught.value)
+
+
+def test_a_cart_gives_its_series_and_where_it_comes_from(write: Write) -> None:
+    """The plain case, as the archive's portal writes it."""
+    path = write("cart.tcia", CART)
+    assert load_series_list(path) == SeriesList(
+        path=path,
+        series_instance_uids=LISTED,
+        archive_hint="https://public.cancerimagingarchive.net/nbia-download/servlet/DownloadServlet",
+        duplicates=0,
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CART.replace("\n", "\r\n"),
+        CART.replace("\n", "\r"),
+        "\ufeff" + CART,
+        CART.rstrip("\n"),
+        CART.replace("1.2.3\n", "\n  1.2.3 ,\n\n\t"),
+        CART.replace("1.2.3\n", "1.2.3,1.2.4\n"),
+        CART.replace("1.2.3\n", "\"1.2.3\",\n'1.2.4';\n"),
+        CART.replace("1.2.3\n", "# the first\n1.2.3 # and only\n! as properties say\n"),
+        "listofseriestodownload=\n1.2.3\n1.2.4",
+        "ListOfSeriesToDownload = 1.2.3,\n1.2.4",
+        "manifestVersion=3.0\nListOfSeriesToDownload=\n1.2.3\n1.2.4\nnoOfrRetry=10\n" + HEADER,
+        CART.replace("manifestVersion=3.0", "manifestVersion=3.1\ndataType=DICOM\nsomethingNew=1"),
+        "1.2.3\n1.2.4\n" + HEADER + "ListOfSeriesToDownload=\n",
+    ],
+)
+def test_carts_from_all_kinds_of_tools_are_read(write: Write, text: str) -> None:
+    """Only what a line says counts, never how many lines there are."""
+    assert load_series_list(write("cart.tcia", text)).series_instance_uids == LISTED
+
+
+def test_a_series_that_is_named_twice_is_wanted_once(write: Write) -> None:
+    """In the order of its first mention."""
+    found = load_series_list(write("cart.tcia", CART + "1.2.3\n1.2.3\n1.2.1"))
+    assert found.series_instance_uids == ("1.2.3", "1.2.4", "1.2.1")
+    assert found.duplicates == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("l.csv", "SeriesInstanceUID\n1.2.3\n1.2.4\n"),
+        ("l.csv", "\ufeffPatient,Series Instance UID\r\nA,1.2.3\r\nB,1.2.4\r\n"),
+        ("l.csv", '"Series UID","Collection"\n"1.2.3","A, B"\n"1.2.4","C\nD"\n'),
+        ("l.csv", "Collection;series_instance_uid\nA;1.2.3\nA; 1.2.4\n"),
+        ("l.csv", "a\tSERIESINSTANCEUID\nx\t1.2.3\ny\t1.2.4\n"),
+        ("l.tsv", "a\tSeriesInstanceUID\nx\t1.2.3\n\n \t \ny\t1.2.4\n"),
+        ("l.TSV", "SeriesInstanceUID,drs_uri\n1.2.3,drs://x\n1.2.4,drs://y\n"),
+        ("l.csv", "\nSeriesInstanceUID,a\n1.2.3\n1.2.4,\n"),
+        ("l.txt", "# mine\n1.2.3\n\n1.2.4 # good\n"),
+        ("l.txt", "1.2.3, 1.2.4"),
+        ("l.txt", CART),
+    ],
+)
+def test_tables_and_plain_lists_are_read(write: Write, name: str, text: str) -> None:
+    """The column is found by its name, the delimiter by the first line."""
+    assert load_series_list(write(name, text)).series_instance_uids == LISTED
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("c.tcia", CART + "abc\n", "c.tcia:9: 'abc' is not a UID: numbers without leading zeros, joined by dots"),
+        ("c.tcia", CART + "1" * 63 + ".1", f"c.tcia:9: '{'1' * 63}.1' is not a UID: it is longer than 64 characters"),
+        ("c.tcia", HEADER + "ListOfSeriesToDownload=\n", "c.tcia:1: the list names no series"),
+        ("c.tcia", "", "c.tcia:1: no line says ListOfSeriesToDownload=, so this is no cart; name a plain list .txt"),
+        ("c.tcia", "1.2.3\n", "c.tcia:1: no line says ListOfSeriesToDownload=, so this is no cart; name a plain list .txt"),
+        (
+            "c.tcia",
+            CART.replace("=3.0", "=4.0"),
+            "c.tcia:5: manifestVersion: version 4.0 is newer than this tciad; it reads version 3",
+        ),
+        ("c.tcia", CART.replace("=3.0", "=new"), "c.tcia:5: manifestVersion: 'new' is not a version such as 3.0"),
+        (
+            "c.tcia",
+            "databasketId=a.jnlp\ntempLoc=/tmp\n",
+            "c.tcia:1: an old cart that keeps its series on the archive's server, and that server is gone; save the cart again",
+        ),
+        (
+            "c.tcia",
+            "databasketId=a\nmanifestVersion=2.0\n",
+            "c.tcia:2: an old cart that keeps its series on the archive's server, and that server is gone; save the cart again",
+        ),
+        (
+            "c.tcia",
+            CART.replace("noOfrRetry=4", "dataType=other"),
+            "c.tcia:3: dataType: the cart holds 'other'; tciad mirrors DICOM images",
+        ),
+        ("c.tcia", "<?xml version='1.0'?><jnlp>", "c.tcia: is XML or HTML: an old Java Web Start file, or an error page saved as a cart"),
+        ("c.txt", "cp s3://idc-open-data/x/* .\n", "c.txt:1: lists objects of another kind of archive; a cart (.tcia) or UIDs of series are wanted"),
+        ("c.s5cmd", "1.2.3", "c.s5cmd: lists objects of the Imaging Data Commons for s5cmd, which no NBIA archive serves; export the cart as .tcia"),
+        ("c.xlsx", "PK", "c.xlsx: is a workbook; save it as .csv with a column SeriesInstanceUID"),
+        ("c.csv", "drs_uri,name\ndrs://x,y\n", "c.csv: lists files by DRS address, which no NBIA archive serves; a column SeriesInstanceUID is wanted"),
+        ("c.tsv", "File ID\tname\nx\ty\n", "c.tsv: lists files by DRS address, which no NBIA archive serves; a column SeriesInstanceUID is wanted"),
+        ("c.csv", "a,b\n1,2\n", "c.csv:1: no column SeriesInstanceUID among 'a', 'b'; a list of UIDs alone is named .txt"),
+        ("c.csv", "a,SeriesInstanceUID\n1,1.2.3\n\n2,\n", "c.csv:4: '' is not a UID: numbers without leading zeros, joined by dots"),
+        ("c.csv", "SeriesInstanceUID\n" + "x" * 200_000, "c.csv:2: not a table: field larger than field limit (131072)"),
+        ("c.csv", "", "c.csv:1: the list names no series"),
+        ("c.txt", "# nothing\n", "c.txt:1: the list names no series"),
+        ("c.doc", "1.2.3", "c.doc: is no series list; those end in .tcia, .csv, .tsv, .txt"),
+    ],
+)  # fmt: skip
+def test_what_is_no_series_list_says_why(write: Write, name: str, text: str, message: str) -> None:
+    """With the line, where there is one."""
+    assert refusal(write(name, text)) == message
+
+
+def test_every_wrong_line_is_told_until_there_are_too_many(write: Write) -> None:
+    """Twenty are enough to see the pattern."""
+    lines = refusal(write("c.txt", "1.2.3\nx\n" * 30)).splitlines()
+    assert lines[0] == "c.txt:2: 'x' is not a UID: numbers without leading zeros, joined by dots"
+    assert lines[-1] == "c.txt:40: and 10 more like it"
+    assert len(lines) == 21
+
+
+def test_a_hundred_thousand_series_are_no_trouble(write: Write) -> None:
+    """Carts of whole collections are that long."""
+    text = CART + "".join(f"1.3.6.1.4.1.14519.5.2.1.7009.2403.{number}\n" for number in range(1, 100_001))
+    assert len(load_series_list(write("c.tcia", text)).series_instance_uids) == 100_002
