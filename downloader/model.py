@@ -1,8 +1,21 @@
 """The nouns that every floor shares. All frozen; times are aware UTC, sizes are bytes."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+
+_DICOM_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(?:\.[0-9]+)*", re.ASCII)
+
+
+def is_dicom_uid(text: str) -> bool:
+    """Whether the text is a DICOM UID: numbers joined by dots, 64 characters at most.
+
+    Leading zeros are let pass although the standard forbids them: real images have them.
+
+    Source: DICOM PS3.5 §9.1.
+    """
+    return _DICOM_UID.fullmatch(text) is not None
 
 
 class SeriesState(StrEnum):

@@ -1,0 +1,34 @@
+"""The head of a deflated data set: raw deflate behind the file meta information. Source: DICOM PS3.5 §A.5."""
+
+from isal import igzip_lib
+
+from downloader.dicomstream.walker import DataSetWalker
+from downloader.errors import NotDicomError
+
+# How much is inflated in search of the identity, and how much at once.
+_INFLATED_BYTES_MAX = 1024 * 1024
+_PIECE_BYTES = 64 * 1024
+
+_InflateError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub types the class as an instance
+
+
+class DeflatedHead:
+    """Inflates the first megabyte of a data set for the walker; the rest only passes by, so that no bomb can go off."""
+
+    def __init__(self, walker: DataSetWalker) -> None:
+        self._walker = walker
+        self._inflater = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
+        self._inflated_bytes = 0
+
+    def feed(self, data: bytes) -> None:
+        """Inflate what is still of interest of `data`. Raises NotDicomError when it does not inflate."""
+        while not self._inflater.eof and self._inflated_bytes < _INFLATED_BYTES_MAX:
+            try:
+                inflated = self._inflater.decompress(data, _PIECE_BYTES)
+            except _InflateError as error:
+                raise NotDicomError(f"the deflated data set does not inflate: {error}") from error
+            self._walker.feed(inflated)
+            self._inflated_bytes += len(inflated)
+            if self._inflater.needs_input:
+                return
+            data = b""

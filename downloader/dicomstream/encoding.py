@@ -1,0 +1,59 @@
+"""How elements are laid out in each transfer syntax, as far as walking them needs. Source: DICOM PS3.5 §7.1, §10, annex A."""
+
+from dataclasses import dataclass
+from struct import Struct
+
+# PS3.5 table 7.1-2: the length takes 2 bytes; and table 7.1-1: 2 reserved bytes, and the length takes 4
+SHORT_VRS = frozenset(
+    (
+        *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO"),
+        *(b"LT", b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"),
+    )
+)
+LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+VRS = SHORT_VRS | LONG_VRS
+
+# A header as long as any begins with; explicit VR with a long length adds 4 bytes to it.
+HEADER_BYTES = 8
+LONG_HEADER_BYTES = 12
+# tag and VR: what has to be seen to tell explicit from implicit VR
+SNIFF_BYTES = 6
+
+UNDEFINED_LENGTH = 0xFFFF_FFFF
+DELIMITER_GROUP = 0xFFFE
+
+_EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+# PS3.5 §A.5, and the JPIP syntaxes that deflate the whole data set (PS3.6 table A-1)
+_DEFLATED = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Layouts of one kind of element header: `header` of explicit VR, `plain` of implicit VR, delimiters and items."""
+
+    is_explicit: bool
+    header: Struct
+    plain: Struct
+    long_length: Struct
+
+
+EXPLICIT_LITTLE = Encoding(True, Struct("<HH2sH"), Struct("<HHI"), Struct("<I"))
+EXPLICIT_BIG = Encoding(True, Struct(">HH2sH"), Struct(">HHI"), Struct(">I"))
+IMPLICIT_LITTLE = Encoding(False, EXPLICIT_LITTLE.header, EXPLICIT_LITTLE.plain, EXPLICIT_LITTLE.long_length)
+
+
+def is_deflated(transfer_syntax_uid: str) -> bool:
+    """Whether everything behind the file meta information is one raw deflate stream."""
+    return transfer_syntax_uid in _DEFLATED
+
+
+def encoding_of(data: bytes, position: int, transfer_syntax_uid: str) -> Encoding:
+    """The encoding of the data set that begins at `position`, of which SNIFF_BYTES must be there.
+
+    The first element has the last word on explicit or implicit VR: files that contradict their own transfer syntax exist. Where
+    the syntax is not known (empty text), a group that looks like 0x0400 or more is a big-endian one, since data sets begin low.
+    """
+    if data[position + 4 : position + SNIFF_BYTES] not in VRS:
+        return IMPLICIT_LITTLE
+    looks_big = not transfer_syntax_uid and int.from_bytes(data[position : position + 2], "little") >= 0x0400
+    return EXPLICIT_BIG if looks_big or transfer_syntax_uid == _EXPLICIT_BIG_ENDIAN else EXPLICIT_LITTLE

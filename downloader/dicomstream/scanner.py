@@ -1,0 +1,184 @@
+"""The scanner: preamble, file meta information, data set. Source: DICOM PS3.10 §7.1, PS3.5 §7 and §A.5."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from downloader.dicomstream.deflated import DeflatedHead
+from downloader.dicomstream.encoding import (
+    EXPLICIT_LITTLE,
+    HEADER_BYTES,
+    IMPLICIT_LITTLE,
+    SNIFF_BYTES,
+    VRS,
+    encoding_of,
+    is_deflated,
+)
+from downloader.dicomstream.file_meta import read_file_meta
+from downloader.dicomstream.image_classes import holds_pixels
+from downloader.dicomstream.walker import VALUE_BYTES_MAX, DataSetWalker
+from downloader.errors import NotDicomError
+from downloader.model import is_dicom_uid
+
+_PREFIX = b"DICM"
+_PREFIX_POSITION = 128
+_PREFIX_END = 132
+_FIRST_GROUP = 0x0008
+# groups 0002 and 0008 in little endian, 0008 in big endian
+_FIRST_GROUPS_EXPLICIT = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
+# File meta information takes a few hundred bytes; a private one may hold more. Nothing longer is kept to look for its end.
+_META_BYTES_MAX = 1024 * 1024
+
+_SOP_CLASS_UID = 0x0008_0016
+_SOP_INSTANCE_UID = 0x0008_0018
+_SERIES_INSTANCE_UID = 0x0020_000E
+_ACQUISITION_NUMBER = 0x0020_0012
+_INSTANCE_NUMBER = 0x0020_0013
+_ROWS = 0x0028_0010
+# Pixel Data Provider URL, Spectroscopy Data, Float, Double Float and plain Pixel Data
+_PIXELS = frozenset((0x0028_7FE0, 0x5600_0020, 0x7FE0_0008, 0x7FE0_0009, 0x7FE0_0010))
+_WANTED = _PIXELS | {
+    _SOP_CLASS_UID,
+    _SOP_INSTANCE_UID,
+    _SERIES_INSTANCE_UID,
+    _ACQUISITION_NUMBER,
+    _INSTANCE_NUMBER,
+    _ROWS,
+}
+
+# IS (PS3.5 table 6.2-1): 12 characters at most, padded with spaces
+_INTEGER_STRING = re.compile(rb"[\0 ]*([+-]?[0-9]{1,12})[\0 ]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomIdentity:
+    """Who a DICOM file is.
+
+    `instance_number` and `acquisition_number` are None where they are absent, empty or no integer. `ends_whole` tells whether the
+    data set ends where the file does: False when an element, item or sequence is cut, or when an image has no pixels; None when
+    that cannot be told (deflated data sets, or bytes that no longer read as elements). A cut exactly between two top-level
+    elements of something that is no image cannot be seen, and counts as whole.
+    """
+
+    sop_instance_uid: str
+    series_instance_uid: str
+    instance_number: int | None
+    acquisition_number: int | None
+    ends_whole: bool | None
+    size_bytes: int
+
+
+class DicomScanner:
+    """Scans one file. Holds a few kilobytes, however large the file; after an error it is of no more use.
+
+    A data set without preamble and file meta information is taken for DICOM only when it begins as one must and reads without
+    oddities, since any other bytes could be anything.
+    """
+
+    def __init__(self) -> None:
+        self._size_bytes = 0
+        self._head = b""
+        self._has_preamble = False
+        self._walker: DataSetWalker | None = None
+        self._is_deflated = False
+        self._take: Callable[[bytes], None] = self._take_head
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the file.
+
+        Raises:
+            NotDicomError: the file does not begin as DICOM does.
+        """
+        self._size_bytes += len(data)
+        self._take(data)
+
+    def finish(self) -> DicomIdentity:
+        """Say that the file has ended, and get who it is.
+
+        Raises:
+            NotDicomError: it is not DICOM, or carries no valid SOP Instance UID or Series Instance UID.
+        """
+        if self._walker is None and self._size_bytes < _PREFIX_END:
+            self._begin(self._head, 0)
+        walker = self._walker
+        if walker is None:
+            raise NotDicomError(f"the file of {self._size_bytes:,} bytes ends before its data set begins")
+        if not self._has_preamble and (walker.is_odd or walker.is_lost):
+            raise NotDicomError("the file has no DICOM preamble, and does not read as a data set either")
+        return DicomIdentity(
+            sop_instance_uid=_uid_in(walker, _SOP_INSTANCE_UID, "SOP Instance UID (0008,0018)"),
+            series_instance_uid=_uid_in(walker, _SERIES_INSTANCE_UID, "Series Instance UID (0020,000E)"),
+            instance_number=_integer_in(walker, _INSTANCE_NUMBER),
+            acquisition_number=_integer_in(walker, _ACQUISITION_NUMBER),
+            ends_whole=None if self._is_deflated else _ends_whole(walker),
+            size_bytes=self._size_bytes,
+        )
+
+    def _take_head(self, data: bytes) -> None:
+        self._head += data
+        head = self._head
+        if len(head) < _PREFIX_END:
+            return
+        self._has_preamble = head[_PREFIX_POSITION:_PREFIX_END] == _PREFIX
+        self._begin(head, _PREFIX_END if self._has_preamble else 0)
+
+    def _begin(self, head: bytes, position: int) -> None:
+        """Find where the data set begins and how it is encoded, and walk on from there; wait where too little has come."""
+        if not self._has_preamble and not _begins_as_data_set(head):
+            raise NotDicomError(f"the file is not DICOM: it begins with {head[:16]!r}")
+        meta = read_file_meta(head, position)
+        if meta is None:
+            if len(head) > _META_BYTES_MAX:
+                raise NotDicomError("the file meta information does not end")
+            return
+        self._head = b""
+        if is_deflated(meta.transfer_syntax_uid):
+            self._is_deflated = True
+            self._walker = DataSetWalker(EXPLICIT_LITTLE, _WANTED)
+            self._take = DeflatedHead(self._walker).feed
+            self._take(head[meta.end_position :])
+        else:
+            self._walker = DataSetWalker(encoding_of(head, meta.end_position, meta.transfer_syntax_uid), _WANTED)
+            self._take = self._walker.feed
+            self._walker.feed(head, meta.end_position)
+
+
+def _begins_as_data_set(head: bytes) -> bool:
+    """Whether a file without preamble begins with group 0002 or 0008, in either byte order, and something like a VR or length."""
+    if len(head) < HEADER_BYTES:
+        return False
+    if head[4:SNIFF_BYTES] in VRS:
+        return head[:2] in _FIRST_GROUPS_EXPLICIT
+    group, _, length = IMPLICIT_LITTLE.plain.unpack_from(head)
+    return bool(group == _FIRST_GROUP and length <= VALUE_BYTES_MAX)
+
+
+def _uid_in(walker: DataSetWalker, tag: int, name: str) -> str:
+    if tag not in walker.values:
+        raise NotDicomError(f"the file carries no {name}")
+    value = walker.values[tag].strip(b"\0 ")
+    text = value.decode("ascii", "replace")
+    if not is_dicom_uid(text):
+        raise NotDicomError(f"the {name} is no DICOM UID: {value[:64]!r}")
+    return text
+
+
+def _integer_in(walker: DataSetWalker, tag: int) -> int | None:
+    match = _INTEGER_STRING.fullmatch(walker.values.get(tag, b""))
+    return int(match[1]) if match else None
+
+
+def _ends_whole(walker: DataSetWalker) -> bool | None:
+    if walker.is_lost:
+        return None
+    if walker.is_at_boundary and not _lacks_pixels(walker):
+        return True
+    return None if walker.is_odd else False
+
+
+def _lacks_pixels(walker: DataSetWalker) -> bool:
+    """Whether something that is an image by its SOP class or its Rows ends before its pixels begin."""
+    if not _PIXELS.isdisjoint(walker.values):
+        return False
+    sop_class_uid = walker.values.get(_SOP_CLASS_UID, b"").strip(b"\0 ").decode("ascii", "replace")
+    return _ROWS in walker.values or holds_pixels(sop_class_uid)

@@ -1,0 +1,175 @@
+"""Walks a data set element by element while it passes by, and keeps next to nothing of it.
+
+Elements, sequences and items of defined length are stepped over. Only what has an undefined length is entered, because its end
+is found in no other way: sequences, their items, and encapsulated pixel data, whose fragments are laid out as items are (PS3.5
+§7.5, §A.4). So the walk always knows how many bytes must still come, which is what tells a whole file from a cut one.
+"""
+
+from collections.abc import Collection
+
+from downloader.dicomstream.encoding import (
+    DELIMITER_GROUP,
+    EXPLICIT_LITTLE,
+    HEADER_BYTES,
+    IMPLICIT_LITTLE,
+    LONG_HEADER_BYTES,
+    LONG_VRS,
+    SHORT_VRS,
+    SNIFF_BYTES,
+    UNDEFINED_LENGTH,
+    VRS,
+    Encoding,
+)
+
+# Longer values are stepped over: no identifier or number is longer, and the scanner of a gigabyte holds no more than this.
+VALUE_BYTES_MAX = 1024
+# Real data sets nest less than ten deep.
+_DEPTH_MAX = 64
+
+_ITEM = 0xFFFE_E000
+_ITEM_DELIMITER = 0xFFFE_E00D
+_SEQUENCE_DELIMITER = 0xFFFE_E0DD
+
+
+class DataSetWalker:
+    """Walks one data set.
+
+    Attributes:
+        values: the values of those `wanted` top-level elements that came whole, by tag; of longer and nested ones only b"".
+        is_odd: a top-level element was out of order or had no known VR, so the walk may have lost its way: what looks cut may
+            as well be a whole data set with something else behind it.
+        is_lost: no element follows where one must, and the walk has stopped.
+    """
+
+    def __init__(self, encoding: Encoding, wanted: Collection[int]) -> None:
+        self.values: dict[int, bytes] = {}
+        self.is_odd = False
+        self.is_lost = False
+        self._wanted = frozenset(wanted)
+        self._encoding = encoding
+        self._expects_items = False
+        self._enclosing: list[tuple[bool, Encoding]] = []
+        self._last_tag = -1
+        self._skip_bytes = 0
+        self._kept = b""
+
+    @property
+    def is_at_boundary(self) -> bool:
+        """Whether everything that was begun has ended: element, item, sequence."""
+        return not (self._skip_bytes or self._kept or self._enclosing)
+
+    def feed(self, data: bytes, position: int = 0) -> None:
+        """Walk on through `data` from `position`."""
+        if self._skip_bytes >= len(data) - position:
+            self._skip_bytes -= len(data) - position
+            return
+        if self._kept:
+            data, position, self._kept = self._kept + data[position:], 0, b""
+        position += self._skip_bytes
+        self._skip_bytes = 0
+        while position + HEADER_BYTES <= len(data) and not self.is_lost:
+            before = position
+            walk = self._walk_items if self._expects_items else self._walk_elements
+            position = walk(data, position)
+            if position == before:
+                break
+        if self.is_lost:
+            return
+        self._skip_bytes = max(position - len(data), 0)
+        self._kept = data[position:]
+
+    def _walk_elements(self, data: bytes, position: int) -> int:
+        """Walk elements of one data set until more bytes are needed, it ends, or one must be entered."""
+        encoding = self._encoding
+        is_explicit, wanted, is_top = encoding.is_explicit, self._wanted, not self._enclosing
+        unpack = encoding.header.unpack_from if is_explicit else encoding.plain.unpack_from
+        last_header = len(data) - HEADER_BYTES
+        while position <= last_header:
+            start = position + HEADER_BYTES
+            vr = b""
+            if is_explicit:
+                group, element, vr, length = unpack(data, position)
+                if vr in LONG_VRS:
+                    start = position + LONG_HEADER_BYTES
+                    if start > len(data):
+                        return position
+                    (length,) = encoding.long_length.unpack_from(data, position + HEADER_BYTES)
+                elif vr not in SHORT_VRS:
+                    group, element, length = self._unpack_odd(data, position)
+            else:
+                group, element, length = unpack(data, position)
+            tag = group << 16 | element
+            if group == DELIMITER_GROUP:
+                return self._leave(position, closes=tag == _ITEM_DELIMITER)
+            if is_top:
+                if tag in wanted and not self._keep(tag, data, start, length):
+                    return position
+                self.is_odd = self.is_odd or tag <= self._last_tag
+                self._last_tag = tag
+            if length == UNDEFINED_LENGTH:
+                self._enter(expects_items=True, encoding=IMPLICIT_LITTLE if vr == b"UN" else encoding)
+                return start
+            position = start + length
+        return position
+
+    def _unpack_odd(self, data: bytes, position: int) -> tuple[int, int, int]:
+        """A header without a known VR amid explicit VR: a delimiter, a VR of the future, or an element in implicit VR.
+
+        Some writers change to implicit VR in mid-sequence. What only looks like a VR is given a 2-byte length, as pydicom does.
+        """
+        group, element, vr, short_length = self._encoding.header.unpack_from(data, position)
+        _, _, length = self._encoding.plain.unpack_from(data, position)
+        if group == DELIMITER_GROUP:
+            return group, element, length
+        self.is_odd = self.is_odd or not self._enclosing
+        looks_like_vr = vr.isalpha() and vr.isupper()
+        return group, element, short_length if looks_like_vr else length
+
+    def _keep(self, tag: int, data: bytes, start: int, length: int) -> bool:
+        """Keep a wanted value; False when it has not come whole."""
+        if length > VALUE_BYTES_MAX:
+            self.values[tag] = b""
+            return True
+        if start + length > len(data):
+            return False
+        self.values[tag] = data[start : start + length]
+        return True
+
+    def _walk_items(self, data: bytes, position: int) -> int:
+        """Walk the items of a sequence, or fragments, until more bytes are needed, they end, or one must be entered."""
+        unpack = self._encoding.plain.unpack_from
+        while position + HEADER_BYTES <= len(data):
+            group, element, length = unpack(data, position)
+            tag = group << 16 | element
+            start = position + HEADER_BYTES
+            if tag != _ITEM:
+                return self._leave(position, closes=tag == _SEQUENCE_DELIMITER)
+            if length != UNDEFINED_LENGTH:
+                position = start + length
+                continue
+            if start + HEADER_BYTES > len(data):
+                return position
+            self._enter(expects_items=False, encoding=self._item_encoding(data, start))
+            return start
+        return position
+
+    def _item_encoding(self, data: bytes, start: int) -> Encoding:
+        """The encoding of an item's elements, which may differ from that of the data set around it (PS3.5 §6.2.2, note 2)."""
+        group, _, _ = self._encoding.plain.unpack_from(data, start)
+        has_vr = data[start + 4 : start + SNIFF_BYTES] in VRS
+        if group == DELIMITER_GROUP or has_vr == self._encoding.is_explicit:
+            return self._encoding
+        return EXPLICIT_LITTLE if has_vr else IMPLICIT_LITTLE
+
+    def _enter(self, *, expects_items: bool, encoding: Encoding) -> None:
+        self._enclosing.append((self._expects_items, self._encoding))
+        self._expects_items, self._encoding = expects_items, encoding
+        self.is_lost = len(self._enclosing) > _DEPTH_MAX
+
+    def _leave(self, position: int, *, closes: bool) -> int:
+        """Step over the delimiter at `position` and out of what it `closes`; a delimiter that closes nothing ends the walk."""
+        if not closes or not self._enclosing:
+            self.is_lost = True
+            return position
+        self._expects_items, self._encoding = self._enclosing.pop()
+        return position + HEADER_BYTES
