@@ -1,7 +1,8 @@
 """One attempt at one series, from the archive's stream to the library. It never tries again and knows no store."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from datetime import UTC
 from functools import partial
 from pathlib import PurePosixPath
@@ -152,8 +153,9 @@ async def _confirm_catalogue(series: Series, staged: StagedSeries, archive: Arch
 
 async def _ask_catalogue(series: Series, archive: Archive, mismatch: IncompleteSeriesError) -> Series:
     try:
-        async for newest in archive.find_listed_series([series.series_instance_uid]):
-            return newest
+        async with aclosing(archive.find_listed_series([series.series_instance_uid])) as rows:
+            async for newest in rows:
+                return await _with_count(newest, archive)
     except ArchiveError as unanswered:
         # the mismatch is what went wrong; that the catalogue could not be asked either is only its circumstance
         raise mismatch from unanswered
@@ -164,6 +166,14 @@ async def _ask_catalogue(series: Series, archive: Archive, mismatch: IncompleteS
         series_instance_uid=series.series_instance_uid,
         next_step="look it up on the archive's site; it may have been withdrawn or renamed",
     ) from mismatch
+
+
+async def _with_count(series: Series, archive: Archive) -> Series:
+    """The series with the count that getSeriesSize gives, where its catalogue row has none."""
+    if series.image_count is not None:
+        return series
+    size = await archive.find_series_size(series.series_instance_uid)
+    return replace(series, image_count=size.image_count, file_size_bytes=size.file_size_bytes)
 
 
 _MARGIN = 1.1

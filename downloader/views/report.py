@@ -121,3 +121,19 @@ def judge(
         failures=tuple(failures),
         warnings=tuple(warnings),
     )
+
+
+def empty_report(manifest: str, exit_code: int, error: str) -> RunReport:
+    """The report of a run that could not begin."""
+    return RunReport(
+        manifest=manifest,
+        outcome=Outcome.FAILED,
+        exit_code=exit_code,
+        tally=SeriesTally(),
+        completed=0,
+        already_complete=0,
+        received_bytes=0,
+        elapsed_seconds=0.0,
+        failures=(),
+        error=error,
+    )

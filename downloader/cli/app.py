@@ -1,0 +1,73 @@
+"""The command `tciad`: gathers the verbs, and turns whatever ends one of them into an exit code."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+import structlog
+import typer
+
+from downloader import __version__
+from downloader.cli import inspecting, mirroring, trying
+from downloader.cli.interruption import Interrupted
+from downloader.errors import TciadError
+from downloader.views.texts import printable
+
+EXIT_FAULT = 1
+EXIT_USAGE = 2
+EXIT_BROKEN_PIPE = 141
+
+app = typer.Typer(
+    name="tciad",
+    help="Mirrors medical image archives and proves every image.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+mirroring.add_to(app)
+inspecting.add_to(app)
+trying.add_to(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tciad {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+) -> None:
+    """Mirrors medical image archives and proves every image."""
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code (DESIGN §3). Every error is told on stderr in a sentence."""
+    try:
+        code = app(args=list(arguments), prog_name="tciad", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except click.Abort:
+        return 130
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    except TciadError as error:
+        tell(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # whoever read our output has seen enough; Python would complain once more when it flushes
+        sys.stderr.close()
+        return EXIT_BROKEN_PIPE
+    except Exception:
+        structlog.get_logger(__name__).exception("tciad met a fault of its own", next_step="please report it with this log")
+        return EXIT_FAULT
+    return code if isinstance(code, int) else 0
+
+
+def tell(error: TciadError) -> None:
+    """One line on stderr for each line of the error."""
+    for line in str(error).splitlines():
+        typer.echo(f"tciad: {printable(line)}", err=True)

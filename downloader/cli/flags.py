@@ -1,0 +1,45 @@
+"""Flags that several verbs share, and what is made of them."""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import anyio
+import typer
+
+from downloader.cli.interruption import until_signal
+from downloader.settings import Settings, load_settings
+from downloader.views.log import configure_log
+
+Result = TypeVar("Result")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="The library; wins over the manifest.")]
+State = Annotated[Path | None, typer.Option("--state", metavar="FILE", help="The state store, if not inside the library.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, and only warnings in the log.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="One log line for each series.")]
+
+
+def start(*, quiet: bool = False, verbose: bool = False) -> Settings:
+    """Read the environment and set up the log.
+
+    Raises:
+        SettingsError: the environment says something that cannot be.
+    """
+    settings = load_settings()
+    level = "warning" if quiet or not verbose else "info"
+    if "log_level" in settings.model_fields_set and not quiet and not verbose:
+        level = settings.log_level.value
+    configure_log(settings.log_format.value, level)
+    return settings
+
+
+def run_async(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Run `work()` on a new event loop until it is done or a signal comes."""
+    return anyio.run(until_signal, work)
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,45 @@
+"""SIGINT and SIGTERM end the work in order: it is cancelled, sets back what is in flight, and reports."""
+
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+from anyio import CancelScope
+
+Result = TypeVar("Result")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(Exception):  # noqa: N818  # not an error: the user asked for it
+    """The work was cancelled by a signal. `exit_code` is 130 for SIGINT and 143 for SIGTERM."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+async def until_signal(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Await `work()`, cancelling it at the first SIGINT or SIGTERM. A second signal ends the process at once.
+
+    Raises:
+        Interrupted: a signal came before the work was done.
+    """
+    received: list[int] = []
+    results: list[Result] = []
+    async with anyio.create_task_group() as group:
+        group.start_soon(_watch, group.cancel_scope, received)
+        results.append(await work())
+        group.cancel_scope.cancel()
+    if results:
+        return results[0]
+    raise Interrupted(received[0])
+
+
+async def _watch(scope: CancelScope, received: list[int]) -> None:
+    with anyio.open_signal_receiver(*SIGNALS) as signals:
+        async for number in signals:
+            received.append(number)
+            break
+    # the receiver is closed, so the next signal meets Python's own handlers
+    scope.cancel()

@@ -1,0 +1,212 @@
+"""`run`, `plan` and `get`: what asks the archive and fills a library."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+from anyio import CancelScope
+from pydantic import ValidationError
+
+from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
+from downloader.cli.interruption import Interrupted
+from downloader.clock import SystemClock
+from downloader.engine import decide_options, make_plan, open_mirror
+from downloader.errors import ManifestError, SettingsError, StoreError, TciadError
+from downloader.manifest import PROFILES, ArchiveAddress, Manifest, Selection, check_uid, load_manifest
+from downloader.options import OptionValues, RunOptions
+from downloader.settings import Settings, parse_flags
+from downloader.views.progress import ProgressView, open_progress
+from downloader.views.report import Outcome, RunReport, empty_report
+from downloader.wording import explain, refuse_choice
+
+EXIT_INTERRUPTED = 130
+# When several manifests end differently, the process ends with the code that says most about what to do.
+GRAVEST_FIRST = (1, 6, 5, 4, 2, 3)
+
+Concurrency = Annotated[int | None, typer.Option("--concurrency", metavar="N", help="Series at once at most.")]
+Attempts = Annotated[int | None, typer.Option("--attempts", metavar="N", help="Attempts per series.")]
+Bandwidth = Annotated[str | None, typer.Option("--bandwidth", metavar="RATE", help="All downloads together, such as 40MB/s.")]
+MaxShrink = Annotated[
+    str | None, typer.Option("--max-shrink", metavar="PERCENT", help="Believe a catalogue that lost up to so many of its series.")
+]
+MinFreeSpace = Annotated[str | None, typer.Option("--min-free-space", metavar="SIZE", help="Room that is never used.")]
+Md5 = Annotated[str | None, typer.Option("--md5", metavar="MODE", help="auto, require or off.")]
+Layout = Annotated[str | None, typer.Option("--layout", metavar="NAME", help="Layout of the library.")]
+ManifestFiles = Annotated[list[Path], typer.Argument(metavar="MANIFEST…", help="Manifests, or .tcia, .csv or .txt lists.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line these verbs."""
+    app.command("run")(_run)
+    app.command("plan")(_plan)
+    app.command("get")(_get)
+
+
+def _run(
+    manifests: ManifestFiles,
+    output: Output = None,
+    state: State = None,
+    concurrency: Concurrency = None,
+    attempts: Attempts = None,
+    bandwidth: Bandwidth = None,
+    max_shrink: MaxShrink = None,
+    min_free_space: MinFreeSpace = None,
+    md5: Md5 = None,
+    layout: Layout = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Resolve, fetch and prove everything that the manifests want; then exit."""
+    settings = start(quiet=quiet, verbose=verbose)
+    flags = parse_flags(
+        {
+            "output": output,
+            "state": state,
+            "concurrency": concurrency,
+            "attempts": attempts,
+            "bandwidth": bandwidth,
+            "max_shrink": max_shrink,
+            "min_free_space": min_free_space,
+            "md5": md5,
+            "layout": layout,
+        }
+    )
+    wanted = [load_manifest(path) for path in manifests]
+    _refuse_namesakes(wanted)
+    return _mirror(wanted, flags, settings, as_json=as_json, quiet=quiet)
+
+
+def _get(
+    series_instance_uids: Annotated[list[str], typer.Argument(metavar="SERIES_INSTANCE_UID…", help="The series to fetch.")],
+    archive: Annotated[str, typer.Option("--archive", metavar="NAME", help="tcia, nlst, sandbox, or a base URL.")] = "tcia",
+    output: Output = None,
+    state: State = None,
+    concurrency: Concurrency = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Fetch and prove a few series, without a manifest."""
+    settings = start(quiet=quiet, verbose=verbose)
+    flags = parse_flags({"output": output, "state": state, "concurrency": concurrency})
+    return _mirror([_manifest_of(series_instance_uids, archive)], flags, settings, as_json=as_json, quiet=quiet)
+
+
+def _plan(
+    manifests: ManifestFiles,
+    output: Output = None,
+    state: State = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Say what a run would find and fetch: series, images, bytes, room. Changes nothing."""
+    settings = start(quiet=quiet, verbose=verbose)
+    flags = parse_flags({"output": output, "state": state})
+    wanted = [load_manifest(path) for path in manifests]
+
+    async def work() -> int:
+        reports = [await make_plan(manifest, decide_options(flags, settings, manifest)) for manifest in wanted]
+        if as_json:
+            documents = [report.as_json() for report in reports]
+            print_json(documents[0] if len(documents) == 1 else documents)
+        else:
+            typer.echo("\n".join(report.as_text() for report in reports))
+        return 0
+
+    return run_async(work)
+
+
+def _mirror(manifests: Sequence[Manifest], flags: OptionValues, settings: Settings, *, as_json: bool, quiet: bool) -> int:
+    """Run the manifests one after another, print their reports, and return the gravest exit code."""
+    runs = [(manifest, decide_options(flags, settings, manifest)) for manifest in manifests]
+    reports: list[RunReport] = []
+
+    async def work() -> None:
+        with open_progress(SystemClock(), silent=quiet or as_json) as progress:
+            for manifest, options in runs:
+                await _run_one(manifest, options, progress, reports)
+
+    try:
+        run_async(work)
+    except Interrupted as interrupted:
+        if reports:
+            reports[-1] = replace(reports[-1], exit_code=interrupted.exit_code)
+        _print_reports(reports, as_json=as_json)
+        return interrupted.exit_code
+    _print_reports(reports, as_json=as_json)
+    codes = {report.exit_code for report in reports}
+    return next((code for code in GRAVEST_FIRST if code in codes), 0)
+
+
+async def _run_one(manifest: Manifest, options: RunOptions, progress: ProgressView, reports: list[RunReport]) -> None:
+    """Run one manifest and add its report, however it ends."""
+    try:
+        async with open_mirror(manifest, options, progress) as run:
+            try:
+                reports.append(await run.run())
+            except anyio.get_cancelled_exc_class():
+                with CancelScope(shield=True):
+                    reports.append(await run.report_ended(Outcome.INTERRUPTED, EXIT_INTERRUPTED))
+                raise
+            except StoreError as error:
+                # what cannot be read cannot be counted either
+                reports.append(empty_report(manifest.name, error.exit_code, str(error)))
+            except TciadError as error:
+                reports.append(await run.report_ended(Outcome.FAILED, error.exit_code, str(error)))
+    except TciadError as error:
+        reports.append(empty_report(manifest.name, error.exit_code, str(error)))
+
+
+def _print_reports(reports: Sequence[RunReport], *, as_json: bool) -> None:
+    if as_json:
+        documents = [report.as_json() for report in reports]
+        print_json(documents[0] if len(documents) == 1 else documents)
+        return
+    for report in reports:
+        typer.echo(report.as_text())
+
+
+def _manifest_of(series_instance_uids: Sequence[str], archive: str) -> Manifest:
+    """The manifest that means exactly these series; each set of them has a name of its own in the store."""
+    listed = tuple(dict.fromkeys(check_uid(name) for name in series_instance_uids))
+    digest = hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()[:12]
+    return Manifest(
+        path=Path("command line"),
+        name=f"get-{digest}",
+        archive=_address_of(archive),
+        select=(Selection(position="command line", series_instance_uids=listed),),
+    )
+
+
+def _address_of(archive: str) -> ArchiveAddress:
+    """The archive that --archive names: a profile, or a base URL.
+
+    Raises:
+        SettingsError: neither of the two.
+    """
+    if archive in PROFILES:
+        return PROFILES[archive]
+    if "://" not in archive:
+        raise SettingsError(f"--archive: {refuse_choice(archive, list(PROFILES))}, nor a base URL")
+    try:
+        return ArchiveAddress(base_url=archive)
+    except ValidationError as error:
+        raise SettingsError(f"--archive: {explain(error.errors()[0])}") from error
+
+
+def _refuse_namesakes(manifests: Sequence[Manifest]) -> None:
+    """Two manifests of one name would take each other's series for withdrawn."""
+    named: dict[str, Path] = {}
+    for manifest in manifests:
+        if manifest.name in named:
+            raise ManifestError(
+                f"{manifest.path} and {named[manifest.name]} are both named {manifest.name!r}",
+                next_step="give one of them another name",
+            )
+        named[manifest.name] = manifest.path

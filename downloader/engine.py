@@ -1,0 +1,172 @@
+"""Puts the parts together: the only place that names concrete classes, and the one that opens and closes them."""
+
+import random
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from anyio import CapacityLimiter
+
+from downloader.archive.port import Archive
+from downloader.archive.profiles import open_archive
+from downloader.clock import Clock, SystemClock
+from downloader.errors import SettingsError, StoreError
+from downloader.fetch import Bench
+from downloader.library.local import LocalLibrary
+from downloader.manifest import ArchiveAddress, Manifest, WithdrawnPolicy
+from downloader.mirror import MirrorRun, Parts
+from downloader.options import OptionValues, RunOptions, StorageFormat
+from downloader.pacing import BandwidthPace, RetryPace
+from downloader.patience import Patience
+from downloader.plan import plan_manifest
+from downloader.resolver import Resolver
+from downloader.sandbox import serve_sandbox
+from downloader.settings import Settings, resolve_options
+from downloader.store.lock import lock_library
+from downloader.store.port import Store
+from downloader.store.sqlite import open_store
+from downloader.transport import TransportSettings, open_transport
+from downloader.views.plan import PlanReport
+from downloader.views.progress import ProgressView
+
+OWN_FOLDER = ".tciad"
+STATE_NAME = "state.db"
+SANDBOX_PROFILE = "sandbox"
+QUERY_ATTEMPTS = 5
+WORKER_THREADS = 4
+
+
+def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) -> RunOptions:
+    """The options of one run of the manifest.
+
+    Raises:
+        SettingsError: they ask for what this tciad cannot do.
+    """
+    options = resolve_options(flags, settings, manifest.options)
+    if options.format is not StorageFormat.IMAGES:
+        raise SettingsError(f"output.format {options.format} is not built yet", next_step="use images")
+    if manifest.withdrawn is not WithdrawnPolicy.KEEP:
+        raise SettingsError(f"withdrawn {manifest.withdrawn} is not built yet", next_step="use keep")
+    return options
+
+
+@asynccontextmanager
+async def open_mirror(manifest: Manifest, options: RunOptions, progress: ProgressView) -> AsyncIterator[MirrorRun]:
+    """Everything that one run of the manifest needs, held open and locked until the run is over.
+
+    Raises:
+        LibraryError, StoreError, SettingsError: something of it cannot be used.
+    """
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        library = await anyio.to_thread.run_sync(_open_library, options)
+        stack.enter_context(lock_library(options.output, clock.now()))
+        store = await stack.enter_async_context(open_store(_state_path(options)))
+        # the lock is ours, so every claim and every folder in staging belongs to a run that is dead
+        await store.release([])
+        await anyio.to_thread.run_sync(library.clear_staging)
+        archive = await stack.enter_async_context(_open_archive(manifest.archive, options, clock))
+        bandwidth = options.bandwidth_bytes_per_second
+        pace = BandwidthPace(bandwidth) if bandwidth else None
+        bench = Bench(
+            archive=archive,
+            library=library,
+            clock=clock,
+            threads=CapacityLimiter(WORKER_THREADS),
+            md5=options.md5,
+            throttle=lambda received_bytes: pace.delay_seconds(received_bytes, clock.monotonic()) if pace else 0.0,
+            listener=lambda _event: None,
+        )
+        parts = Parts(
+            resolver=_make_resolver(archive, clock),
+            library=library,
+            store=store,
+            clock=clock,
+            draw=random.random,
+            options=options,
+            bench=bench,
+        )
+        yield MirrorRun(manifest, parts, progress)
+
+
+async def make_plan(manifest: Manifest, options: RunOptions) -> PlanReport:
+    """Resolve the manifest and compare it with the library, if there is one. Changes nothing.
+
+    Raises:
+        ArchiveError, ManifestError, StoreError: it cannot be resolved or compared.
+    """
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(_open_store_for_reading(_state_path(options)))
+        archive = await stack.enter_async_context(_open_archive(manifest.archive, options, clock))
+        return await plan_manifest(
+            manifest,
+            _make_resolver(archive, clock),
+            store,
+            free_bytes=await anyio.to_thread.run_sync(_free_bytes, options.output),
+            min_free_bytes=options.min_free_bytes,
+        )
+
+
+@asynccontextmanager
+async def open_records(output: Path, state: Path | None) -> AsyncIterator[Store]:
+    """The store of a library, to be asked.
+
+    Raises:
+        StoreError: there is none.
+    """
+    path = _state_path(RunOptions(output=output, state=state))
+    if not await anyio.Path(path).exists():
+        raise StoreError(f"{output} has no state store at {path}", next_step="name the library with -o, or run a manifest first")
+    async with open_store(path) as store:
+        yield store
+
+
+def _state_path(options: RunOptions) -> Path:
+    return options.state or options.output / OWN_FOLDER / STATE_NAME
+
+
+@asynccontextmanager
+async def _open_store_for_reading(path: Path) -> AsyncIterator[Store]:
+    """The store at `path`, or an empty one that lives nowhere."""
+    async with AsyncExitStack() as stack:
+        if not await anyio.Path(path).exists():
+            folder = await stack.enter_async_context(anyio.TemporaryDirectory(prefix="tciad-plan-"))
+            path = Path(folder) / STATE_NAME
+        yield await stack.enter_async_context(open_store(path))
+
+
+def _open_library(options: RunOptions) -> LocalLibrary:
+    return LocalLibrary(options.output, layout=options.layout, min_free_bytes=options.min_free_bytes)
+
+
+def _free_bytes(path: Path) -> int:
+    """Room where the library lies or would lie."""
+    place = path.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+@asynccontextmanager
+async def _open_archive(address: ArchiveAddress, options: RunOptions, clock: Clock) -> AsyncIterator[Archive]:
+    settings = TransportSettings(
+        connect_seconds=options.connect_seconds,
+        idle_seconds=options.idle_seconds,
+        minimum_bytes_per_second=options.minimum_bytes_per_second,
+        max_connections=options.concurrency + 2,
+    )
+    async with AsyncExitStack() as stack:
+        base_url = address.base_url
+        if address.name == SANDBOX_PROFILE:
+            base_url = (await stack.enter_async_context(serve_sandbox())).base_url
+        transport = await stack.enter_async_context(open_transport(settings, clock))
+        yield open_archive(name=address.name, base_url=base_url, api=address.api.value, transport=transport, clock=clock)
+
+
+def _make_resolver(archive: Archive, clock: Clock) -> Resolver:
+    patience = Patience(clock=clock, pace=RetryPace(), attempts=QUERY_ATTEMPTS, draw=random.random)
+    return Resolver(archive, patience)

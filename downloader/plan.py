@@ -1,0 +1,79 @@
+"""What a run would find and fetch, without fetching it."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from downloader.manifest import Manifest
+from downloader.model import Series, SeriesState
+from downloader.resolver import Resolver
+from downloader.store.port import Standing, Store
+from downloader.views.plan import PlanEntry, PlanReport
+
+
+class _Weighing:
+    """Counts the series of a plan, each once. Series are remembered by 64 bits of hash, so that a million cost little."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.seen: set[int] = set()
+        self.standings: Counter[Standing] = Counter()
+        self.images = self.bytes_total = self.fetch_bytes = self.fetch_images = self.unknown_sizes = 0
+
+    async def take(self, batch: Sequence[Series]) -> None:
+        fresh: list[Series] = []
+        for series in batch:
+            mark = hash(series.series_instance_uid)
+            if mark not in self.seen:
+                self.seen.add(mark)
+                fresh.append(series)
+        for series, standing in zip(fresh, await self._store.compare(fresh), strict=True):
+            self._count(series, standing)
+
+    def _count(self, series: Series, standing: Standing) -> None:
+        self.standings[standing] += 1
+        self.images += series.image_count or 0
+        self.bytes_total += series.file_size_bytes or 0
+        if standing is Standing.COMPLETE:
+            return
+        self.fetch_images += series.image_count or 0
+        self.fetch_bytes += series.file_size_bytes or 0
+        self.unknown_sizes += series.file_size_bytes is None
+
+
+async def plan_manifest(
+    manifest: Manifest, resolver: Resolver, store: Store, *, free_bytes: int, min_free_bytes: int
+) -> PlanReport:
+    """Ask the archive what the manifest means and compare it with the store.
+
+    Raises:
+        ArchiveError, ManifestError: as resolving does.
+    """
+    weighing = _Weighing(store)
+    resolution = await resolver.resolve(manifest, weighing.take)
+    withdrawn = 0
+    async for row in store.find(manifest.name):
+        gone = hash(row.series.series_instance_uid) not in weighing.seen
+        withdrawn += gone and row.state is not SeriesState.WITHDRAWN and manifest.wants(row.series)
+    standings = weighing.standings
+    return PlanReport(
+        manifest=manifest.name,
+        selected=len(weighing.seen),
+        complete=standings[Standing.COMPLETE],
+        new=standings[Standing.NEW],
+        changed=standings[Standing.CHANGED],
+        pending=standings[Standing.PENDING],
+        withdrawn=withdrawn,
+        unlisted=tuple(resolution.unlisted),
+        images=weighing.images,
+        bytes_total=weighing.bytes_total,
+        fetch_images=weighing.fetch_images,
+        fetch_bytes=weighing.fetch_bytes,
+        unknown_sizes=weighing.unknown_sizes,
+        free_bytes=free_bytes,
+        min_free_bytes=min_free_bytes,
+        entries=tuple(
+            PlanEntry(entry=selection.describe(), position=selection.position, matched=matched)
+            for selection, matched in zip(manifest.select, resolution.matched, strict=True)
+        ),
+        warnings=tuple(resolution.warnings),
+    )
