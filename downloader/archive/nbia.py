@@ -1,0 +1,307 @@
+"""The client of every NBIA server: it works from a generation's table, and holds what all generations share."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+import structlog
+
+from downloader.archive.authentication import Authentication
+from downloader.archive.endpoints import Endpoint, Generation, ImageRoute, ListEndpoint, Method
+from downloader.archive.port import SeriesSize
+from downloader.archive.replies import READ_BYTES, Refusal, classify, is_page, quote_text, says_not_offered
+from downloader.archive.wire import Row, RowReader, SeriesReader, read_collection, read_series_size, read_sop_instance_uid
+from downloader.clock import Clock
+from downloader.errors import ArchiveFaultError, TciadError, UnexpectedReplyError
+from downloader.model import Md5Mode, Series, SeriesQuery
+from downloader.transport import Reply, Transport
+
+SINGLE_QUERIES_AT_ONCE: Final = 4
+_SINGLE_QUERIES_IN_A_ROW: Final = 100
+_MD5: Final = re.compile(r"[0-9a-f]{1,32}", re.ASCII)
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NbiaBody:
+    """The body of getImage or getSingleImage; see `SeriesBody` and `ImageBody`."""
+
+    reply: Reply
+    md5_list_expected: bool = False
+    names_are_ordered: bool = False
+
+    def batches(self) -> AsyncIterator[Sequence[bytes]]:
+        """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer)."""
+        return self.reply.batches()
+
+
+class NbiaArchive:
+    """One NBIA server, spoken to in one generation of its API. Implements `Archive`.
+
+    Args:
+        name: how the archive is called in logs and receipts.
+        base_url: the address below which the generation's paths lie.
+        generation: the table to work from.
+        transport: what carries the requests.
+        clock: dates in Retry-After are compared with it.
+        authentication: who asks.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        generation: Generation,
+        transport: Transport,
+        clock: Clock,
+        authentication: Authentication,
+    ) -> None:
+        self.name = name
+        self.generation = generation.name
+        self._base_url = base_url.rstrip("/")
+        self._table = generation
+        self._transport = transport
+        self._clock = clock
+        self._authentication = authentication
+        # ways to get images that this deployment turned out not to offer
+        self._missing_routes: set[int] = set()
+
+    async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
+        """Ask getSeries and yield each row, parsed while it arrives.
+
+        Raises:
+            UnexpectedReplyError: a row does not fit what was asked: the archive passed over the filter (ARCHIVE §7, 10).
+        """
+        endpoint = self._table.series.endpoint
+        reader = SeriesReader(endpoint.name)
+        async with self._ask(endpoint, self._table.series.values_of(query)) as reply:
+            await self._expect_answer(reply)
+            async for chunk in reply.chunks():
+                for series in reader.feed(chunk):
+                    self._check_fit(query, series)
+                    yield series
+                # bytes that are there already are read without a pause: let other tasks run
+                await anyio.lowlevel.checkpoint()
+        reader.finish()
+        self._note_oddities(reader)
+
+    async def find_listed_series(self, series_instance_uids: Sequence[str]) -> AsyncGenerator[Series, None]:
+        """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
+        wanted = list(dict.fromkeys(series_instance_uids))
+        listing = self._table.listed_series
+        at_once = listing.limit if listing else _SINGLE_QUERIES_IN_A_ROW
+        for start in range(0, len(wanted), at_once):
+            part = wanted[start : start + at_once]
+            # a part is read whole before any of it is given: whoever leaves early leaves no reply open
+            for series in await (self._ask_by_list(listing, part) if listing else self._ask_singly(part)):
+                yield series
+
+    async def find_collections(self) -> Sequence[str]:
+        """Names of all collections that the caller may see, as the archive spells them."""
+        return [read_collection(row) for row in await self._ask_rows(self._table.collections, {})]
+
+    @asynccontextmanager
+    async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[NbiaBody]:
+        """Ask for the images of one series, in the best way that this deployment offers.
+
+        Ways that it does not offer are found out at the first series, and cost no attempt.
+
+        Raises:
+            UnexpectedReplyError: no way is offered, or none with an MD5 list and `md5` is `require`.
+        """
+        refused: dict[int, TciadError] = {}
+        for number, route in enumerate(self._table.image_routes):
+            if number in self._missing_routes or not route.serves(md5):
+                continue
+            values = {**route.fixed, "SeriesInstanceUID": series.series_instance_uid}
+            async with self._ask(route.endpoint, values) as reply:
+                refusal = await _read_refusal(reply, series.series_instance_uid)
+                if refusal is None:
+                    await self._expect_body(reply, series.series_instance_uid)
+                    self._note_missing(refused)
+                    yield NbiaBody(reply=reply, md5_list_expected=route.md5_list, names_are_ordered=route.ordered_names)
+                    return
+                error = classify(refusal, self._clock.now())
+                if not says_not_offered(refusal):
+                    raise error
+                refused[number] = error
+        raise self._no_route(series, md5, refused)
+
+    async def find_series_size(self, series_instance_uid: str) -> SeriesSize:
+        """Ask getSeriesSize. An unknown series has no row, or an empty one."""
+        rows = await self._ask_rows(self._table.series_size, {"SeriesInstanceUID": series_instance_uid})
+        return read_series_size(rows[0]) if rows else SeriesSize()
+
+    async def find_sop_instance_uids(self, series_instance_uid: str) -> Sequence[str]:
+        """The images that the archive lists for a series, each once."""
+        rows = await self._ask_rows(self._table.sop_instance_uids, {"SeriesInstanceUID": series_instance_uid})
+        return list(dict.fromkeys(read_sop_instance_uid(row) for row in rows))
+
+    @asynccontextmanager
+    async def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AsyncIterator[NbiaBody]:
+        """Ask for one image and enter once status and headers say that it follows."""
+        values = {"SeriesInstanceUID": series_instance_uid, "SOPInstanceUID": sop_instance_uid}
+        async with self._ask(self._table.single_image, values) as reply:
+            await self._expect_answer(reply, series_instance_uid)
+            await self._expect_body(reply, series_instance_uid)
+            yield NbiaBody(reply=reply)
+
+    async def find_image_md5(self, sop_instance_uid: str) -> str:
+        """The archive's MD5 of one image; empty where it has none."""
+        return await self._ask_md5(self._table.image_md5, {self._table.image_md5_parameter: sop_instance_uid})
+
+    async def find_series_md5(self, series_instance_uid: str) -> str:
+        """The MD5 over a series' image MD5s; empty where the archive, or the generation, has none."""
+        if self._table.series_md5 is None:
+            return ""
+        return await self._ask_md5(self._table.series_md5, {"SeriesInstanceUID": series_instance_uid})
+
+    @asynccontextmanager
+    async def _ask(self, endpoint: Endpoint, values: dict[str, str]) -> AsyncIterator[Reply]:
+        """Send one request; a second time with new credentials when the archive no longer takes the old."""
+        headers = await self._authentication.headers()
+        async with self._send(endpoint, values, headers) as reply:
+            if reply.status != 401 or not await self._authentication.renew(headers):
+                yield reply
+                return
+        async with self._send(endpoint, values, await self._authentication.headers()) as reply:
+            yield reply
+
+    def _send(self, endpoint: Endpoint, values: dict[str, str], headers: Mapping[str, str]) -> AbstractAsyncContextManager[Reply]:
+        url = f"{self._base_url}/{endpoint.path}"
+        parameters = endpoint.fill(values)
+        if endpoint.method is Method.POST:
+            return self._transport.post_form(url, form=parameters, headers=headers)
+        return self._transport.get(url, params=parameters, headers=headers)
+
+    async def _expect_answer(self, reply: Reply, series_instance_uid: str | None = None) -> None:
+        refusal = await _read_refusal(reply, series_instance_uid)
+        if refusal is not None:
+            raise classify(refusal, self._clock.now())
+
+    async def _expect_body(self, reply: Reply, series_instance_uid: str) -> None:
+        """Refuse what cannot be images before anybody tries to read it as such (ARCHIVE §7, 6)."""
+        if reply.status == 204 or reply.headers.get("Content-Length") == "0":
+            what = "an empty reply came in place of images"
+        elif is_page(reply.headers):
+            kind = reply.headers["Content-Type"]
+            what = f"a reply of type {quote_text(kind)} came in place of images: {quote_text(await reply.text(READ_BYTES))}"
+        else:
+            return
+        raise ArchiveFaultError(f"{reply.url}: {what}", series_instance_uid=series_instance_uid)
+
+    def _note_missing(self, refused: Mapping[int, TciadError]) -> None:
+        """Remember what this deployment does not offer, now that another way has proved that the archive itself answers."""
+        for number, error in refused.items():
+            self._missing_routes.add(number)
+            _log.warning(
+                "the archive does not offer this way to get images",
+                archive=self.name,
+                endpoint=_describe(self._table.image_routes[number]),
+                answer=error.what,
+            )
+
+    def _no_route(self, series: Series, md5: Md5Mode, refused: Mapping[int, TciadError]) -> TciadError:
+        if md5 is Md5Mode.REQUIRE:
+            return UnexpectedReplyError(
+                f"{self.name} offers no MD5 list with its images",
+                series_instance_uid=series.series_instance_uid,
+                next_step="say md5: auto to take images without one",
+            )
+        return list(refused.values())[-1]
+
+    async def _ask_rows(self, endpoint: Endpoint, values: dict[str, str]) -> list[Row]:
+        """All rows of a reply that is small by nature."""
+        reader = RowReader(endpoint.name)
+        rows: list[Row] = []
+        async with self._ask(endpoint, values) as reply:
+            await self._expect_answer(reply)
+            async for chunk in reply.chunks():
+                rows += reader.feed(chunk)
+        reader.finish()
+        return rows
+
+    async def _ask_by_list(self, listing: ListEndpoint, series_instance_uids: Sequence[str]) -> list[Series]:
+        reader = SeriesReader(listing.endpoint.name)
+        found: list[Series] = []
+        values = {**listing.fixed, listing.parameter: ",".join(series_instance_uids)}
+        async with self._ask(listing.endpoint, values) as reply:
+            await self._expect_answer(reply)
+            async for chunk in reply.chunks():
+                found += reader.feed(chunk)
+        reader.finish()
+        self._note_oddities(reader)
+        if strange := {series.series_instance_uid for series in found}.difference(series_instance_uids):
+            raise UnexpectedReplyError(f"{self.name} lists {min(strange)}, which was not asked for", next_step="check api")
+        return found
+
+    async def _ask_singly(self, series_instance_uids: Sequence[str]) -> list[Series]:
+        """One getSeries for each, a few at a time; the first error ends the others."""
+        found: dict[str, list[Series]] = {}
+        failures: list[TciadError] = []
+        limiter = anyio.CapacityLimiter(SINGLE_QUERIES_AT_ONCE)
+
+        async def ask(series_instance_uid: str) -> None:
+            query = SeriesQuery(series_instance_uid=series_instance_uid)
+            async with limiter:
+                try:
+                    found[series_instance_uid] = [series async for series in self.find_series(query)]
+                except TciadError as error:
+                    # a task group would wrap it, and callers catch our errors bare
+                    failures.append(error)
+                    group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for series_instance_uid in series_instance_uids:
+                group.start_soon(ask, series_instance_uid)
+        if failures:
+            raise failures[0]
+        return [series for series_instance_uid in series_instance_uids for series in found[series_instance_uid]]
+
+    async def _ask_md5(self, endpoint: Endpoint, values: dict[str, str]) -> str:
+        async with self._ask(endpoint, values) as reply:
+            await self._expect_answer(reply)
+            text = await reply.text(READ_BYTES)
+        digits = text.strip().lower()
+        if not digits:
+            return ""
+        if not _MD5.fullmatch(digits):
+            raise ArchiveFaultError(f"{endpoint.name}: {quote_text(text)} came in place of an MD5")
+        # hashes stored before 2021 have lost their leading zeros (ARCHIVE §3.5)
+        return digits.rjust(32, "0")
+
+    def _check_fit(self, query: SeriesQuery, series: Series) -> None:
+        parameter = self._table.series.find_mismatch(query, series)
+        if parameter is not None:
+            raise UnexpectedReplyError(
+                f"{self.name} passed over the filter {parameter} and lists series that do not fit it",
+                series_instance_uid=series.series_instance_uid,
+                next_step="check api",
+            )
+
+    def _note_oddities(self, reader: SeriesReader) -> None:
+        oddities = reader.unreadable_dates
+        if oddities.count:
+            _log.warning("dates of the catalogue cannot be read", archive=self.name, count=oddities.count, first=oddities.first)
+
+
+async def _read_refusal(reply: Reply, series_instance_uid: str | None) -> Refusal | None:
+    """The reply, read as far as it takes to tell of it, if it is not the answer; None if it is."""
+    if reply.status in {200, 204}:
+        return None
+    return Refusal(
+        url=reply.url,
+        status=reply.status,
+        headers=reply.headers,
+        text=await reply.text(READ_BYTES),
+        series_instance_uid=series_instance_uid,
+    )
+
+
+def _describe(route: ImageRoute) -> str:
+    return "&".join([route.endpoint.path, *(f"{name}={value}" for name, value in route.fixed.items())])

@@ -1,0 +1,143 @@
+"""What a status and a few words of the archive mean: tables, applied to replies that are not the answer.
+
+The archive labels its error sentences as JSON, which they are not (ARCHIVE §2.4), so bodies are matched as text.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Final
+
+from downloader.errors import (
+    AccessDeniedError,
+    ArchiveBusyError,
+    ArchiveError,
+    ArchiveFaultError,
+    ArchiveUnreachableError,
+    CredentialsRejectedError,
+    UnexpectedReplyError,
+)
+
+QUOTED_CHARACTERS: Final = 200
+READ_BYTES: Final = 4096
+"""How much of an error's body is worth reading."""
+
+_TAGS: Final = re.compile(r"<(?:style|script)\b.*?(?:</(?:style|script)>|\Z)|<[^>]*(?:>|\Z)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A reply that is not the answer: its status, headers, beginning, and what it was asked for.
+
+    `url` is masked; `series_instance_uid` is the series that was asked for, if one was.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    series_instance_uid: str | None = None
+
+
+class _Meaning(Enum):
+    """What became of the request: the error's class, and what the user can do."""
+
+    FAULT = (ArchiveFaultError, None)
+    BUSY = (ArchiveBusyError, None)
+    STRANGE = (UnexpectedReplyError, "check base_url and api")
+    NOT_FOUND = (UnexpectedReplyError, "check base_url and api: this address speaks no such endpoint")
+    CREDENTIALS = (CredentialsRejectedError, "check user name, password, token or API key")
+    DENIED = (AccessDeniedError, "the series may be private, withdrawn, or on another of the archive's hosts")
+    PROXY = (ArchiveUnreachableError, "put user name and password into HTTP_PROXY and HTTPS_PROXY")
+
+
+_BY_STATUS: Final[Mapping[int, _Meaning]] = {
+    401: _Meaning.CREDENTIALS,
+    403: _Meaning.DENIED,
+    404: _Meaning.NOT_FOUND,
+    407: _Meaning.PROXY,
+    408: _Meaning.FAULT,
+    425: _Meaning.FAULT,
+    429: _Meaning.BUSY,
+    460: _Meaning.CREDENTIALS,
+    461: _Meaning.CREDENTIALS,
+    462: _Meaning.DENIED,
+    503: _Meaning.BUSY,
+}
+"""Statuses with a meaning of their own; 460 to 462 are the download servlet's (ARCHIVE §5.2)."""
+
+_BY_WORDS: Final = (
+    (re.compile(r"has not been granted the access|is not in public domain", re.IGNORECASE), _Meaning.DENIED),
+    (re.compile(r"invalid (?:query|form) parameter|a parameter, .* is required", re.IGNORECASE), _Meaning.STRANGE),
+)
+"""The sentences of a 400 (ARCHIVE §2.4, §4.4)."""
+
+_UNKNOWN_PARAMETER: Final = re.compile(r"invalid query parameter", re.IGNORECASE)
+
+
+def classify(refusal: Refusal, now: datetime) -> ArchiveError:
+    """The error for a reply that is not the answer.
+
+    Args:
+        refusal: the reply.
+        now: the time, which a Retry-After that is a date is compared with.
+    """
+    kind, next_step = _meaning_of(refusal).value
+    text = quote_text(refusal.text)
+    what = f"{refusal.url} answered {refusal.status}" + (f": {text}" if text != '""' else "")
+    if kind is ArchiveBusyError:
+        wait_seconds = parse_retry_after(refusal.headers.get("Retry-After", ""), now)
+        return ArchiveBusyError(what, series_instance_uid=refusal.series_instance_uid, retry_after_seconds=wait_seconds)
+    error: ArchiveError = kind(what, series_instance_uid=refusal.series_instance_uid, next_step=next_step)
+    return error
+
+
+def _meaning_of(refusal: Refusal) -> _Meaning:
+    meaning = _BY_STATUS.get(refusal.status, _Meaning.FAULT if refusal.status >= 500 else _Meaning.STRANGE)
+    if refusal.status == 400:
+        meaning = next((meaning for words, meaning in _BY_WORDS if words.search(refusal.text)), _Meaning.STRANGE)
+    if meaning is _Meaning.DENIED and refusal.series_instance_uid is None:
+        # no series is to blame: whoever asks may not ask at all
+        return _Meaning.CREDENTIALS
+    return meaning
+
+
+def says_not_offered(refusal: Refusal) -> bool:
+    """Whether the archive does not know the endpoint, or a parameter of it: an older deployment (ARCHIVE §4.1)."""
+    return refusal.status in {404, 405} or (refusal.status == 400 and _UNKNOWN_PARAMETER.search(refusal.text) is not None)
+
+
+def is_page(headers: Mapping[str, str]) -> bool:
+    """Whether the Content-Type tells of something to read, where images were asked for."""
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return kind.startswith("text/") or kind in {"application/json", "application/xml", "application/xhtml+xml"}
+
+
+def parse_retry_after(header: str, now: datetime) -> float | None:
+    """Seconds to wait, from either form of the header; None where there is none that can be read.
+
+    Source: RFC 9110 §10.2.3.
+    """
+    if re.fullmatch(r"[0-9]{1,9}", header.strip(), re.ASCII):
+        return float(header)
+    try:
+        until = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def quote_text(text: str) -> str:
+    """The archive's words for a message: in quotes, without tags, on one line, cut after 200 characters.
+
+    Control characters become escapes, so that no terminal obeys them.
+    """
+    words = " ".join(_TAGS.sub(" ", text).split()) if text.lstrip().startswith("<") else " ".join(text.split())
+    cut = words if len(words) <= QUOTED_CHARACTERS else f"{words[:QUOTED_CHARACTERS]}…"
+    shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in cut)
+    return f'"{shown}"'

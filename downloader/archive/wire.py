@@ -1,0 +1,334 @@
+"""The one place where the archive's JSON becomes nouns. It reads what arrives, as it arrives, and knows no network.
+
+Replies are lists of objects (ARCHIVE §2.2): absent attributes are absent, numbers may be text, and what is not such a list is
+the archive's way to say that it failed.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+import ijson
+
+from downloader.archive.port import SeriesSize
+from downloader.archive.replies import quote_text
+from downloader.errors import ArchiveFaultError
+from downloader.model import Series, is_dicom_uid
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_HEAD_BYTES: Final = 2048
+_NAMED_ROWS: Final = 5
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One object of a reply's list; `number` counts from 1, empty objects included."""
+
+    number: int
+    attributes: Mapping[str, object]
+
+
+class RowReader:
+    """Takes the chunks of one reply and gives its rows; holds no more than one chunk's worth of them.
+
+    Args:
+        what: the endpoint, for messages.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._head = bytearray()
+        self._rows_begun = False
+        self._number = 0
+        self._parsed: Any = ijson.sendable_list()
+        self._parser: Any = ijson.items_coro(self._parsed, "item", use_float=True)
+
+    def feed(self, chunk: bytes) -> list[Row]:
+        """The rows that this chunk completes; `{}` is no row (ARCHIVE §2.2).
+
+        Raises:
+            ArchiveFaultError: this is no list of objects.
+        """
+        if not chunk:
+            # the parser would take it for the end
+            return []
+        if self._rows_begun:
+            return self._parse(chunk)
+        self._head += chunk
+        begin = bytes(self._head).removeprefix(_BYTE_ORDER_MARK).lstrip()
+        if begin.startswith(b"["):
+            self._rows_begun = True
+            return self._parse(begin)
+        if len(self._head) > _HEAD_BYTES and begin:
+            raise self._refuse(begin)
+        return []
+
+    def finish(self) -> None:
+        """Tell that the body has ended. A blank body is a list without rows (ARCHIVE §2.4).
+
+        Raises:
+            ArchiveFaultError: the list did not end, or there was none.
+        """
+        if not self._rows_begun:
+            if begin := bytes(self._head).removeprefix(_BYTE_ORDER_MARK).strip():
+                raise self._refuse(begin)
+            return
+        try:
+            self._parser.close()
+        except ijson.JSONError as error:
+            raise ArchiveFaultError(f"{self._what}: the list of rows breaks off after row {self._number}") from error
+
+    def _parse(self, chunk: bytes) -> list[Row]:
+        try:
+            self._parser.send(chunk)
+        except ijson.JSONError as error:
+            raise ArchiveFaultError(f"{self._what}: the list of rows is no JSON after row {self._number}") from error
+        rows: list[Row] = []
+        for attributes in self._parsed:
+            self._number += 1
+            if not isinstance(attributes, dict):
+                raise ArchiveFaultError(f"{self._what}: row {self._number} is no object")
+            if attributes:
+                rows.append(Row(self._number, attributes))
+        self._parsed.clear()
+        return rows
+
+    def _refuse(self, begin: bytes) -> ArchiveFaultError:
+        kind = {b"<": "a web page", b"{": "an object"}.get(begin[:1], "a text")
+        text = quote_text(begin[:_HEAD_BYTES].decode("utf-8", "replace"))
+        return ArchiveFaultError(
+            f"{self._what}: {kind} came in place of a list of rows: {text}", next_step="check base_url if this lasts"
+        )
+
+
+class _UnreadableError(ValueError):
+    """A value that its attribute cannot have."""
+
+
+def _to_text(value: object) -> str:
+    """Text as it came: blanks at its ends belong to it (ARCHIVE §2.2)."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, int | float):
+        return str(value)
+    raise _UnreadableError
+
+
+_WHOLE: Final = re.compile(r"\s*(-?[0-9]{1,19})(?:\.0*)?\s*", re.ASCII)
+
+
+def _to_number_text(value: object) -> str:
+    """A number in its shortest form, so that 1, "1" and "1.000000" are the same; any other text as it came."""
+    text = _to_text(value)
+    whole = _WHOLE.fullmatch(text)
+    return str(int(whole[1])) if whole else text
+
+
+def _to_count(value: object) -> int | None:
+    """A count or size; None for blank text."""
+    text = _to_text(value)
+    if not text.strip():
+        return None
+    whole = _WHOLE.fullmatch(text)
+    if whole is None or isinstance(value, bool) or int(whole[1]) < 0:
+        raise _UnreadableError
+    return int(whole[1])
+
+
+_TIME: Final = r"(?:[ T]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]+)?Z?)?"
+_YEAR_FIRST: Final = re.compile(rf"([0-9]{{4}})-([0-9]{{2}})-([0-9]{{2}}){_TIME}", re.ASCII)
+_MONTH_FIRST: Final = re.compile(rf"([0-9]{{2}})-([0-9]{{2}})-([0-9]{{4}}){_TIME}", re.ASCII)
+
+
+def _to_datetime(value: object) -> datetime | None:
+    """`2006-09-07 00:00:00.0`, `2006-09-07` or `09-07-2006` (ARCHIVE §3.4), taken for UTC; None for blank text."""
+    text = _to_text(value).strip()
+    return _parse_datetime(text) if text else None
+
+
+@lru_cache(maxsize=4096)  # a catalogue repeats a few thousand dates a million times
+def _parse_datetime(text: str) -> datetime:
+    if found := _YEAR_FIRST.fullmatch(text):
+        year, month, day, *time = found.groups()
+    elif found := _MONTH_FIRST.fullmatch(text):
+        month, day, year, *time = found.groups()
+    else:
+        raise _UnreadableError
+    hour, minute, second = (int(part or 0) for part in time)
+    try:
+        return datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=UTC)
+    except ValueError as error:
+        raise _UnreadableError from error
+
+
+def _to_date(value: object) -> date | None:
+    moment = _to_datetime(value)
+    return moment.date() if moment else None
+
+
+_Converter = Callable[[object], object]
+_COLUMNS: Final[Mapping[str, tuple[str, _Converter]]] = {
+    "SeriesInstanceUID": ("series_instance_uid", _to_text),
+    "StudyInstanceUID": ("study_instance_uid", _to_text),
+    "Collection": ("collection", _to_text),
+    "PatientID": ("patient_id", _to_text),
+    "Modality": ("modality", _to_text),
+    "BodyPartExamined": ("body_part_examined", _to_text),
+    "Manufacturer": ("manufacturer", _to_text),
+    "ManufacturerModelName": ("manufacturer_model_name", _to_text),
+    "SoftwareVersions": ("software_versions", _to_text),
+    "SeriesNumber": ("series_number", _to_number_text),
+    "SeriesDescription": ("series_description", _to_text),
+    "ProtocolName": ("protocol_name", _to_text),
+    "SeriesDate": ("series_date", _to_date),
+    "StudyDate": ("study_date", _to_date),
+    "StudyDesc": ("study_description", _to_text),
+    "StudyID": ("study_id", _to_text),
+    "AnnotationsFlag": ("annotations_flag", _to_text),
+    "ThirdPartyAnalysis": ("third_party_analysis", _to_text),
+    "LicenseName": ("license_name", _to_text),
+    "LicenseURI": ("license_uri", _to_text),
+    "DataDescriptionURI": ("data_description_uri", _to_text),
+    "CollectionURI": ("data_description_uri", _to_text),
+    "ImageCount": ("image_count", _to_count),
+    "FileSize": ("file_size_bytes", _to_count),
+    "DateReleased": ("date_released", _to_date),
+    "MaxSubmissionTimestamp": ("submitted_at", _to_datetime),
+    "TimeStamp": ("submitted_at", _to_datetime),
+    "ReleasedStatus": ("released_status", _to_text),
+}
+"""Column, attribute, converter: those of v1 and v4 together (ARCHIVE §3.3). Other columns are passed over."""
+
+_DATE_CONVERTERS: Final[frozenset[_Converter]] = frozenset({_to_date, _to_datetime})
+
+
+@dataclass(slots=True)
+class Oddities:
+    """Dates that no calendar has: real catalogues hold some, and none is worth losing a series for. `first` is an example."""
+
+    count: int = 0
+    first: str = ""
+
+
+@dataclass(slots=True)
+class _BrokenRows:
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+
+class SeriesReader:
+    """Takes the chunks of one reply of getSeries or getSeriesMetadata and gives its series.
+
+    A row that cannot be read does not hide the others: it is told at the end.
+
+    Args:
+        what: the endpoint, for messages.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.unreadable_dates = Oddities()
+        self._what = what
+        self._rows = RowReader(what)
+        self._broken = _BrokenRows()
+
+    def feed(self, chunk: bytes) -> list[Series]:
+        """The series that this chunk completes. Raises as `RowReader.feed` does."""
+        found: list[Series] = []
+        for row in self._rows.feed(chunk):
+            try:
+                found.append(self._read(row))
+            except _UnreadableError as error:
+                self._broken.count += 1
+                if self._broken.count <= _NAMED_ROWS:
+                    self._broken.first.append(f"row {row.number} ({error})")
+        return found
+
+    def finish(self) -> None:
+        """Tell that the body has ended.
+
+        Raises:
+            ArchiveFaultError: the list did not end, or rows of it could not be read.
+        """
+        self._rows.finish()
+        if self._broken.count:
+            unnamed = self._broken.count - len(self._broken.first)
+            more = f" and {unnamed} more" if unnamed else ""
+            raise ArchiveFaultError(
+                f"{self._what}: cannot read {', '.join(self._broken.first)}{more}",
+                next_step="tell the archive's help desk if this lasts",
+            )
+
+    def _read(self, row: Row) -> Series:
+        values: dict[str, Any] = {}
+        for column, value in row.attributes.items():
+            known = _COLUMNS.get(column)
+            if known is None or value is None:
+                continue
+            attribute, convert = known
+            if convert is _to_text and type(value) is str:
+                # nine attributes of ten, and half a million rows
+                values[attribute] = value
+                continue
+            try:
+                values[attribute] = convert(value)
+            except _UnreadableError as error:
+                if convert not in _DATE_CONVERTERS:
+                    raise _UnreadableError(f"{column} is {quote_text(str(value))}") from error
+                self.unreadable_dates.count += 1
+                self.unreadable_dates.first = self.unreadable_dates.first or f"{column} {quote_text(str(value))}"
+        series_instance_uid = values.get("series_instance_uid", "")
+        if not is_dicom_uid(series_instance_uid):
+            shown = quote_text(series_instance_uid)
+            raise _UnreadableError(f"SeriesInstanceUID is {shown}" if series_instance_uid else "no SeriesInstanceUID")
+        return Series(**values)
+
+
+def read_series_size(row: Row) -> SeriesSize:
+    """The figures of one row of getSeriesSize; it leaves out what it does not know (ARCHIVE §3.3).
+
+    Raises:
+        ArchiveFaultError: a figure is none.
+    """
+    count = _read_attribute("getSeriesSize", row, "ObjectCount", _to_count)
+    size = _read_attribute("getSeriesSize", row, "TotalSizeInBytes", _to_count)
+    return SeriesSize(image_count=count, file_size_bytes=size)
+
+
+def read_collection(row: Row) -> str:
+    """The name in one row of getCollectionValues, exactly as the archive spells it.
+
+    Raises:
+        ArchiveFaultError: there is none.
+    """
+    name = _read_attribute("getCollectionValues", row, "Collection", _to_text)
+    if not name:
+        raise ArchiveFaultError(f"getCollectionValues: row {row.number} names no collection")
+    return name
+
+
+def read_sop_instance_uid(row: Row) -> str:
+    """The UID in one row of getSOPInstanceUIDs.
+
+    Raises:
+        ArchiveFaultError: there is none.
+    """
+    sop_instance_uid = _read_attribute("getSOPInstanceUIDs", row, "SOPInstanceUID", _to_text)
+    if not sop_instance_uid or not is_dicom_uid(sop_instance_uid):
+        raise ArchiveFaultError(f"getSOPInstanceUIDs: row {row.number} holds no SOPInstanceUID")
+    return sop_instance_uid
+
+
+def _read_attribute(what: str, row: Row, column: str, convert: Callable[[object], _Value]) -> _Value | None:
+    value = row.attributes.get(column)
+    try:
+        return None if value is None else convert(value)
+    except _UnreadableError as error:
+        raise ArchiveFaultError(f"{what}: row {row.number}: {column} is {quote_text(str(value))}") from error
