@@ -1,0 +1,101 @@
+"""The implementations of the Archive port, each holding the same three series."""
+
+import zipfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from io import BytesIO
+
+from downloader.archive.port import Archive
+from downloader.archive.profiles import open_archive
+from downloader.clock import SystemClock
+from downloader.model import Md5Mode, Series
+from downloader.sandbox import Sandbox, SandboxSeries, catalogue_of, generated_series, sample_series, serve_sandbox
+from downloader.transport import TransportSettings, open_transport
+from tests.fakes.memory_archive import MemoryArchive, MemoryBody
+
+COLLECTION = "Lung, small"
+PATIENT_ID = "P 1 "
+SERIES: Sequence[SandboxSeries] = (
+    generated_series(
+        seed=1,
+        images=3,
+        rows=8,
+        columns=8,
+        body_part_examined="ABDOMEN_PELVIS ",
+        manufacturer='"GE Healthcare", Ünit',
+        series_description="axial/thin\tµ²",
+        submitted_at=datetime(2022, 5, 6, tzinfo=UTC),
+    ),
+    generated_series(seed=2, images=1, rows=8, columns=8, modality="MR", body_part_examined=None, manufacturer=None),
+    sample_series("rtplan.dcm", seed=3, modality="RTPLAN"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An archive, and what it holds: each series' images by SOP Instance UID."""
+
+    archive: Archive
+    images: Mapping[str, Mapping[str, bytes]]
+
+
+def images_of(sandbox: Sandbox) -> dict[str, dict[str, bytes]]:
+    """The bytes of every image that a sandbox holds."""
+    return {
+        name: {image.sop_instance_uid: b"".join(map(bytes, image.chunks())) for image in sandbox.images_of(name)}
+        for name in sandbox.catalogue.holdings
+    }
+
+
+@asynccontextmanager
+async def open_subject(kind: str) -> AsyncIterator[Subject]:
+    """One implementation, open: `v1`, `v4`, `v4 of early 2025` or `memory`."""
+    async with AsyncExitStack() as stack:
+        catalogue = catalogue_of(SERIES, collection=COLLECTION, patient_id=PATIENT_ID)
+        sandbox = await stack.enter_async_context(serve_sandbox(catalogue, include_md5=kind != "v4 of early 2025"))
+        images = images_of(sandbox)
+        if kind == "memory":
+            yield Subject(archive=make_memory_archive(sandbox, images), images=images)
+            return
+        clock = SystemClock()
+        transport = await stack.enter_async_context(open_transport(TransportSettings(), clock))
+        archive = open_archive("sandbox", sandbox.base_url, api=kind[:2], transport=transport, clock=clock)
+        yield Subject(archive=archive, images=images)
+
+
+def make_memory_archive(sandbox: Sandbox, images: dict[str, dict[str, bytes]]) -> MemoryArchive:
+    """A MemoryArchive with what the sandbox holds."""
+    archive = MemoryArchive(images=images)
+    for name, holding in sandbox.catalogue.holdings.items():
+        held = holding.series
+        archive.rows.append(
+            Series(
+                series_instance_uid=name,
+                study_instance_uid=holding.study.study_instance_uid,
+                collection=COLLECTION,
+                patient_id=PATIENT_ID,
+                modality=held.modality,
+                body_part_examined=held.body_part_examined or "",
+                manufacturer=held.manufacturer or "",
+                manufacturer_model_name=held.manufacturer_model_name or "",
+                series_description=held.series_description or "",
+                series_number="1",
+                series_date=date(2021, 3, 4),
+                date_released=date(2022, 6, 7),
+                submitted_at=datetime(2022, 5, 6, tzinfo=UTC),
+                image_count=len(images[name]),
+                file_size_bytes=sum(map(len, images[name].values())),
+            )
+        )
+        body = BytesIO()
+        with zipfile.ZipFile(body, "w") as packed:
+            for number, image in enumerate(images[name].values(), start=1):
+                packed.writestr(f"1-{number}.dcm", image)
+        archive.answers[name] = [MemoryBody(pieces=[body.getvalue()])]
+    return archive
+
+
+KINDS = ("v1", "v4", "v4 of early 2025", "memory")
+MODES = tuple(Md5Mode)

@@ -1,0 +1,196 @@
+"""What every implementation of the Archive port does, the fake for tests included."""
+
+import re
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from hashlib import md5
+from io import BytesIO
+
+import pytest
+
+from downloader.archive.port import ImageBody, SeriesBody, SeriesSize
+from downloader.errors import AccessDeniedError, ArchiveFaultError
+from downloader.model import Md5Mode, Series, SeriesQuery
+from tests.archive.contract.subjects import COLLECTION, KINDS, MODES, PATIENT_ID, SERIES, Subject, open_subject
+
+pytestmark = pytest.mark.anyio
+CT, MR, PLAN = (held.series_instance_uid for held in SERIES)
+UNKNOWN = "1.2.3.4"
+
+
+@pytest.fixture(params=KINDS)
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    """Each implementation in turn."""
+    async with open_subject(request.param) as opened:
+        yield opened
+
+
+async def ask(subject: Subject, **attributes: str) -> list[str]:
+    """The series that a query finds."""
+    return sorted([found.series_instance_uid async for found in subject.archive.find_series(SeriesQuery(**attributes))])
+
+
+async def row_of(subject: Subject, series_instance_uid: str) -> Series:
+    """The catalogue's row of one series."""
+    (row,) = [found async for found in subject.archive.find_listed_series([series_instance_uid])]
+    return row
+
+
+async def read(body: SeriesBody | ImageBody) -> bytes:
+    """The whole body."""
+    return b"".join([b"".join(batch) async for batch in body.batches()])
+
+
+async def test_a_row_holds_what_the_catalogue_says(subject: Subject) -> None:
+    """Text comes untrimmed and to the letter, figures as numbers, dates as dates."""
+    row = await row_of(subject, CT)
+    size = sum(map(len, subject.images[CT].values()))
+    assert row.series_instance_uid == CT
+    assert row.collection == COLLECTION
+    assert row.patient_id == PATIENT_ID
+    assert row.body_part_examined == "ABDOMEN_PELVIS "
+    assert row.manufacturer == '"GE Healthcare", Ünit'
+    assert row.series_description == "axial/thin\tµ²"
+    assert row.series_number == "1"
+    assert (row.image_count, row.file_size_bytes) == (3, size)
+    assert (row.series_date, row.date_released) == (date(2021, 3, 4), date(2022, 6, 7))
+    assert row.submitted_at == datetime(2022, 5, 6, tzinfo=UTC)
+
+
+async def test_absent_attributes_are_empty(subject: Subject) -> None:
+    """The archive leaves out what it does not know."""
+    row = await row_of(subject, MR)
+    assert (row.body_part_examined, row.manufacturer) == ("", "")
+
+
+async def test_no_filter_finds_everything(subject: Subject) -> None:
+    """Each series once."""
+    assert await ask(subject) == sorted([CT, MR, PLAN])
+
+
+@pytest.mark.parametrize("collection", [COLLECTION, COLLECTION.upper()])
+async def test_collections_compare_without_case(subject: Subject, collection: str) -> None:
+    """ARCHIVE §2.5."""
+    assert await ask(subject, collection=collection) == sorted([CT, MR, PLAN])
+    assert await ask(subject, collection=collection, modality="MR") == [MR]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("patient_id", PATIENT_ID),
+        ("modality", "CT"),
+        ("body_part_examined", "ABDOMEN_PELVIS "),
+        ("manufacturer", '"GE Healthcare", Ünit'),
+        ("manufacturer_model_name", "Noise 16"),
+        ("series_instance_uid", CT),
+    ],
+)
+async def test_every_filter_finds_its_series(subject: Subject, attribute: str, value: str) -> None:
+    """Blanks, quotes, commas and letters beyond ASCII are part of the value."""
+    found = await ask(subject, **{attribute: value})
+    assert CT in found
+    rows = [row async for row in subject.archive.find_series(SeriesQuery(**{attribute: value}))]
+    assert {getattr(row, attribute) for row in rows} == {value}
+
+
+async def test_what_matches_nothing_finds_nothing(subject: Subject) -> None:
+    """An empty reply is no error."""
+    assert await ask(subject, collection="No such collection") == []
+
+
+async def test_an_empty_filter_is_no_filter(subject: Subject) -> None:
+    """The archive would look for emptiness (ARCHIVE §2.4)."""
+    assert await ask(subject, collection="", modality="CT") == [CT]
+
+
+async def test_listed_series_are_found_once_each(subject: Subject) -> None:
+    """Unknown ones are missing, repeated ones come once."""
+    listed = [row async for row in subject.archive.find_listed_series([PLAN, UNKNOWN, CT, PLAN])]
+    assert sorted(row.series_instance_uid for row in listed) == sorted([CT, PLAN])
+    assert [row async for row in subject.archive.find_listed_series([UNKNOWN])] == []
+    assert [row async for row in subject.archive.find_listed_series([])] == []
+
+
+async def test_both_queries_tell_the_same(subject: Subject) -> None:
+    """A manifest may select by attribute or by list, and the rows must not seem to change for it."""
+    by_list = await row_of(subject, CT)
+    (by_attribute,) = [row async for row in subject.archive.find_series(SeriesQuery(series_instance_uid=CT))]
+    # the one attribute that v4 tells by list only
+    assert replace(by_list, study_id="") == replace(by_attribute, study_id="")
+
+
+async def test_collections_are_named_as_the_archive_spells_them(subject: Subject) -> None:
+    """There is one."""
+    assert await subject.archive.find_collections() == [COLLECTION]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_series_comes_as_a_zip_of_its_images(subject: Subject, mode: Md5Mode) -> None:
+    """What the body says of itself is true: names in order or not, an MD5 list at the end or not."""
+    row = await row_of(subject, CT)
+    async with subject.archive.open_series(row, mode) as body:
+        packed = zipfile.ZipFile(BytesIO(await read(body)))
+    images = [name for name in packed.namelist() if name.endswith(".dcm")]
+    assert sorted(packed.read(name) for name in images) == sorted(subject.images[CT].values())
+    assert body.md5_list_expected == (packed.namelist()[-1] == "md5hashes.csv")
+    assert body.names_are_ordered == all(re.fullmatch(r"\d+-\d+\.dcm", name) for name in images)
+    assert not (mode is Md5Mode.OFF and body.md5_list_expected)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_series_that_is_not_there_is_refused(subject: Subject, mode: Md5Mode) -> None:
+    """The error names the series."""
+    with pytest.raises(AccessDeniedError) as caught:
+        async with subject.archive.open_series(Series(series_instance_uid=UNKNOWN), mode):
+            pass
+    assert caught.value.series_instance_uid == UNKNOWN
+
+
+async def test_images_are_listed_and_come_singly(subject: Subject) -> None:
+    """Salvage asks for what is missing."""
+    assert sorted(await subject.archive.find_sop_instance_uids(CT)) == sorted(subject.images[CT])
+    for sop_instance_uid, content in subject.images[CT].items():
+        async with subject.archive.open_image(CT, sop_instance_uid) as body:
+            assert await read(body) == content
+
+
+async def test_an_image_that_is_not_there_is_a_fault(subject: Subject) -> None:
+    """The archive cannot tell it from a failure of its own (ARCHIVE §4.1)."""
+    assert await subject.archive.find_sop_instance_uids(UNKNOWN) == []
+    with pytest.raises(ArchiveFaultError):
+        async with subject.archive.open_image(CT, UNKNOWN):
+            pass
+
+
+async def test_hashes_are_those_of_the_images(subject: Subject) -> None:
+    """Of one image, and of a series: the sorted hashes hashed again; empty where there is none."""
+    hashes = {name: md5(content, usedforsecurity=False).hexdigest() for name, content in subject.images[CT].items()}
+    for name, digest in hashes.items():
+        assert await subject.archive.find_image_md5(name) == digest
+    assert await subject.archive.find_image_md5(UNKNOWN) == ""
+    of_series = md5("".join(sorted(hashes.values())).encode(), usedforsecurity=False).hexdigest()
+    offered = subject.archive.generation != "v1"
+    assert await subject.archive.find_series_md5(CT) == (of_series if offered else "")
+    assert await subject.archive.find_series_md5(UNKNOWN) == ""
+
+
+async def test_a_size_can_be_asked_apart(subject: Subject) -> None:
+    """An unknown series has none."""
+    size = sum(map(len, subject.images[CT].values()))
+    assert await subject.archive.find_series_size(CT) == SeriesSize(image_count=3, file_size_bytes=size)
+    assert await subject.archive.find_series_size(UNKNOWN) == SeriesSize()
+
+
+async def test_leaving_early_leaves_a_working_archive(subject: Subject) -> None:
+    """A body and a query that nobody reads to the end do not stand in the way of the next."""
+    row = await row_of(subject, CT)
+    for _ in range(20):
+        async with subject.archive.open_series(row, Md5Mode.AUTO):
+            pass
+        async with aclosing(subject.archive.find_series(SeriesQuery())) as rows:
+            await anext(rows)
+    assert len(await ask(subject)) == 3

@@ -1,0 +1,139 @@
+"""An archive in memory, for tests of what stands above it; it keeps the contract of tests/archive/contract."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import md5 as hash_md5
+
+from downloader.archive.port import SeriesSize
+from downloader.errors import AccessDeniedError, ArchiveFaultError, TciadError
+from downloader.model import Md5Mode, Series, SeriesQuery
+
+_ASKED = (
+    "collection",
+    "patient_id",
+    "study_instance_uid",
+    "series_instance_uid",
+    "modality",
+    "body_part_examined",
+    "manufacturer",
+    "manufacturer_model_name",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryBody:
+    """A body of these pieces, each a batch; an error among them is raised when it is reached."""
+
+    pieces: Sequence[bytes | TciadError]
+    md5_list_expected: bool = False
+    names_are_ordered: bool = True
+
+    async def batches(self) -> AsyncGenerator[list[bytes], None]:
+        """Yield piece by piece."""
+        for piece in self.pieces:
+            if isinstance(piece, TciadError):
+                raise piece
+            yield [piece]
+
+
+Answer = MemoryBody | TciadError
+"""What one open_series gives: a body to read, or an error before there is one."""
+
+
+@dataclass(slots=True)
+class MemoryArchive:
+    """Implements `downloader.archive.port.Archive`. Change the attributes as the test goes on.
+
+    `answers` holds for each series what its downloads give, one after the other; the last is given again and again.
+    `images` holds each series' images by SOP Instance UID. `failures` are raised by the next queries, one each. `opened` lists
+    every download that was asked for, in order.
+    """
+
+    rows: list[Series] = field(default_factory=list)
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    images: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    failures: list[TciadError] = field(default_factory=list)
+    opened: list[tuple[str, Md5Mode]] = field(default_factory=list)
+    queries: list[SeriesQuery] = field(default_factory=list)
+    name: str = "memory"
+    generation: str = "memory"
+
+    async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
+        """The rows that match, text compared without case."""
+        self.queries.append(query)
+        self._fail()
+        for row in list(self.rows):
+            if all(_fits(getattr(query, name), getattr(row, name)) for name in _ASKED):
+                yield row
+
+    async def find_listed_series(self, series_instance_uids: Sequence[str]) -> AsyncGenerator[Series, None]:
+        """The rows of these series."""
+        self._fail()
+        rows = {row.series_instance_uid: row for row in self.rows}
+        for series_instance_uid in dict.fromkeys(series_instance_uids):
+            if series_instance_uid in rows:
+                yield rows[series_instance_uid]
+
+    async def find_collections(self) -> Sequence[str]:
+        """The collections of the rows."""
+        self._fail()
+        return sorted({row.collection for row in self.rows if row.collection})
+
+    @asynccontextmanager
+    async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[MemoryBody]:
+        """Give the next answer of the series."""
+        self.opened.append((series.series_instance_uid, md5))
+        answers = self.answers.get(series.series_instance_uid)
+        if not answers:
+            raise AccessDeniedError("not in this archive", series_instance_uid=series.series_instance_uid)
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, TciadError):
+            raise answer
+        yield answer
+
+    async def find_series_size(self, series_instance_uid: str) -> SeriesSize:
+        """Count the images."""
+        self._fail()
+        images = self.images.get(series_instance_uid)
+        if not images:
+            return SeriesSize()
+        return SeriesSize(image_count=len(images), file_size_bytes=sum(map(len, images.values())))
+
+    async def find_sop_instance_uids(self, series_instance_uid: str) -> Sequence[str]:
+        """List the images."""
+        self._fail()
+        return list(self.images.get(series_instance_uid, {}))
+
+    @asynccontextmanager
+    async def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AsyncIterator[MemoryBody]:
+        """Give one image."""
+        self._fail()
+        image = self.images.get(series_instance_uid, {}).get(sop_instance_uid)
+        if image is None:
+            raise ArchiveFaultError("no such image", series_instance_uid=series_instance_uid)
+        yield MemoryBody(pieces=[image])
+
+    async def find_image_md5(self, sop_instance_uid: str) -> str:
+        """Hash one image."""
+        self._fail()
+        found = [images[sop_instance_uid] for images in self.images.values() if sop_instance_uid in images]
+        return _digest(found[0]) if found else ""
+
+    async def find_series_md5(self, series_instance_uid: str) -> str:
+        """Hash the images' hashes in ascending order."""
+        self._fail()
+        images = self.images.get(series_instance_uid)
+        return _digest("".join(sorted(map(_digest, images.values()))).encode()) if images else ""
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+def _fits(asked: str | None, value: str) -> bool:
+    return not asked or asked.casefold() == value.casefold()
+
+
+def _digest(content: bytes) -> str:
+    return hash_md5(content, usedforsecurity=False).hexdigest()
