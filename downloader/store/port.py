@@ -4,9 +4,10 @@ A series is stored once, whichever manifests want it (its SeriesInstanceUID is t
 StoreError and nothing else.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
@@ -14,7 +15,10 @@ from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, Series
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enqueued:
-    """What one batch of `enqueue` met: `new` were not known, `changed` were complete but the catalogue says otherwise now."""
+    """What one batch of `enqueue` met: `new` were not known, `changed` were complete but the catalogue says otherwise now.
+
+    `known` are all others, so that the three sum to the series of the batch; one that is named twice counts once.
+    """
 
     new: int = 0
     changed: int = 0
@@ -23,7 +27,10 @@ class Enqueued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSeries:
-    """One row of the store, for those who ask: `folder` is relative to the library, empty until complete."""
+    """One row of the store, for those who ask: `folder` is relative to the library, empty until complete.
+
+    A series that was complete and no longer is keeps `folder`, `stored_bytes` and `completed_at`: its images still lie there.
+    """
 
     series: Series
     archive: str
@@ -34,6 +41,15 @@ class StoredSeries:
     folder: str
     stored_bytes: int
     completed_at: datetime | None
+
+
+class Standing(StrEnum):
+    """How a catalogue row compares with the store: not known, not fetched yet, complete as listed, or listed otherwise now."""
+
+    NEW = "new"
+    PENDING = "pending"
+    COMPLETE = "complete"
+    CHANGED = "changed"
 
 
 class Store(Protocol):
@@ -48,18 +64,42 @@ class Store(Protocol):
 
         New series become pending. Known ones get the catalogue's newest attributes; one that is complete becomes pending again
         when ImageCount, FileSize, DateReleased or MaxSubmissionTimestamp changed (both sides known). A failed or withdrawn series
-        becomes pending again with its attempts at 0; a claimed one is left to its worker.
+        becomes pending again with its attempts at 0; a claimed one is left to its worker. What the catalogue leaves out does not
+        undo what it told before. Claims of the manifest go to `archive` from now on.
+
+        Raises:
+            StoreError: also when the resolve never began.
+        """
+        ...
+
+    async def enqueue_unlisted(self, manifest: str, resolve: int, archive: str, series_instance_uids: Sequence[str]) -> int:
+        """Want series by name that the catalogue does not list, so that fetching them tells why. Returns how many.
+
+        A series that is complete or withdrawn is left to vanish: it was listed once.
+        """
+        ...
+
+    async def compare(self, batch: Sequence[Series]) -> Sequence[Standing]:
+        """What enqueueing these rows would find, in their order. Changes nothing."""
+        ...
+
+    async def drop_unwanted(self, manifest: str, resolve: int, is_wanted: Callable[[Series], bool]) -> int:
+        """Forget the manifest's wish for series that this resolve did not name because the manifest itself changed.
+
+        `is_wanted` is the manifest as it is now; it is called on the store's thread. Series that nobody wants any more and that
+        have nothing in the library are forgotten whole. Returns how many wishes were dropped.
         """
         ...
 
     async def count_vanished(self, manifest: str, resolve: int) -> int:
-        """How many series an earlier resolve of the manifest wanted and this one did not name."""
+        """How many series an earlier resolve of the manifest wanted and this one did not name, less those already withdrawn."""
         ...
 
     async def withdraw_vanished(self, manifest: str, resolve: int) -> Sequence[str]:
         """Mark as withdrawn those series that this manifest wanted, this resolve did not name and no other manifest wants.
 
-        Returns their SeriesInstanceUIDs, sorted.
+        Returns their SeriesInstanceUIDs, sorted. One that is claimed loses its claim. One that another manifest wants stays as it
+        is, and is no longer among this manifest's.
         """
         ...
 
@@ -75,12 +115,13 @@ class Store(Protocol):
     ) -> Sequence[Claim]:
         """Claim up to `limit` pending series of the manifest that are due at `at`, or whose lease has run out.
 
-        Counts the attempt: a series that kills the process runs out of attempts.
+        Counts the attempt: a series that kills the process runs out of attempts. Unknown sizes come last in either order by size.
+        A caller that is cancelled meanwhile either claimed nothing, or gets its claims and is cancelled at its next await.
         """
         ...
 
     async def next_due_at(self, manifest: str) -> datetime | None:
-        """When the earliest pending series of the manifest may be claimed; None when none is pending."""
+        """When the earliest pending series of the manifest may be claimed, in the past if at once; None when none is pending."""
         ...
 
     async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:
@@ -88,7 +129,10 @@ class Store(Protocol):
         ...
 
     async def complete(self, claim: Claim, receipt: Receipt, folder: str) -> None:
-        """Say complete. Only to be called once the series is durable in the library. Raises LeaseLostError."""
+        """Say complete. Only to be called once the series is durable in the library. Raises LeaseLostError.
+
+        The catalogue's figures in `receipt.series` are those that the images were proven against: changes are told from them.
+        """
         ...
 
     async def set_back(self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
@@ -111,7 +155,11 @@ class Store(Protocol):
         ...
 
     async def tally(self, manifest: str | None = None) -> SeriesTally:
-        """Counts of one manifest's series, or of the whole library."""
+        """Counts of one manifest's series, or of the whole library.
+
+        `images` and `stored_bytes` are those of complete series, `expected_images` and `expected_bytes` what the catalogue says
+        of all selected ones.
+        """
         ...
 
     async def failures(self, manifest: str | None = None) -> Sequence[Failure]:
@@ -119,13 +167,17 @@ class Store(Protocol):
         ...
 
     def find(self, manifest: str | None = None, state: SeriesState | None = None) -> AsyncIterator[StoredSeries]:
-        """Every matching row, read in pages so that memory does not grow with the library."""
+        """Every matching row in the archive's order, read in pages so that memory does not grow with the library."""
         ...
 
     async def manifests(self) -> Sequence[str]:
-        """Names of the manifests that this store knows."""
+        """Names of the manifests that this store knows, sorted."""
         ...
 
     async def retry(self, manifest: str | None = None) -> int:
         """Make failed series pending again with their attempts at 0. Returns how many."""
+        ...
+
+    async def reopen(self, series_instance_uid: str, *, error: str, message: str) -> bool:
+        """Make a complete series that was found damaged pending again with its attempts at 0. False when it is not complete."""
         ...
