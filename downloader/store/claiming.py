@@ -1,0 +1,123 @@
+"""What workers do to the store: claim a series, keep it, and say how it ended."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from downloader.errors import LeaseLostError
+from downloader.model import Claim, FetchOrder, Receipt
+from downloader.store.connection import Connection, Value
+from downloader.store.rows import date_value, time_value, to_claim, to_text
+
+_LONG_SINCE_AT = datetime(1970, 1, 1, tzinfo=UTC)
+_QUERY_OF_ORDER = {
+    FetchOrder.ARCHIVE: "next_in_archive_order",
+    FetchOrder.SMALLEST_FIRST: "next_smallest_first",
+    FetchOrder.LARGEST_FIRST: "next_largest_first",
+}
+
+
+def claim(
+    connection: Connection,
+    manifest: str,
+    *,
+    owner: str,
+    at: datetime,
+    lease_until_at: datetime,
+    limit: int,
+    order: FetchOrder,
+) -> Sequence[Claim]:
+    """See `Store.claim`."""
+    lease = {"manifest": manifest, "owner": owner, "lease_until_at": to_text(lease_until_at)}
+    with connection.transaction():
+        connection.change("make_claimable", manifest=manifest, at=to_text(at))
+        keys = [row["series_key"] for row in connection.rows(_QUERY_OF_ORDER[order], manifest=manifest, limit=limit)]
+        connection.change_each("claim", [{"series_key": key, **lease} for key in keys])
+        return [to_claim(row) for key in keys for row in connection.rows("series", series_key=key)]
+
+
+def next_due_at(connection: Connection, manifest: str) -> datetime | None:
+    """See `Store.next_due_at`."""
+    if connection.rows("first_claimable_now", manifest=manifest):
+        return _LONG_SINCE_AT
+    later = connection.rows("first_claimable_later", manifest=manifest)
+    return datetime.fromisoformat(later[0]["claimable_at"]) if later else None
+
+
+def extend(connection: Connection, held: Claim, lease_until_at: datetime) -> Claim:
+    """See `Store.extend`."""
+    with connection.transaction():
+        _change_held(connection, "extend", held, lease_until_at=to_text(lease_until_at))
+    return replace(held, lease_until_at=lease_until_at)
+
+
+def complete(connection: Connection, held: Claim, receipt: Receipt, folder: str) -> None:
+    """See `Store.complete`."""
+    proven = receipt.series
+    with connection.transaction(durable=True):
+        _change_held(
+            connection,
+            "complete",
+            held,
+            archive=receipt.archive,
+            folder=folder,
+            stored_images=len(receipt.images),
+            stored_bytes=receipt.stored_bytes,
+            completed_at=to_text(receipt.completed_at),
+            image_count=proven.image_count,
+            file_size_bytes=proven.file_size_bytes,
+            date_released=date_value(proven.date_released),
+            submitted_at=time_value(proven.submitted_at),
+        )
+
+
+def set_back(connection: Connection, held: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
+    """See `Store.set_back`."""
+    taken_back = 0 if count_attempt else 1
+    with connection.transaction():
+        _change_held(
+            connection,
+            "set_back",
+            held,
+            due_at=to_text(due_at),
+            taken_back=taken_back,
+            error=error or None,
+            message=message or None,
+        )
+
+
+def fail(connection: Connection, held: Claim, *, error: str, message: str) -> None:
+    """See `Store.fail`."""
+    with connection.transaction():
+        _change_held(connection, "fail", held, error=error, message=message)
+
+
+def _change_held(connection: Connection, name: str, held: Claim, **values: Value) -> None:
+    """Run a statement that changes the series only while it is claimed by this owner in this attempt."""
+    series_instance_uid = held.series.series_instance_uid
+    changed = connection.change(name, series_instance_uid=series_instance_uid, owner=held.owner, attempt=held.attempt, **values)
+    if not changed:
+        raise LeaseLostError(
+            f"attempt {held.attempt} no longer holds the lease",
+            series_instance_uid=series_instance_uid,
+        )
+
+
+def release(connection: Connection, owner_alive: Sequence[str]) -> int:
+    """See `Store.release`."""
+    with connection.transaction():
+        return connection.change("release", owner_alive=json.dumps(list(owner_alive)))
+
+
+def retry(connection: Connection, manifest: str | None) -> int:
+    """See `Store.retry`."""
+    with connection.transaction():
+        return connection.change("retry", manifest=manifest)
+
+
+def reopen(connection: Connection, series_instance_uid: str, *, error: str, message: str) -> bool:
+    """See `Store.reopen`."""
+    with connection.transaction(durable=True):
+        changed = connection.change("reopen", series_instance_uid=series_instance_uid, error=error, message=message)
+    return changed > 0

@@ -1,0 +1,54 @@
+"""The one place where sqlite3's errors become ours."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from downloader.errors import StoreError, StoreLockedError
+
+_PRIMARY_CODE = 0xFF  # an extended result code carries its family in the low byte (SQLite, Result and Error Codes)
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NOT_WRITABLE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
+
+REBUILD = "move it away and run again: what the library holds is found by its receipts, without a download"
+
+
+@contextmanager
+def translated_errors(path: Path) -> Iterator[None]:
+    """Raise what sqlite3 and the file system raise inside as StoreError about the store at `path`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translate(error, path) from error
+    except OSError as error:
+        raise StoreError(
+            f"the state store {path} cannot be opened: {error.strerror or error}",
+            next_step="make its folder writable, or name another file with --state",
+        ) from error
+
+
+def _translate(error: sqlite3.Error, path: Path) -> StoreError:
+    # errors that the Python module raises by itself carry no code
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
+    if code in _BUSY:
+        return StoreLockedError(
+            f"the state store {path} is held by another process",
+            next_step="wait until the other run has ended, or stop it",
+        )
+    if code in _DAMAGED:
+        return StoreError(f"the state store {path} is damaged, or no state store at all: {error}", next_step=REBUILD)
+    if code in _NOT_WRITABLE:
+        return StoreError(
+            f"the state store {path} cannot be opened for writing: {error}",
+            next_step="make file and folder writable, or name another file with --state",
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return StoreError(f"no room for the state store {path}", next_step="free some space, then run again")
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreError(
+            f"the state store {path} cannot be read or written: {error}",
+            next_step="check the disk; on a network file system put the store on a local disk with --state",
+        )
+    return StoreError(f"the state store {path} failed: {error}", next_step="report this with the log")

@@ -1,0 +1,109 @@
+"""What a resolve does to the store: enqueue what the catalogue lists, withdraw what it no longer does."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from downloader.errors import StoreError
+from downloader.model import Series, SeriesState
+from downloader.store.connection import PAGE_SIZE, Connection, Row
+from downloader.store.port import Enqueued, Standing
+from downloader.store.rows import series_values, to_series, to_text
+
+
+def begin_resolve(connection: Connection, manifest: str, at: datetime) -> int:
+    """See `Store.begin_resolve`."""
+    with connection.transaction():
+        connection.change("add_manifest", manifest=manifest)
+        connection.change("begin_resolve", manifest=manifest, at=to_text(at))
+        return connection.number("resolve_number", manifest=manifest)
+
+
+def enqueue(connection: Connection, manifest: str, resolve: int, archive: str, batch: Sequence[Series]) -> Enqueued:
+    """See `Store.enqueue`."""
+    with connection.transaction():
+        if not connection.change("set_archive", manifest=manifest, archive=archive, resolve=resolve):
+            raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
+        staged = _stage(connection, batch)
+        # changes are told from what was known: before the newest attributes are merged
+        changed = connection.change("reopen_changed")
+        connection.change("forget_former_wishes", manifest=manifest)
+        connection.change("reopen_failed_and_withdrawn")
+        connection.change("merge_incoming")
+        new = connection.change("add_incoming", archive=archive)
+        connection.change("match_incoming")
+        connection.change("want_incoming", manifest=manifest, resolve=resolve)
+    return Enqueued(new=new, changed=changed, known=staged - new - changed)
+
+
+def enqueue_unlisted(
+    connection: Connection, manifest: str, resolve: int, archive: str, series_instance_uids: Sequence[str]
+) -> int:
+    """See `Store.enqueue_unlisted`."""
+    listed_once = {SeriesState.COMPLETE, SeriesState.WITHDRAWN}
+    wishes = [
+        Series(series_instance_uid=series_instance_uid)
+        for series_instance_uid in series_instance_uids
+        if not any(row["state"] in listed_once for row in connection.rows("standing", series_instance_uid=series_instance_uid))
+    ]
+    enqueue(connection, manifest, resolve, archive, wishes)
+    return len(wishes)
+
+
+def compare(connection: Connection, batch: Sequence[Series]) -> Sequence[Standing]:
+    """See `Store.compare`."""
+    return [_standing(connection, series_values(series)) for series in batch]
+
+
+def _standing(connection: Connection, listed: Row) -> Standing:
+    rows = connection.rows("standing", series_instance_uid=listed["series_instance_uid"])
+    if not rows:
+        return Standing.NEW
+    if rows[0]["state"] != SeriesState.COMPLETE:
+        return Standing.PENDING
+    figures = ("image_count", "file_size_bytes", "date_released", "submitted_at")
+    pairs = [(rows[0][name], listed[name]) for name in figures]
+    changed = any(before is not None and now is not None and before != now for before, now in pairs)
+    return Standing.CHANGED if changed else Standing.COMPLETE
+
+
+def drop_unwanted(connection: Connection, manifest: str, resolve: int, is_wanted: Callable[[Series], bool]) -> int:
+    """See `Store.drop_unwanted`."""
+    dropped = after = 0
+    with connection.transaction():
+        while page := connection.rows("page_of_vanished", manifest=manifest, resolve=resolve, after=after, page_size=PAGE_SIZE):
+            keys = [{"series_key": row["series_key"]} for row in page if not is_wanted(to_series(row))]
+            connection.change_each("drop_wish", [{"manifest": manifest, **key} for key in keys])
+            connection.change_each("forget_series", keys)
+            dropped += len(keys)
+            after = page[-1]["series_key"]
+    return dropped
+
+
+def update_series(connection: Connection, series: Series) -> None:
+    """See `Store.update_series`."""
+    with connection.transaction():
+        _stage(connection, [series])
+        connection.change("merge_incoming")
+
+
+def _stage(connection: Connection, batch: Sequence[Series]) -> int:
+    """Lay the batch out beside the series it is about; returns of how many series it is."""
+    connection.change("clear_incoming")
+    # a series that is named twice counts once: in its first place, with its last row
+    newest = {series.series_instance_uid: series for series in batch}
+    connection.change_each("stage_incoming", map(series_values, newest.values()))
+    return connection.change("match_incoming")
+
+
+def count_vanished(connection: Connection, manifest: str, resolve: int) -> int:
+    """See `Store.count_vanished`."""
+    return connection.number("count_vanished", manifest=manifest, resolve=resolve)
+
+
+def withdraw_vanished(connection: Connection, manifest: str, resolve: int) -> Sequence[str]:
+    """See `Store.withdraw_vanished`. Durable: what is withdrawn may be deleted from the library next."""
+    with connection.transaction(durable=True):
+        connection.change("leave_vanished_to_others", manifest=manifest, resolve=resolve)
+        vanished = connection.rows("vanished", manifest=manifest, resolve=resolve)
+        connection.change_each("withdraw", vanished)
+    return [row["series_instance_uid"] for row in vanished]

@@ -1,0 +1,83 @@
+"""The one place where nouns become rows, and rows nouns."""
+
+from dataclasses import fields
+from datetime import UTC, date, datetime
+
+from downloader.model import Claim, Failure, Series, SeriesState
+from downloader.store.connection import Row, Value
+from downloader.store.port import StoredSeries
+
+_SERIES_ATTRIBUTES = tuple(attribute.name for attribute in fields(Series))
+_DATES = ("series_date", "study_date", "date_released")
+_TIMES = ("submitted_at",)
+_NUMBERS = ("image_count", "file_size_bytes")
+_TEXTS = tuple(name for name in _SERIES_ATTRIBUTES if name not in {*_DATES, *_TIMES, *_NUMBERS})
+
+
+def to_text(at: datetime) -> str:
+    """A time in the store's form: UTC, always with microseconds, so that it sorts as text."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def date_value(on: date | None) -> Value:
+    """A date in the store's form."""
+    return None if on is None else on.isoformat()
+
+
+def time_value(at: datetime | None) -> Value:
+    """A time in the store's form, where there is one."""
+    return None if at is None else to_text(at)
+
+
+def series_values(series: Series) -> Row:
+    """The values of every catalogue column by name; absent is NULL, whether None or empty text."""
+    values: Row = {name: getattr(series, name) or None for name in _TEXTS}
+    values |= {name: getattr(series, name) for name in _NUMBERS}
+    values |= {name: date_value(getattr(series, name)) for name in _DATES}
+    values |= {name: time_value(getattr(series, name)) for name in _TIMES}
+    return values
+
+
+def to_series(row: Row) -> Series:
+    """The catalogue's attributes of a series row."""
+    attributes: Row = {name: row[name] or "" for name in _TEXTS}
+    attributes |= {name: row[name] for name in _NUMBERS}
+    attributes |= {name: row[name] and date.fromisoformat(row[name]) for name in _DATES}
+    attributes |= {name: row[name] and datetime.fromisoformat(row[name]) for name in _TIMES}
+    return Series(**attributes)
+
+
+def to_claim(row: Row) -> Claim:
+    """A row that was just claimed."""
+    return Claim(
+        series=to_series(row),
+        archive=row["archive"],
+        attempt=row["attempts"],
+        owner=row["owner"],
+        lease_until_at=datetime.fromisoformat(row["claimable_at"]),
+    )
+
+
+def to_stored_series(row: Row) -> StoredSeries:
+    """A whole row, for those who ask."""
+    return StoredSeries(
+        series=to_series(row),
+        archive=row["archive"],
+        state=SeriesState(row["state"]),
+        attempts=row["attempts"],
+        error=row["error"] or "",
+        message=row["message"] or "",
+        folder=row["folder"] or "",
+        stored_bytes=row["stored_bytes"],
+        completed_at=datetime.fromisoformat(row["completed_at"]) if row["completed_at"] else None,
+    )
+
+
+def to_failure(row: Row) -> Failure:
+    """A failed series' row."""
+    return Failure(
+        series_instance_uid=row["series_instance_uid"],
+        error=row["error"] or "",
+        message=row["message"] or "",
+        attempts=row["attempts"],
+    )

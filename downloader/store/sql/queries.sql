@@ -1,0 +1,419 @@
+-- Every statement of the store, by name. The line below each name says why it is as it is.
+-- The schema, and what triggers do by themselves to `queue` and `tally`, is in migrations/.
+-- A `+` before a column keeps the planner off that column's index, where it would start from the wrong end.
+
+-- create_incoming --
+-- One batch of catalogue rows on its way in: compared and merged as a set, not row by row.
+CREATE TEMP TABLE incoming (
+    position INTEGER PRIMARY KEY,
+    series_key INTEGER,
+    series_instance_uid TEXT NOT NULL UNIQUE,
+    study_instance_uid TEXT,
+    collection TEXT,
+    patient_id TEXT,
+    modality TEXT,
+    body_part_examined TEXT,
+    manufacturer TEXT,
+    manufacturer_model_name TEXT,
+    software_versions TEXT,
+    series_number TEXT,
+    series_description TEXT,
+    protocol_name TEXT,
+    series_date TEXT,
+    study_date TEXT,
+    study_description TEXT,
+    study_id TEXT,
+    annotations_flag TEXT,
+    third_party_analysis TEXT,
+    license_name TEXT,
+    license_uri TEXT,
+    data_description_uri TEXT,
+    image_count INTEGER,
+    file_size_bytes INTEGER,
+    date_released TEXT,
+    submitted_at TEXT,
+    released_status TEXT
+);
+
+-- clear_incoming --
+-- The batch of the last transaction goes, also when that was rolled back.
+DELETE FROM incoming;
+
+-- stage_incoming --
+-- In the order in which they came: add_incoming goes by it.
+INSERT INTO incoming (
+    series_instance_uid, study_instance_uid, collection, patient_id, modality, body_part_examined, manufacturer,
+    manufacturer_model_name, software_versions, series_number, series_description, protocol_name, series_date, study_date,
+    study_description, study_id, annotations_flag, third_party_analysis, license_name, license_uri, data_description_uri,
+    image_count, file_size_bytes, date_released, submitted_at, released_status
+) VALUES (
+    :series_instance_uid, :study_instance_uid, :collection, :patient_id, :modality, :body_part_examined, :manufacturer,
+    :manufacturer_model_name, :software_versions, :series_number, :series_description, :protocol_name, :series_date, :study_date,
+    :study_description, :study_id, :annotations_flag, :third_party_analysis, :license_name, :license_uri, :data_description_uri,
+    :image_count, :file_size_bytes, :date_released, :submitted_at, :released_status
+);
+
+-- match_incoming --
+-- Looks each long text key up once; everything after goes by the short one.
+UPDATE incoming
+SET series_key = (SELECT series.series_key FROM series WHERE series.series_instance_uid = incoming.series_instance_uid)
+WHERE series_key IS NULL;
+
+-- reopen_changed --
+-- A complete series of which the catalogue now tells something else than was proven; `<>` is not true of what is unknown.
+UPDATE series
+SET state = 'pending', attempts = 0, claimable_at = NULL
+FROM incoming
+WHERE series.series_key = incoming.series_key
+    AND +series.state = 'complete'
+    AND (series.image_count <> incoming.image_count
+        OR series.file_size_bytes <> incoming.file_size_bytes
+        OR series.date_released <> incoming.date_released
+        OR series.submitted_at <> incoming.submitted_at);
+
+-- forget_former_wishes --
+-- A withdrawn series that comes back belongs to those who want it now.
+DELETE FROM wanted
+WHERE manifest_key <> (SELECT manifest_key FROM manifest WHERE name = :manifest)
+    AND series_key IN (
+        SELECT incoming.series_key FROM incoming CROSS JOIN series USING (series_key) WHERE +series.state = 'withdrawn'
+    );
+
+-- reopen_failed_and_withdrawn --
+-- The catalogue lists it and a manifest wants it: each resolve gives it a new chance.
+UPDATE series
+SET state = 'pending', attempts = 0, claimable_at = NULL, error = NULL, message = NULL
+FROM incoming
+WHERE series.series_key = incoming.series_key AND +series.state IN ('failed', 'withdrawn');
+
+-- merge_incoming --
+-- What the catalogue leaves out does not undo what it told before; rows that are the same are not written again.
+UPDATE series
+SET study_instance_uid = COALESCE(incoming.study_instance_uid, series.study_instance_uid),
+    collection = COALESCE(incoming.collection, series.collection),
+    patient_id = COALESCE(incoming.patient_id, series.patient_id),
+    modality = COALESCE(incoming.modality, series.modality),
+    body_part_examined = COALESCE(incoming.body_part_examined, series.body_part_examined),
+    manufacturer = COALESCE(incoming.manufacturer, series.manufacturer),
+    manufacturer_model_name = COALESCE(incoming.manufacturer_model_name, series.manufacturer_model_name),
+    software_versions = COALESCE(incoming.software_versions, series.software_versions),
+    series_number = COALESCE(incoming.series_number, series.series_number),
+    series_description = COALESCE(incoming.series_description, series.series_description),
+    protocol_name = COALESCE(incoming.protocol_name, series.protocol_name),
+    series_date = COALESCE(incoming.series_date, series.series_date),
+    study_date = COALESCE(incoming.study_date, series.study_date),
+    study_description = COALESCE(incoming.study_description, series.study_description),
+    study_id = COALESCE(incoming.study_id, series.study_id),
+    annotations_flag = COALESCE(incoming.annotations_flag, series.annotations_flag),
+    third_party_analysis = COALESCE(incoming.third_party_analysis, series.third_party_analysis),
+    license_name = COALESCE(incoming.license_name, series.license_name),
+    license_uri = COALESCE(incoming.license_uri, series.license_uri),
+    data_description_uri = COALESCE(incoming.data_description_uri, series.data_description_uri),
+    image_count = COALESCE(incoming.image_count, series.image_count),
+    file_size_bytes = COALESCE(incoming.file_size_bytes, series.file_size_bytes),
+    date_released = COALESCE(incoming.date_released, series.date_released),
+    submitted_at = COALESCE(incoming.submitted_at, series.submitted_at),
+    released_status = COALESCE(incoming.released_status, series.released_status)
+FROM incoming
+WHERE series.series_key = incoming.series_key
+    AND (incoming.study_instance_uid <> IFNULL(series.study_instance_uid, '')
+        OR incoming.collection <> IFNULL(series.collection, '')
+        OR incoming.patient_id <> IFNULL(series.patient_id, '')
+        OR incoming.modality <> IFNULL(series.modality, '')
+        OR incoming.body_part_examined <> IFNULL(series.body_part_examined, '')
+        OR incoming.manufacturer <> IFNULL(series.manufacturer, '')
+        OR incoming.manufacturer_model_name <> IFNULL(series.manufacturer_model_name, '')
+        OR incoming.software_versions <> IFNULL(series.software_versions, '')
+        OR incoming.series_number <> IFNULL(series.series_number, '')
+        OR incoming.series_description <> IFNULL(series.series_description, '')
+        OR incoming.protocol_name <> IFNULL(series.protocol_name, '')
+        OR incoming.series_date <> IFNULL(series.series_date, '')
+        OR incoming.study_date <> IFNULL(series.study_date, '')
+        OR incoming.study_description <> IFNULL(series.study_description, '')
+        OR incoming.study_id <> IFNULL(series.study_id, '')
+        OR incoming.annotations_flag <> IFNULL(series.annotations_flag, '')
+        OR incoming.third_party_analysis <> IFNULL(series.third_party_analysis, '')
+        OR incoming.license_name <> IFNULL(series.license_name, '')
+        OR incoming.license_uri <> IFNULL(series.license_uri, '')
+        OR incoming.data_description_uri <> IFNULL(series.data_description_uri, '')
+        OR incoming.image_count <> IFNULL(series.image_count, -1)
+        OR incoming.file_size_bytes <> IFNULL(series.file_size_bytes, -1)
+        OR incoming.date_released <> IFNULL(series.date_released, '')
+        OR incoming.submitted_at <> IFNULL(series.submitted_at, '')
+        OR incoming.released_status <> IFNULL(series.released_status, ''));
+
+-- add_incoming --
+-- By position, since series_key is the archive's order.
+INSERT INTO series (
+    series_instance_uid, archive, study_instance_uid, collection, patient_id, modality, body_part_examined, manufacturer,
+    manufacturer_model_name, software_versions, series_number, series_description, protocol_name, series_date, study_date,
+    study_description, study_id, annotations_flag, third_party_analysis, license_name, license_uri, data_description_uri,
+    image_count, file_size_bytes, date_released, submitted_at, released_status
+)
+SELECT
+    series_instance_uid, :archive, study_instance_uid, collection, patient_id, modality, body_part_examined, manufacturer,
+    manufacturer_model_name, software_versions, series_number, series_description, protocol_name, series_date, study_date,
+    study_description, study_id, annotations_flag, third_party_analysis, license_name, license_uri, data_description_uri,
+    image_count, file_size_bytes, date_released, submitted_at, released_status
+FROM incoming
+WHERE series_key IS NULL
+ORDER BY position;
+
+-- want_incoming --
+-- The mark of this resolve is what tells later which series it did not name.
+INSERT INTO wanted (manifest_key, series_key, resolve)
+SELECT manifest.manifest_key, incoming.series_key, :resolve
+FROM incoming CROSS JOIN manifest
+WHERE manifest.name = :manifest
+ORDER BY incoming.series_key
+ON CONFLICT DO UPDATE SET resolve = excluded.resolve;
+
+-- add_manifest --
+-- A manifest is known from its first resolve on.
+INSERT INTO manifest (name) VALUES (:manifest) ON CONFLICT DO NOTHING;
+
+-- begin_resolve --
+-- Numbers rise by one, so that `resolve <` means named by an earlier one only.
+UPDATE manifest SET resolve = resolve + 1, resolve_began_at = :at WHERE name = :manifest;
+
+-- resolve_number --
+-- The number that begin_resolve gave.
+SELECT resolve FROM manifest WHERE name = :manifest;
+
+-- set_archive --
+-- A manifest names one archive, and claims of the manifest go there; matches nothing when the resolve never began.
+UPDATE manifest SET archive = :archive WHERE name = :manifest AND resolve >= :resolve;
+
+-- manifests --
+-- Sorted, for people.
+SELECT name FROM manifest ORDER BY name;
+
+-- count_vanished --
+-- One pass over a narrow table; the series themselves are looked at only where the mark is old.
+SELECT count(*)
+FROM wanted CROSS JOIN series USING (series_key)
+WHERE wanted.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+    AND wanted.resolve < :resolve
+    AND +series.state <> 'withdrawn';
+
+-- page_of_vanished --
+-- Whole rows, so that the manifest as it is now can be asked about them; in pages, since it may no longer want a million.
+SELECT series.*
+FROM wanted CROSS JOIN series USING (series_key)
+WHERE wanted.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+    AND wanted.resolve < :resolve
+    AND wanted.series_key > :after
+    AND +series.state <> 'withdrawn'
+ORDER BY wanted.series_key
+LIMIT :page_size;
+
+-- standing --
+-- What a plan compares with the catalogue.
+SELECT state, image_count, file_size_bytes, date_released, submitted_at
+FROM series
+WHERE series_instance_uid = :series_instance_uid;
+
+-- drop_wish --
+-- The manifest changed its mind about this series.
+DELETE FROM wanted
+WHERE series_key = :series_key AND manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest);
+
+-- forget_series --
+-- Nobody wants it and nothing of it is in the library.
+DELETE FROM series
+WHERE series_key = :series_key
+    AND folder IS NULL
+    AND NOT EXISTS (SELECT 1 FROM wanted WHERE wanted.series_key = series.series_key);
+
+-- leave_vanished_to_others --
+-- What another manifest wants stays, and is this manifest's no longer.
+DELETE FROM wanted
+WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+    AND resolve < :resolve
+    AND EXISTS (
+        SELECT 1 FROM wanted AS other
+        WHERE other.series_key = wanted.series_key AND other.manifest_key <> wanted.manifest_key
+    );
+
+-- vanished --
+-- What will be withdrawn: read first, since older SQLite cannot return what it updates.
+SELECT series.series_instance_uid
+FROM wanted CROSS JOIN series USING (series_key)
+WHERE wanted.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+    AND wanted.resolve < :resolve
+    AND +series.state <> 'withdrawn'
+ORDER BY series.series_instance_uid;
+
+-- withdraw --
+-- One by one, by what `vanished` read in the same transaction.
+UPDATE series SET state = 'withdrawn', owner = NULL, claimable_at = NULL WHERE series_instance_uid = :series_instance_uid;
+
+-- make_claimable --
+-- Delays and leases that have run out; each row passes here once, so that claims need not step over those still waiting.
+UPDATE queue
+SET claimable_at = NULL
+WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND claimable_at <= :at;
+
+-- next_in_archive_order --
+-- The front of an index, however long the queue.
+SELECT series_key
+FROM queue
+WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND claimable_at IS NULL
+ORDER BY series_key
+LIMIT :limit;
+
+-- next_smallest_first --
+-- Unknown sizes last: NULL sorts first in SQLite.
+SELECT series_key
+FROM queue
+WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND claimable_at IS NULL
+ORDER BY file_size_bytes NULLS LAST
+LIMIT :limit;
+
+-- next_largest_first --
+-- Unknown sizes last, as NULL does when sorted downwards.
+SELECT series_key
+FROM queue
+WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND claimable_at IS NULL
+ORDER BY file_size_bytes DESC
+LIMIT :limit;
+
+-- claim --
+-- The attempt counts from here on, so that a series which kills the process runs out of attempts.
+UPDATE series
+SET state = 'claimed',
+    attempts = attempts + 1,
+    owner = :owner,
+    claimable_at = :lease_until_at,
+    archive = (SELECT archive FROM manifest WHERE name = :manifest)
+WHERE series_key = :series_key;
+
+-- series --
+-- One whole row.
+SELECT * FROM series WHERE series_key = :series_key;
+
+-- first_claimable_now --
+-- Also series whose lease ran out are in the queue: those are not pending.
+SELECT 1
+FROM queue CROSS JOIN series USING (series_key)
+WHERE queue.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+    AND queue.claimable_at IS NULL
+    AND +series.state = 'pending'
+LIMIT 1;
+
+-- first_claimable_later --
+-- Steps over the claimed ones, which are as few as there are workers.
+SELECT queue.claimable_at
+FROM queue CROSS JOIN series USING (series_key)
+WHERE queue.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+    AND queue.claimable_at IS NOT NULL
+    AND +series.state = 'pending'
+ORDER BY queue.claimable_at
+LIMIT 1;
+
+-- extend --
+-- Owner and attempt tell one claim from every other of the series.
+UPDATE series
+SET claimable_at = :lease_until_at
+WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
+
+-- complete --
+-- The four figures that tell a change later are those that the images were proven against.
+UPDATE series
+SET state = 'complete',
+    owner = NULL,
+    claimable_at = NULL,
+    error = NULL,
+    message = NULL,
+    archive = :archive,
+    folder = :folder,
+    stored_images = :stored_images,
+    stored_bytes = :stored_bytes,
+    completed_at = :completed_at,
+    image_count = COALESCE(:image_count, image_count),
+    file_size_bytes = COALESCE(:file_size_bytes, file_size_bytes),
+    date_released = COALESCE(:date_released, date_released),
+    submitted_at = COALESCE(:submitted_at, submitted_at)
+WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
+
+-- set_back --
+-- An attempt that did not get its chance is taken back.
+UPDATE series
+SET state = 'pending',
+    owner = NULL,
+    claimable_at = :due_at,
+    attempts = attempts - :taken_back,
+    error = :error,
+    message = :message
+WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
+
+-- fail --
+-- Until a resolve or `retry` gives it a new chance.
+UPDATE series
+SET state = 'failed', owner = NULL, claimable_at = NULL, error = :error, message = :message
+WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
+
+-- release --
+-- Claims of the dead, at once claimable; their attempts stay counted.
+UPDATE series
+SET state = 'pending', owner = NULL, claimable_at = NULL
+WHERE state = 'claimed' AND owner NOT IN (SELECT value FROM json_each(:owner_alive));
+
+-- retry --
+-- Without a manifest, those of the whole library.
+UPDATE series
+SET state = 'pending', attempts = 0, claimable_at = NULL, error = NULL, message = NULL
+WHERE state = 'failed'
+    AND (:manifest IS NULL OR EXISTS (
+        SELECT 1 FROM wanted CROSS JOIN manifest USING (manifest_key)
+        WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
+    ));
+
+-- reopen --
+-- A complete series that was found damaged; what was stored stays on record until it is complete again.
+UPDATE series
+SET state = 'pending', attempts = 0, claimable_at = NULL, error = :error, message = :message
+WHERE series_instance_uid = :series_instance_uid AND state = 'complete';
+
+-- tally --
+-- Five rows, kept up to date by triggers: the same cost for ten series and for a million.
+SELECT state, series_count, expected_images, expected_bytes, stored_images, stored_bytes
+FROM tally
+WHERE manifest_key = CASE WHEN :manifest IS NULL THEN 0 ELSE (SELECT manifest_key FROM manifest WHERE name = :manifest) END;
+
+-- failures --
+-- Sorted, so that two reports can be compared.
+SELECT series_instance_uid, error, message, attempts
+FROM series
+WHERE state = 'failed'
+    AND (:manifest IS NULL OR EXISTS (
+        SELECT 1 FROM wanted CROSS JOIN manifest USING (manifest_key)
+        WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
+    ))
+ORDER BY series_instance_uid;
+
+-- page_of_library --
+-- Pages go on after the last key of the one before: no cursor stays open between them.
+SELECT * FROM series WHERE series_key > :after ORDER BY series_key LIMIT :page_size;
+
+-- page_of_manifest --
+-- Starts from the narrow table: what other manifests want is stepped over without being read.
+SELECT series.*
+FROM wanted CROSS JOIN series USING (series_key)
+WHERE wanted.series_key > :after
+    AND wanted.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+ORDER BY wanted.series_key
+LIMIT :page_size;
+
+-- page_in_state --
+-- Starts from the state's index, since those who ask for one state mostly ask for a rare one.
+SELECT *
+FROM series
+WHERE state = :state
+    AND series_key > :after
+    AND (:manifest IS NULL OR EXISTS (
+        SELECT 1 FROM wanted CROSS JOIN manifest USING (manifest_key)
+        WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
+    ))
+ORDER BY series_key
+LIMIT :page_size;

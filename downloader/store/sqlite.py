@@ -1,0 +1,173 @@
+"""The store in an SQLite file. One thread owns the connection, so the event loop never waits for the disk."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint_if_cancelled
+
+from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
+from downloader.store import claiming, listing, queueing
+from downloader.store.connection import BUSY_SECONDS, PAGE_SIZE, Connection, open_connection
+from downloader.store.faults import translated_errors
+from downloader.store.port import Enqueued, Standing, StoredSeries
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+@asynccontextmanager
+async def open_store(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> AsyncIterator["SqliteStore"]:
+    """The state store at `path`, made or brought up to date where that is needed.
+
+    Raises:
+        StoreError: not writable, damaged, not a state store, or made by a newer tciad.
+        StoreLockedError: another process would not let go of it for `busy_seconds`; later calls raise it too.
+    """
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+    try:
+        connection = await _run(executor, partial(open_connection, path, busy_seconds))
+        try:
+            yield SqliteStore(path, connection, executor)
+        finally:
+            with CancelScope(shield=True):
+                await _run(executor, connection.close)
+    finally:
+        executor.shutdown()
+
+
+async def _run(executor: ThreadPoolExecutor, function: Callable[[], Result]) -> Result:
+    """Run `function` on the thread. A cancelled caller either never begins, or learns how it ended: no claim is lost half-way."""
+    await checkpoint_if_cancelled()
+    outcome = asyncio.get_running_loop().run_in_executor(executor, function)
+    with CancelScope(shield=True):
+        await asyncio.wait([outcome])
+    return outcome.result()
+
+
+class SqliteStore:
+    """Implements `Store`, whose docstrings say what each method does; made by `open_store`."""
+
+    def __init__(self, path: Path, connection: Connection, executor: ThreadPoolExecutor) -> None:
+        self._path = path
+        self._connection = connection
+        self._executor = executor
+
+    async def _on_thread(
+        self,
+        function: Callable[Concatenate[Connection, Parameters], Result],
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Result:
+        def call() -> Result:
+            with translated_errors(self._path):
+                return function(self._connection, *args, **kwargs)
+
+        return await _run(self._executor, call)
+
+    async def begin_resolve(self, manifest: str, at: datetime) -> int:
+        """See `Store`."""
+        return await self._on_thread(queueing.begin_resolve, manifest, at)
+
+    async def enqueue(self, manifest: str, resolve: int, archive: str, batch: Sequence[Series]) -> Enqueued:
+        """See `Store`."""
+        return await self._on_thread(queueing.enqueue, manifest, resolve, archive, batch)
+
+    async def enqueue_unlisted(self, manifest: str, resolve: int, archive: str, series_instance_uids: Sequence[str]) -> int:
+        """See `Store`."""
+        return await self._on_thread(queueing.enqueue_unlisted, manifest, resolve, archive, series_instance_uids)
+
+    async def compare(self, batch: Sequence[Series]) -> Sequence[Standing]:
+        """See `Store`."""
+        return await self._on_thread(queueing.compare, batch)
+
+    async def drop_unwanted(self, manifest: str, resolve: int, is_wanted: Callable[[Series], bool]) -> int:
+        """See `Store`."""
+        return await self._on_thread(queueing.drop_unwanted, manifest, resolve, is_wanted)
+
+    async def count_vanished(self, manifest: str, resolve: int) -> int:
+        """See `Store`."""
+        return await self._on_thread(queueing.count_vanished, manifest, resolve)
+
+    async def withdraw_vanished(self, manifest: str, resolve: int) -> Sequence[str]:
+        """See `Store`."""
+        return await self._on_thread(queueing.withdraw_vanished, manifest, resolve)
+
+    async def update_series(self, series: Series) -> None:
+        """See `Store`."""
+        await self._on_thread(queueing.update_series, series)
+
+    async def claim(
+        self,
+        manifest: str,
+        *,
+        owner: str,
+        at: datetime,
+        lease_until_at: datetime,
+        limit: int = 1,
+        order: FetchOrder = FetchOrder.ARCHIVE,
+    ) -> Sequence[Claim]:
+        """See `Store`."""
+        return await self._on_thread(
+            claiming.claim, manifest, owner=owner, at=at, lease_until_at=lease_until_at, limit=limit, order=order
+        )
+
+    async def next_due_at(self, manifest: str) -> datetime | None:
+        """See `Store`."""
+        return await self._on_thread(claiming.next_due_at, manifest)
+
+    async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:
+        """See `Store`."""
+        return await self._on_thread(claiming.extend, claim, lease_until_at)
+
+    async def complete(self, claim: Claim, receipt: Receipt, folder: str) -> None:
+        """See `Store`."""
+        await self._on_thread(claiming.complete, claim, receipt, folder)
+
+    async def set_back(self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
+        """See `Store`."""
+        await self._on_thread(claiming.set_back, claim, due_at=due_at, error=error, message=message, count_attempt=count_attempt)
+
+    async def fail(self, claim: Claim, *, error: str, message: str) -> None:
+        """See `Store`."""
+        await self._on_thread(claiming.fail, claim, error=error, message=message)
+
+    async def release(self, owner_alive: Sequence[str]) -> int:
+        """See `Store`."""
+        return await self._on_thread(claiming.release, owner_alive)
+
+    async def retry(self, manifest: str | None = None) -> int:
+        """See `Store`."""
+        return await self._on_thread(claiming.retry, manifest)
+
+    async def reopen(self, series_instance_uid: str, *, error: str, message: str) -> bool:
+        """See `Store`."""
+        return await self._on_thread(claiming.reopen, series_instance_uid, error=error, message=message)
+
+    async def tally(self, manifest: str | None = None) -> SeriesTally:
+        """See `Store`."""
+        return await self._on_thread(listing.tally, manifest)
+
+    async def failures(self, manifest: str | None = None) -> Sequence[Failure]:
+        """See `Store`."""
+        return await self._on_thread(listing.failures, manifest)
+
+    async def find(self, manifest: str | None = None, state: SeriesState | None = None) -> AsyncIterator[StoredSeries]:
+        """See `Store`."""
+        after = 0
+        while True:
+            after, rows = await self._on_thread(listing.page, manifest, state, after)
+            for row in rows:
+                yield row
+            if len(rows) < PAGE_SIZE:
+                return
+
+    async def manifests(self) -> Sequence[str]:
+        """See `Store`."""
+        return await self._on_thread(listing.manifests)

@@ -1,0 +1,299 @@
+"""A store in memory, for tests of what stands above it: it keeps the same contract as the SQLite store (tests/store/contract)."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+
+from downloader.errors import LeaseLostError, StoreError
+from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
+from downloader.store.port import Enqueued, Standing, StoredSeries
+
+_AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+_PROVEN_FIGURES = ("image_count", "file_size_bytes", "date_released", "submitted_at")
+
+
+@dataclass(slots=True)
+class _Row:
+    stored: StoredSeries
+    claimable_at: datetime = _AT_ONCE
+    owner: str = ""
+    images: int = 0
+
+    def move(self, state: SeriesState, claimable_at: datetime = _AT_ONCE, **changes: object) -> None:
+        self.stored = replace(self.stored, state=state, **changes)  # type: ignore[arg-type]  # checked by the dataclass
+        self.claimable_at = claimable_at
+        self.owner = ""
+
+
+@dataclass(slots=True)
+class _Manifest:
+    archive: str = ""
+    resolve: int = 0
+    wanted: dict[str, int] = field(default_factory=dict)  # series_instance_uid: the last resolve that named it
+
+
+class MemoryStore:
+    """Implements `downloader.store.port.Store` with dictionaries."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, _Row] = {}
+        self._manifests: dict[str, _Manifest] = {}
+
+    async def begin_resolve(self, manifest: str, at: datetime) -> int:
+        found = self._manifests.setdefault(manifest, _Manifest())
+        found.resolve += 1
+        return found.resolve
+
+    async def enqueue(self, manifest: str, resolve: int, archive: str, batch: Sequence[Series]) -> Enqueued:
+        if resolve > self._manifest(manifest).resolve:
+            raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
+        self._manifests[manifest].archive = archive
+        newest = {series.series_instance_uid: series for series in batch}
+        new = changed = 0
+        for series_instance_uid, series in newest.items():
+            if series_instance_uid not in self._rows:
+                new += 1
+                self._rows[series_instance_uid] = _Row(_new_row(series, archive))
+            else:
+                changed += self._enqueue_known(self._rows[series_instance_uid], series)
+            self._manifests[manifest].wanted[series_instance_uid] = resolve
+        return Enqueued(new=new, changed=changed, known=len(newest) - new - changed)
+
+    def _enqueue_known(self, row: _Row, series: Series) -> bool:
+        """Whether the series was complete and changed."""
+        before = row.stored
+        changed = before.state is SeriesState.COMPLETE and _differs(before.series, series)
+        if changed:
+            row.move(SeriesState.PENDING, attempts=0)
+        elif before.state in {SeriesState.FAILED, SeriesState.WITHDRAWN}:
+            row.move(SeriesState.PENDING, attempts=0, error="", message="")
+        if before.state is SeriesState.WITHDRAWN:
+            for manifest in self._manifests.values():
+                manifest.wanted.pop(series.series_instance_uid, None)
+        row.stored = replace(row.stored, series=_merge(before.series, series))
+        return changed
+
+    async def enqueue_unlisted(self, manifest: str, resolve: int, archive: str, series_instance_uids: Sequence[str]) -> int:
+        listed_once = {SeriesState.COMPLETE, SeriesState.WITHDRAWN}
+        wishes = [
+            Series(series_instance_uid=name)
+            for name in series_instance_uids
+            if name not in self._rows or self._rows[name].stored.state not in listed_once
+        ]
+        await self.enqueue(manifest, resolve, archive, wishes)
+        return len(wishes)
+
+    async def compare(self, batch: Sequence[Series]) -> Sequence[Standing]:
+        return [self._standing(series) for series in batch]
+
+    def _standing(self, series: Series) -> Standing:
+        row = self._rows.get(series.series_instance_uid)
+        if row is None:
+            return Standing.NEW
+        if row.stored.state is not SeriesState.COMPLETE:
+            return Standing.PENDING
+        return Standing.CHANGED if _differs(row.stored.series, series) else Standing.COMPLETE
+
+    async def drop_unwanted(self, manifest: str, resolve: int, is_wanted: Callable[[Series], bool]) -> int:
+        dropped = [name for name in self._vanished(manifest, resolve) if not is_wanted(self._rows[name].stored.series)]
+        for name in dropped:
+            del self._manifests[manifest].wanted[name]
+            stored = self._rows[name].stored
+            if not self._wanting(name) and not stored.folder:
+                del self._rows[name]
+        return len(dropped)
+
+    async def count_vanished(self, manifest: str, resolve: int) -> int:
+        return len(self._vanished(manifest, resolve))
+
+    async def withdraw_vanished(self, manifest: str, resolve: int) -> Sequence[str]:
+        withdrawn = []
+        for series_instance_uid in self._vanished(manifest, resolve):
+            if self._wanting(series_instance_uid) == 1:
+                self._rows[series_instance_uid].move(SeriesState.WITHDRAWN)
+                withdrawn.append(series_instance_uid)
+            else:
+                del self._manifests[manifest].wanted[series_instance_uid]
+        return withdrawn
+
+    def _vanished(self, manifest: str, resolve: int) -> list[str]:
+        return sorted(
+            series_instance_uid
+            for series_instance_uid, named_by in self._manifest(manifest).wanted.items()
+            if named_by < resolve and self._rows[series_instance_uid].stored.state is not SeriesState.WITHDRAWN
+        )
+
+    def _wanting(self, series_instance_uid: str) -> int:
+        return sum(series_instance_uid in manifest.wanted for manifest in self._manifests.values())
+
+    async def claim(
+        self,
+        manifest: str,
+        *,
+        owner: str,
+        at: datetime,
+        lease_until_at: datetime,
+        limit: int = 1,
+        order: FetchOrder = FetchOrder.ARCHIVE,
+    ) -> Sequence[Claim]:
+        due = [
+            row
+            for row in self._select(manifest)
+            if row.stored.state in {SeriesState.PENDING, SeriesState.CLAIMED} and row.claimable_at <= at
+        ]
+        if order is not FetchOrder.ARCHIVE:
+            sign = 1 if order is FetchOrder.SMALLEST_FIRST else -1
+            due.sort(key=lambda row: _size_key(row.stored.series.file_size_bytes, sign))
+        archive = self._manifest(manifest).archive
+        claims = []
+        for row in due[:limit]:
+            row.move(SeriesState.CLAIMED, lease_until_at, attempts=row.stored.attempts + 1, archive=archive)
+            row.owner = owner
+            claims.append(
+                Claim(
+                    series=row.stored.series,
+                    archive=archive,
+                    attempt=row.stored.attempts,
+                    owner=owner,
+                    lease_until_at=lease_until_at,
+                )
+            )
+        return claims
+
+    async def next_due_at(self, manifest: str) -> datetime | None:
+        pending = (row for row in self._select(manifest) if row.stored.state is SeriesState.PENDING)
+        return min((row.claimable_at for row in pending), default=None)
+
+    async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:
+        self._held(claim).claimable_at = lease_until_at
+        return replace(claim, lease_until_at=lease_until_at)
+
+    async def complete(self, claim: Claim, receipt: Receipt, folder: str) -> None:
+        row = self._held(claim)
+        figures = {name: getattr(receipt.series, name) for name in _PROVEN_FIGURES}
+        row.images = len(receipt.images)
+        row.move(
+            SeriesState.COMPLETE,
+            series=replace(row.stored.series, **{name: value for name, value in figures.items() if value is not None}),
+            archive=receipt.archive,
+            error="",
+            message="",
+            folder=folder,
+            stored_bytes=receipt.stored_bytes,
+            completed_at=receipt.completed_at,
+        )
+
+    async def set_back(self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
+        row = self._held(claim)
+        attempts = row.stored.attempts - (not count_attempt)
+        row.move(SeriesState.PENDING, due_at, attempts=attempts, error=error, message=message)
+
+    async def fail(self, claim: Claim, *, error: str, message: str) -> None:
+        self._held(claim).move(SeriesState.FAILED, error=error, message=message)
+
+    def _held(self, claim: Claim) -> _Row:
+        row = self._rows.get(claim.series.series_instance_uid)
+        held = (SeriesState.CLAIMED, claim.owner, claim.attempt)
+        if row is None or (row.stored.state, row.owner, row.stored.attempts) != held:
+            raise LeaseLostError(
+                f"attempt {claim.attempt} no longer holds the lease",
+                series_instance_uid=claim.series.series_instance_uid,
+            )
+        return row
+
+    async def update_series(self, series: Series) -> None:
+        row = self._rows.get(series.series_instance_uid)
+        if row is not None:
+            row.stored = replace(row.stored, series=_merge(row.stored.series, series))
+
+    async def release(self, owner_alive: Sequence[str]) -> int:
+        return self._move_all(None, SeriesState.CLAIMED, except_owners=owner_alive)
+
+    async def retry(self, manifest: str | None = None) -> int:
+        return self._move_all(manifest, SeriesState.FAILED, attempts=0, error="", message="")
+
+    def _move_all(self, manifest: str | None, state: SeriesState, except_owners: Sequence[str] = (), **changes: object) -> int:
+        rows = [row for row in self._select(manifest, state) if row.owner not in except_owners]
+        for row in rows:
+            row.move(SeriesState.PENDING, **changes)  # type: ignore[arg-type]  # checked by the dataclass
+        return len(rows)
+
+    async def reopen(self, series_instance_uid: str, *, error: str, message: str) -> bool:
+        row = self._rows.get(series_instance_uid)
+        if row is None or row.stored.state is not SeriesState.COMPLETE:
+            return False
+        row.move(SeriesState.PENDING, attempts=0, error=error, message=message)
+        return True
+
+    async def tally(self, manifest: str | None = None) -> SeriesTally:
+        rows = list(self._select(manifest))
+        counts = {str(state): sum(row.stored.state is state for row in rows) for state in SeriesState}
+        complete = [row for row in rows if row.stored.state is SeriesState.COMPLETE]
+        selected = [row.stored.series for row in rows if row.stored.state is not SeriesState.WITHDRAWN]
+        return SeriesTally(
+            **counts,
+            images=sum(row.images for row in complete),
+            stored_bytes=sum(row.stored.stored_bytes for row in complete),
+            expected_images=sum(series.image_count or 0 for series in selected),
+            expected_bytes=sum(series.file_size_bytes or 0 for series in selected),
+        )
+
+    async def failures(self, manifest: str | None = None) -> Sequence[Failure]:
+        failed = [row.stored for row in self._select(manifest, SeriesState.FAILED)]
+        return sorted(
+            (
+                Failure(
+                    series_instance_uid=stored.series.series_instance_uid,
+                    error=stored.error,
+                    message=stored.message,
+                    attempts=stored.attempts,
+                )
+                for stored in failed
+            ),
+            key=lambda failure: failure.series_instance_uid,
+        )
+
+    async def find(self, manifest: str | None = None, state: SeriesState | None = None) -> AsyncIterator[StoredSeries]:
+        for row in list(self._select(manifest, state)):
+            yield row.stored
+
+    async def manifests(self) -> Sequence[str]:
+        return sorted(self._manifests)
+
+    def _manifest(self, name: str) -> _Manifest:
+        return self._manifests.get(name, _Manifest())
+
+    def _select(self, manifest: str | None = None, state: SeriesState | None = None) -> Iterator[_Row]:
+        """Rows in the order in which they were enqueued."""
+        wanted = self._rows if manifest is None else self._manifest(manifest).wanted
+        for series_instance_uid, row in self._rows.items():
+            if series_instance_uid in wanted and (state is None or row.stored.state is state):
+                yield row
+
+
+def _new_row(series: Series, archive: str) -> StoredSeries:
+    return StoredSeries(
+        series=series,
+        archive=archive,
+        state=SeriesState.PENDING,
+        attempts=0,
+        error="",
+        message="",
+        folder="",
+        stored_bytes=0,
+        completed_at=None,
+    )
+
+
+def _differs(stored: Series, listed: Series) -> bool:
+    pairs = [(getattr(stored, name), getattr(listed, name)) for name in _PROVEN_FIGURES]
+    return any(before is not None and now is not None and before != now for before, now in pairs)
+
+
+def _merge(stored: Series, listed: Series) -> Series:
+    told = {name: getattr(listed, name) for name in (attribute.name for attribute in fields(Series))}
+    return replace(stored, **{name: value for name, value in told.items() if value not in {None, ""}})
+
+
+def _size_key(file_size_bytes: int | None, sign: int) -> tuple[bool, int]:
+    return file_size_bytes is None, sign * (file_size_bytes or 0)

@@ -1,0 +1,20 @@
+"""Runs the contract on each implementation."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from downloader.store.port import Store
+from downloader.store.sqlite import open_store
+from tests.fakes.memory_store import MemoryStore
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty store."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    async with open_store(tmp_path / "state.db") as sqlite_store:
+        yield sqlite_store

@@ -1,0 +1,178 @@
+"""Claim and extend: a worker's right to a series, and until when."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from downloader.errors import LeaseLostError
+from downloader.model import Claim, FetchOrder
+from downloader.store.port import Store
+from tests.store.examples import ARCHIVE, START_AT, after, claim, enqueue, receipt, series, states, uid, uids
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_claim_tells_everything_a_worker_needs(store: Store) -> None:
+    """Series, archive, attempt, owner and lease."""
+    await enqueue(store, "m", series(1))
+    assert await claim(store) == [Claim(series=series(1), archive=ARCHIVE, attempt=1, owner="w1", lease_until_at=after(60))]
+    assert await states(store) == {uid(1): "claimed"}
+
+
+async def test_a_series_is_claimed_once(store: Store) -> None:
+    """While the lease holds nobody else gets it."""
+    await enqueue(store, "m", series(1))
+    await claim(store)
+    assert await claim(store, owner="w2", at=after(59)) == []
+
+
+async def test_no_more_than_the_limit_are_claimed(store: Store) -> None:
+    """The rest stays for others."""
+    await enqueue(store, "m", *map(series, range(5)))
+    assert len(await claim(store, limit=2)) == 2
+    assert len(await claim(store, limit=10)) == 3
+
+
+async def test_only_series_of_the_manifest_are_claimed(store: Store) -> None:
+    """Also when others are older."""
+    await enqueue(store, "other", series(1))
+    await enqueue(store, "m", series(2))
+    assert uids(await claim(store)) == [uid(2)]
+    assert await claim(store, "unknown") == []
+
+
+async def test_archive_order_is_the_order_of_enqueuing(store: Store) -> None:
+    """Across batches, and whatever the UIDs."""
+    await enqueue(store, "m", series(5), series(3))
+    await enqueue(store, "m", series(4), series(5), series(1))
+    assert uids(await claim(store)) == [uid(5), uid(3), uid(4), uid(1)]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [(FetchOrder.SMALLEST_FIRST, [3, 1, 4, 2]), (FetchOrder.LARGEST_FIRST, [4, 1, 3, 2])],
+)
+async def test_order_by_size_puts_unknown_sizes_last(store: Store, order: FetchOrder, expected: list[int]) -> None:
+    """By FileSize, either way."""
+    sizes = {1: 20, 2: None, 3: 10, 4: 30}
+    batch = [series(number, file_size_bytes=size) for number, size in sizes.items()]
+    await enqueue(store, "m", *batch)
+    claimed = [uids(await claim(store, order=order, limit=1)) for _ in batch]
+    assert claimed == [[uid(number)] for number in expected]
+
+
+async def test_order_by_size_follows_the_newest_size(store: Store) -> None:
+    """What the catalogue says now decides."""
+    await enqueue(store, "m", series(1, file_size_bytes=10), series(2, file_size_bytes=20))
+    await enqueue(store, "m", series(1, file_size_bytes=30))
+    assert uids(await claim(store, order=FetchOrder.SMALLEST_FIRST)) == [uid(2), uid(1)]
+
+
+async def test_a_series_set_back_is_not_due_before_its_time(store: Store) -> None:
+    """And is in its old place when it is due."""
+    await enqueue(store, "m", series(1), series(2))
+    (held,) = await claim(store, limit=1)
+    await store.set_back(held, due_at=after(30), error="E", message="m", count_attempt=True)
+    assert uids(await claim(store, at=after(29), limit=1)) == [uid(2)]
+    assert uids(await claim(store, at=after(30))) == [uid(1)]
+
+
+async def test_each_claim_counts_as_an_attempt(store: Store) -> None:
+    """Also when the worker never comes back, so that a series which kills the process runs out of attempts."""
+    await enqueue(store, "m", series(1))
+    attempts = [(await claim(store, at=after(seconds)))[0].attempt for seconds in (0, 60, 120)]
+    assert attempts == [1, 2, 3]
+
+
+async def test_a_lease_that_ran_out_is_free_for_others(store: Store) -> None:
+    """In its place in the order; its old owner has lost it."""
+    await enqueue(store, "m", series(1), series(2))
+    (held,) = await claim(store, limit=1)
+    (again,) = await claim(store, owner="w2", at=after(60), limit=1)
+    assert (again.series, again.owner, again.attempt) == (series(1), "w2", 2)
+    with pytest.raises(LeaseLostError) as lost:
+        await store.extend(held, after(200))
+    assert lost.value.series_instance_uid == uid(1)
+
+
+async def test_a_lease_that_ran_out_is_still_its_owners_while_nobody_took_it(store: Store) -> None:
+    """A slow worker may go on: others could have had it, and did not."""
+    await enqueue(store, "m", series(1), series(2))
+    first, second = await claim(store)
+    assert uids(await claim(store, owner="w2", at=after(60), limit=1)) == [uid(1)]
+    await store.extend(second, after(200))
+    assert await claim(store, owner="w3", at=after(100)) == []
+    await store.complete(second, receipt(second.series), "f")
+    with pytest.raises(LeaseLostError):
+        await store.complete(first, receipt(first.series), "f")
+
+
+async def test_extending_keeps_the_claim_alive(store: Store) -> None:
+    """The answer is the same claim with its new end."""
+    await enqueue(store, "m", series(1))
+    (held,) = await claim(store)
+    assert await store.extend(held, after(300)) == replace(held, lease_until_at=after(300))
+    assert await claim(store, owner="w2", at=after(299)) == []
+    assert len(await claim(store, owner="w2", at=after(300))) == 1
+
+
+async def test_an_extended_claim_can_be_used_as_it_was_given(store: Store) -> None:
+    """The worker need not carry the newest copy."""
+    await enqueue(store, "m", series(1))
+    (held,) = await claim(store)
+    await store.extend(held, after(300))
+    await store.extend(held, after(600))
+    await store.complete(held, receipt(held.series), "f")
+    assert await states(store) == {uid(1): "complete"}
+
+
+async def test_the_same_owner_does_not_keep_an_earlier_claim(store: Store) -> None:
+    """A worker that slept through its lease and claimed again holds the later claim only."""
+    await enqueue(store, "m", series(1))
+    (held,) = await claim(store)
+    await claim(store, at=after(60))
+    with pytest.raises(LeaseLostError):
+        await store.extend(held, after(200))
+
+
+async def test_a_claim_of_a_series_that_is_not_there_is_lost(store: Store) -> None:
+    """As after a store was replaced under a running worker."""
+    stranger = Claim(series=series(9), archive=ARCHIVE, attempt=1, owner="w1", lease_until_at=after(60))
+    with pytest.raises(LeaseLostError):
+        await store.extend(stranger, after(120))
+
+
+async def test_next_due_is_past_while_a_series_may_be_claimed_at_once(store: Store) -> None:
+    """A new series need not wait."""
+    await enqueue(store, "m", series(1))
+    due_at = await store.next_due_at("m")
+    assert due_at is not None
+    assert due_at <= START_AT
+
+
+async def test_next_due_is_the_earliest_delay(store: Store) -> None:
+    """Of the pending series of the manifest: claimed ones and those of others do not count."""
+    await enqueue(store, "m", series(1), series(2), series(3))
+    await enqueue(store, "other", series(4))
+    for held, seconds in zip(await claim(store, limit=2), (200, 100), strict=True):
+        await store.set_back(held, due_at=after(seconds), error="E", message="m", count_attempt=True)
+    await claim(store)
+    assert await store.next_due_at("m") == after(100)
+
+
+async def test_nothing_is_due_when_nothing_is_pending(store: Store) -> None:
+    """Claimed series are no reason to wait; an unknown manifest has none."""
+    await enqueue(store, "m", series(1))
+    await claim(store)
+    assert await store.next_due_at("m") is None
+    assert await store.next_due_at("unknown") is None
+
+
+async def test_a_lease_that_ran_out_is_not_pending(store: Store) -> None:
+    """Also after a claim that passed over it."""
+    await enqueue(store, "m", series(1), series(2))
+    await claim(store)
+    await claim(store, owner="w2", at=after(60), limit=1)
+    assert await store.next_due_at("m") is None
+    assert len(await claim(store, at=after(60) + timedelta(seconds=1))) == 1

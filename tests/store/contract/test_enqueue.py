@@ -1,0 +1,239 @@
+"""Enqueue: merging what the catalogue lists into the queue."""
+
+from dataclasses import replace
+from datetime import date, datetime
+
+import pytest
+
+from downloader.errors import StoreError
+from downloader.model import Series
+from downloader.store.port import Enqueued, Store, StoredSeries
+from tests.store.examples import (
+    START_AT,
+    after,
+    claim,
+    complete_all,
+    enqueue,
+    fail_all,
+    grown,
+    receipt,
+    series,
+    states,
+    uid,
+    uids,
+    whole_series,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def stored(store: Store, number: int = 1) -> StoredSeries:
+    (row,) = [row async for row in store.find() if row.series.series_instance_uid == uid(number)]
+    return row
+
+
+async def test_resolves_are_numbered_per_manifest(store: Store) -> None:
+    """Each resolve of a manifest has a higher number than the one before."""
+    assert await store.begin_resolve("a", START_AT) < await store.begin_resolve("a", after(1))
+    assert await store.begin_resolve("b", START_AT) == 1
+
+
+async def test_new_series_become_pending(store: Store) -> None:
+    """A series that the store did not know is pending, with no attempt yet."""
+    assert await enqueue(store, "m", series(1), series(2)) == Enqueued(new=2)
+    assert await states(store) == {uid(1): "pending", uid(2): "pending"}
+    assert (await stored(store)).attempts == 0
+
+
+async def test_every_attribute_of_a_series_is_kept(store: Store) -> None:
+    """What the catalogue told comes back as it was told, control characters included."""
+    await enqueue(store, "m", whole_series())
+    assert (await stored(store)).series == whole_series()
+
+
+async def test_absent_attributes_stay_absent(store: Store) -> None:
+    """A series of which only the UID is known comes back as that."""
+    await enqueue(store, "m", Series(series_instance_uid=uid(1)))
+    assert (await stored(store)).series == Series(series_instance_uid=uid(1))
+
+
+async def test_known_series_get_the_newest_attributes(store: Store) -> None:
+    """A pending series takes what the catalogue says now, and stays pending."""
+    await enqueue(store, "m", series(1))
+    newest = replace(series(1), series_description="AXIAL", file_size_bytes=9, image_count=7)
+    assert await enqueue(store, "m", newest) == Enqueued(known=1)
+    assert (await stored(store)).series == newest
+
+
+async def test_what_the_catalogue_leaves_out_stays(store: Store) -> None:
+    """A listing that tells less does not undo what an earlier one told."""
+    await enqueue(store, "m", whole_series())
+    await enqueue(store, "m", Series(series_instance_uid=uid(1), modality="MR"))
+    assert (await stored(store)).series == replace(whole_series(), modality="MR")
+
+
+async def test_a_series_named_twice_in_a_batch_counts_once(store: Store) -> None:
+    """In the place of its first row, with what the last one says."""
+    assert await enqueue(store, "m", series(1), series(2), grown(series(1))) == Enqueued(new=2)
+    assert [held.series for held in await claim(store)] == [grown(series(1)), series(2)]
+
+
+async def test_an_empty_batch_changes_nothing(store: Store) -> None:
+    """Nothing listed, nothing met."""
+    await enqueue(store, "m", series(1))
+    assert await enqueue(store, "m") == Enqueued()
+    assert await states(store) == {uid(1): "pending"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_count": 4},
+        {"file_size_bytes": 3001},
+        {"date_released": date(2016, 1, 1)},
+        {"submitted_at": START_AT},
+    ],
+)
+async def test_a_complete_series_that_changed_becomes_pending(store: Store, change: dict[str, int | date | datetime]) -> None:
+    """Each of the four figures that tell of other images makes a complete series pending again, with all its attempts."""
+    await enqueue(store, "m", series(1))
+    await complete_all(store)
+    assert await enqueue(store, "m", replace(series(1), **change)) == Enqueued(changed=1)  # type: ignore[arg-type]
+    row = await stored(store)
+    assert (row.state, row.attempts) == ("pending", 0)
+
+
+async def test_a_changed_series_keeps_where_its_old_images_lie(store: Store) -> None:
+    """The old images stay in the library until the new ones replace them."""
+    await enqueue(store, "m", series(1))
+    await complete_all(store)
+    before = await stored(store)
+    await enqueue(store, "m", grown(series(1)))
+    row = await stored(store)
+    assert (row.folder, row.stored_bytes, row.completed_at) == (
+        before.folder,
+        before.stored_bytes,
+        before.completed_at,
+    )
+
+
+async def test_a_complete_series_with_other_words_stays_complete(store: Store) -> None:
+    """A new description is taken, but means no new images."""
+    await enqueue(store, "m", series(1))
+    await complete_all(store)
+    newest = replace(series(1), series_description="AXIAL")
+    assert await enqueue(store, "m", newest) == Enqueued(known=1)
+    row = await stored(store)
+    assert (row.state, row.series) == ("complete", newest)
+
+
+@pytest.mark.parametrize("known_first", [True, False])
+async def test_a_figure_that_one_side_does_not_know_tells_no_change(store: Store, known_first: bool) -> None:
+    """A change needs both an old and a new figure."""
+    unknown = Series(series_instance_uid=uid(1))
+    first, second = (series(1), unknown) if known_first else (unknown, series(1))
+    await enqueue(store, "m", first)
+    await complete_all(store)
+    assert await enqueue(store, "m", second) == Enqueued(known=1)
+    assert await states(store) == {uid(1): "complete"}
+
+
+async def test_a_failed_series_gets_a_new_chance(store: Store) -> None:
+    """It is pending again with its attempts at 0."""
+    await enqueue(store, "m", series(1))
+    await fail_all(store)
+    assert await enqueue(store, "m", series(1)) == Enqueued(known=1)
+    row = await stored(store)
+    assert (row.state, row.attempts, row.error, row.message) == ("pending", 0, "", "")
+
+
+async def test_a_withdrawn_series_that_comes_back_is_pending(store: Store) -> None:
+    """It is pending again with its attempts at 0."""
+    await enqueue(store, "m", series(1))
+    await claim(store)
+    await store.withdraw_vanished("m", await store.begin_resolve("m", START_AT))
+    await enqueue(store, "m", series(1))
+    row = await stored(store)
+    assert (row.state, row.attempts) == ("pending", 0)
+    assert uids(await claim(store)) == [uid(1)]
+
+
+async def test_a_withdrawn_series_that_another_manifest_names_is_that_ones(store: Store) -> None:
+    """The manifest that lost it does not fetch it, nor count it."""
+    await enqueue(store, "a", series(1))
+    await store.withdraw_vanished("a", await store.begin_resolve("a", START_AT))
+    await enqueue(store, "b", series(1))
+    assert await claim(store, "a") == []
+    assert await states(store, "a") == {}
+    assert uids(await claim(store, "b")) == [uid(1)]
+
+
+async def test_a_claimed_series_is_left_to_its_worker(store: Store) -> None:
+    """It takes the newest attributes, but stays claimed, and its worker can complete it."""
+    await enqueue(store, "m", series(1))
+    (held,) = await claim(store)
+    assert await enqueue(store, "m", grown(series(1))) == Enqueued(known=1)
+    assert (await stored(store)).series == grown(series(1))
+    await store.complete(held, receipt(held.series), "f")
+    assert await states(store) == {uid(1): "complete"}
+
+
+async def test_a_change_during_the_attempt_is_seen_by_the_next_resolve(store: Store) -> None:
+    """What the images were proven against counts, not what the catalogue said meanwhile."""
+    await enqueue(store, "m", series(1))
+    (held,) = await claim(store)
+    await enqueue(store, "m", grown(series(1)))
+    await store.complete(held, receipt(held.series), "f")
+    assert await enqueue(store, "m", grown(series(1))) == Enqueued(changed=1)
+
+
+async def test_a_series_that_waits_goes_on_waiting(store: Store) -> None:
+    """A resolve is no reason to try sooner than the delay says, nor to forget attempts."""
+    await enqueue(store, "m", series(1))
+    (held,) = await claim(store)
+    await store.set_back(held, due_at=after(90), error="E", message="m", count_attempt=True)
+    await enqueue(store, "m", series(1))
+    assert await claim(store, at=after(89)) == []
+    assert [again.attempt for again in await claim(store, at=after(90))] == [2]
+
+
+async def test_a_series_is_stored_once_whichever_manifests_want_it(store: Store) -> None:
+    """The second manifest meets a known series, and one claim serves both."""
+    await enqueue(store, "a", series(1))
+    assert await enqueue(store, "b", series(1)) == Enqueued(known=1)
+    assert uids(await claim(store, "b")) == [uid(1)]
+    assert await claim(store, "a") == []
+
+
+async def test_claims_go_to_the_archive_of_their_manifest(store: Store) -> None:
+    """Two manifests may name two archives for one series."""
+    await enqueue(store, "a", series(1), archive="tcia")
+    await enqueue(store, "b", series(1), archive="mirror")
+    (held,) = await claim(store, "a")
+    assert held.archive == "tcia"
+    await store.set_back(held, due_at=START_AT, error="", message="", count_attempt=False)
+    (held,) = await claim(store, "b")
+    assert held.archive == "mirror"
+    assert (await stored(store)).archive == "mirror"
+
+
+async def test_enqueue_needs_a_resolve_that_began(store: Store) -> None:
+    """A resolve number that the store did not give is refused, and nothing is enqueued."""
+    with pytest.raises(StoreError, match="has not begun"):
+        await store.enqueue("m", 1, "tcia", [series(1)])
+    assert await states(store) == {}
+
+
+async def test_update_series_takes_attributes_and_leaves_the_state(store: Store) -> None:
+    """Whatever the state, only what the catalogue says changes."""
+    await enqueue(store, "m", series(1))
+    await complete_all(store)
+    await store.update_series(grown(series(1)))
+    row = await stored(store)
+    assert (row.state, row.series) == ("complete", grown(series(1)))
+
+
+async def test_update_series_does_not_add_one(store: Store) -> None:
+    """A series that nobody wants is not taken in."""
+    await store.update_series(series(1))
+    assert await states(store) == {}

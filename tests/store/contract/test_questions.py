@@ -1,0 +1,126 @@
+"""What people and reports ask: tally, failures, find, manifests."""
+
+import pytest
+
+from downloader.model import SeriesState, SeriesTally
+from downloader.store.port import Store
+from tests.store.examples import (
+    START_AT,
+    claim,
+    complete_all,
+    enqueue,
+    fail_all,
+    grown,
+    series,
+    states,
+    uid,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_empty_store_counts_nothing(store: Store) -> None:
+    """And knows no manifest."""
+    assert await store.tally() == SeriesTally()
+    assert await store.tally("unknown") == SeriesTally()
+    assert await store.manifests() == []
+    assert await store.failures("unknown") == []
+    assert [row async for row in store.find("unknown")] == []
+
+
+async def test_tally_counts_series_images_and_bytes(store: Store) -> None:
+    """Each state, what is stored of the complete ones, and what is expected of all but the withdrawn."""
+    await enqueue(store, "m", series(1), series(2))
+    await complete_all(store)
+    await enqueue(store, "m", series(3, image_count=5, file_size_bytes=None))
+    await fail_all(store)
+    await enqueue(store, "m", series(4))
+    await claim(store)
+    resolve = await store.begin_resolve("m", START_AT)
+    await enqueue(store, "m", series(1), series(3, image_count=5), series(5), resolve=resolve)
+    await enqueue(store, "m", series(4), resolve=resolve)
+    await store.withdraw_vanished("m", resolve)
+    assert await store.tally("m") == SeriesTally(
+        pending=2,
+        claimed=1,
+        complete=1,
+        failed=0,
+        withdrawn=1,
+        images=3,
+        stored_bytes=3000,
+        expected_images=3 + 5 + 3 + 3,
+        expected_bytes=3000 + 3000 + 3000 + 3000,
+    )
+
+
+async def test_tally_is_of_one_manifest_or_of_all(store: Store) -> None:
+    """A series that two manifests want counts for both, and once for the library."""
+    await enqueue(store, "a", series(1), series(2))
+    await enqueue(store, "b", series(2))
+    await complete_all(store, "b")
+    assert (await store.tally("a")).complete == 1
+    assert (await store.tally("a")).pending == 1
+    assert (await store.tally("b")).selected == 1
+    assert await store.tally() == await store.tally("a")
+
+
+async def test_tally_follows_every_change(store: Store) -> None:
+    """Of a changed series the stored images no longer count, and the expected ones are the newest."""
+    await enqueue(store, "m", series(1))
+    await complete_all(store)
+    await enqueue(store, "m", grown(series(1)))
+    assert await store.tally() == SeriesTally(pending=1, expected_images=4, expected_bytes=3000)
+
+
+async def test_failures_are_sorted_and_of_one_manifest_or_of_all(store: Store) -> None:
+    """By SeriesInstanceUID."""
+    await enqueue(store, "a", series(3), series(1))
+    await enqueue(store, "b", series(2))
+    await fail_all(store, "a")
+    await fail_all(store, "b")
+    assert [failure.series_instance_uid for failure in await store.failures()] == [uid(1), uid(2), uid(3)]
+    assert [failure.series_instance_uid for failure in await store.failures("b")] == [uid(2)]
+
+
+async def test_find_gives_rows_in_the_archives_order(store: Store) -> None:
+    """Of the library, of one manifest, in one state, or both."""
+    await enqueue(store, "a", series(3), series(1))
+    await enqueue(store, "b", series(2))
+    await complete_all(store, "b")
+    await enqueue(store, "b", series(4))
+
+    async def found(manifest: str | None = None, state: SeriesState | None = None) -> list[str]:
+        return [row.series.series_instance_uid async for row in store.find(manifest, state)]
+
+    assert await found() == [uid(3), uid(1), uid(2), uid(4)]
+    assert await found("b") == [uid(2), uid(4)]
+    assert await found(state=SeriesState.PENDING) == [uid(3), uid(1), uid(4)]
+    assert await found("b", SeriesState.PENDING) == [uid(4)]
+    assert await found("a", SeriesState.COMPLETE) == []
+
+
+async def test_find_gives_every_row_however_many_pages(store: Store) -> None:
+    """Each once."""
+    await enqueue(store, "m", *map(series, range(2500)))
+    found = [row.series.series_instance_uid async for row in store.find("m", SeriesState.PENDING)]
+    assert found == [uid(number) for number in range(2500)]
+    assert len(await states(store)) == len(await states(store, "m")) == 2500
+
+
+async def test_rows_may_change_while_they_are_read(store: Store) -> None:
+    """Whoever goes through the store may act on what it finds."""
+    await enqueue(store, "m", *map(series, range(1200)))
+    found = []
+    async for row in store.find(state=SeriesState.PENDING):
+        found.append(row.series.series_instance_uid)
+        await claim(store, limit=1)
+    assert found == [uid(number) for number in range(1200)]
+    assert await states(store, "m") == dict.fromkeys(found, "claimed")
+
+
+async def test_manifests_are_known_from_their_first_resolve_on(store: Store) -> None:
+    """Sorted by name."""
+    await store.begin_resolve("b", START_AT)
+    await store.begin_resolve("a", START_AT)
+    await store.begin_resolve("b", START_AT)
+    assert await store.manifests() == ["a", "b"]

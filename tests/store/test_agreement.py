@@ -1,0 +1,189 @@
+"""Whatever is done to it, the SQLite store answers as the simple one in memory does, and its sums are those of its rows."""
+
+import sqlite3
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from downloader.errors import StoreError
+from downloader.model import Claim, FetchOrder, Series, SeriesState
+from downloader.store.port import Store
+from downloader.store.sqlite import open_store
+from tests.fakes.memory_store import MemoryStore
+from tests.store.examples import ARCHIVE, START_AT, receipt, series
+
+Step = Callable[[Store, "Memory"], Awaitable[object]]
+
+
+class Memory:
+    """What the steps of one run have to know of those before: the time, the claims and the resolves."""
+
+    def __init__(self) -> None:
+        self.at = START_AT
+        self.claims: list[Claim] = []
+        self.resolves: dict[str, int] = {}
+
+
+MANIFESTS = st.sampled_from(["a", "b"])
+SERIES = st.builds(
+    series,
+    st.integers(1, 6),
+    image_count=st.sampled_from([None, 1, 2]),
+    file_size_bytes=st.sampled_from([None, 0, 10, 20]),
+)
+
+
+def resolve(manifest: str, batch: list[Series], withdraw: bool) -> Step:
+    async def step(store: Store, memory: Memory) -> object:
+        number = await store.begin_resolve(manifest, memory.at)
+        met = await store.enqueue(manifest, number, ARCHIVE, batch)
+        vanished = await store.count_vanished(manifest, number)
+        return met, vanished, withdraw and await store.withdraw_vanished(manifest, number)
+
+    return step
+
+
+def narrow(manifest: str, batch: list[Series], unlisted: list[int], keep: bool) -> Step:
+    async def step(store: Store, memory: Memory) -> object:
+        number = await store.begin_resolve(manifest, memory.at)
+        standings = await store.compare(batch)
+        names = [series(which).series_instance_uid for which in unlisted]
+        wishes = await store.enqueue_unlisted(manifest, number, ARCHIVE, names)
+        dropped = await store.drop_unwanted(manifest, number, lambda found: keep and found.image_count == 1)
+        return standings, wishes, dropped
+
+    return step
+
+
+def claim(manifest: str, owner: str, limit: int) -> Step:
+    async def step(store: Store, memory: Memory) -> object:
+        claims = await store.claim(
+            manifest,
+            owner=owner,
+            at=memory.at,
+            lease_until_at=memory.at + timedelta(seconds=30),
+            limit=limit,
+            order=FetchOrder.ARCHIVE,
+        )
+        memory.claims.extend(claims)
+        return claims
+
+    return step
+
+
+def wait(seconds: int) -> Step:
+    async def step(store: Store, memory: Memory) -> object:
+        memory.at += timedelta(seconds=seconds)
+        return [await store.next_due_at(manifest) for manifest in ("a", "b")]
+
+    return step
+
+
+def end(which: int, how: str) -> Step:
+    async def step(store: Store, memory: Memory) -> object:
+        if not memory.claims:
+            return None
+        held = memory.claims[which % len(memory.claims)]
+        match how:
+            case "complete":
+                await store.complete(held, receipt(held.series), "f")
+            case "fail":
+                await store.fail(held, error="E", message="m")
+            case "extend":
+                return await store.extend(held, memory.at + timedelta(seconds=30))
+            case _:
+                due_at = memory.at + timedelta(seconds=10)
+                await store.set_back(held, due_at=due_at, error="E", message="m", count_attempt=how == "count")
+        return None
+
+    return step
+
+
+def mend(how: str, manifest: str | None, number: int) -> Step:
+    async def step(store: Store, memory: Memory) -> object:
+        match how:
+            case "release":
+                return await store.release(["w1"])
+            case "retry":
+                return await store.retry(manifest)
+            case _:
+                return await store.reopen(series(number).series_instance_uid, error="E", message="m")
+
+    return step
+
+
+STEPS = st.one_of(
+    st.builds(resolve, MANIFESTS, st.lists(SERIES, max_size=5), st.booleans()),
+    st.builds(
+        narrow,
+        MANIFESTS,
+        st.lists(SERIES, max_size=3, unique_by=lambda one: one.series_instance_uid),
+        st.lists(st.integers(1, 8), max_size=2, unique=True),
+        st.booleans(),
+    ),
+    st.builds(claim, MANIFESTS, st.sampled_from(["w1", "w2"]), st.integers(1, 3)),
+    st.builds(wait, st.sampled_from([1, 10, 40])),
+    st.builds(end, st.integers(0, 5), st.sampled_from(["complete", "fail", "extend", "count", "uncounted"])),
+    st.builds(mend, st.sampled_from(["release", "retry", "reopen"]), st.none() | MANIFESTS, st.integers(1, 6)),
+)
+
+
+@given(st.lists(STEPS, min_size=5, max_size=25))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_both_stores_answer_alike(steps: list[Step]) -> None:
+    """Every answer and every error, and after each step everything that can be asked."""
+    with tempfile.TemporaryDirectory() as folder:
+        anyio.run(run_on_both, steps, Path(folder) / "state.db")
+
+
+async def run_on_both(steps: list[Step], path: Path) -> None:
+    simple, memory, simple_memory = MemoryStore(), Memory(), Memory()
+    async with open_store(path) as store:
+        for step in steps:
+            assert await answer(step, store, memory) == await answer(step, simple, simple_memory)
+            assert await everything(store) == await everything(simple)
+    with closing(sqlite3.connect(path)) as database:
+        assert_sums_are_those_of_the_rows(database)
+
+
+async def answer(step: Step, store: Store, memory: Memory) -> object:
+    try:
+        return await step(store, memory)
+    except StoreError as error:
+        return type(error), str(error)
+
+
+async def everything(store: Store) -> object:
+    scopes = (None, "a", "b")
+    return (
+        [await store.tally(manifest) for manifest in scopes],
+        [await store.failures(manifest) for manifest in scopes],
+        [[row async for row in store.find(manifest)] for manifest in scopes],
+        [[row async for row in store.find("a", state)] for state in SeriesState],
+        await store.manifests(),
+    )
+
+
+def assert_sums_are_those_of_the_rows(database: sqlite3.Connection) -> None:
+    """What triggers keep is what counting would give."""
+    sums = """
+        SELECT {key} AS manifest_key, state, count(*), IFNULL(sum(image_count), 0), IFNULL(sum(file_size_bytes), 0),
+            sum(stored_images), sum(stored_bytes)
+        FROM {source} GROUP BY manifest_key, state
+    """
+    counted = {
+        *database.execute(sums.format(key="0", source="series")),
+        *database.execute(sums.format(key="wanted.manifest_key", source="wanted JOIN series USING (series_key)")),
+    }
+    assert {*database.execute("SELECT * FROM tally WHERE series_count <> 0")} == counted
+    assert not [*database.execute("SELECT * FROM tally WHERE series_count = 0 AND (expected_images OR stored_bytes)")]
+    queued = "SELECT manifest_key, series_key, file_size_bytes FROM"
+    assert {*database.execute(f"{queued} queue")} == {
+        *database.execute(f"{queued} wanted JOIN series USING (series_key) WHERE state IN ('pending', 'claimed')")
+    }
