@@ -1,0 +1,64 @@
+"""What a generation of the API is made of: a table of endpoints and a few habits."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from downloader.sandbox.answers import Answer, Parameters, Refusal
+from downloader.sandbox.queries import View
+
+QUERY_TYPES: Final = ("application/xml", "application/json", "text/html", "text/csv")
+ZIP_TYPES: Final = ("application/octet-stream",)
+IMAGE_TYPES: Final = ("application/dicom",)
+TEXT_TYPES: Final = ("text/plain",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One endpoint: the parameters it knows besides `format`, those it needs, and the types it declares (ARCHIVE §2.1)."""
+
+    name: str
+    answer: Callable[[View, Parameters], Answer]
+    parameters: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    method: str = "GET"
+    produces: tuple[str, ...] = QUERY_TYPES
+    has_format: bool = True
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Every parameter that this endpoint takes."""
+        return (*self.parameters, "format") if self.has_format else self.parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One generation: `prefix` stands between the API's root and the endpoint.
+
+    `strict` refuses parameters that an endpoint does not know; `folds_case` compares all attributes without case; `refusal` is
+    the sentence for a series that is not to be had, with `{}` for its UID (ARCHIVE §2.4, §2.5, §4.4).
+    """
+
+    name: str
+    prefix: str
+    endpoints: tuple[Endpoint, ...]
+    strict: bool
+    folds_case: bool
+    refusal: str
+
+    def check(self, endpoint: Endpoint, parameters: Parameters) -> Refusal | None:
+        """Why the parameters will not do; None when they will."""
+        kind = "form" if endpoint.method == "POST" else "query"
+        strange = [name for name in parameters if name not in endpoint.known]
+        if self.strict and strange:
+            allowed = ", ".join(endpoint.known)
+            return Refusal(f"Invalid {kind} parameter: '{strange[0]}'. Allowed parameters are: [{allowed}]")
+        missing = [name for name in endpoint.required if name not in parameters]
+        if missing:
+            return Refusal(f"A parameter, {missing[0]}, is required for this API call.")
+        return None
+
+    @property
+    def by_name(self) -> Mapping[str, Endpoint]:
+        """The endpoints by their names."""
+        return {endpoint.name: endpoint for endpoint in self.endpoints}
