@@ -27,10 +27,16 @@ async def until_signal(work: Callable[[], Awaitable[Result]]) -> Result:
     """
     received: list[int] = []
     results: list[Result] = []
+    errors: list[Exception] = []
     async with anyio.create_task_group() as group:
         group.start_soon(_watch, group.cancel_scope, received)
-        results.append(await work())
+        try:
+            results.append(await work())
+        except Exception as error:  # noqa: BLE001  raised again below: the task group would wrap it in a group
+            errors.append(error)
         group.cancel_scope.cancel()
+    if errors:
+        raise errors[0]
     if results:
         return results[0]
     raise Interrupted(received[0])

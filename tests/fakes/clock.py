@@ -1,5 +1,6 @@
 """A clock that tests turn: nothing sleeps, and time jumps to the next sleeper once every task waits."""
 
+import asyncio
 import heapq
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,7 +56,9 @@ async def turning_clock() -> AsyncIterator[FakeClock]:
             clock.advance()
             await anyio.lowlevel.checkpoint()
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(turn)
+    turning = asyncio.create_task(turn())
+    try:
         yield clock
-        group.cancel_scope.cancel()
+    finally:
+        turning.cancel()
+        await asyncio.wait([turning])

@@ -1,0 +1,250 @@
+"""The queue empties: every series ends complete or failed, and every error has the effect that its class says."""
+
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from downloader.archive.port import Archive
+from downloader.errors import (
+    AccessDeniedError,
+    ArchiveBusyError,
+    ArchiveFaultError,
+    ArchiveUnreachableError,
+    CredentialsRejectedError,
+    CutTransferError,
+    NoSpaceError,
+    TciadError,
+    UnexpectedReplyError,
+)
+from downloader.fetch import Bench
+from downloader.library.local import LocalLibrary
+from downloader.model import Event, FetchOrder, Md5Mode, Series, SeriesCompleted, SeriesFailed, SeriesSetBack, SeriesState
+from downloader.pacing import RetryPace
+from downloader.scheduler import Scheduler, SchedulerPolicy
+from tests.fakes.clock import FakeClock, turning_clock
+from tests.fakes.memory_archive import MemoryArchive, MemoryBody
+from tests.fakes.memory_store import MemoryStore
+from tests.library.series_streams import SERIES, members_of
+from tests.library.series_streams import store as put_into_library
+
+pytestmark = pytest.mark.anyio
+
+
+def listed(number: int) -> Series:
+    return replace(SERIES, series_instance_uid=f"{SERIES.series_instance_uid}.{number}", image_count=3)
+
+
+def zip_of(series: Series) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, member in members_of(series).items():
+            archive.writestr(name, member)
+    return content.getvalue()
+
+
+@dataclass
+class Scene:
+    """A scheduler with an archive and a store in memory, and a library in a folder."""
+
+    clock: FakeClock
+    library: LocalLibrary
+    archive: MemoryArchive = field(default_factory=MemoryArchive)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    events: list[Event] = field(default_factory=list)
+    attempts: int = 4
+
+    def offer(self, series: Series, *errors: TciadError) -> None:
+        """The archive lists the series, fails so often, then gives it."""
+        self.archive.rows.append(series)
+        self.archive.answers[series.series_instance_uid] = [*errors, MemoryBody(pieces=[zip_of(series)])]
+
+    def refuse(self, series: Series, error: TciadError) -> None:
+        """The archive lists the series and never gives it."""
+        self.archive.rows.append(series)
+        self.archive.answers[series.series_instance_uid] = [error]
+
+    def scheduler(self, archive: Archive | None = None) -> Scheduler:
+        bench = Bench(
+            archive=archive or self.archive,
+            library=self.library,
+            clock=self.clock,
+            threads=anyio.CapacityLimiter(2),
+            md5=Md5Mode.AUTO,
+            throttle=lambda _received_bytes: 0.0,
+            listener=lambda _event: None,
+        )
+        policy = SchedulerPolicy(concurrency=2, attempts=self.attempts, order=FetchOrder.ARCHIVE, retry=RetryPace())
+        return Scheduler(
+            store=self.store, bench=bench, policy=policy, clock=self.clock, draw=lambda: 0.0, listener=self.events.append
+        )
+
+    async def drain(self) -> None:
+        resolve = await self.store.begin_resolve("m", self.clock.now())
+        await self.store.enqueue("m", resolve, "memory", self.archive.rows)
+        await self.scheduler().drain("m")
+
+    async def states(self) -> dict[str, SeriesState]:
+        return {row.series.series_instance_uid.rpartition(".")[2]: row.state async for row in self.store.find("m")}
+
+    def seen(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with turning_clock() as clock:
+        yield Scene(clock=clock, library=LocalLibrary(tmp_path))
+
+
+async def test_everything_that_the_archive_gives_becomes_complete(scene: Scene) -> None:
+    """In the library and in the store."""
+    for number in range(5):
+        scene.offer(listed(number))
+    await scene.drain()
+    assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
+    assert len(list(scene.library.receipts())) == 5
+    assert len(scene.seen(SeriesCompleted)) == 5
+
+
+async def test_a_fault_that_passes_costs_an_attempt_and_a_pause(scene: Scene) -> None:
+    """The series is set back with its reason, and comes again."""
+    scene.offer(listed(1), CutTransferError("cut"), ArchiveFaultError("500"))
+    await scene.drain()
+    assert await scene.states() == {"1": SeriesState.COMPLETE}
+    set_back = scene.seen(SeriesSetBack)
+    assert [(event.attempt, event.error) for event in set_back if isinstance(event, SeriesSetBack)] == [
+        (1, "CutTransferError"),
+        (2, "ArchiveFaultError"),
+    ]
+
+
+async def test_a_fault_that_stays_fails_its_series_and_no_other(scene: Scene) -> None:
+    """After as many attempts as the policy says."""
+    scene.offer(listed(1))
+    scene.refuse(listed(2), CutTransferError("cut"))
+    scene.offer(listed(3))
+    await scene.drain()
+    assert await scene.states() == {"1": SeriesState.COMPLETE, "2": SeriesState.FAILED, "3": SeriesState.COMPLETE}
+    (failure,) = await scene.store.failures("m")
+    assert (failure.error, failure.attempts) == ("CutTransferError", 4)
+    assert failure.message.startswith(f"series {listed(2).series_instance_uid}")
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(UnexpectedReplyError("not NBIA"), 1), (AccessDeniedError("private"), 3)])
+async def test_what_no_repetition_mends_is_given_up_early(scene: Scene, error: TciadError, attempts: int) -> None:
+    """At once, or after a few attempts where the archive says the same of a passing fault."""
+    scene.attempts = 6
+    scene.refuse(listed(1), error)
+    await scene.drain()
+    (failed,) = scene.seen(SeriesFailed)
+    assert isinstance(failed, SeriesFailed)
+    assert failed.failure.attempts == attempts
+
+
+@pytest.mark.parametrize("error", [CredentialsRejectedError("401"), NoSpaceError("full")])
+async def test_what_concerns_every_series_stops_the_run_and_costs_no_attempt(scene: Scene, error: TciadError) -> None:
+    """Credentials, disk: nothing is gained by trying the next series."""
+    scene.refuse(listed(1), error)
+    scene.offer(listed(2))
+    with pytest.raises(type(error)):
+        await scene.drain()
+    rows = {row.series.series_instance_uid: row async for row in scene.store.find("m")}
+    assert {row.attempts for row in rows.values() if row.state is SeriesState.PENDING} == {0}
+    assert rows[listed(1).series_instance_uid].state is SeriesState.PENDING
+
+
+async def test_retry_after_is_obeyed(scene: Scene) -> None:
+    """The archive asked for two minutes."""
+    scene.offer(listed(1), ArchiveBusyError("429", retry_after_seconds=120))
+    await scene.drain()
+    assert await scene.states() == {"1": SeriesState.COMPLETE}
+    assert scene.clock.elapsed_seconds >= 120
+
+
+async def test_an_outage_of_the_archive_pauses_the_queue_and_burns_no_attempts(scene: Scene) -> None:
+    """Everything is refused for hours; then everything comes, within the same attempts."""
+    outage = [ArchiveUnreachableError("refused")] * 30
+    for number in range(20):
+        scene.offer(listed(number), ArchiveUnreachableError("refused"))
+    scene.archive.failures = list[TciadError](outage)
+    await scene.drain()
+    assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
+    assert scene.clock.elapsed_seconds > 3_600
+    assert scene.archive.failures == []
+
+
+async def test_an_outage_that_does_not_end_ends_the_run(scene: Scene) -> None:
+    """After the time that the policy bears, with the archive's own error."""
+    for number in range(4):
+        scene.refuse(listed(number), ArchiveUnreachableError("refused"))
+    scene.archive.failures = [ArchiveUnreachableError("refused")] * 1_000
+    with pytest.raises(ArchiveUnreachableError):
+        await scene.drain()
+    assert SeriesState.FAILED not in (await scene.states()).values()
+
+
+async def test_a_series_that_lies_in_the_library_is_completed_without_a_download(scene: Scene) -> None:
+    """A run was killed after the rename and before the store heard of it."""
+    series = listed(1)
+    put_into_library(scene.library, series)
+    scene.offer(series)
+    await scene.drain()
+    assert await scene.states() == {"1": SeriesState.COMPLETE}
+    assert scene.archive.opened == []
+
+
+async def test_a_series_that_changed_upstream_is_fetched_although_it_lies_there(scene: Scene) -> None:
+    """The receipt is of another content than the catalogue lists."""
+    series = listed(1)
+    put_into_library(scene.library, replace(series, image_count=2))
+    scene.offer(series)
+    await scene.drain()
+    assert len(scene.archive.opened) == 1
+
+
+async def test_a_series_that_killed_the_process_in_every_attempt_is_given_up(scene: Scene) -> None:
+    """The attempt counts from its claim: no series can stop a mirror for ever."""
+    scene.offer(listed(1))
+    resolve = await scene.store.begin_resolve("m", scene.clock.now())
+    await scene.store.enqueue("m", resolve, "memory", scene.archive.rows)
+    for _ in range(scene.attempts):
+        at = scene.clock.now()
+        assert await scene.store.claim("m", owner="dead", at=at, lease_until_at=at)
+    await scene.scheduler().drain("m")
+    (failure,) = await scene.store.failures("m")
+    assert failure.error == "AttemptsExhaustedError"
+
+
+async def test_an_interrupted_run_gives_its_claims_back(scene: Scene) -> None:
+    """The attempt had no chance, so it does not count."""
+    stalled = anyio.Event()
+
+    class Stalling(MemoryArchive):
+        async def find_collections(self) -> list[str]:
+            return ["LIDC-IDRI"]
+
+    archive = Stalling()
+    series = listed(1)
+    archive.rows.append(series)
+
+    class Endless(MemoryBody):
+        async def batches(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+            yield [zip_of(series)[:100]]
+            stalled.set()
+            await anyio.sleep_forever()
+
+    archive.answers[series.series_instance_uid] = [Endless(pieces=[])]
+    resolve = await scene.store.begin_resolve("m", scene.clock.now())
+    await scene.store.enqueue("m", resolve, "memory", archive.rows)
+    async with anyio.create_task_group() as group:
+        group.start_soon(scene.scheduler(archive).drain, "m")
+        await stalled.wait()
+        group.cancel_scope.cancel()
+    (row,) = [row async for row in scene.store.find("m")]
+    assert (row.state, row.attempts) == (SeriesState.PENDING, 0)
+    assert list(scene.library.receipts()) == []

@@ -1,0 +1,140 @@
+"""From a manifest to the series that it means, however the archive answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from downloader.errors import ArchiveFaultError, ManifestError
+from downloader.manifest import Manifest, load_manifest
+from downloader.model import Series, SeriesQuery
+from downloader.pacing import RetryPace
+from downloader.patience import Patience
+from downloader.resolver import Resolution, Resolver, plan_queries
+from tests.fakes.clock import turning_clock
+from tests.fakes.memory_archive import MemoryArchive
+
+pytestmark = pytest.mark.anyio
+
+
+def row(number: int, collection: str = "LIDC-IDRI", patient_id: str = "P-1", modality: str = "CT") -> Series:
+    return Series(
+        series_instance_uid=f"1.2.{number}", collection=collection, patient_id=patient_id, modality=modality, image_count=10
+    )
+
+
+ROWS = [
+    row(1),
+    row(2, patient_id="P-2"),
+    row(3, patient_id="P-2", modality="SEG"),
+    row(4, collection="NLST"),
+    row(5, collection="LIDC-Extra", modality="MR"),
+]
+
+
+@dataclass
+class Asking:
+    """Resolves manifests written as text."""
+
+    folder: Path
+    archive: MemoryArchive = field(default_factory=lambda: MemoryArchive(rows=list(ROWS)))
+    found: list[str] = field(default_factory=list)
+
+    def manifest(self, select: str) -> Manifest:
+        path = self.folder / "m.yaml"
+        path.write_text(f"version: 1\n{select}")
+        return load_manifest(path)
+
+    async def resolve(self, select: str) -> Resolution:
+        async def take(batch: Sequence[Series]) -> None:
+            self.found += [series.series_instance_uid for series in batch]
+
+        async with turning_clock() as clock:
+            patience = Patience(clock=clock, pace=RetryPace(), attempts=3, draw=lambda: 0.0)
+            return await Resolver(self.archive, patience).resolve(self.manifest(select), take)
+
+
+@pytest.fixture
+def asking(tmp_path: Path) -> Asking:
+    return Asking(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("select", "found"),
+    [
+        ("select: [{collection: LIDC-IDRI}]", ["1.2.1", "1.2.2", "1.2.3"]),
+        ("select: [{collection: lidc-idri, modality: ct}]", ["1.2.1", "1.2.2"]),
+        ("select: [{collection: LIDC-*}]", ["1.2.1", "1.2.2", "1.2.3", "1.2.5"]),
+        ("select: [{collection: [LIDC-IDRI, NLST], patient_id: P-1}]", ["1.2.1", "1.2.4"]),
+        ("select: [{collection: LIDC-IDRI, patient_id: 'P-?'}]\nexclude: [{modality: SEG}]", ["1.2.1", "1.2.2"]),
+        ("select: [{modality: MR}]", ["1.2.5"]),
+        ("select: [{series_instance_uid: [1.2.5, 1.2.1]}]", ["1.2.1", "1.2.5"]),
+        ("select: [{series_instance_uid: [1.2.5, 1.2.1], modality: CT}]", ["1.2.1"]),
+        ("select: [{collection: NLST}, {modality: MR}]", ["1.2.4", "1.2.5"]),
+    ],
+)
+async def test_a_manifest_means_the_rows_that_it_matches(asking: Asking, select: str, found: list[str]) -> None:
+    """Whatever the archive filters and whatever is filtered here."""
+    await asking.resolve(select)
+    assert sorted(asking.found) == found
+
+
+async def test_a_collection_that_does_not_exist_is_the_manifests_mistake(asking: Asking) -> None:
+    """With its line and the nearest name; it must not pass for a collection without series."""
+    with pytest.raises(ManifestError, match=r"m\.yaml:2: collection: .*did you mean 'LIDC-IDRI'"):
+        await asking.resolve("select: [{collection: LIDC-IDR}]")
+
+
+async def test_an_empty_answer_for_a_collection_that_exists_is_a_fault(asking: Asking) -> None:
+    """The archive answers 200 and nothing when its database fails (ARCHIVE §2.4)."""
+
+    class Failing(MemoryArchive):
+        async def find_collections(self) -> Sequence[str]:
+            return ["LIDC-IDRI"]
+
+    asking.archive = Failing()
+    with pytest.raises(ArchiveFaultError, match="lists no series"):
+        await asking.resolve("select: [{collection: LIDC-IDRI}]")
+
+
+async def test_an_archive_without_collections_is_a_fault(asking: Asking) -> None:
+    """Nothing is never taken for nothing to do."""
+    asking.archive = MemoryArchive()
+    with pytest.raises(ArchiveFaultError, match="no collection at all"):
+        await asking.resolve("select: [{collection: LIDC*}]")
+
+
+async def test_a_fault_that_passes_is_asked_again(asking: Asking) -> None:
+    """The rows come all the same."""
+    asking.archive.failures = [ArchiveFaultError("500"), ArchiveFaultError("500")]
+    await asking.resolve("select: [{collection: NLST}]")
+    assert asking.found == ["1.2.4"]
+
+
+async def test_an_entry_that_matches_nothing_is_said(asking: Asking) -> None:
+    """With the entry as it stands."""
+    resolution = await asking.resolve("select: [{collection: NLST, modality: PT}, {collection: NLST}]")
+    assert resolution.matched == [0, 1]
+    assert resolution.warnings == ["nothing matches collection NLST, modality PT"]
+
+
+async def test_series_that_the_archive_does_not_list_are_named(asking: Asking) -> None:
+    """They are wanted all the same: an attempt will tell why they cannot be had."""
+    resolution = await asking.resolve("select: [{series_instance_uid: [1.2.1, 1.2.99]}]")
+    assert resolution.unlisted == ["1.2.99"]
+    assert asking.found == ["1.2.1"]
+
+
+def test_exact_values_are_asked_and_globs_are_not(asking: Asking) -> None:
+    """One query per patient while they are few; a glob, or many, cost one query for the collection."""
+    few = asking.manifest("select: [{collection: C, patient_id: [a, b], modality: ct}]").select[0]
+    assert plan_queries(few, "C") == [
+        SeriesQuery(collection="C", patient_id="a", modality="CT"),
+        SeriesQuery(collection="C", patient_id="b", modality="CT"),
+    ]
+    glob = asking.manifest("select: [{collection: C, patient_id: 'a*'}]").select[0]
+    assert plan_queries(glob, "C") == [SeriesQuery(collection="C")]
+    names = ", ".join(f"p{number}" for number in range(50))
+    many = asking.manifest(f"select: [{{collection: C, patient_id: [{names}]}}]").select[0]
+    assert plan_queries(many, "C") == [SeriesQuery(collection="C")]
