@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from downloader.errors import SettingsError
 from downloader.sandbox.builder import generated_series, sample_series, study_of
-from downloader.sandbox.catalogue import Catalogue, SandboxCollection, SandboxPatient, SandboxSeries, SandboxStudy
+from downloader.sandbox.catalogue import PUBLIC, Catalogue, SandboxCollection, SandboxPatient, SandboxSeries, SandboxStudy
 from downloader.sandbox.faults import Fault, fault_kind
 from downloader.sandbox.headers import sample_path
 
@@ -55,7 +55,7 @@ class _Series(_Strict):
     seed: int | None = None
     copies: Annotated[int, Field(ge=1)] = 1
     faults: tuple[_Fault, ...] = ()
-    series_instance_uid: str | None = None
+    series_instance_uid: str = ""
     modality: str = "CT"
     body_part_examined: str | None = None
     manufacturer: str | None = None
@@ -68,15 +68,15 @@ class _Series(_Strict):
     submitted_at: datetime | None = None
     date_released: date | None = None
     third_party_analysis: str | None = None
-    pixel_spacing_mm: float | None = None
-    slice_thickness_mm: float | None = None
-    annotation: str | None = None
-    visibility: int | None = None
+    pixel_spacing_mm: float = 0.75
+    slice_thickness_mm: float = 1.5
+    annotation: str = ""
+    visibility: int = PUBLIC
 
 
 class _Study(_Strict):
     series: tuple[_Series, ...]
-    study_instance_uid: str | None = None
+    study_instance_uid: str = ""
     study_date: date | None = None
     study_description: str | None = None
     admitting_diagnoses_description: str | None = None

@@ -99,6 +99,7 @@ def test_every_fault_is_documented(kind: FaultKind) -> None:
         (("kind: cut", "kind: cutt"), r"unknown fault 'cutt'; did you mean 'cut'\?"),
         (("at_bytes: 100", "images: 100"), "fault 'cut' takes no images; it takes at_bytes"),
         (("rows: 32", "row: 32"), r"collections.0.patients.0.studies.0.series.0.row: Extra inputs"),
+        (("rows: 32", "visibility: null"), "visibility: Input should be a valid integer"),
         (("rows: 32", "rows: 70000"), "1 to 65535 rows and columns"),
         (("modality: MR", "modality: PT"), "no images of modality PT can be generated"),
         (("CT_small.dcm", "none.dcm"), "pydicom ships no sample file 'none.dcm'"),
