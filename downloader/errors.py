@@ -28,6 +28,7 @@ TciadError                      exit 1
 │   └── DamagedReceiptError              the receipt of a series cannot be believed
 └── StoreError                  exit 6   the state store cannot be used
     ├── StoreLockedError                 another run holds it
+    ├── DamagedStoreError                it cannot be read; receipts can rebuild it
     └── LeaseLostError          drop     another worker has this series now
 
 What to do about an error is a class attribute, so that one place can act on all of them: `verdict` says what becomes of the
@@ -224,6 +225,10 @@ class StoreError(TciadError):
 
 class StoreLockedError(StoreError):
     """Another run holds the library."""
+
+
+class DamagedStoreError(StoreError):
+    """The state store is damaged, or is no state store: the library's receipts can rebuild it."""
 
 
 class LeaseLostError(StoreError):

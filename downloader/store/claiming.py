@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from downloader.errors import LeaseLostError
 from downloader.model import Claim, FetchOrder, Receipt
 from downloader.store.connection import Connection, Value
+from downloader.store.queueing import stage
 from downloader.store.rows import date_value, time_value, to_claim, to_text
 
 _LONG_SINCE_AT = datetime(1970, 1, 1, tzinfo=UTC)
@@ -54,22 +55,38 @@ def extend(connection: Connection, held: Claim, lease_until_at: datetime) -> Cla
 
 def complete(connection: Connection, held: Claim, receipt: Receipt, folder: str) -> None:
     """See `Store.complete`."""
-    proven = receipt.series
     with connection.transaction(durable=True):
-        _change_held(
-            connection,
-            "complete",
-            held,
-            archive=receipt.archive,
-            folder=folder,
-            stored_images=len(receipt.images),
-            stored_bytes=receipt.stored_bytes,
-            completed_at=to_text(receipt.completed_at),
-            image_count=proven.image_count,
-            file_size_bytes=proven.file_size_bytes,
-            date_released=date_value(proven.date_released),
-            submitted_at=time_value(proven.submitted_at),
-        )
+        _change_held(connection, "complete", held, **_completion(receipt, folder))
+
+
+def restore(connection: Connection, stored: Sequence[tuple[Receipt, str]]) -> None:
+    """See `Store.restore`. Each series passes through a claim of ours, so that there is one way to say complete."""
+    owner = "restore"
+    with connection.transaction(durable=True):
+        stage(connection, [receipt.series for receipt, _ in stored])
+        connection.change("add_incoming", archive="")  # `complete` says which
+        for receipt, folder in stored:
+            series_instance_uid = receipt.series.series_instance_uid
+            connection.change("hold", series_instance_uid=series_instance_uid, owner=owner)
+            connection.change(
+                "complete", series_instance_uid=series_instance_uid, owner=owner, attempt=1, **_completion(receipt, folder)
+            )
+
+
+def _completion(receipt: Receipt, folder: str) -> dict[str, Value]:
+    """What the store keeps of a receipt."""
+    proven = receipt.series
+    return {
+        "archive": receipt.archive,
+        "folder": folder,
+        "stored_images": len(receipt.images),
+        "stored_bytes": receipt.stored_bytes,
+        "completed_at": to_text(receipt.completed_at),
+        "image_count": proven.image_count,
+        "file_size_bytes": proven.file_size_bytes,
+        "date_released": date_value(proven.date_released),
+        "submitted_at": time_value(proven.submitted_at),
+    }
 
 
 def set_back(connection: Connection, held: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from downloader.errors import StoreError
+from downloader.errors import DamagedStoreError, StoreError
 from downloader.store.faults import REBUILD, translated_errors
 from downloader.store.queries import load_migrations, load_queries, split_statements
 
@@ -81,7 +81,8 @@ def open_connection(path: Path, busy_seconds: float = BUSY_SECONDS) -> Connectio
     """Open the store at `path`, new or old, check it, and bring it up to date.
 
     Raises:
-        StoreError: not writable, damaged, not a state store, or made by a newer tciad.
+        DamagedStoreError: damaged, or no database at all.
+        StoreError: not writable, not a state store, or made by a newer tciad.
         StoreLockedError: another process would not let go of it for `busy_seconds`.
     """
     with translated_errors(path):
@@ -158,4 +159,4 @@ def _is_suspect(path: Path) -> bool:
 def _check_pages(database: sqlite3.Connection, path: Path) -> None:
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise StoreError(f"the state store {path} is damaged: {verdict}", next_step=REBUILD)
+        raise DamagedStoreError(f"the state store {path} is damaged: {verdict}", next_step=REBUILD)

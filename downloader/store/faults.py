@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from downloader.errors import StoreError, StoreLockedError
+from downloader.errors import DamagedStoreError, StoreError, StoreLockedError
 
 _PRIMARY_CODE = 0xFF  # an extended result code carries its family in the low byte (SQLite, Result and Error Codes)
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _NOT_WRITABLE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 
-REBUILD = "move it away and run again: what the library holds is found by its receipts, without a download"
+REBUILD = "rebuild it from the receipts with `tciad store rebuild`; the damaged one is kept aside"
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def _translate(error: sqlite3.Error, path: Path) -> StoreError:
             next_step="wait until the other run has ended, or stop it",
         )
     if code in _DAMAGED:
-        return StoreError(f"the state store {path} is damaged, or no state store at all: {error}", next_step=REBUILD)
+        return DamagedStoreError(f"the state store {path} is damaged, or no state store at all: {error}", next_step=REBUILD)
     if code in _NOT_WRITABLE:
         return StoreError(
             f"the state store {path} cannot be opened for writing: {error}",

@@ -13,6 +13,20 @@ def manifests(connection: Connection) -> Sequence[str]:
     return [row["name"] for row in connection.rows("manifests")]
 
 
+def archives(connection: Connection) -> Sequence[str]:
+    """See `Store.archives`."""
+    return [row["archive"] for row in connection.rows("archives")]
+
+
+def find_named(connection: Connection, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
+    """See `Store.find_named`."""
+    return [
+        to_stored_series(row)
+        for series_instance_uid in series_instance_uids
+        for row in connection.rows("named_series", series_instance_uid=series_instance_uid)
+    ]
+
+
 def tally(connection: Connection, manifest: str | None) -> SeriesTally:
     """See `Store.tally`."""
     rows = {row["state"]: row for row in connection.rows("tally", manifest=manifest)}

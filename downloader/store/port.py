@@ -181,3 +181,23 @@ class Store(Protocol):
     async def reopen(self, series_instance_uid: str, *, error: str, message: str) -> bool:
         """Make a complete series that was found damaged pending again with its attempts at 0. False when it is not complete."""
         ...
+
+    async def restore(self, stored: Sequence[tuple[Receipt, str]]) -> None:
+        """Say complete of series that lie proven in these folders of the library, without a claim; durable, all or none.
+
+        For what the library knows and the store does not: after the loss of the store, or when other trees are taken over. Series
+        that are not known become known, wanted by no manifest. Whoever had claimed one of them loses it.
+        """
+        ...
+
+    async def find_named(self, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
+        """The rows of these series, in this order; those that are not known are left out."""
+        ...
+
+    async def archives(self) -> Sequence[str]:
+        """Names of the archives that series of the library come from, or will, sorted."""
+        ...
+
+    async def forget_manifest(self, manifest: str) -> None:
+        """Forget the manifest and all its wishes. Its series stay as they are."""
+        ...

@@ -23,7 +23,7 @@ def enqueue(connection: Connection, manifest: str, resolve: int, archive: str, b
     with connection.transaction():
         if not connection.change("set_archive", manifest=manifest, archive=archive, resolve=resolve):
             raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
-        staged = _stage(connection, batch)
+        staged = stage(connection, batch)
         # changes are told from what was known: before the newest attributes are merged
         changed = connection.change("reopen_changed")
         connection.change("forget_former_wishes", manifest=manifest)
@@ -82,11 +82,11 @@ def drop_unwanted(connection: Connection, manifest: str, resolve: int, is_wanted
 def update_series(connection: Connection, series: Series) -> None:
     """See `Store.update_series`."""
     with connection.transaction():
-        _stage(connection, [series])
+        stage(connection, [series])
         connection.change("merge_incoming")
 
 
-def _stage(connection: Connection, batch: Sequence[Series]) -> int:
+def stage(connection: Connection, batch: Sequence[Series]) -> int:
     """Lay the batch out beside the series it is about; returns of how many series it is."""
     connection.change("clear_incoming")
     # a series that is named twice counts once: in its first place, with its last row
@@ -107,3 +107,10 @@ def withdraw_vanished(connection: Connection, manifest: str, resolve: int) -> Se
         vanished = connection.rows("vanished", manifest=manifest, resolve=resolve)
         connection.change_each("withdraw", vanished)
     return [row["series_instance_uid"] for row in vanished]
+
+
+def forget_manifest(connection: Connection, manifest: str) -> None:
+    """See `Store.forget_manifest`."""
+    with connection.transaction():
+        for statement in ("forget_wishes", "forget_tally", "forget_manifest"):
+            connection.change(statement, manifest=manifest)

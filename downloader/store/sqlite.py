@@ -27,7 +27,8 @@ async def open_store(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Async
     """The state store at `path`, made or brought up to date where that is needed.
 
     Raises:
-        StoreError: not writable, damaged, not a state store, or made by a newer tciad.
+        DamagedStoreError: damaged, or no database at all.
+        StoreError: not writable, not a state store, or made by a newer tciad.
         StoreLockedError: another process would not let go of it for `busy_seconds`; later calls raise it too.
     """
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -171,3 +172,19 @@ class SqliteStore:
     async def manifests(self) -> Sequence[str]:
         """See `Store`."""
         return await self._on_thread(listing.manifests)
+
+    async def restore(self, stored: Sequence[tuple[Receipt, str]]) -> None:
+        """See `Store`."""
+        await self._on_thread(claiming.restore, stored)
+
+    async def find_named(self, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
+        """See `Store`."""
+        return await self._on_thread(listing.find_named, series_instance_uids)
+
+    async def archives(self) -> Sequence[str]:
+        """See `Store`."""
+        return await self._on_thread(listing.archives)
+
+    async def forget_manifest(self, manifest: str) -> None:
+        """See `Store`."""
+        await self._on_thread(queueing.forget_manifest, manifest)

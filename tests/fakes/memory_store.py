@@ -183,6 +183,14 @@ class MemoryStore:
             completed_at=receipt.completed_at,
         )
 
+    async def restore(self, stored: Sequence[tuple[Receipt, str]]) -> None:
+        for receipt, folder in stored:
+            name = receipt.series.series_instance_uid
+            row = self._rows.setdefault(name, _Row(_new_row(receipt.series, "")))
+            row.move(SeriesState.CLAIMED, attempts=1)
+            claim = Claim(series=receipt.series, archive="", attempt=1, owner="", lease_until_at=_AT_ONCE)
+            await self.complete(claim, receipt, folder)
+
     async def set_back(self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
         row = self._held(claim)
         attempts = row.stored.attempts - (not count_attempt)
@@ -259,6 +267,15 @@ class MemoryStore:
 
     async def manifests(self) -> Sequence[str]:
         return sorted(self._manifests)
+
+    async def archives(self) -> Sequence[str]:
+        return sorted({row.stored.archive for row in self._rows.values()})
+
+    async def find_named(self, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
+        return [self._rows[name].stored for name in series_instance_uids if name in self._rows]
+
+    async def forget_manifest(self, manifest: str) -> None:
+        self._manifests.pop(manifest, None)
 
     def _manifest(self, name: str) -> _Manifest:
         return self._manifests.get(name, _Manifest())

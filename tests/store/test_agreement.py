@@ -118,6 +118,22 @@ def mend(how: str, manifest: str | None, number: int) -> Step:
     return step
 
 
+def restore(batch: list[Series], archive: str) -> Step:
+    async def step(store: Store, memory: Memory) -> object:
+        await store.restore([(receipt(one, images=2, archive=archive), f"there/{number}") for number, one in enumerate(batch)])
+        return [one.attempts for one in await store.find_named([one.series_instance_uid for one in batch])]
+
+    return step
+
+
+def forget(manifest: str) -> Step:
+    async def step(store: Store, memory: Memory) -> object:
+        await store.forget_manifest(manifest)
+        return await store.archives()
+
+    return step
+
+
 STEPS = st.one_of(
     st.builds(resolve, MANIFESTS, st.lists(SERIES, max_size=5), st.booleans()),
     st.builds(
@@ -130,6 +146,8 @@ STEPS = st.one_of(
     st.builds(claim, MANIFESTS, st.sampled_from(["w1", "w2"]), st.integers(1, 3)),
     st.builds(wait, st.sampled_from([1, 10, 40])),
     st.builds(end, st.integers(0, 5), st.sampled_from(["complete", "fail", "extend", "count", "uncounted"])),
+    st.builds(restore, st.lists(SERIES, max_size=3), st.sampled_from(["tcia", "nlst"])),
+    st.builds(forget, MANIFESTS),
     st.builds(mend, st.sampled_from(["release", "retry", "reopen"]), st.none() | MANIFESTS, st.integers(1, 6)),
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from downloader.errors import StoreError, StoreLockedError
+from downloader.errors import DamagedStoreError, StoreError, StoreLockedError
 from downloader.model import SeriesTally
 from downloader.store.connection import APPLICATION_ID
 from downloader.store.queries import load_migrations
@@ -77,7 +77,7 @@ def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     """And left as it is."""
     path.parent.mkdir()
     path.write_bytes(b"no database" * 1000)
-    with pytest.raises(StoreError, match="no state store at all"):
+    with pytest.raises(DamagedStoreError, match="no state store at all"):
         fill_store(path)
     assert path.read_bytes() == b"no database" * 1000
 
@@ -90,16 +90,16 @@ def test_damage_anywhere_is_found_at_open(path: Path) -> None:
     middle = len(content) // 2 // page_bytes * page_bytes
     content[middle : middle + page_bytes] = os.urandom(page_bytes)
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="damaged") as refused:
+    with pytest.raises(DamagedStoreError, match="damaged") as refused:
         fill_store(path)
-    assert "move it away and run again" in str(refused.value)
+    assert "tciad store rebuild" in str(refused.value)
 
 
 def test_a_store_that_ends_early_is_found_at_open(path: Path) -> None:
     """As after a disk that was full when it was copied."""
     fill_store(path, count=500)
     os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(DamagedStoreError, match="damaged"):
         fill_store(path)
 
 

@@ -375,6 +375,32 @@ UPDATE series
 SET state = 'pending', attempts = 0, claimable_at = NULL, error = :error, message = :message
 WHERE series_instance_uid = :series_instance_uid AND state = 'complete';
 
+-- hold --
+-- Taken from whoever has it: what lies proven in the library is complete, whatever was to be done about it.
+UPDATE series
+SET state = 'claimed', owner = :owner, attempts = 1, claimable_at = NULL
+WHERE series_instance_uid = :series_instance_uid;
+
+-- forget_wishes --
+-- What nobody wants any more stays: it may lie in the library.
+DELETE FROM wanted WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest);
+
+-- forget_tally --
+-- Before the manifest, by whose name it is found.
+DELETE FROM tally WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest);
+
+-- forget_manifest --
+-- After all that refers to it.
+DELETE FROM manifest WHERE name = :manifest;
+
+-- archives --
+-- A pass over the whole table: for those who mend, not for each run.
+SELECT DISTINCT archive FROM series ORDER BY archive;
+
+-- named_series --
+-- One whole row, by the name that everybody knows it by.
+SELECT * FROM series WHERE series_instance_uid = :series_instance_uid;
+
 -- tally --
 -- Five rows, kept up to date by triggers: the same cost for ten series and for a million.
 SELECT state, series_count, expected_images, expected_bytes, stored_images, stored_bytes

@@ -1,0 +1,51 @@
+"""What those who mend a library do to its store."""
+
+from dataclasses import replace
+
+import pytest
+
+from downloader.errors import LeaseLostError
+from downloader.model import SeriesTally
+from downloader.store.port import Store
+from tests.store.examples import START_AT, claim, complete_all, enqueue, receipt, series, states, uid
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_lies_proven_in_the_library_is_restored(store: Store) -> None:
+    """Complete, wanted by nobody, with its own archive; a manifest that wants it later finds it complete."""
+    await store.restore([(receipt(series(1)), "a/1"), (receipt(series(2), archive="nlst"), "a/2")])
+    assert await store.tally() == SeriesTally(complete=2, images=6, stored_bytes=6000, expected_images=6, expected_bytes=6000)
+    assert await store.manifests() == []
+    assert await store.archives() == ["nlst", "tcia"]
+    (row,) = await store.find_named([uid(2), uid(3)])
+    assert (row.archive, row.folder, row.stored_bytes, row.completed_at) == ("nlst", "a/2", 3000, receipt(series(2)).completed_at)
+    assert (await enqueue(store, "m", series(1), series(2))).known == 2
+    assert (await store.tally("m")).complete == 2
+
+
+async def test_restore_brings_a_known_series_up_to_date(store: Store) -> None:
+    """Whatever was to be done about it, and whoever had it, is done."""
+    await enqueue(store, "m", series(1))
+    (held,) = await claim(store)
+    await store.restore([(replace(receipt(series(1)), received_bytes=0), "elsewhere")])
+    assert await states(store, "m") == {uid(1): "complete"}
+    assert await store.next_due_at("m") is None
+    with pytest.raises(LeaseLostError):
+        await store.complete(held, receipt(series(1)), "a/1")
+    (row,) = await store.find_named([uid(1)])
+    assert row.folder == "elsewhere"
+
+
+async def test_a_forgotten_manifest_leaves_its_series(store: Store) -> None:
+    """To those who want them too, or to nobody."""
+    await enqueue(store, "a", series(1), series(2))
+    await enqueue(store, "b", series(2))
+    await complete_all(store, "a")
+    await store.forget_manifest("a")
+    await store.forget_manifest("never there")
+    assert await store.manifests() == ["b"]
+    assert await store.tally("a") == SeriesTally()
+    assert await states(store) == {uid(1): "complete", uid(2): "complete"}
+    assert await states(store, "b") == {uid(2): "complete"}
+    assert await store.begin_resolve("a", START_AT) == 1
