@@ -4,6 +4,7 @@ import random
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -16,6 +17,7 @@ from downloader.clock import Clock, SystemClock
 from downloader.errors import SettingsError, StoreError
 from downloader.fetch import Bench
 from downloader.library.local import LocalLibrary
+from downloader.library.run_records import write_run_record
 from downloader.manifest import ArchiveAddress, Manifest, WithdrawnPolicy
 from downloader.mirror import MirrorRun, Parts
 from downloader.options import OptionValues, RunOptions, StorageFormat
@@ -88,6 +90,7 @@ async def open_mirror(manifest: Manifest, options: RunOptions, progress: Progres
             draw=random.random,
             options=options,
             bench=bench,
+            keep_record=partial(write_run_record, options.output),
         )
         yield MirrorRun(manifest, parts, progress)
 

@@ -1,15 +1,17 @@
 """One run of one manifest over one library: resolve, fetch, report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from functools import partial
+from typing import Any
 
 import anyio.to_thread
 import structlog
 
 from downloader.archive.port import Archive
 from downloader.clock import Clock
-from downloader.errors import NoSpaceError
+from downloader.errors import LibraryError, NoSpaceError
 from downloader.fetch import Bench
 from downloader.library.port import Library, ShelvedSeries
 from downloader.manifest import Manifest
@@ -30,7 +32,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a run is made of. `draw` gives random numbers in [0, 1)."""
+    """What a run is made of. `draw` gives random numbers in [0, 1); `keep_record` keeps the report of a run with the library."""
 
     resolver: Resolver
     library: Library
@@ -39,6 +41,7 @@ class Parts:
     draw: Callable[[], float]
     options: RunOptions
     bench: Bench
+    keep_record: Callable[[datetime, Mapping[str, Any]], Awaitable[object]]
 
     @property
     def archive(self) -> Archive:
@@ -55,6 +58,7 @@ class MirrorRun:
         self._progress = progress
         self._counter = RunCounter()
         self._began = parts.clock.monotonic()
+        self._started_at = parts.clock.now()
         self._warnings: list[str] = []
         self._unproven = False
 
@@ -70,12 +74,21 @@ class MirrorRun:
         self._progress.begin(self._manifest.name, tally)
         await self._scheduler().drain(self._manifest.name)
         await self._write_metadata()
-        return await self._judge()
+        return await self._keep(await self._judge())
 
     async def report_ended(self, outcome: Outcome, exit_code: int, error: str = "") -> RunReport:
         """How far a run came that did not come to its end."""
-        report = await self._judge()
-        return replace(report, outcome=outcome, exit_code=exit_code, error=error)
+        report = replace(await self._judge(), outcome=outcome, exit_code=exit_code, error=error)
+        try:
+            return await self._keep(report)
+        except LibraryError as unwritten:
+            # the library is what failed, so that its record cannot be kept is no news
+            _log.warning("no record of the run was kept", manifest=self._manifest.name, message=str(unwritten))
+            return report
+
+    async def _keep(self, report: RunReport) -> RunReport:
+        await self._parts.keep_record(self._started_at, report.as_json())
+        return report
 
     async def _resolve(self) -> None:
         parts, manifest = self._parts, self._manifest

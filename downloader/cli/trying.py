@@ -9,7 +9,7 @@ import typer
 from downloader.cli.flags import Json, print_json, run_async, start
 from downloader.cli.interruption import Interrupted
 from downloader.manifest import SANDBOX_PORT, manifest_schema
-from downloader.sandbox import load_script, serve_sandbox
+from downloader.sandbox import read_catalogue_file, serve_sandbox
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,7 +28,7 @@ def _sandbox(
 ) -> int:
     """Serve a local archive with real DICOM images, until interrupted."""
     start()
-    loaded = load_script(script) if script else None
+    loaded = read_catalogue_file(script) if script else None
 
     async def work() -> int:
         catalogue, faults = (loaded.catalogue, loaded.faults) if loaded else (None, ())
