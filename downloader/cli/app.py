@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 
-import click
 import structlog
 import typer
 
@@ -20,7 +19,6 @@ EXIT_BROKEN_PIPE = 141
 app = typer.Typer(
     name="tciad",
     help="Mirrors medical image archives and proves every image.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -46,11 +44,11 @@ def _options(
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code (DESIGN §3). Every error is told on stderr in a sentence."""
     try:
-        code = app(args=list(arguments), prog_name="tciad", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+        code = app(args=list(arguments) or ["--help"], prog_name="tciad", standalone_mode=False)
+    except typer.TyperException as error:
+        typer.echo(f"tciad: {printable(error.format_message()).rstrip('.')}; see `tciad --help`", err=True)
         return EXIT_USAGE
-    except click.Abort:
+    except typer.Abort:
         return 130
     except Interrupted as interrupted:
         return interrupted.exit_code

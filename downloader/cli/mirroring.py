@@ -27,8 +27,8 @@ EXIT_INTERRUPTED = 130
 # When several manifests end differently, the process ends with the code that says most about what to do.
 GRAVEST_FIRST = (1, 6, 5, 4, 2, 3)
 
-Concurrency = Annotated[int | None, typer.Option("--concurrency", metavar="N", help="Series at once at most.")]
-Attempts = Annotated[int | None, typer.Option("--attempts", metavar="N", help="Attempts per series.")]
+Concurrency = Annotated[str | None, typer.Option("--concurrency", metavar="N", help="Series at once at most.")]
+Attempts = Annotated[str | None, typer.Option("--attempts", metavar="N", help="Attempts per series.")]
 Bandwidth = Annotated[str | None, typer.Option("--bandwidth", metavar="RATE", help="All downloads together, such as 40MB/s.")]
 MaxShrink = Annotated[
     str | None, typer.Option("--max-shrink", metavar="PERCENT", help="Believe a catalogue that lost up to so many of its series.")
@@ -173,8 +173,15 @@ def _print_reports(reports: Sequence[RunReport], *, as_json: bool) -> None:
 
 
 def _manifest_of(series_instance_uids: Sequence[str], archive: str) -> Manifest:
-    """The manifest that means exactly these series; each set of them has a name of its own in the store."""
-    listed = tuple(dict.fromkeys(check_uid(name) for name in series_instance_uids))
+    """The manifest that means exactly these series; each set of them has a name of its own in the store.
+
+    Raises:
+        SettingsError: one of them is no UID, or the archive is none.
+    """
+    try:
+        listed = tuple(dict.fromkeys(check_uid(name) for name in series_instance_uids))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
     digest = hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()[:12]
     return Manifest(
         path=Path("command line"),

@@ -23,7 +23,11 @@ def configure_log(log_format: str, level: str) -> None:
         shared.append(structlog.processors.format_exc_info)
     else:
         shared.append(_escape_texts)
-        last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+        last = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
+            # the default shows local variables, and one of them may be a password
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

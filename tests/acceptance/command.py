@@ -1,0 +1,86 @@
+"""Starts the real command as a process."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COMMAND = (sys.executable, "-m", "downloader")
+LONGEST_RUN_SECONDS = 90.0
+POLL_SECONDS = 0.01
+_OTHERS = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "no_color", "force_color", "columns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A command that has ended. A signal's exit code is its number below zero."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:  # noqa: ANN401 - whatever JSON can hold
+        """The one JSON document on stdout; anything else there is an error."""
+        return json.loads(self.stdout)
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """This process' environment without what would change how tciad runs or looks."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TCIAD_") and name.lower() not in _OTHERS}
+    # a library whose files only some may read is nothing that these tests are about
+    return {**kept, "NO_PROXY": "*", **more}
+
+
+def run_command(*arguments: str | Path, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Ended:
+    """Run the command to its end."""
+    ended = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=directory,
+        env=clean_environment(**(environment or {})),
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_RUN_SECONDS,
+        check=False,
+    )
+    return Ended(exit_code=ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
+
+
+@contextmanager
+def start_command(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Start the command; it is killed at the end of the block if it still runs then."""
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def end_of(process: subprocess.Popen[str], timeout_seconds: float = 20.0) -> Ended:
+    """Wait until the process has ended."""
+    stdout, stderr = process.communicate(timeout=timeout_seconds)
+    return Ended(exit_code=process.returncode, stdout=stdout, stderr=stderr)
+
+
+def wait_until(condition: Callable[[], bool], timeout_seconds: float = 20.0) -> None:
+    """Return as soon as the condition holds.
+
+    It polls: what another process does to its files tells nobody, and a kill at a chosen moment cannot wait for its output.
+    """
+    give_up_at = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < give_up_at, "what the test waits for did not come"
+        time.sleep(POLL_SECONDS)
