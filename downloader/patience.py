@@ -47,7 +47,7 @@ class Patience:
                     attempt=attempt,
                     error=type(error).__name__,
                     message=str(error),
-                    delay_seconds=delay_seconds,
+                    delay_seconds=round(delay_seconds, 1),
                 )
             attempt += 1
             await self._clock.sleep(delay_seconds)
