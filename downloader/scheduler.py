@@ -35,6 +35,7 @@ from downloader.model import (
 )
 from downloader.pacing import BreakerState, CircuitBreaker, ConcurrencyPace, RetryPace
 from downloader.store.port import Store
+from downloader.workers import first_of_ours
 
 BRIEF_ATTEMPTS = 3
 LEASE_SECONDS = 600.0
@@ -96,7 +97,7 @@ class Scheduler:
                 while await self._claim_next(manifest, workers):
                     pass
         except BaseExceptionGroup as group:
-            raise _first_of_ours(group) from group
+            raise first_of_ours(group) from group
 
     async def _claim_next(self, manifest: str, workers: TaskGroup) -> bool:
         """Start one attempt, or wait until there may be one to start. False when nothing is left."""
@@ -235,7 +236,7 @@ class Scheduler:
                 fetched = await fetch_series(claim.series, self._bench)
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as group_error:
-            raise _first_of_ours(group_error) from group_error
+            raise first_of_ours(group_error) from group_error
         return fetched
 
     async def _keep_lease(self, claim: Claim) -> None:
@@ -303,12 +304,3 @@ class Scheduler:
 def retry_after_of(error: TciadError) -> float | None:
     """How many seconds the archive asked to wait, where it did."""
     return error.retry_after_seconds if isinstance(error, ArchiveBusyError) else None
-
-
-def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that stopped a task group: one of ours when there is one, else whatever came first."""
-    ours, rest = group.split(TciadError)
-    chosen: BaseException = ours or rest or group
-    while isinstance(chosen, BaseExceptionGroup):
-        chosen = chosen.exceptions[0]
-    return chosen

@@ -1,10 +1,12 @@
 """The library on a file system of this machine."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from downloader.errors import LibraryError
+from downloader.errors import DamagedReceiptError, LibraryError
+from downloader.library.checking import hash_file, list_folder, set_aside
 from downloader.library.disk import remove_folder, replaced_folder
 from downloader.library.faults import LibraryFaults
 from downloader.library.layout import parse_layout
@@ -71,6 +73,30 @@ class LocalLibrary:
     def receipts(self) -> Iterator[tuple[PurePosixPath, Receipt]]:
         """See the port."""
         return self._shelf.receipts()
+
+    def folders(self) -> Iterator[tuple[PurePosixPath, Receipt | DamagedReceiptError]]:
+        """See the port."""
+        return self._shelf.folders()
+
+    def receipt_in(self, folder: PurePosixPath) -> Receipt | None:
+        """See the port."""
+        return self._shelf.receipt_in(folder)
+
+    def contents(self, folder: PurePosixPath) -> Mapping[str, int | None]:
+        """See the port."""
+        with LibraryFaults(self._root, place=str(folder)):
+            return list_folder(self._root / folder)
+
+    def hash_image(self, folder: PurePosixPath, name: str) -> str:
+        """See the port."""
+        with LibraryFaults(self._root, place=str(folder / name)):
+            return hash_file(self._root / folder / name)
+
+    def quarantine(self, path: PurePosixPath, label: str, at: datetime) -> PurePosixPath:
+        """See the port."""
+        with LibraryFaults(self._root, place=str(path)):
+            moved = set_aside(self._root / path, self._root / OWN_FOLDER / "quarantine", safe_name(label), at)
+        return PurePosixPath(moved.relative_to(self._root))
 
     def clear_staging(self) -> int:
         """See the port."""

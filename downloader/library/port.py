@@ -1,11 +1,12 @@
 """What a place for completed series offers. Everything here blocks: call it in a worker thread."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Protocol, Self
 
+from downloader.errors import DamagedReceiptError
 from downloader.model import Image, Receipt, Series, StagedSeries
 from downloader.zipstream import ZipEvent
 
@@ -91,6 +92,33 @@ class Library(Protocol):
 
     def receipts(self) -> Iterator[tuple[PurePosixPath, Receipt]]:
         """Every readable receipt of the library with the folder it lies in, relative to the library."""
+        ...
+
+    def folders(self) -> Iterator[tuple[PurePosixPath, Receipt | DamagedReceiptError]]:
+        """Every folder with a receipt, and what it says, or why it cannot be believed."""
+        ...
+
+    def receipt_in(self, folder: PurePosixPath) -> Receipt | None:
+        """The receipt in this folder; None where there is none.
+
+        Raises:
+            DamagedReceiptError: there is one, and it cannot be believed.
+        """
+        ...
+
+    def contents(self, folder: PurePosixPath) -> Mapping[str, int | None]:
+        """What lies in a folder beside the receipt: files with their size in bytes, anything else with None.
+
+        Empty where there is no such folder.
+        """
+        ...
+
+    def hash_image(self, folder: PurePosixPath, name: str) -> str:
+        """The MD5 of a file in a folder as the disk has it, without crowding other files out of the system's memory."""
+        ...
+
+    def quarantine(self, path: PurePosixPath, label: str, at: datetime) -> PurePosixPath:
+        """Move a folder or a file out of the tree, into `.tciad/quarantine/<time>-<label>`. Returns where it lies now."""
         ...
 
     def clear_staging(self) -> int:

@@ -55,27 +55,41 @@ class Shelf:
         return None
 
     def receipts(self) -> Iterator[tuple[PurePosixPath, Receipt]]:
+        """See the port."""
+        for folder, receipt in self.folders():
+            if isinstance(receipt, Receipt):
+                yield folder, receipt
+
+    def folders(self) -> Iterator[tuple[PurePosixPath, Receipt | DamagedReceiptError]]:
         """See the port. Links to folders outside the library are followed, each once."""
         followed = {self._root.resolve()}
         waiting = [PurePosixPath()]
         while waiting:
             folder = waiting.pop()
-            receipt = self.read_receipt(folder)
+            try:
+                receipt = self.receipt_in(folder)
+            except DamagedReceiptError as error:
+                yield folder, error
+                continue
             if receipt is not None:
                 yield folder, receipt
                 continue
             with LibraryFaults(self._root, place=str(folder)):
                 waiting.extend(sorted(self._folders_in(folder, followed), reverse=True))
 
-    def read_receipt(self, folder: PurePosixPath) -> Receipt | None:
-        """The receipt in a folder; None where there is none, or none that can be believed."""
+    def receipt_in(self, folder: PurePosixPath) -> Receipt | None:
+        """See the port."""
         with LibraryFaults(self._root, place=str(folder)):
             try:
                 content = (self._root / folder / RECEIPT_NAME).read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 return None
+        return decode_receipt(content)
+
+    def read_receipt(self, folder: PurePosixPath) -> Receipt | None:
+        """The receipt in a folder; None where there is none, or none that can be believed."""
         try:
-            return decode_receipt(content)
+            return self.receipt_in(folder)
         except DamagedReceiptError:
             return None
 

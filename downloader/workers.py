@@ -1,0 +1,53 @@
+"""A few workers that share the items of one blocking iterator, and one error out of a task group."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+from anyio.abc import ObjectReceiveStream
+
+from downloader.errors import TciadError
+
+PAGE_ITEMS = 32
+Item = TypeVar("Item")
+
+
+async def work_through(items: Iterator[Item], work: Callable[[Item], Awaitable[None]], *, workers: int) -> None:
+    """Await `work(item)` for each item, `workers` at a time. The iterator runs in a thread, never far ahead of the work.
+
+    Raises:
+        TciadError: the first that a worker or the iterator raised.
+    """
+    send, receive = anyio.create_memory_object_stream[Item]()
+    try:
+        async with anyio.create_task_group() as group:
+            async with receive:
+                for _ in range(workers):
+                    group.start_soon(_work, receive.clone(), work)
+            async with send:
+                while page := await anyio.to_thread.run_sync(_take_page, items):
+                    for item in page:
+                        await send.send(item)
+    except BaseExceptionGroup as error:
+        raise first_of_ours(error) from error
+
+
+def _take_page(items: Iterator[Item]) -> list[Item]:
+    return list(islice(items, PAGE_ITEMS))
+
+
+async def _work(receive: ObjectReceiveStream[Item], work: Callable[[Item], Awaitable[None]]) -> None:
+    async with receive:
+        async for item in receive:
+            await work(item)
+
+
+def first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that stopped a task group: one of ours when there is one, else whatever came first."""
+    ours, rest = group.split(TciadError)
+    chosen: BaseException = ours or rest or group
+    while isinstance(chosen, BaseExceptionGroup):
+        chosen = chosen.exceptions[0]
+    return chosen
