@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 COMMAND = (sys.executable, "-m", "downloader")
-LONGEST_RUN_SECONDS = 90.0
+LONGEST_RUN_SECONDS = 60.0
 POLL_SECONDS = 0.01
 _OTHERS = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "no_color", "force_color", "columns")
 
