@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import anyio.to_thread
@@ -13,9 +12,10 @@ from downloader.archive.port import Archive
 from downloader.clock import Clock
 from downloader.errors import LibraryError, NoSpaceError
 from downloader.fetch import Bench
-from downloader.library.port import Library, ShelvedSeries
+from downloader.inventory import write_metadata
+from downloader.library.port import Library
 from downloader.manifest import Manifest
-from downloader.model import Event, Series, SeriesCompleted, SeriesFailed, SeriesSetBack, SeriesState, SeriesTally
+from downloader.model import Event, Series, SeriesCompleted, SeriesFailed, SeriesSetBack, SeriesTally
 from downloader.options import RunOptions
 from downloader.pacing import RetryPace
 from downloader.quantities import format_size
@@ -26,7 +26,6 @@ from downloader.views.counter import RunCounter
 from downloader.views.progress import ProgressView
 from downloader.views.report import Outcome, RunReport, judge
 
-METADATA_PAGE_SERIES = 1_000
 _log = structlog.get_logger(__name__)
 
 
@@ -165,15 +164,7 @@ class MirrorRun:
         """Bring metadata.csv up to date; left alone by a run that changed nothing."""
         if not self._counter.completed:
             return
-        table = await anyio.to_thread.run_sync(self._parts.library.begin_metadata)
-        page: list[ShelvedSeries] = []
-        async for row in self._parts.store.find(state=SeriesState.COMPLETE):
-            page.append(ShelvedSeries.of(row.series, row.folder, row.stored_bytes, row.completed_at))
-            if len(page) >= METADATA_PAGE_SERIES:
-                await anyio.to_thread.run_sync(partial(table.add, page))
-                page = []
-        await anyio.to_thread.run_sync(partial(table.add, page))
-        await anyio.to_thread.run_sync(table.commit)
+        await write_metadata(self._parts.library, self._parts.store)
 
     async def _judge(self) -> RunReport:
         name = self._manifest.name

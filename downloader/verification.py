@@ -1,0 +1,316 @@
+"""Proves a library: its images against the receipts, receipts and store against each other, and both against the archive.
+
+Nothing is changed and nothing downloaded. A run may go on meanwhile: what it replaces under our eyes is looked at again.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Final, ParamSpec, TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter, Lock
+
+from downloader.archive.port import Archive
+from downloader.errors import ArchiveError, DamagedReceiptError, LibraryError
+from downloader.library.port import Library
+from downloader.model import Image, Receipt, Series, SeriesState
+from downloader.patience import Patience
+from downloader.store.port import Store, StoredSeries
+from downloader.upstream import Standing, compare_upstream
+from downloader.workers import work_through
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+ROWS_AT_ONCE = 100
+# how much is hashed before an interruption is heard
+HASHED_AT_ONCE_BYTES = 256 * 1024 * 1024
+EXIT_NO_ANSWER = 4
+
+
+class FindingKind(StrEnum):
+    """What can be wrong with a series."""
+
+    MISSING_FOLDER = "missing-folder"
+    MISSING_RECEIPT = "missing-receipt"
+    DAMAGED_RECEIPT = "damaged-receipt"
+    MISSING_IMAGE = "missing-image"
+    WRONG_SIZE = "wrong-size"
+    WRONG_MD5 = "wrong-md5"
+    UNREADABLE_IMAGE = "unreadable-image"
+    UNKNOWN_FILE = "unknown-file"
+    NOT_IN_STORE = "not-in-store"
+    STORE_DIFFERS = "store-differs"
+    OTHER_FOLDER = "other-folder"
+    SECOND_COPY = "second-copy"
+    UPSTREAM_DIFFERS = "upstream-differs"
+    UPSTREAM_UNKNOWN = "upstream-unknown"
+
+
+# what shows that the images themselves are not what the receipt says
+DAMAGE: Final = frozenset(
+    {FindingKind.MISSING_IMAGE, FindingKind.WRONG_SIZE, FindingKind.WRONG_MD5, FindingKind.UNREADABLE_IMAGE}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong. `path` is relative to the library; no series is known for a damaged receipt without a store."""
+
+    kind: FindingKind
+    series_instance_uid: str
+    path: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedSeries:
+    """What came of checking one folder, or one row of the store that has none.
+
+    `receipt` is None where there is none that can be believed, `row` where the store was not asked or does not know the series.
+    `read_bytes` is what was read to hash it.
+    """
+
+    folder: PurePosixPath
+    receipt: Receipt | None = None
+    row: StoredSeries | None = None
+    read_bytes: int = 0
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Empty where nobody knows."""
+        if self.receipt is not None:
+            return self.receipt.series.series_instance_uid
+        return self.row.series.series_instance_uid if self.row is not None else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What a verification works with.
+
+    `threads` bounds how many reads go on at once; `deep`: whether every image is read and hashed. `archives` by name, to
+    be asked for their digests; None asks none.
+    """
+
+    library: Library
+    store: Store
+    threads: CapacityLimiter
+    deep: bool
+    archives: Mapping[str, Archive] | None
+    patience: Patience
+
+
+Take = Callable[[CheckedSeries], Awaitable[None]]
+Folder = tuple[PurePosixPath, Receipt | DamagedReceiptError]
+
+
+async def verify_library(examination: Examination, take: Take) -> None:
+    """Check every series of the library, and every series that the store calls complete; each is handed to `take`, one at a time.
+
+    Memory does not grow with the library. Whatever `take` repairs at once is not found again from the store's side.
+
+    Raises:
+        LibraryError, StoreError: they cannot be read.
+        ArchiveError: an archive is out of reach, or refuses the credentials.
+    """
+    damaged: dict[PurePosixPath, DamagedReceiptError] = {}
+    one_at_a_time = Lock()
+
+    async def check(found: Folder) -> None:
+        folder, receipt = found
+        if isinstance(receipt, DamagedReceiptError):
+            damaged[folder] = receipt  # whose it is, the store may know
+            return
+        checked = await _check_folder(folder, receipt, examination)
+        async with one_at_a_time:
+            await take(checked)
+
+    workers = max(1, int(examination.threads.total_tokens))
+    await work_through(examination.library.folders(), check, workers=workers)
+    await _check_store(examination, damaged, take)
+    for folder, error in damaged.items():
+        await take(CheckedSeries(folder=folder, findings=(_damaged(folder, "", error),)))
+
+
+async def _check_folder(folder: PurePosixPath, receipt: Receipt, examination: Examination) -> CheckedSeries:
+    """Check a folder against its receipt; once more if a run replaced it meanwhile."""
+    checked = await _check_once(folder, receipt, examination)
+    if checked.findings:
+        try:
+            newest = await _in_thread(examination, examination.library.receipt_in, folder)
+        except DamagedReceiptError as error:
+            return replace(checked, findings=(_damaged(folder, checked.series_instance_uid, error),))
+        if newest is not None and newest != receipt:
+            return await _check_once(folder, newest, examination)
+    return checked
+
+
+async def _check_once(folder: PurePosixPath, receipt: Receipt, examination: Examination) -> CheckedSeries:
+    contents = await _in_thread(examination, examination.library.contents, folder)
+    findings = list(compare_contents(folder, receipt, contents))
+    read_bytes = 0
+    if examination.deep:
+        wrong = {finding.path for finding in findings}
+        sound = [image for image in receipt.images if str(folder / image.name) not in wrong]
+        for portion in _portions(sound):
+            findings += await _in_thread(examination, _hash, folder, receipt, portion, examination.library)
+            read_bytes += sum(image.size_bytes for image in portion)
+    damaged = any(finding.kind in DAMAGE for finding in findings)
+    rows = await examination.store.find_named([receipt.series.series_instance_uid])
+    findings += await _compare_with_store(folder, receipt, rows, examination)
+    if examination.archives is not None and not damaged:
+        findings += await _compare_with_archive(folder, receipt, examination.archives, examination.patience)
+    return CheckedSeries(
+        folder=folder,
+        receipt=receipt,
+        row=rows[0] if rows else None,
+        read_bytes=read_bytes,
+        findings=tuple(findings),
+    )
+
+
+def compare_contents(folder: PurePosixPath, receipt: Receipt, contents: Mapping[str, int | None]) -> Iterator[Finding]:
+    """What the names and sizes of a folder show, beside its receipt."""
+    for image in receipt.images:
+        size_bytes = contents.get(image.name)
+        path = folder / image.name
+        if size_bytes is None:
+            yield _finding(FindingKind.MISSING_IMAGE, receipt.series, path, "the image is not there")
+        elif size_bytes != image.size_bytes:
+            sentence = f"the image has {size_bytes:,} bytes, its receipt says {image.size_bytes:,}"
+            yield _finding(FindingKind.WRONG_SIZE, receipt.series, path, sentence)
+    for name in sorted(contents.keys() - {image.name for image in receipt.images}):
+        yield _finding(FindingKind.UNKNOWN_FILE, receipt.series, folder / name, "the receipt does not know this file")
+
+
+def _portions(images: Sequence[Image]) -> Iterator[Sequence[Image]]:
+    """All images, so many at a time that an interruption is soon heard."""
+    portion: list[Image] = []
+    portion_bytes = 0
+    for image in images:
+        portion.append(image)
+        portion_bytes += image.size_bytes
+        if portion_bytes >= HASHED_AT_ONCE_BYTES:
+            yield tuple(portion)
+            portion, portion_bytes = [], 0
+    if portion:
+        yield tuple(portion)
+
+
+def _hash(folder: PurePosixPath, receipt: Receipt, images: Sequence[Image], library: Library) -> Sequence[Finding]:
+    """Read images and compare them with their MD5. Blocks."""
+    findings = []
+    for image in images:
+        path = folder / image.name
+        try:
+            md5 = library.hash_image(folder, image.name)
+        except LibraryError as error:
+            findings.append(_finding(FindingKind.UNREADABLE_IMAGE, receipt.series, path, error.what))
+            continue
+        if md5 != image.md5:
+            sentence = f"the image has MD5 {md5}, its receipt says {image.md5}"
+            findings.append(_finding(FindingKind.WRONG_MD5, receipt.series, path, sentence))
+    return findings
+
+
+async def _compare_with_store(
+    folder: PurePosixPath, receipt: Receipt, rows: Sequence[StoredSeries], examination: Examination
+) -> Sequence[Finding]:
+    """What store and receipt say of each other. A row that is not complete claims nothing: the next run settles it."""
+    series = receipt.series
+    if not rows:
+        return (_finding(FindingKind.NOT_IN_STORE, series, folder, "the store does not know this series"),)
+    row = rows[0]
+    if row.state is not SeriesState.COMPLETE:
+        return ()
+    if PurePosixPath(row.folder) != folder:
+        if await _in_thread(examination, holds_series, examination.library, row):
+            return (_finding(FindingKind.SECOND_COPY, series, folder, f"the store's copy lies in {row.folder}"),)
+        return (_finding(FindingKind.OTHER_FOLDER, series, folder, f"the store looks for the series in {row.folder}"),)
+    if row.stored_bytes != receipt.stored_bytes:
+        sentence = f"the store says {row.stored_bytes:,} bytes, the receipt {receipt.stored_bytes:,}"
+        return (_finding(FindingKind.STORE_DIFFERS, series, folder, sentence),)
+    return ()
+
+
+async def _compare_with_archive(
+    folder: PurePosixPath, receipt: Receipt, archives: Mapping[str, Archive], patience: Patience
+) -> Sequence[Finding]:
+    series = receipt.series
+    archive = archives.get(receipt.archive)
+    if archive is None:
+        sentence = f"nothing says where the archive {receipt.archive} is; name a manifest of it"
+        return (_finding(FindingKind.UPSTREAM_UNKNOWN, series, folder, sentence),)
+    try:
+        comparison = await compare_upstream(series.series_instance_uid, receipt.images, receipt.stored_bytes, archive, patience)
+    except ArchiveError as error:
+        if error.exit_code == EXIT_NO_ANSWER:
+            raise
+        return (_finding(FindingKind.UPSTREAM_UNKNOWN, series, folder, error.what),)
+    if comparison.standing is Standing.SAME:
+        return ()
+    differs = comparison.standing is Standing.DIFFERS
+    kind = FindingKind.UPSTREAM_DIFFERS if differs else FindingKind.UPSTREAM_UNKNOWN
+    return (_finding(kind, series, folder, comparison.sentence),)
+
+
+async def _check_store(examination: Examination, damaged: dict[PurePosixPath, DamagedReceiptError], take: Take) -> None:
+    """Look for what the store calls complete. Folders that hold their series were checked already, and are passed over."""
+    rows: list[StoredSeries] = []
+    async for row in examination.store.find(state=SeriesState.COMPLETE):
+        rows.append(row)
+        if len(rows) >= ROWS_AT_ONCE:
+            await _check_rows(rows, examination, damaged, take)
+            rows = []
+    await _check_rows(rows, examination, damaged, take)
+
+
+async def _check_rows(
+    rows: Sequence[StoredSeries], examination: Examination, damaged: dict[PurePosixPath, DamagedReceiptError], take: Take
+) -> None:
+    def find_lost() -> Sequence[StoredSeries]:
+        return [row for row in rows if not holds_series(examination.library, row)]
+
+    for row in await _in_thread(examination, find_lost):
+        folder = PurePosixPath(row.folder)
+        if folder in damaged:
+            finding = _damaged(folder, row.series.series_instance_uid, damaged.pop(folder))
+        elif await _in_thread(examination, examination.library.contents, folder):
+            sentence = "the store says that the series is here, and no receipt of it is"
+            finding = _finding(FindingKind.MISSING_RECEIPT, row.series, folder, sentence)
+        else:
+            sentence = "the store says that the series is here, and nothing is"
+            finding = _finding(FindingKind.MISSING_FOLDER, row.series, folder, sentence)
+        await take(CheckedSeries(folder=folder, row=row, findings=(finding,)))
+
+
+def holds_series(library: Library, row: StoredSeries) -> bool:
+    """Whether the folder that the row names has a receipt of the series that can be believed. Blocks."""
+    try:
+        receipt = library.receipt_in(PurePosixPath(row.folder))
+    except DamagedReceiptError:
+        return False
+    return receipt is not None and receipt.series.series_instance_uid == row.series.series_instance_uid
+
+
+def _finding(kind: FindingKind, series: Series, path: PurePosixPath, sentence: str) -> Finding:
+    return Finding(kind=kind, series_instance_uid=series.series_instance_uid, path=str(path), sentence=sentence)
+
+
+def _damaged(folder: PurePosixPath, series_instance_uid: str, error: DamagedReceiptError) -> Finding:
+    return Finding(
+        kind=FindingKind.DAMAGED_RECEIPT, series_instance_uid=series_instance_uid, path=str(folder), sentence=error.what
+    )
+
+
+async def _in_thread(
+    examination: Examination,
+    function: Callable[Parameters, Result],
+    *args: Parameters.args,
+    **kwargs: Parameters.kwargs,
+) -> Result:
+    return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=examination.threads)

@@ -1,0 +1,267 @@
+"""A library against its receipts, its store and the archive: each thing that can be wrong is found, and nothing else."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from random import Random
+
+import pytest
+from anyio import CapacityLimiter
+
+from downloader.archive.port import Archive
+from downloader.errors import (
+    AccessDeniedError,
+    ArchiveUnreachableError,
+    CredentialsRejectedError,
+    DamagedReceiptError,
+    TciadError,
+)
+from downloader.library.local import LocalLibrary
+from downloader.library.receipt import RECEIPT_NAME, encode_receipt
+from downloader.model import Receipt, Series
+from downloader.pacing import RetryPace
+from downloader.patience import Patience
+from downloader.verification import CheckedSeries, Examination, FindingKind, verify_library
+from tests.fakes.clock import FakeClock
+from tests.fakes.memory_archive import MemoryArchive
+from tests.fakes.memory_store import MemoryStore
+from tests.library.series_streams import SERIES, store
+
+pytestmark = pytest.mark.anyio
+
+OTHER = replace(SERIES, series_instance_uid="1.2.3.4")
+
+
+class Place:
+    """A library with two series, and the store that knows them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.library = LocalLibrary(root)
+        self.store = MemoryStore()
+        self.folder = store(self.library, SERIES)
+        self.other_folder = store(self.library, OTHER)
+        self.archives: dict[str, Archive] | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.folder
+
+    def image(self, number: int = 0) -> Path:
+        """One of the first series' images."""
+        return sorted(self.path.glob("*.dcm"))[number]
+
+    async def enter(self) -> None:
+        await self.store.restore([(receipt, str(folder)) for folder, receipt in self.library.receipts()])
+
+    async def check(self, *, deep: bool = False) -> list[CheckedSeries]:
+        checked: list[CheckedSeries] = []
+
+        async def take(series: CheckedSeries) -> None:
+            checked.append(series)
+
+        patience = Patience(clock=FakeClock(), pace=RetryPace(), attempts=1, draw=Random(1).random)
+        examination = Examination(
+            library=self.library,
+            store=self.store,
+            threads=CapacityLimiter(2),
+            deep=deep,
+            archives=self.archives,
+            patience=patience,
+        )
+        await verify_library(examination, take)
+        return checked
+
+    async def findings(self, *, deep: bool = False) -> list[tuple[FindingKind, str]]:
+        """Kind and path of each."""
+        return [(finding.kind, finding.path) for one in await self.check(deep=deep) for finding in one.findings]
+
+    def archive(self) -> MemoryArchive:
+        """An archive that has what the library has."""
+        archive = MemoryArchive(name="tcia")
+        for folder, receipt in self.library.receipts():
+            contents = {image.sop_instance_uid: (self.root / folder / image.name).read_bytes() for image in receipt.images}
+            archive.rows.append(replace(receipt.series, image_count=3, file_size_bytes=sum(map(len, contents.values()))))
+            archive.images[receipt.series.series_instance_uid] = contents
+        self.archives = {"tcia": archive}
+        return archive
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> Place:
+    """As a run leaves it."""
+    place = Place(tmp_path / "library")
+    await place.enter()
+    return place
+
+
+@pytest.mark.parametrize("deep", [False, True])
+async def test_nothing_is_found_where_nothing_is_wrong(place: Place, deep: bool) -> None:
+    """Every series is told; only a deep verification reads images."""
+    checked = await place.check(deep=deep)
+    assert {one.series_instance_uid for one in checked} == {SERIES.series_instance_uid, OTHER.series_instance_uid}
+    assert [finding for one in checked for finding in one.findings] == []
+    stored_bytes = sum(receipt.stored_bytes for _, receipt in place.library.receipts())
+    assert sum(one.read_bytes for one in checked) == (stored_bytes if deep else 0)
+
+
+async def test_a_missing_image(place: Place) -> None:
+    """Also where something else bears its name."""
+    place.image(0).unlink()
+    place.image(0).unlink()
+    (place.path / "notes").mkdir()
+    receipt = place.library.receipt_in(place.folder)
+    assert receipt is not None
+    assert await place.findings(deep=True) == [
+        (FindingKind.MISSING_IMAGE, str(place.folder / receipt.images[0].name)),
+        (FindingKind.MISSING_IMAGE, str(place.folder / receipt.images[1].name)),
+        (FindingKind.UNKNOWN_FILE, str(place.folder / "notes")),
+    ]
+
+
+async def test_a_size_that_is_wrong_needs_no_reading(place: Place) -> None:
+    """An image that was cut."""
+    image = place.image()
+    image.write_bytes(image.read_bytes()[:-1])
+    assert await place.findings() == [(FindingKind.WRONG_SIZE, str(place.folder / image.name))]
+
+
+async def test_a_flipped_bit_is_found_by_a_deep_verification(place: Place) -> None:
+    """And by no other, since the size is right."""
+    image = place.image()
+    content = bytearray(image.read_bytes())
+    content[-1] ^= 1
+    image.write_bytes(content)
+    assert await place.findings() == []
+    assert await place.findings(deep=True) == [(FindingKind.WRONG_MD5, str(place.folder / image.name))]
+
+
+async def test_a_damaged_receipt_is_told_once(place: Place) -> None:
+    """With the series, which the store knows; its images are not judged by it."""
+    (place.path / RECEIPT_NAME).write_bytes(b"{")
+    (checked,) = [one for one in await place.check() if one.findings]
+    (finding,) = checked.findings
+    assert (finding.kind, finding.series_instance_uid) == (FindingKind.DAMAGED_RECEIPT, SERIES.series_instance_uid)
+
+
+async def test_a_damaged_receipt_of_nobody(place: Place) -> None:
+    """A store that knows of no such folder leaves the series unsaid."""
+    (place.root / "more").mkdir()
+    (place.root / "more" / RECEIPT_NAME).write_bytes(b"")
+    (checked,) = [one for one in await place.check() if one.findings]
+    assert checked.findings[0].kind is FindingKind.DAMAGED_RECEIPT
+    assert checked.series_instance_uid == ""
+
+
+@pytest.mark.parametrize("name", ["../../../../secret", "/etc/passwd", "a/b", "..", ".receipt.json"])
+async def test_a_hostile_receipt_is_not_followed(place: Place, name: str) -> None:
+    """Names that leave the folder damn the whole receipt."""
+    content = json.loads((place.path / RECEIPT_NAME).read_bytes())
+    content["images"][0]["name"] = name
+    (place.path / RECEIPT_NAME).write_text(json.dumps(content))
+    assert await place.findings(deep=True) == [(FindingKind.DAMAGED_RECEIPT, str(place.folder))]
+
+
+async def test_a_series_that_is_gone(place: Place) -> None:
+    """The folder, or only its receipt."""
+    shutil.rmtree(place.path)
+    (place.root / place.other_folder / RECEIPT_NAME).unlink()
+    assert sorted(await place.findings()) == [
+        (FindingKind.MISSING_FOLDER, str(place.folder)),
+        (FindingKind.MISSING_RECEIPT, str(place.other_folder)),
+    ]
+
+
+async def test_a_series_that_the_store_does_not_know(place: Place) -> None:
+    """One that is not complete in the store is not found: the next run settles it."""
+    place.store = MemoryStore()
+    resolve = await place.store.begin_resolve("m", FakeClock().now())
+    await place.store.enqueue("m", resolve, "tcia", [OTHER])
+    assert await place.findings() == [(FindingKind.NOT_IN_STORE, str(place.folder))]
+
+
+async def test_a_store_that_says_otherwise(place: Place) -> None:
+    """Of how many bytes were proven."""
+    receipt = place.library.receipt_in(place.folder)
+    assert receipt is not None
+    await place.store.restore([(replace(receipt, images=receipt.images[:2]), str(place.folder))])
+    assert await place.findings() == [(FindingKind.STORE_DIFFERS, str(place.folder))]
+
+
+async def test_a_folder_that_was_moved_or_copied(place: Place) -> None:
+    """The store looks for the series where it was; a copy is one too many."""
+    shutil.copytree(place.path, place.root / "copy")
+    assert await place.findings() == [(FindingKind.SECOND_COPY, "copy")]
+    shutil.rmtree(place.path)
+    assert await place.findings() == [
+        (FindingKind.OTHER_FOLDER, "copy"),
+        (FindingKind.MISSING_FOLDER, str(place.folder)),
+    ]
+
+
+async def test_what_a_run_replaces_meanwhile_is_looked_at_again(place: Place) -> None:
+    """A newer version took the place of the folder after its receipt was read."""
+    receipt = place.library.receipt_in(place.folder)
+    assert receipt is not None
+    stale = replace(receipt, images=tuple(replace(image, size_bytes=1) for image in receipt.images))
+
+    class Replaced(LocalLibrary):
+        def folders(self) -> Iterator[tuple[PurePosixPath, Receipt | DamagedReceiptError]]:
+            yield PurePosixPath(place.folder), stale
+
+    place.library = Replaced(place.root)
+    assert await place.findings(deep=True) == []
+
+
+async def test_the_archive_vouches_for_every_series(place: Place) -> None:
+    """Without a single download."""
+    archive = place.archive()
+    assert await place.findings() == []
+    assert archive.opened == []
+
+
+async def test_what_the_archive_has_otherwise(place: Place) -> None:
+    """Changed, withdrawn, or not to be had."""
+    archive = place.archive()
+    archive.rows = [row for row in archive.rows if row.series_instance_uid != OTHER.series_instance_uid]
+    archive.images.pop(OTHER.series_instance_uid)
+    changed = archive.images[SERIES.series_instance_uid]
+    changed[next(iter(changed))] = b"re-curated"
+    assert sorted(await place.findings()) == sorted(
+        [
+            (FindingKind.UPSTREAM_DIFFERS, str(place.folder)),
+            (FindingKind.UPSTREAM_UNKNOWN, str(place.other_folder)),
+        ]
+    )
+    place.archives = {}
+    assert {kind for kind, _ in await place.findings()} == {FindingKind.UPSTREAM_UNKNOWN}
+
+
+async def test_a_refusal_concerns_one_series_and_an_outage_all(place: Place) -> None:
+    """The second ends the verification."""
+    archive = place.archive()
+    archive.failures = [AccessDeniedError("not for you")]
+    assert [kind for kind, _ in await place.findings()] == [FindingKind.UPSTREAM_UNKNOWN]
+    outages: list[TciadError] = [ArchiveUnreachableError("no route"), CredentialsRejectedError("no")]
+    for outage in outages:
+        archive.failures = [outage]
+        with pytest.raises(type(outage)):
+            await place.check()
+
+
+async def test_memory_of_a_series_is_let_go(tmp_path: Path) -> None:
+    """More series than are held at once, each found once."""
+    place = Place(tmp_path)
+    receipt = place.library.receipt_in(place.folder)
+    assert receipt is not None
+    for number in range(150):
+        series = Series(series_instance_uid=f"1.9.{number}")
+        folder = place.root / "many" / series.series_instance_uid
+        folder.mkdir(parents=True)
+        (folder / RECEIPT_NAME).write_bytes(encode_receipt(replace(receipt, series=series, images=())))
+    await place.enter()
+    assert len(await place.check()) == 152
+    shutil.rmtree(place.root / "many")
+    assert len(await place.findings()) == 150
