@@ -15,6 +15,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from downloader.clock import Clock
@@ -148,7 +149,7 @@ def open_progress(clock: Clock, *, silent: bool) -> Iterator[ProgressView]:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        _AmountColumn(),
+        _AmountColumn(table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[note]}", markup=False),
         TimeRemainingColumn(),
     )
