@@ -1,0 +1,97 @@
+"""What people and programs see."""
+
+import pytest
+
+from downloader.model import Failure, SeriesTally
+from downloader.views.counter import RunCounter
+from downloader.views.report import Outcome, RunReport, judge
+from downloader.views.texts import count_text, duration_text, printable, size_text
+
+KEYS = {
+    "manifest",
+    "outcome",
+    "exit_code",
+    "series",
+    "images",
+    "stored_bytes",
+    "received_bytes",
+    "elapsed_seconds",
+    "failures",
+}
+
+
+def report_of(tally: SeriesTally, *, unproven: bool = False, failures: tuple[Failure, ...] = ()) -> RunReport:
+    return judge(
+        manifest="m",
+        tally=tally,
+        counter=RunCounter(completed=1),
+        failures=failures,
+        elapsed_seconds=1.0,
+        warnings=(),
+        unproven=unproven,
+    )
+
+
+@pytest.mark.parametrize(
+    ("tally", "unproven", "outcome", "exit_code"),
+    [
+        (SeriesTally(complete=3), False, Outcome.COMPLETE, 0),
+        (SeriesTally(complete=3, withdrawn=1), False, Outcome.COMPLETE, 0),
+        (SeriesTally(complete=3), True, Outcome.INCOMPLETE, 3),
+        (SeriesTally(complete=2, failed=1), False, Outcome.INCOMPLETE, 3),
+        (SeriesTally(complete=2, pending=1), False, Outcome.INCOMPLETE, 3),
+        (SeriesTally(), False, Outcome.INCOMPLETE, 3),
+    ],
+)
+def test_only_a_whole_selection_is_complete(tally: SeriesTally, unproven: bool, outcome: Outcome, exit_code: int) -> None:
+    """Nothing selected is not everything fetched, and a catalogue in doubt proves nothing."""
+    report = report_of(tally, unproven=unproven)
+    assert (report.outcome, report.exit_code) == (outcome, exit_code)
+
+
+def test_the_document_has_the_keys_of_the_contract() -> None:
+    """Programs rely on them; others may be added."""
+    failure = Failure(series_instance_uid="1.2", error="CutTransferError", message="cut", attempts=6)
+    document = report_of(SeriesTally(complete=2, failed=1), failures=(failure,)).as_json()
+    assert document.keys() >= KEYS
+    assert document["series"] == {
+        "selected": 3,
+        "completed": 1,
+        "already_complete": 1,
+        "failed": 1,
+        "withdrawn": 0,
+        "pending": 0,
+    }
+    assert document["failures"] == [{"series_instance_uid": "1.2", "error": "CutTransferError", "message": "cut", "attempts": 6}]
+
+
+def test_what_the_archive_wrote_is_shown_and_never_obeyed() -> None:
+    """Escapes, bells, line breaks and right-to-left marks become visible."""
+    assert printable("chest µ ²") == "chest µ ²"
+    assert printable("a\x1b[2Jb\x07c\nd\u202ee") == "a\\x1b[2Jb\\x07c\\nd\\u202ee"
+    failure = Failure(series_instance_uid="1.2", error="E", message="\x1b]0;owned\x07", attempts=1)
+    assert "\x1b" not in report_of(SeriesTally(failed=1), failures=(failure,)).as_text()
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1_410_000_000, "1.41 GB"), (512_000, "512 kB"), (29_200_000_000_000, "29.2 TB")],
+)
+def test_sizes_are_read_at_a_glance(size_bytes: int, text: str) -> None:
+    """Three digits and a unit of 1000."""
+    assert size_text(size_bytes) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3.21, "3.2 s"), (125, "2 min 5 s"), (7_500, "2 h 5 min")])
+def test_durations_have_two_units(seconds: float, text: str) -> None:
+    """Nobody wants the seconds of an hour."""
+    assert duration_text(seconds) == text
+
+
+def test_counts_agree_with_their_nouns() -> None:
+    """One image, two images, three series."""
+    assert [count_text(1, "image"), count_text(2_685, "image"), count_text(3, "series", "series")] == [
+        "1 image",
+        "2,685 images",
+        "3 series",
+    ]
