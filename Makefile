@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup check fix test lock
+.PHONY: setup check fix test bench lock
 
 $(BIN)/pytest: requirements/test.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,15 @@ fix: setup  ## what the tools can mend by themselves
 test: setup
 	$(BIN)/pytest
 
+$(VENV)-bench/ready: requirements/bench.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/pip install --quiet --require-hashes -r requirements/bench.txt
+	$(VENV)-bench/bin/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+bench: $(VENV)-bench/ready  ## measure beside the peers (half an hour, 20 GB) and write docs/performance.md
+	$(VENV)-bench/bin/python -m benchmarks --report docs/performance.md
+
 lock:  ## resolve the newest versions that the bounds allow, with hashes and without addresses
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet uv
@@ -34,3 +43,5 @@ lock:  ## resolve the newest versions that the bounds allow, with hashes and wit
 	  --no-header --upgrade --output-file requirements/runtime.txt pyproject.toml
 	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --upgrade --extra test --constraint requirements/runtime.txt --output-file requirements/test.txt pyproject.toml
+	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --upgrade --extra bench --constraint requirements/runtime.txt --output-file requirements/bench.txt pyproject.toml

@@ -1,0 +1,129 @@
+"""The programs that fetch the same series, each as its own process, each checked after every run."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.corpus import Corpus
+from benchmarks.measuring import BenchmarkError, Finished, run
+
+IMAGES = "v4/getImage?IncludeMD5=Yes&NewFileNames=Yes&SeriesInstanceUID="
+_PIPELINE = """
+mkdir "$1/$2" && cd "$1/$2" &&
+curl --silent --fail "$0$2" | bsdtar -xf - &&
+sed -n '2,$s/\\(.*\\),\\(.*\\)/\\2  \\1/p' md5hashes.csv | md5sum --check --quiet -
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a contestant has to do: all series of the corpus at `address` into the empty folder `target`."""
+
+    corpus: Corpus
+    address: str
+    target: Path
+    concurrency: int
+    log: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A contestant. `needs` are the programs without which it cannot run; `stores` is false for the floor."""
+
+    name: str
+    version: str
+    fetch: Callable[[Task], Finished]
+    needs: tuple[str, ...] = ()
+    stores: bool = True
+
+    def missing(self) -> str:
+        """The first program that is not there; empty if nothing is missing."""
+        return next((program for program in self.needs if shutil.which(program) is None), "")
+
+    def compete(self, task: Task) -> Finished:
+        """Fetch, and see that everything is there.
+
+        Raises:
+            BenchmarkError: it failed, or not everything is there.
+        """
+        finished = self.fetch(task)
+        if self.stores:
+            count, size_bytes = count_images(task.target)
+            if (count, size_bytes) != (task.corpus.image_count, task.corpus.file_bytes):
+                raise BenchmarkError(f"{self.name} stored {count} images, {size_bytes} bytes, of {task.corpus.description}")
+        return finished
+
+
+def count_images(folder: Path) -> tuple[int, int]:
+    """How many images lie below a folder, and their bytes."""
+    count = size_bytes = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(".dcm"):
+                count += 1
+                size_bytes += os.stat(os.path.join(place, name)).st_size  # noqa: PTH116, PTH118 - thousands of them
+    return count, size_bytes
+
+
+def fetch_by_tciad(task: Task) -> Finished:
+    """`tciad run`, as users start it: resolve, fetch, prove, sync, record."""
+    manifest = write_manifest(task.log.with_suffix(".yaml"), task.address, [task.corpus.name], task.concurrency)
+    finished = run(tciad("run", str(manifest), "-o", str(task.target), "--json"), log=task.log, environment=quiet())
+    report = json.loads(finished.output)
+    if report["outcome"] != "complete" or report["series"]["completed"] != len(task.corpus.series):
+        raise BenchmarkError(f"tciad did not complete everything: {report}")
+    return finished
+
+
+def fetch_by_shell(task: Task) -> Finished:
+    """What one writes at the prompt: no state, no retry, nothing synced, no look at counts or identities."""
+    uids = _write_lines(task, list(task.corpus.series))
+    parallel = ["xargs", "-a", str(uids), "-P", str(task.concurrency), "-I", "{}"]
+    return run([*parallel, "sh", "-c", _PIPELINE, f"{task.address}/{IMAGES}", str(task.target), "{}"], log=task.log)
+
+
+def fetch_by_tcia_utils(task: Task) -> Finished:
+    """`tcia_utils.nbia.downloadSeries`, pointed at the benchmark's archive."""
+    uids = _write_lines(task, list(task.corpus.series))
+    program = [sys.executable, "-m", "benchmarks.run_tcia_utils"]
+    return run([*program, task.address, str(uids), str(task.target), str(task.concurrency)], log=task.log)
+
+
+def receive_only(task: Task) -> Finished:
+    """One curl that throws away what it gets: no client can be faster."""
+    lines = [f'url = "{task.address}/{IMAGES}{uid}"\noutput = "/dev/null"' for uid in task.corpus.series]
+    command = ["curl", "--silent", "--fail", "--parallel", "--parallel-max", str(task.concurrency)]
+    return run([*command, "--config", str(_write_lines(task, lines))], log=task.log)
+
+
+def tciad(*arguments: str) -> list[str]:
+    """The command, run by this very Python."""
+    return [sys.executable, "-m", "downloader", *arguments]
+
+
+def quiet() -> Mapping[str, str]:
+    """The environment without what would change tciad's options."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TCIAD_")}
+
+
+def write_manifest(path: Path, address: str, collections: list[str], concurrency: int, order: str = "archive") -> Path:
+    """A manifest (JSON is YAML) for everything in the collections."""
+    manifest = {
+        "version": 1,
+        "name": "benchmark",
+        "archive": {"base_url": address, "api": "v4"},
+        "select": [{"collection": collections}],
+        "download": {"concurrency": concurrency, "order": order},
+    }
+    path.write_text(json.dumps(manifest))
+    return path
+
+
+def _write_lines(task: Task, lines: list[str]) -> Path:
+    path = task.log.with_suffix(".txt")
+    path.write_text("\n".join(lines) + "\n")
+    return path

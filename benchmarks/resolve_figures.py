@@ -1,0 +1,49 @@
+"""What it costs to read a whole catalogue, and to enqueue it. Prints JSON.
+
+python -m benchmarks.resolve_figures MANIFEST FILE
+"""
+
+import json
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+from downloader.archive.profiles import open_archive
+from downloader.clock import SystemClock
+from downloader.manifest import load_manifest
+from downloader.model import Series
+from downloader.pacing import RetryPace
+from downloader.patience import Patience
+from downloader.resolver import Resolver
+from downloader.store.sqlite import open_store
+from downloader.transport import TransportSettings, open_transport
+
+
+async def _measure(manifest_path: Path, state: Path) -> dict[str, float]:
+    """As `MirrorRun` resolves, with the time that the store takes told apart."""
+    manifest, clock = load_manifest(manifest_path), SystemClock()
+    count, enqueue_seconds = 0, 0.0
+    patience = Patience(clock=clock, pace=RetryPace(), attempts=1, draw=random.random)
+    async with open_store(state) as store, open_transport(TransportSettings(), clock) as transport:
+        address = manifest.archive
+        archive = open_archive(address.name, address.base_url, api=address.api.value, transport=transport, clock=clock)
+        number = await store.begin_resolve(manifest.name, clock.now())
+
+        async def enqueue(batch: Sequence[Series]) -> None:
+            nonlocal count, enqueue_seconds
+            count += len(batch)
+            began = time.monotonic()
+            await store.enqueue(manifest.name, number, archive.name, batch)
+            enqueue_seconds += time.monotonic() - began
+
+        began = time.monotonic()
+        await Resolver(archive, patience).resolve(manifest, enqueue)
+        return {"series": count, "seconds": time.monotonic() - began, "enqueue_seconds": enqueue_seconds}
+
+
+if __name__ == "__main__":
+    print(json.dumps(anyio.run(_measure, Path(sys.argv[1]), Path(sys.argv[2]))))

@@ -1,0 +1,107 @@
+"""What the store costs when it holds a million series. Prints JSON.
+
+python -m benchmarks.store_figures FILE SERIES_COUNT
+"""
+
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import anyio
+
+from benchmarks.marking import complete_everything
+from downloader.model import Image, Proof, Receipt, Series
+from downloader.store.sqlite import SqliteStore, open_store
+
+_MANIFEST, _ARCHIVE = "benchmark", "archive"
+_BATCH_SERIES = 5_000
+_CLAIMS = 1_000
+_AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _batches(series_count: int) -> Iterator[list[Series]]:
+    """The series in batches, their UIDs in no order, as an archive lists them."""
+    dice = random.Random(1)
+    for start in range(0, series_count, _BATCH_SERIES):
+        yield [_series(dice, number) for number in range(start, min(start + _BATCH_SERIES, series_count))]
+
+
+def _series(dice: random.Random, number: int) -> Series:
+    return Series(
+        series_instance_uid=f"1.3.6.1.4.1.14519.5.2.1.{dice.getrandbits(48)}.{number}",
+        study_instance_uid=f"1.3.6.1.4.1.14519.5.2.1.{dice.getrandbits(48)}",
+        collection=f"Collection {number // 7_000}",
+        patient_id=f"Patient-{number // 8:06d}",
+        modality="CT",
+        body_part_examined="CHEST",
+        manufacturer="SIEMENS",
+        manufacturer_model_name="Sensation 16",
+        series_description="Axial 5 mm soft tissue",
+        image_count=60,
+        file_size_bytes=33_000_000,
+        study_date=date(2000, 1, 1),
+        date_released=date(2020, 1, 1),
+        license_name="Creative Commons Attribution 3.0 Unported License",
+    )
+
+
+async def _enqueue(store: SqliteStore, series_count: int) -> float:
+    began = time.monotonic()
+    number = await store.begin_resolve(_MANIFEST, _AT)
+    making_seconds = 0.0
+    batches = _batches(series_count)
+    while True:
+        asked = time.monotonic()
+        batch = next(batches, None)
+        making_seconds += time.monotonic() - asked
+        if batch is None:
+            return time.monotonic() - began - making_seconds
+        await store.enqueue(_MANIFEST, number, _ARCHIVE, batch)
+
+
+async def _claim_and_complete(store: SqliteStore) -> float:
+    """Milliseconds for one series, the mean of many."""
+    images = tuple(Image(name=f"1-{number}.dcm", sop_instance_uid="1.2", size_bytes=50_000, md5="0" * 32) for number in range(3))
+    began = time.monotonic()
+    for _ in range(_CLAIMS):
+        (claim,) = await store.claim(_MANIFEST, owner="benchmark", at=_AT, lease_until_at=_AT + timedelta(minutes=10))
+        receipt = Receipt(
+            series=claim.series,
+            archive=_ARCHIVE,
+            generation="v4",
+            completed_at=_AT,
+            tool_version="0",
+            images=images,
+            proof=Proof(size=True, md5_images=3, md5_blank=0),
+            received_bytes=1,
+        )
+        await store.complete(claim, receipt, "a/b/c/d")
+    return (time.monotonic() - began) / _CLAIMS * 1000
+
+
+async def _measure(path: Path, series_count: int) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    async with open_store(path) as store:
+        await _enqueue(store, _CLAIMS * 2)
+        figures["settle_few_ms"] = await _claim_and_complete(store)
+        figures["enqueue_seconds"] = await _enqueue(store, series_count)
+        figures["settle_many_ms"] = await _claim_and_complete(store)
+    complete_everything(path)
+    async with open_store(path) as store:
+        figures["enqueue_complete_seconds"] = await _enqueue(store, series_count)
+        began = time.monotonic()
+        await store.claim(_MANIFEST, owner="benchmark", at=_AT, lease_until_at=_AT)
+        await store.next_due_at(_MANIFEST)
+        figures["claim_none_ms"] = (time.monotonic() - began) * 1000
+        began = time.monotonic()
+        await store.tally(_MANIFEST)
+        figures["tally_ms"] = (time.monotonic() - began) * 1000
+    return figures
+
+
+if __name__ == "__main__":
+    print(json.dumps(anyio.run(_measure, Path(sys.argv[1]), int(sys.argv[2]))))
