@@ -56,13 +56,17 @@ def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) 
 
 
 @asynccontextmanager
-async def open_mirror(manifest: Manifest, options: RunOptions, progress: ProgressView) -> AsyncIterator[MirrorRun]:
+async def open_mirror(
+    manifest: Manifest, options: RunOptions, progress: ProgressView, clock: Clock | None = None
+) -> AsyncIterator[MirrorRun]:
     """Everything that one run of the manifest needs, held open and locked until the run is over.
+
+    `clock`: by which pauses are made and things dated; the machine's own unless given.
 
     Raises:
         LibraryError, StoreError, SettingsError: something of it cannot be used.
     """
-    clock = SystemClock()
+    clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         library = await anyio.to_thread.run_sync(_open_library, options)
         stack.enter_context(lock_library(options.output, clock.now()))

@@ -1,0 +1,38 @@
+"""Small file systems of their own, for disks that are full, out of inodes, or read-only."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a tmpfs")
+
+
+@contextmanager
+def mounted(folder: Path, **options: int | str) -> Iterator[None]:
+    """A tmpfs on `folder` for as long as the context lasts; skips the test where the machine allows no mounts."""
+    folder.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", _written(options), "tmpfs", str(folder)]
+    done = subprocess.run(mount, check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def remount(folder: Path, *flags: str, **options: int | str) -> None:
+    """Change the file system on `folder`."""
+    subprocess.run(["mount", "-o", ",".join(["remount", *flags, *_parts(options)]), str(folder)], check=True)
+
+
+def _written(options: dict[str, int | str]) -> str:
+    return ",".join(_parts(options))
+
+
+def _parts(options: dict[str, int | str]) -> list[str]:
+    return [f"{name}={value}" for name, value in options.items()]
