@@ -5,8 +5,10 @@ images at once, because the archive answers its own failures with HTTP 200 and a
 """
 
 import csv
+import hashlib
 import io
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from downloader.errors import (
@@ -26,6 +28,17 @@ class _Digests:
 
     matched: int
     blank: int
+
+
+def describes_same_content(stored: Series, listed: Series) -> bool:
+    """Whether two catalogue rows of a series tell of the same images: every figure that both give is equal (ARCHIVE §3.3)."""
+    pairs = (
+        (stored.image_count, listed.image_count),
+        (stored.file_size_bytes, listed.file_size_bytes),
+        (stored.date_released, listed.date_released),
+        (stored.submitted_at, listed.submitted_at),
+    )
+    return all(before is None or now is None or before == now for before, now in pairs)
 
 
 def match_catalogue(series: Series, images: tuple[StagedImage, ...]) -> None:
@@ -76,15 +89,66 @@ def prove(series: Series, staged: StagedSeries, *, md5: Md5Mode, md5_list_expect
             series_instance_uid=series.series_instance_uid,
             next_step="set download.md5 to auto",
         )
+    return _conclude(series, staged.images, md5=md5, digests=digests, merged=False)
+
+
+def prove_merged(
+    series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, series_md5: str, image_md5s: Mapping[str, str]
+) -> Proof:
+    """Rules 3, 4 and 5 over images that came in several attempts, where no ZIP brought a list of all of them.
+
+    Args:
+        series: what the catalogue says now.
+        images: all of them, however they came.
+        md5: as the manifest says.
+        series_md5: the archive's MD5 over the MD5s of the series; empty where it has none.
+        image_md5s: the archive's MD5 by SOP Instance UID, empty or absent where it has none. Not looked at where `series_md5`
+            fits. One that does not fit proves nothing: it counts images that the archive hides, too (ARCHIVE §3.5).
+
+    Raises:
+        IncompleteSeriesError: other images or other sizes than the catalogue says.
+        DigestMismatchError: an image differs from its MD5, or has none and `md5` is `require`.
+        WrongSeriesError: an image of another series, or the same SOP instance twice.
+    """
+    match_catalogue(series, images)
+    _check_identities(series, images)
+    if md5 is Md5Mode.OFF:
+        digests = _Digests(matched=0, blank=len(images))
+    elif series_md5 in series_digests(images):
+        digests = _Digests(matched=len(images), blank=0)
+    else:
+        digests = _compare_digests(series, ((image, image_md5s.get(image.sop_instance_uid, "")) for image in images))
+    return _conclude(series, images, md5=md5, digests=digests, merged=True)
+
+
+def series_digests(images: Iterable[StagedImage]) -> frozenset[str]:
+    """The MD5s that the archive may have of a series with these images: over their MD5s, joined in ascending order.
+
+    Hashes older than 2021 can lack leading zeros, and then that over them was made without (ARCHIVE §3.5).
+    """
+    md5s = [image.md5 for image in images]
+    return frozenset(
+        hashlib.md5("".join(sorted(written)).encode(), usedforsecurity=False).hexdigest()
+        for written in (md5s, [md5.lstrip("0") for md5 in md5s])
+    )
+
+
+def _conclude(series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, digests: _Digests, merged: bool) -> Proof:
+    """What the archive's hashes leave to be shown, and the proof."""
     if md5 is Md5Mode.REQUIRE and digests.blank:
         raise DigestMismatchError(
-            f"the archive has no MD5 for {digests.blank} of {len(staged.images)} images, and the manifest requires them",
+            f"the archive has no MD5 for {digests.blank} of {len(images)} images, and the manifest requires them",
             series_instance_uid=series.series_instance_uid,
             next_step="set download.md5 to auto",
         )
     if series.file_size_bytes is None and digests.blank:
-        _check_ends(series, staged.images)
-    return Proof(size=series.file_size_bytes is not None, md5_images=digests.matched, md5_blank=digests.blank)
+        _check_ends(series, images)
+    return Proof(
+        size=series.file_size_bytes is not None,
+        md5_images=digests.matched,
+        md5_blank=digests.blank,
+        merged=merged,
+    )
 
 
 def _check_identities(series: Series, images: tuple[StagedImage, ...]) -> None:
@@ -122,18 +186,24 @@ def _check_digests(series: Series, staged: StagedSeries) -> _Digests:
             series_instance_uid=series.series_instance_uid,
             next_step=_ADVICE,
         )
-    matched = 0
-    for name, md5 in expected.items():
+    return _compare_digests(series, ((by_name[name], md5) for name, md5 in expected.items()))
+
+
+def _compare_digests(series: Series, expected: Iterable[tuple[StagedImage, str]]) -> _Digests:
+    """Each image with the archive's MD5 of it, empty where it has none."""
+    matched = blank = 0
+    for image, md5 in expected:
         if not md5:
-            continue
-        if by_name[name].md5 != md5:
+            blank += 1
+        elif image.md5 == md5:
+            matched += 1
+        else:
             raise DigestMismatchError(
-                f"image {by_name[name].sop_instance_uid} has MD5 {by_name[name].md5}, the archive says {md5}",
+                f"image {image.sop_instance_uid} has MD5 {image.md5}, the archive says {md5}",
                 series_instance_uid=series.series_instance_uid,
                 next_step="it is tried again",
             )
-        matched += 1
-    return _Digests(matched=matched, blank=len(expected) - matched)
+    return _Digests(matched=matched, blank=blank)
 
 
 def parse_md5_list(content: bytes, series_instance_uid: str) -> dict[str, str]:

@@ -109,12 +109,14 @@ class Proof:
     """What a series' completeness rests on, beside CRC, directory, DICOM identity and image count, which always hold.
 
     `size` tells that the sizes summed to the archive's FileSize, `md5_images` how many images matched the archive's own MD5,
-    `md5_blank` how many the archive listed without one.
+    `md5_blank` how many the archive listed without one. `merged` tells that no single ZIP brought the series: its images came in
+    several attempts and were proven together.
     """
 
     size: bool
     md5_images: int
     md5_blank: int
+    merged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,9 +251,10 @@ class ResolveTally:
 class StagedImage:
     """An image in staging: hashed and identified, not yet proven to belong to a complete series.
 
-    `position` counts members from 0 and names the staged file; `member_name` is the ZIP's word for it and is never used as a
-    path. `ends_whole` tells whether the data set ends exactly where the member does (PS3.10 §7, PS3.5 §7): None where the
-    encoding leaves that open. Numbers are Instance Number (0020,0013) and Acquisition Number (0020,0012).
+    `position` counts members from 0 and names the staged file; `member_name` is the ZIP's word for it, empty for an image that
+    came singly, and is never used as a path. `ends_whole` tells whether the data set ends exactly where the member does
+    (PS3.10 §7, PS3.5 §7): None where the encoding leaves that open. Numbers are Instance Number (0020,0013) and Acquisition
+    Number (0020,0012).
     """
 
     position: int

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from downloader.completeness import match_catalogue, parse_md5_list, prove
+from downloader.completeness import match_catalogue, parse_md5_list, prove, prove_merged, series_digests
 from downloader.errors import (
     DigestMismatchError,
     IncompleteSeriesError,
@@ -153,3 +153,64 @@ def test_old_hashes_lack_leading_zeros_and_names_may_hold_commas() -> None:
     """Hashes written before 2021 are shorter than 32 digits."""
     digests = parse_md5_list(md5_list("a,b.dcm," + "A" * 31, "c.dcm,null"), "1.2.3")
     assert digests == {"a,b.dcm": "0" + "a" * 31, "c.dcm": ""}
+
+
+# over the three hashes, and over "123"
+SERIES_MD5 = "cdfce847f38ed7b58b635f28c1d40313"
+OLD_SERIES_MD5 = "202cb962ac59075b964b07152d234b70"
+MD5_BY_IMAGE = {one.sop_instance_uid: one.md5 for one in IMAGES}
+
+
+def test_the_digest_of_a_series_is_that_of_its_sorted_digests() -> None:
+    """With leading zeros, or without where the archive lost them: `123` for these three (ARCHIVE §3.5)."""
+    assert series_digests(reversed(IMAGES)) == {SERIES_MD5, OLD_SERIES_MD5}
+
+
+def test_parts_are_proven_by_the_digest_of_the_series() -> None:
+    """Then no image is asked about."""
+    for digest in (SERIES_MD5, OLD_SERIES_MD5):
+        proof = prove_merged(SERIES, IMAGES, md5=Md5Mode.REQUIRE, series_md5=digest, image_md5s={})
+        assert proof == Proof(size=True, md5_images=3, md5_blank=0, merged=True)
+
+
+def test_parts_are_proven_image_by_image_where_the_digest_of_the_series_does_not_fit() -> None:
+    """The archive counts hidden images in it, so it proves nothing by itself; blank ones are unverified."""
+    for digest in ("", "f" * 32):
+        proof = prove_merged(SERIES, IMAGES, md5=Md5Mode.REQUIRE, series_md5=digest, image_md5s=MD5_BY_IMAGE)
+        assert proof.md5_images == 3
+        proof = prove_merged(
+            SERIES, IMAGES, md5=Md5Mode.AUTO, series_md5=digest, image_md5s={"1.2.3.1": "", "1.2.3.2": IMAGES[1].md5}
+        )
+        assert proof == Proof(size=True, md5_images=1, md5_blank=2, merged=True)
+
+
+def test_parts_need_no_digest_where_none_is_wanted() -> None:
+    """One that is wrong is not looked at."""
+    proof = prove_merged(SERIES, IMAGES, md5=Md5Mode.OFF, series_md5="f" * 32, image_md5s={"1.2.3.1": "f" * 32})
+    assert proof == Proof(size=True, md5_images=0, md5_blank=3, merged=True)
+
+
+@pytest.mark.parametrize(
+    ("images", "md5", "image_md5s", "error"),
+    [
+        (IMAGES[:2], Md5Mode.AUTO, MD5_BY_IMAGE, IncompleteSeriesError),
+        ((*IMAGES[:2], replace(IMAGES[2], size_bytes=99)), Md5Mode.AUTO, MD5_BY_IMAGE, IncompleteSeriesError),
+        ((*IMAGES[:2], replace(IMAGES[2], series_instance_uid="1.2.4")), Md5Mode.AUTO, MD5_BY_IMAGE, WrongSeriesError),
+        ((*IMAGES[:2], IMAGES[1]), Md5Mode.AUTO, MD5_BY_IMAGE, WrongSeriesError),
+        (IMAGES, Md5Mode.AUTO, {**MD5_BY_IMAGE, "1.2.3.2": "f" * 32}, DigestMismatchError),
+        (IMAGES, Md5Mode.REQUIRE, {**MD5_BY_IMAGE, "1.2.3.2": ""}, DigestMismatchError),
+    ],
+)
+def test_parts_that_are_not_the_series_are_not_complete(
+    images: tuple[StagedImage, ...], md5: Md5Mode, image_md5s: dict[str, str], error: type[TciadError]
+) -> None:
+    """Each rule holds for the merged series as for one ZIP."""
+    with pytest.raises(error):
+        prove_merged(SERIES, images, md5=md5, series_md5="", image_md5s=image_md5s)
+
+
+def test_half_an_image_among_parts_is_seen_by_its_structure() -> None:
+    """Where neither FileSize nor MD5 vouches for it."""
+    cut = (*IMAGES[:2], replace(IMAGES[2], ends_whole=False))
+    with pytest.raises(IncompleteSeriesError, match="ends in the middle"):
+        prove_merged(replace(SERIES, file_size_bytes=None), cut, md5=Md5Mode.AUTO, series_md5="", image_md5s={})

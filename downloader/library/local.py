@@ -1,7 +1,7 @@
 """The library on a file system of this machine."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -9,10 +9,12 @@ from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.checking import hash_file, list_folder, set_aside
 from downloader.library.disk import remove_folder, replaced_folder
 from downloader.library.faults import LibraryFaults
+from downloader.library.journal import JOURNAL_SUFFIX, journal_path, read_series
 from downloader.library.layout import parse_layout
 from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
+from downloader.library.salvaging import salvage
 from downloader.library.shelf import OWN_FOLDER, Shelf
 from downloader.library.staging import LocalStaging
 from downloader.model import Receipt, Series
@@ -55,11 +57,11 @@ class LocalLibrary:
         faults = LibraryFaults(self._root, place=str(place), series_instance_uid=series.series_instance_uid)
         folder = self._root / place
         with faults:
-            for leftover in (folder, replaced_folder(folder)):
-                remove_folder(leftover)
-            self._room.require(series.series_instance_uid, series.file_size_bytes or 0)
-            folder.mkdir()
-        return LocalStaging(series, folder, self._shelf, self._room, faults)
+            remove_folder(replaced_folder(folder))
+            staged = salvage(folder, series)
+            staged_bytes = sum(image.size_bytes for image in staged.images.values())
+            self._room.require(series.series_instance_uid, max(0, (series.file_size_bytes or 0) - staged_bytes))
+        return LocalStaging(series, folder, staged, self._shelf, self._room, faults)
 
     def folder_of(self, series: Series) -> PurePosixPath:
         """See the port."""
@@ -98,11 +100,21 @@ class LocalLibrary:
             moved = set_aside(self._root / path, self._root / OWN_FOLDER / "quarantine", safe_name(label), at)
         return PurePosixPath(moved.relative_to(self._root))
 
-    def clear_staging(self) -> int:
+    def staged_series(self) -> Sequence[Series]:
         """See the port."""
+        with self._faults:
+            found = [read_series(path) for path in self._staging.glob(f"*{JOURNAL_SUFFIX}") if path.is_file()]
+        return [series for series in found if series is not None]
+
+    def clear_staging(self, keep: Collection[str] = ()) -> int:
+        """See the port."""
+        kept = {self._staging / safe_name(series_instance_uid) for series_instance_uid in keep}
+        kept |= {journal_path(folder) for folder in kept}
         folders = 0
         with self._faults:
             for leftover in list(self._staging.iterdir()):
+                if leftover in kept:
+                    continue
                 if leftover.is_dir():
                     remove_folder(leftover)
                     folders += 1

@@ -69,12 +69,20 @@ class TextMember:
 
 
 class ImageMember:
-    """An image that is hashed, identified and written while it passes by. `path` is a new file of ours."""
+    """An image that is hashed, identified and written while it passes by.
 
-    __slots__ = ("_descriptor", "_md5", "_scanner", "name")
+    Args:
+        what: how messages call it.
+        path: a new file of ours.
+        name: what the ZIP calls it; empty for one that came singly.
+    """
 
-    def __init__(self, name: str, path: str) -> None:
+    __slots__ = ("_descriptor", "_md5", "_scanner", "name", "size_bytes", "what")
+
+    def __init__(self, what: str, path: str, name: str = "") -> None:
+        self.what = what
         self.name = name
+        self.size_bytes = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._scanner = DicomScanner()
         self._descriptor = os.open(path, _NEW_FILE, 0o666)
@@ -90,6 +98,7 @@ class ImageMember:
         except NotDicomError as error:
             raise self._named(error) from error
         self._md5.update(data)
+        self.size_bytes += len(data)
         write_all(self._descriptor, data)
 
     def finish(self) -> tuple[DicomIdentity, str]:
@@ -111,7 +120,7 @@ class ImageMember:
             os.close(descriptor)
 
     def _named(self, error: NotDicomError) -> NotDicomError:
-        return NotDicomError(f"member {self.name!r} of the ZIP: {error.what}", next_step=error.next_step)
+        return NotDicomError(f"{self.what}: {error.what}", next_step=error.next_step)
 
 
 def refuse_unsafe_name(name: str) -> None:

@@ -1,22 +1,40 @@
 """What a place for completed series offers. Everything here blocks: call it in a worker thread."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Protocol, Self
 
 from downloader.errors import DamagedReceiptError
-from downloader.model import Image, Receipt, Series, StagedSeries
+from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries
 from downloader.zipstream import ZipEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Salvage:
+    """What earlier attempts at the series left in staging: images that still hold the bytes that came.
+
+    `received_bytes` came over the line in these attempts; `broken_streams` of them ended because the line did. Both lack what
+    attempts of a killed process had to tell.
+    """
+
+    images: tuple[StagedImage, ...] = ()
+    received_bytes: int = 0
+    broken_streams: int = 0
 
 
 class Staging(Protocol):
     """One series under construction. Raises LibraryError and NoSpaceError; the `take` of a member also TransferErrors."""
 
     @property
+    def salvage(self) -> Salvage:
+        """What was here when this attempt began."""
+        ...
+
+    @property
     def images_written(self) -> int:
-        """Images written and closed so far."""
+        """Images written and closed so far in this attempt."""
         ...
 
     def take(self, event: ZipEvent) -> None:
@@ -28,8 +46,37 @@ class Staging(Protocol):
         """
         ...
 
+    def begin_image(self, sop_instance_uid: str) -> None:
+        """Start to write an image that comes singly. One that began and did not end is dropped."""
+        ...
+
+    def write_image(self, chunks: Sequence[bytes]) -> None:
+        """Write the next bytes of it.
+
+        Raises:
+            NotDicomError: it is no DICOM file.
+        """
+        ...
+
+    def end_image(self, sop_instance_uid: str) -> None:
+        """The image is whole: its body ended as HTTP says it must.
+
+        Raises:
+            NotDicomError: it is no DICOM file.
+            WrongSeriesError: an image of another series, or another one of this.
+        """
+        ...
+
     def contents(self) -> StagedSeries:
-        """What has been staged, for the completeness rules."""
+        """What the ZIP of this attempt brought, for the completeness rules. Images that were here before are named as it does."""
+        ...
+
+    def images(self) -> tuple[StagedImage, ...]:
+        """All images that are here, however they came, each SOP instance once: the newest of it."""
+        ...
+
+    def narrow_to(self, images: Iterable[StagedImage]) -> None:
+        """Remove all images but these, which are here."""
         ...
 
     def named_images(self) -> tuple[Image, ...]:
@@ -43,8 +90,16 @@ class Staging(Protocol):
         """
         ...
 
+    def keep(self, *, received_bytes: int, line_broke: bool) -> None:
+        """End the attempt and leave its whole images to the next one. Does nothing after `commit` or `discard`.
+
+        `received_bytes` came over the line in this attempt; `line_broke` tells that this is what ended it. The images need not be
+        on the disk yet: whoever begins the next attempt hashes them.
+        """
+        ...
+
     def discard(self) -> None:
-        """Remove everything staged. Safe to call twice, and after `commit` (then it does nothing)."""
+        """Remove everything staged. Safe to call twice, and after `commit` or `keep` (then it does nothing)."""
         ...
 
 
@@ -79,7 +134,10 @@ class Library(Protocol):
     """The tree of completed series."""
 
     def begin(self, series: Series) -> Staging:
-        """Make an empty staging folder for one attempt at `series`; what an earlier attempt left there is removed."""
+        """Make a staging folder for one attempt at `series`, with the images that earlier ones left and that can be believed.
+
+        Each is hashed again. None are kept of a series whose ImageCount, FileSize or dates have changed since.
+        """
         ...
 
     def folder_of(self, series: Series) -> PurePosixPath:
@@ -121,8 +179,12 @@ class Library(Protocol):
         """Move a folder or a file out of the tree, into `.tciad/quarantine/<time>-<label>`. Returns where it lies now."""
         ...
 
-    def clear_staging(self) -> int:
-        """Remove what dead runs left in staging; returns how many folders that were."""
+    def staged_series(self) -> Sequence[Series]:
+        """The series that attempts left images of; of each its SeriesInstanceUID and the figures of that time."""
+        ...
+
+    def clear_staging(self, keep: Collection[str] = ()) -> int:
+        """Remove what dead runs left in staging, but for these series; returns how many folders that were."""
         ...
 
     def free_bytes(self) -> int:

@@ -1,11 +1,14 @@
 """One series under construction in a folder of its own, which the shelf takes over when the series is complete."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from downloader.errors import TciadError, UnsafeMemberError, WrongSeriesError
 from downloader.library.disk import remove_folder, rename_within, sync_files, sync_folder, write_new
 from downloader.library.faults import LibraryFaults
 from downloader.library.image_names import name_images
+from downloader.library.journal import Journal, Staged, journal_path
 from downloader.library.members import (
     LICENSE_MEMBER,
     LONGEST_TEXT_BYTES,
@@ -14,38 +17,54 @@ from downloader.library.members import (
     TextMember,
     refuse_unsafe_name,
 )
+from downloader.library.port import Salvage
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.room import Room
+from downloader.library.salvaging import part_name
 from downloader.library.shelf import Shelf
 from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries
 from downloader.zipstream import MemberData, MemberStarted, ZipEvent
 
 
 class LocalStaging:
-    """Implements Staging in the empty folder `folder`, for one thread at a time.
+    """Implements Staging in `folder`, for one thread at a time. `staged` is what earlier attempts left there.
 
     Images are called by the position of their member until all have come: what the ZIP calls them is never a path.
     """
 
-    def __init__(self, series: Series, folder: Path, shelf: Shelf, room: Room, faults: LibraryFaults) -> None:
+    def __init__(self, series: Series, folder: Path, staged: Staged, shelf: Shelf, room: Room, faults: LibraryFaults) -> None:
         self._series = series
         self._folder = folder
         self._prefix = f"{folder}/"
         self._shelf = shelf
         self._room = room
         self._faults = faults
+        self._journal = Journal(journal_path(folder), series)
+        self._staged = staged
+        self._images = dict(staged.images)
+        self._position = max((image.position for image in staged.images.values()), default=-1)
         self._member: ImageMember | TextMember | None = None
-        self._images: list[StagedImage] = []
+        self._unnoted: StagedImage | None = None
+        self._images_written = 0
+        self._arrived: dict[str, StagedImage] = {}
         self._texts: dict[str, bytes] = {}
         self._member_names: set[str] = set()
-        self._sop_instance_uids: set[str] = set()
         self._last_member_name = ""
-        self._is_committed = False
+        self._is_over = False
+
+    @property
+    def salvage(self) -> Salvage:
+        """See the port."""
+        return Salvage(
+            images=tuple(self._staged.images.values()),
+            received_bytes=self._staged.received_bytes,
+            broken_streams=self._staged.broken_streams,
+        )
 
     @property
     def images_written(self) -> int:
         """See the port."""
-        return len(self._images)
+        return self._images_written
 
     def take(self, event: ZipEvent) -> None:
         """See the port.
@@ -61,92 +80,198 @@ class LocalStaging:
             elif isinstance(event, MemberData):
                 self._member.write(event.data)
             elif isinstance(self._member, ImageMember):
-                self._end_image(self._member, event.size_bytes)
+                self._end_member(self._member)
             else:
-                self._texts[self._member.name] = self._member.content()
+                self._end_text(self._member)
+
+    def begin_image(self, sop_instance_uid: str) -> None:
+        """See the port."""
+        with self._faults:
+            self._drop_member()
+            self._open_image(f"image {sop_instance_uid}", "")
+
+    def write_image(self, chunks: Sequence[bytes]) -> None:
+        """See the port."""
+        with self._faults:
+            for chunk in chunks:
+                self._opened_image().write(chunk)
+
+    def end_image(self, sop_instance_uid: str) -> None:
+        """See the port."""
+        with self._faults:
+            image = self._finish(self._opened_image())
+            if image.sop_instance_uid != sop_instance_uid:
+                raise WrongSeriesError(
+                    f"the archive sent image {image.sop_instance_uid} where {sop_instance_uid} was asked for",
+                    series_instance_uid=self._series.series_instance_uid,
+                )
+            self._admit(image)
 
     def contents(self) -> StagedSeries:
         """See the port. Texts are the only members that are not images."""
         return StagedSeries(
-            images=tuple(self._images),
+            images=tuple(self._arrived.values()),
             md5_list=self._texts.get(MD5_LIST_MEMBER),
             md5_list_is_last=self._last_member_name == MD5_LIST_MEMBER,
             license_text=self._texts.get(LICENSE_MEMBER),
             other_members=tuple(self._texts),
         )
 
+    def images(self) -> tuple[StagedImage, ...]:
+        """See the port."""
+        return tuple(self._images.values())
+
+    def narrow_to(self, images: Iterable[StagedImage]) -> None:
+        """See the port."""
+        wanted = {image.sop_instance_uid: image for image in images}
+        with self._faults:
+            for sop_instance_uid, image in self._images.items():
+                if sop_instance_uid not in wanted:
+                    self._part(image).unlink()
+        self._images = wanted
+
     def named_images(self) -> tuple[Image, ...]:
         """See the port."""
         return tuple(
             Image(name=name, sop_instance_uid=staged.sop_instance_uid, size_bytes=staged.size_bytes, md5=staged.md5)
-            for name, staged in name_images(self._images).items()
+            for name, staged in name_images(self.images()).items()
         )
 
     def commit(self, receipt: Receipt) -> PurePosixPath:
         """See the port. The collection's LICENSE is written with its first series."""
-        named = name_images(self._images)
+        named = name_images(self.images())
         if [(image.name, image.md5) for image in receipt.images] != [(name, named[name].md5) for name in named]:
             raise TciadError("the receipt tells of other images than were staged")
         with self._faults:
-            rename_within(self._folder, ((_part_name(image.position), name) for name, image in named.items()))
+            self._drop_member()
+            self._note_followed()
+            # the receipt first: it tells whoever comes after a kill which image got which name
             write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
+            rename_within(self._folder, ((part_name(image.position), name) for name, image in named.items()))
             sync_files(self._folder, (*named, RECEIPT_NAME))
             sync_folder(self._folder)
-            folder = self._shelf.put(self._folder, receipt, self._texts.get(LICENSE_MEMBER))
-        self._is_committed = True
+            license_text = self._texts.get(LICENSE_MEMBER, self._staged.license_text)
+            folder = self._shelf.put(self._folder, receipt, license_text)
+            self._journal.remove()
+        self._is_over = True
         return folder
+
+    def keep(self, *, received_bytes: int, line_broke: bool) -> None:
+        """See the port."""
+        if self._is_over:
+            return
+        with self._faults:
+            self._drop_member()
+            if self._unnoted is not None:
+                # the archive ends a ZIP in order when it fails in mid-image: the last image may be half of one (ARCHIVE §4.4)
+                del self._images[self._unnoted.sop_instance_uid]
+                self._part(self._unnoted).unlink()
+            if not self._images and not line_broke:
+                self.discard()
+                return
+            self._journal.note_attempt(received_bytes=received_bytes, broken_streams=int(line_broke))
+            self._journal.close()
+        self._is_over = True
 
     def discard(self) -> None:
         """See the port."""
-        if self._is_committed:
+        if self._is_over:
             return
         with self._faults:
             if self._member is not None:
                 self._member.close()
+            self._journal.remove()
             remove_folder(self._folder)
+        self._is_over = True
 
     def _start(self, name: str) -> None:
-        if self._member is not None:
-            self._member.close()
+        self._drop_member()
+        self._note_followed()
         refuse_unsafe_name(name)
         if name in self._member_names:
             # the archive stops before it writes a name twice (ARCHIVE §4.4), so this ZIP is not its work
             raise UnsafeMemberError(f"the ZIP has two members called {name!r}, which no honest archive sends")
-        position = len(self._member_names)
         self._member_names.add(name)
         self._last_member_name = name
         if name in LONGEST_TEXT_BYTES:
+            self._position += 1
             self._member = TextMember(name)
         else:
-            self._room.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
-            self._member = ImageMember(name, self._prefix + _part_name(position))
+            self._open_image(f"member {name!r} of the ZIP", name)
 
-    def _end_image(self, member: ImageMember, size_bytes: int) -> None:
+    def _open_image(self, what: str, name: str) -> None:
+        self._room.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
+        self._position += 1
+        self._member = ImageMember(what, self._prefix + part_name(self._position), name)
+
+    def _opened_image(self) -> ImageMember:
+        if not isinstance(self._member, ImageMember):
+            raise TciadError("data came for an image that never began")
+        return self._member
+
+    def _end_text(self, member: TextMember) -> None:
+        self._member = None
+        self._texts[member.name] = member.content()
+        if member.name == LICENSE_MEMBER and self._staged.license_text is None:
+            self._journal.note_license(self._texts[LICENSE_MEMBER])
+
+    def _end_member(self, member: ImageMember) -> None:
+        image = self._finish(member)
+        if image.sop_instance_uid in self._arrived:
+            raise WrongSeriesError(
+                f"image {image.sop_instance_uid} came twice", series_instance_uid=self._series.series_instance_uid
+            )
+        self._arrived[image.sop_instance_uid] = self._admit(image)
+
+    def _finish(self, member: ImageMember) -> StagedImage:
         identity, md5 = member.finish()
         if identity.series_instance_uid != self._series.series_instance_uid:
             raise WrongSeriesError(
-                f"member {member.name!r} of the ZIP is an image of series {identity.series_instance_uid}",
+                f"{member.what} is an image of series {identity.series_instance_uid}",
                 series_instance_uid=self._series.series_instance_uid,
             )
-        if identity.sop_instance_uid in self._sop_instance_uids:
-            raise WrongSeriesError(
-                f"image {identity.sop_instance_uid} came twice", series_instance_uid=self._series.series_instance_uid
-            )
-        self._sop_instance_uids.add(identity.sop_instance_uid)
-        self._images.append(
-            StagedImage(
-                position=len(self._member_names) - 1,
-                member_name=member.name,
-                sop_instance_uid=identity.sop_instance_uid,
-                series_instance_uid=identity.series_instance_uid,
-                instance_number=identity.instance_number,
-                acquisition_number=identity.acquisition_number,
-                size_bytes=size_bytes,
-                md5=md5,
-                ends_whole=identity.ends_whole,
-            )
+        return StagedImage(
+            position=self._position,
+            member_name=member.name,
+            sop_instance_uid=identity.sop_instance_uid,
+            series_instance_uid=identity.series_instance_uid,
+            instance_number=identity.instance_number,
+            acquisition_number=identity.acquisition_number,
+            size_bytes=member.size_bytes,
+            md5=md5,
+            ends_whole=identity.ends_whole,
         )
 
+    def _admit(self, image: StagedImage) -> StagedImage:
+        """Put an image that ended among those that are here; returns it as it lies here."""
+        self._member = None
+        self._images_written += 1
+        known = self._images.get(image.sop_instance_uid)
+        if known is not None and known.md5 == image.md5:
+            self._part(image).unlink()
+            image = replace(image, position=known.position)
+        else:
+            if known is not None:
+                self._part(known).unlink()
+            if image.ends_whole:
+                self._journal.note_image(image)
+            else:
+                self._unnoted = image
+        self._images[image.sop_instance_uid] = image
+        return image
 
-def _part_name(position: int) -> str:
-    return f"{position:08d}.part"
+    def _note_followed(self) -> None:
+        """What was followed by another member, or is proven, was no half image."""
+        if self._unnoted is not None:
+            image, self._unnoted = self._unnoted, None
+            self._journal.note_image(image)
+
+    def _drop_member(self) -> None:
+        """Let go of a member that never ended."""
+        if isinstance(self._member, ImageMember):
+            self._member.close()
+            Path(self._prefix + part_name(self._position)).unlink(missing_ok=True)
+        self._member = None
+
+    def _part(self, image: StagedImage) -> Path:
+        return self._folder / part_name(image.position)

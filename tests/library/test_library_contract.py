@@ -99,15 +99,18 @@ def test_an_empty_license_is_not_an_absent_one(library: Library) -> None:
     staging.discard()
 
 
-def test_a_new_attempt_begins_empty(library: Library) -> None:
-    """What an earlier one left is removed."""
-    first = library.begin(SERIES)
-    take_all(first, members_of(SERIES))
+def test_a_new_attempt_has_what_the_last_one_left(library: Library) -> None:
+    """Whole images, but not among what its own stream brings; it may end with more of them, and all are stored."""
+    take_all(library.begin(SERIES), {"LICENSE": b"be kind\n", "1-01.dcm": dicom_file(SERIES, 1)})
     second = library.begin(SERIES)
+    assert [image.sop_instance_uid for image in second.salvage.images] == [f"{SERIES.series_instance_uid}.1"]
     assert second.contents().images == ()
-    take_all(second, members_of(SERIES))
+    assert second.images_written == 0
+    take_all(second, {"1-02.dcm": dicom_file(SERIES, 2)})
     second.commit(receipt_of(SERIES, second.named_images()))
-    assert library.find_receipt(SERIES) is not None
+    receipt = library.find_receipt(SERIES)
+    assert receipt is not None
+    assert [image.name for image in receipt.images] == ["1-01.dcm", "1-02.dcm"]
 
 
 def test_a_series_is_replaced_whole(library: Library, content_of: Callable[[str], dict[str, bytes]]) -> None:

@@ -51,7 +51,7 @@ def test_a_staged_image_is_called_by_its_position(tmp_path: Path) -> None:
     """The ZIP's word for it never becomes a path."""
     staging = LocalLibrary(tmp_path).begin(SERIES)
     take_all(staging, {"LICENSE": b"x", "deep/down/image": dicom_file(SERIES, 1)})
-    (folder,) = (tmp_path / ".tciad" / "staging").iterdir()
+    folder = tmp_path / ".tciad" / "staging" / SERIES.series_instance_uid
     assert [path.name for path in folder.rglob("*")] == ["00000001.part"]
     staging.discard()
 
