@@ -17,9 +17,11 @@ from downloader.clock import Clock, SystemClock
 from downloader.errors import SettingsError, StoreError
 from downloader.fetch import Bench
 from downloader.library.local import LocalLibrary
+from downloader.library.port import Library
 from downloader.library.run_records import write_run_record
 from downloader.manifest import ArchiveAddress, Manifest, WithdrawnPolicy
 from downloader.mirror import MirrorRun, Parts
+from downloader.model import SeriesState
 from downloader.options import OptionValues, RunOptions, StorageFormat
 from downloader.pacing import BandwidthPace, RetryPace
 from downloader.patience import Patience
@@ -28,7 +30,7 @@ from downloader.resolver import Resolver
 from downloader.sandbox import serve_sandbox
 from downloader.settings import Settings, resolve_options
 from downloader.store.lock import lock_library
-from downloader.store.port import Store
+from downloader.store.port import Standing, Store
 from downloader.store.sqlite import open_store
 from downloader.transport import TransportSettings, open_transport
 from downloader.views.plan import PlanReport
@@ -73,7 +75,7 @@ async def open_mirror(
         store = await stack.enter_async_context(open_store(_state_path(options)))
         # the lock is ours, so every claim and every folder in staging belongs to a run that is dead
         await store.release([])
-        await anyio.to_thread.run_sync(library.clear_staging)
+        await _clear_staging(library, store)
         archive = await stack.enter_async_context(_open_archive(manifest.archive, options, clock))
         bandwidth = options.bandwidth_bytes_per_second
         pace = BandwidthPace(bandwidth) if bandwidth else None
@@ -134,6 +136,16 @@ async def open_records(output: Path, state: Path | None) -> AsyncIterator[Store]
 
 def _state_path(options: RunOptions) -> Path:
     return options.state or options.output / OWN_FOLDER / STATE_NAME
+
+
+async def _clear_staging(library: Library, store: Store) -> None:
+    """Remove what dead runs left in staging, but for images of series that are still to come: the next attempt goes on there."""
+    staged = await anyio.to_thread.run_sync(library.staged_series)
+    standings = zip(staged, await store.compare(staged), strict=True)
+    keep = {series.series_instance_uid for series, standing in standings if standing in {Standing.PENDING, Standing.CHANGED}}
+    if keep:
+        keep -= {stored.series.series_instance_uid async for stored in store.find(state=SeriesState.WITHDRAWN)}
+    await anyio.to_thread.run_sync(library.clear_staging, keep)
 
 
 @asynccontextmanager

@@ -1,44 +1,41 @@
 """One attempt at one series, from the archive's stream to the library. It never tries again and knows no store."""
 
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC
-from functools import partial
 from pathlib import PurePosixPath
-from typing import ParamSpec, TypeVar
+from typing import Final
 
 import anyio
-import anyio.to_thread
-from anyio import CancelScope, CapacityLimiter
+from anyio import CancelScope
 
 from downloader import __version__
 from downloader.archive.port import Archive, SeriesBody
-from downloader.clock import Clock
-from downloader.completeness import match_catalogue, prove
-from downloader.errors import ArchiveError, IncompleteSeriesError, SeriesWithdrawnError, TciadError
-from downloader.library.port import Library, Staging
-from downloader.model import BytesReceived, Md5Mode, Receipt, Series, StagedSeries
+from downloader.bench import Bench, Intake
+from downloader.catalogue import ask_again
+from downloader.completeness import describes_same_content, match_catalogue, prove
+from downloader.errors import (
+    ArchiveError,
+    CorruptZipError,
+    CutTransferError,
+    IncompleteSeriesError,
+    SeriesWithdrawnError,
+    StalledTransferError,
+    TciadError,
+    TruncatedZipError,
+    Verdict,
+)
+from downloader.library.port import Staging
+from downloader.model import Receipt, Series, StagedSeries
+from downloader.salvage import ProvenSeries, fetch_singly, find_missing, prove_salvaged
 from downloader.zipstream import ZipLimits, ZipReader
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+__all__ = ["Bench", "FetchedSeries", "fetch_series", "find_stored", "limits_for"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """What every attempt works with.
-
-    `threads` bounds how many attempts use the processor at once; `throttle` is told how many bytes came in and may take its time.
-    """
-
-    archive: Archive
-    library: Library
-    clock: Clock
-    threads: CapacityLimiter
-    md5: Md5Mode
-    throttle: Callable[[int], float]
-    listener: Callable[[BytesReceived], None]
+LINE_BROKE: Final = (CutTransferError, StalledTransferError, TruncatedZipError)
+BROKEN_STREAM: Final = (*LINE_BROKE, CorruptZipError)
+"""How a ZIP breaks off. What it brought before passed CRC-32 and size, and may be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,80 +55,101 @@ async def find_stored(series: Series, bench: Bench) -> FetchedSeries | None:
 
     A run that was killed between the rename and the store's word leaves such a series behind: it needs no download.
     """
-    receipt = await _in_thread(bench, bench.library.find_receipt, series)
+    receipt = await bench.in_thread(bench.library.find_receipt, series)
     if receipt is None or not describes_same_content(receipt.series, series):
         return None
-    folder = await _in_thread(bench, bench.library.folder_of, series)
+    folder = await bench.in_thread(bench.library.folder_of, series)
     return FetchedSeries(receipt=receipt, folder=folder)
 
 
-def describes_same_content(stored: Series, listed: Series) -> bool:
-    """Whether two catalogue rows of a series tell of the same images: every figure that both give is equal (ARCHIVE §3.3)."""
-    pairs = (
-        (stored.image_count, listed.image_count),
-        (stored.file_size_bytes, listed.file_size_bytes),
-        (stored.date_released, listed.date_released),
-        (stored.submitted_at, listed.submitted_at),
-    )
-    return all(before is None or now is None or before == now for before, now in pairs)
-
-
 async def fetch_series(series: Series, bench: Bench) -> FetchedSeries:
-    """Fetch, prove and store one series, or leave no trace.
+    """Fetch, prove and store one series, or leave nothing but whole images in staging for the next attempt.
 
     Raises:
         ArchiveError, TransferError: the archive did not give the series, or gave something else.
         LibraryError: the library cannot take it.
     """
-    staging = await _in_thread(bench, bench.library.begin, series)
-    asked = bench.clock.monotonic()
-    try:
-        async with bench.archive.open_series(series, bench.md5) as body:
-            first_byte_seconds = bench.clock.monotonic() - asked
-            received_bytes = await _receive(series, body, staging, bench)
-        staged = await _in_thread(bench, staging.contents)
-        series = await _confirm_catalogue(series, staged, bench.archive)
-        proof = prove(series, staged, md5=bench.md5, md5_list_expected=body.md5_list_expected)
+    intake = Intake(series.series_instance_uid, bench)
+    async with _open_staging(series, intake, bench) as staging:
+        proven = await _bring(series, staging, intake, bench)
         receipt = Receipt(
-            series=series,
+            series=proven.series,
             archive=bench.archive.name,
             generation=bench.archive.generation,
             completed_at=bench.clock.now().astimezone(UTC),
             tool_version=__version__,
-            images=await _in_thread(bench, staging.named_images),
-            proof=proof,
-            received_bytes=received_bytes,
+            images=await bench.in_thread(staging.named_images),
+            proof=proven.proof,
+            received_bytes=staging.salvage.received_bytes + intake.received_bytes,
         )
-        folder = await _in_thread(bench, staging.commit, receipt)
-    except TciadError as error:
-        error.series_instance_uid = error.series_instance_uid or series.series_instance_uid
-        raise
-    finally:
+        folder = await bench.in_thread(staging.commit, receipt)
+    return FetchedSeries(receipt=receipt, folder=folder, first_byte_seconds=intake.first_byte_seconds)
+
+
+@asynccontextmanager
+async def _open_staging(series: Series, intake: Intake, bench: Bench) -> AsyncIterator[Staging]:
+    """Staging that outlives a failed attempt only where its images can be believed."""
+    staging = await bench.in_thread(bench.library.begin, series)
+    try:
+        yield staging
+    except BaseException as error:
+        if isinstance(error, TciadError):
+            error.series_instance_uid = error.series_instance_uid or series.series_instance_uid
         with CancelScope(shield=True):
-            await _in_thread(bench, staging.discard)
-    return FetchedSeries(receipt=receipt, folder=folder, first_byte_seconds=first_byte_seconds)
+            if leaves_images(error):
+                line_broke = isinstance(error, LINE_BROKE)
+                await bench.in_thread(staging.keep, received_bytes=intake.received_bytes, line_broke=line_broke)
+            else:
+                await bench.in_thread(staging.discard)
+        raise
 
 
-async def _receive(series: Series, body: SeriesBody, staging: Staging, bench: Bench) -> int:
-    """Stream the body through the ZIP reader into staging; rules 1 and 2 hold when this returns. Gives the bytes received."""
+def leaves_images(error: BaseException) -> bool:
+    """Whether what an attempt staged is still good after it ended with this.
+
+    It is when the line broke, the archive failed, or the run was interrupted. It is not when what came was wrong: then nothing
+    of it is believed, and the next attempt begins anew.
+    """
+    if isinstance(error, ArchiveError):
+        return error.verdict is not Verdict.GIVE_UP
+    return isinstance(error, (*BROKEN_STREAM, anyio.get_cancelled_exc_class()))
+
+
+async def _bring(series: Series, staging: Staging, intake: Intake, bench: Bench) -> ProvenSeries:
+    """Have all images in staging, and prove them: those that were there and the missing ones singly, or all in one ZIP."""
+    missing = await find_missing(series, staging, intake, bench)
+    if missing is not None and await fetch_singly(series, missing, staging, intake, bench):
+        return await prove_salvaged(series, staging, bench)
+    try:
+        return await _stream(series, staging, intake, bench)
+    except BROKEN_STREAM:
+        images = await bench.in_thread(staging.images)
+        if not staging.salvage.images or len(images) != series.image_count:
+            raise
+    # this ZIP broke off, but not before it brought what earlier ones had not
+    return await prove_salvaged(series, staging, bench)
+
+
+async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench) -> ProvenSeries:
+    """All images in one ZIP, which proves itself: what was in staging before and did not come with it is dropped."""
+    asked_at = bench.clock.monotonic()
+    async with bench.archive.open_series(series, bench.md5) as body:
+        intake.first_byte_seconds = bench.clock.monotonic() - asked_at
+        await _receive(series, body, staging, intake, bench)
+    staged = await bench.in_thread(staging.contents)
+    series = await _confirm_catalogue(series, staged, bench.archive)
+    proof = prove(series, staged, md5=bench.md5, md5_list_expected=body.md5_list_expected)
+    await bench.in_thread(staging.narrow_to, staged.images)
+    return ProvenSeries(series=series, proof=proof)
+
+
+async def _receive(series: Series, body: SeriesBody, staging: Staging, intake: Intake, bench: Bench) -> None:
+    """Stream the body through the ZIP reader into staging; rules 1 and 2 hold when this returns."""
     reader = ZipReader(limits_for(series))
-    received_bytes = 0
     async for batch in body.batches():
-        await _in_thread(bench, _take_batch, reader, staging, batch)
-        batch_bytes = sum(map(len, batch))
-        received_bytes += batch_bytes
-        bench.listener(
-            BytesReceived(
-                series_instance_uid=series.series_instance_uid,
-                received_bytes=batch_bytes,
-                images=staging.images_written,
-            )
-        )
-        pause_seconds = bench.throttle(batch_bytes)
-        if pause_seconds > 0:
-            await bench.clock.sleep(pause_seconds)
-    await _in_thread(bench, reader.finish)
-    return received_bytes
+        await intake.count(batch, staging.images_written)
+        await bench.in_thread(_take_batch, reader, staging, batch)
+    await bench.in_thread(reader.finish)
 
 
 def _take_batch(reader: ZipReader, staging: Staging, batch: Sequence[bytes]) -> None:
@@ -153,12 +171,12 @@ async def _confirm_catalogue(series: Series, staged: StagedSeries, archive: Arch
 
 async def _ask_catalogue(series: Series, archive: Archive, mismatch: IncompleteSeriesError) -> Series:
     try:
-        async with aclosing(archive.find_listed_series([series.series_instance_uid])) as rows:
-            async for newest in rows:
-                return await _with_count(newest, archive)
+        newest = await ask_again(series, archive)
     except ArchiveError as unanswered:
         # the mismatch is what went wrong; that the catalogue could not be asked either is only its circumstance
         raise mismatch from unanswered
+    if newest is not None:
+        return newest
     if series.image_count is None:
         raise mismatch
     raise SeriesWithdrawnError(
@@ -166,14 +184,6 @@ async def _ask_catalogue(series: Series, archive: Archive, mismatch: IncompleteS
         series_instance_uid=series.series_instance_uid,
         next_step="look it up on the archive's site; it may have been withdrawn or renamed",
     ) from mismatch
-
-
-async def _with_count(series: Series, archive: Archive) -> Series:
-    """The series with the count that getSeriesSize gives, where its catalogue row has none."""
-    if series.image_count is not None:
-        return series
-    size = await archive.find_series_size(series.series_instance_uid)
-    return replace(series, image_count=size.image_count, file_size_bytes=size.file_size_bytes)
 
 
 _MARGIN = 1.1
@@ -190,12 +200,3 @@ def limits_for(series: Series) -> ZipLimits:
         member_bytes=min(total_bytes, limits.member_bytes),
         total_bytes=min(total_bytes, limits.total_bytes),
     )
-
-
-async def _in_thread(
-    bench: Bench,
-    function: Callable[Parameters, Result],
-    *args: Parameters.args,
-    **kwargs: Parameters.kwargs,
-) -> Result:
-    return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=bench.threads)
