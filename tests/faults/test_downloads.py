@@ -130,7 +130,7 @@ async def test_a_page_that_stays(tmp_path: Path, kind: FaultKind, says: str) -> 
 async def test_another_order_after_a_cut(tmp_path: Path) -> None:
     """Trap 16: names and order of v1 differ in each reply; images are known by their SOP Instance UID alone."""
     series = generated_series(seed=5, images=12, rows=64, columns=64)
-    cuts = [Fault(kind=FaultKind.CUT, at_bytes=40_000, times=2)]
+    cuts = [NO_SINGLE_IMAGES, Fault(kind=FaultKind.CUT, at_bytes=40_000, times=2)]
     async with open_scene(tmp_path, *cuts, catalogue=catalogue_of([series])) as scene:
         scene.assert_complete(await scene.run(ApiGeneration.V1))
         assert scene.sandbox.faults.struck(FaultKind.CUT) == 2
