@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import structlog
 
@@ -25,6 +26,8 @@ from downloader.store.port import Store
 from downloader.views.counter import RunCounter
 from downloader.views.progress import ProgressView
 from downloader.views.report import Outcome, RunReport, judge
+from downloader.views.texts import duration_text
+from downloader.workers import first_of_ours
 
 _log = structlog.get_logger(__name__)
 
@@ -67,13 +70,42 @@ class MirrorRun:
         Raises:
             TciadError: the run could not go on: the archive, the library or the store cannot be used.
         """
+        await self._until_deadline(self._mirror)
+        await self._write_metadata()
+        return await self._keep(await self._judge())
+
+    async def _mirror(self) -> None:
         await self._resolve()
         tally = await self._parts.store.tally(self._manifest.name)
         await self._check_room(tally)
         self._progress.begin(self._manifest.name, tally)
         await self._scheduler().drain(self._manifest.name)
-        await self._write_metadata()
-        return await self._keep(await self._judge())
+
+    async def _until_deadline(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Await `work()`, cancelling it when the run's time is over: what is in flight is set back, as at an interruption."""
+        deadline_seconds = self._parts.options.deadline_seconds
+        if deadline_seconds is None:
+            await work()
+            return
+        is_over = False
+
+        async def expire() -> None:
+            nonlocal is_over
+            await self._parts.clock.sleep(deadline_seconds)
+            is_over = True
+            group.cancel_scope.cancel()
+
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(expire)
+                await work()
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as error:
+            raise first_of_ours(error) from error
+        if is_over:
+            # resolving may have been cut short as well, so what looks complete need not be
+            self._unproven = True
+            self._warnings.append(f"the deadline of {duration_text(deadline_seconds)} has passed; run again to go on")
 
     async def report_ended(self, outcome: Outcome, exit_code: int, error: str = "") -> RunReport:
         """How far a run came that did not come to its end."""

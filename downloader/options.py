@@ -62,7 +62,8 @@ class RunOptions:
 
     `state` is the store's file; None puts it into the library. `bandwidth_bytes_per_second` None is no limit.
     `max_shrink_percent`: a catalogue that lost more series than this since the last resolve is not acted upon.
-    `minimum_bytes_per_second`: a body that comes more slowly counts as stalled; 0 switches that off.
+    `minimum_bytes_per_second`: a body that comes more slowly counts as stalled; 0 switches that off. `deadline_seconds`: how long
+    the run may take in all; None is as long as it needs.
     """
 
     output: Path = Path("library")
@@ -79,6 +80,7 @@ class RunOptions:
     connect_seconds: float = 30.0
     idle_seconds: float = 120.0
     minimum_bytes_per_second: int = 1000
+    deadline_seconds: float | None = None
 
 
 class OptionValues(TypedDict, total=False):
@@ -98,6 +100,7 @@ class OptionValues(TypedDict, total=False):
     connect_seconds: float
     idle_seconds: float
     minimum_bytes_per_second: int
+    deadline_seconds: float | None
 
 
 def layer_options(*levels: OptionValues) -> RunOptions:

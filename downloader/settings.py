@@ -53,6 +53,7 @@ _FIELD_OF: Final = {
     "connect_timeout": "connect_seconds",
     "idle_timeout": "idle_seconds",
     "minimum_rate": "minimum_bytes_per_second",
+    "deadline": "deadline_seconds",
 }
 _SECRETS: Final = ("api_key", "username", "password")
 
@@ -94,12 +95,14 @@ class _OptionFields(BaseModel):
 
     def option_values(self) -> OptionValues:
         """The options that were said, under the names of RunOptions."""
-        said = (name for name in _OptionFields.model_fields if name in self.model_fields_set)
-        return cast("OptionValues", {_FIELD_OF.get(name, name): getattr(self, name) for name in said})
+        said = {_FIELD_OF.get(name, name): getattr(self, name) for name in self.model_fields_set}
+        return cast("OptionValues", {name: value for name, value in said.items() if name in OptionValues.__annotations__})
 
 
 class _Flags(_OptionFields):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deadline: Duration | None = None
 
 
 class Settings(BaseSettings, _OptionFields):

@@ -33,6 +33,9 @@ Bandwidth = Annotated[str | None, typer.Option("--bandwidth", metavar="RATE", he
 MaxShrink = Annotated[
     str | None, typer.Option("--max-shrink", metavar="PERCENT", help="Believe a catalogue that lost up to so many of its series.")
 ]
+Deadline = Annotated[
+    str | None, typer.Option("--deadline", metavar="DURATION", help="End after so long, such as 8h; the next run goes on.")
+]
 MinFreeSpace = Annotated[str | None, typer.Option("--min-free-space", metavar="SIZE", help="Room that is never used.")]
 Md5 = Annotated[str | None, typer.Option("--md5", metavar="MODE", help="auto, require or off.")]
 Layout = Annotated[str | None, typer.Option("--layout", metavar="NAME", help="Layout of the library.")]
@@ -57,6 +60,7 @@ def _run(
     min_free_space: MinFreeSpace = None,
     md5: Md5 = None,
     layout: Layout = None,
+    deadline: Deadline = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -74,6 +78,7 @@ def _run(
             "min_free_space": min_free_space,
             "md5": md5,
             "layout": layout,
+            "deadline": deadline,
         }
     )
     wanted = [load_manifest(path) for path in manifests]
@@ -126,11 +131,13 @@ def _mirror(manifests: Sequence[Manifest], flags: OptionValues, settings: Settin
     """Run the manifests one after another, print their reports, and return the gravest exit code."""
     runs = [(manifest, decide_options(flags, settings, manifest)) for manifest in manifests]
     reports: list[RunReport] = []
+    clock = SystemClock()
+    began = clock.monotonic()
 
     async def work() -> None:
-        with open_progress(SystemClock(), silent=quiet or as_json) as progress:
+        with open_progress(clock, silent=quiet or as_json) as progress:
             for manifest, options in runs:
-                await _run_one(manifest, options, progress, reports)
+                await _run_one(manifest, _with_time_left(options, clock.monotonic() - began), progress, reports)
 
     try:
         run_async(work)
@@ -142,6 +149,13 @@ def _mirror(manifests: Sequence[Manifest], flags: OptionValues, settings: Settin
     _print_reports(reports, as_json=as_json)
     codes = {report.exit_code for report in reports}
     return next((code for code in GRAVEST_FIRST if code in codes), 0)
+
+
+def _with_time_left(options: RunOptions, elapsed_seconds: float) -> RunOptions:
+    """The options of a run that begins so late: all manifests of one command share its deadline."""
+    if options.deadline_seconds is None:
+        return options
+    return replace(options, deadline_seconds=max(0.0, options.deadline_seconds - elapsed_seconds))
 
 
 async def _run_one(manifest: Manifest, options: RunOptions, progress: ProgressView, reports: list[RunReport]) -> None:
