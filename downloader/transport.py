@@ -4,6 +4,7 @@ A body may take hours. What ends it is silence (`idle_seconds`) or a trickle (`m
 The time that the reader itself takes, to inflate or to keep to a bandwidth, counts as neither.
 """
 
+import errno
 import os
 import ssl
 from base64 import b64encode
@@ -27,6 +28,7 @@ from downloader.errors import (
     ArchiveFaultError,
     ArchiveUnreachableError,
     CutTransferError,
+    LibraryError,
     SettingsError,
     StalledTransferError,
     TciadError,
@@ -383,6 +385,11 @@ def translate(error: Exception, url: str, *, body_began: bool) -> TciadError:
         if isinstance(error, TimeoutError):
             return StalledTransferError(f"{url} stopped sending")
         return CutTransferError(f"{url}: the connection ended before the body did")
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        # no fault of the archive: no series may pay for it with its attempts
+        return LibraryError(
+            f"no connection can be opened: {error.strerror}", next_step="raise the limit of open files (ulimit -n)"
+        )
     for family, sentence, next_step in _UNREACHABLE:
         if isinstance(error, family):
             return ArchiveUnreachableError(f"{url}: {sentence}{_reason(error)}", next_step=next_step)
