@@ -18,14 +18,14 @@ check: setup  ## format, lint, types, floors, tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 fix: setup  ## what the tools can mend by themselves
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 $(VENV)-bench/ready: requirements/bench.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-bench
@@ -45,3 +45,5 @@ lock:  ## resolve the newest versions that the bounds allow, with hashes and wit
 	  --no-header --upgrade --extra test --constraint requirements/runtime.txt --output-file requirements/test.txt pyproject.toml
 	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --upgrade --extra bench --constraint requirements/runtime.txt --output-file requirements/bench.txt pyproject.toml
+	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --upgrade --extra fuzz --constraint requirements/runtime.txt --output-file requirements/fuzz.txt pyproject.toml
