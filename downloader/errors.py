@@ -3,7 +3,8 @@
 TciadError                      exit 1
 ├── UsageError                  exit 2   bad manifest, argument or configuration
 │   ├── ManifestError
-│   └── SettingsError
+│   ├── SettingsError
+│   └── OrderError                       the service knows no such manifest or series
 ├── ArchiveError                         what the archive answered, or did not
 │   ├── ArchiveUnreachableError retry    no connection: name, route, TLS, refused, timed out; exit 4
 │   ├── ArchiveBusyError        retry    429, 503: slow down
@@ -85,6 +86,10 @@ class ManifestError(UsageError):
 
 class SettingsError(UsageError):
     """A flag, an environment variable or a secret's file is wrong."""
+
+
+class OrderError(UsageError):
+    """The service was asked for, or given an order about, what does not exist."""
 
 
 class ArchiveError(TciadError):

@@ -1,0 +1,362 @@
+"""All that the HTTP side knows of the service: what it tells, the orders that it takes, and how a part is added to it.
+
+Everything told is frozen figures and texts of one moment; nothing here is a live object.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from downloader.model import Event, SeriesState, SeriesTally
+from downloader.pacing import BreakerState
+from downloader.store.port import StoredSeries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartStatus:
+    """One part of the service: it lives as long as the service does, or its death ends the service."""
+
+    name: str
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveStatus:
+    """What is known of one archive: when it last answered, and when and how it last failed as a whole."""
+
+    name: str
+    base_url: str
+    reached_at: datetime | None = None
+    failed_at: datetime | None = None
+    problem: str = ""
+
+    @property
+    def reachable(self) -> bool:
+        """Whether it answered the last time that it was asked; an archive that was not asked yet counts as reachable."""
+        return self.failed_at is None or (self.reached_at is not None and self.reached_at >= self.failed_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryStatus:
+    """One library with its store. `problem` says why it cannot be used; empty when it can.
+
+    `short_of_room`: claiming waits until there is room again. `free_bytes` is None where it cannot be told. `queued_since_at` is
+    when the oldest pending series joined the queue.
+    """
+
+    directory: str
+    store: str
+    problem: str
+    paused: bool
+    short_of_room: bool
+    free_bytes: int | None
+    min_free_bytes: int
+    tally: SeriesTally
+    queued_since_at: datetime | None
+
+    @property
+    def usable(self) -> bool:
+        """Whether library and store can be worked with."""
+        return not self.problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStatus:
+    """The service as a whole at `told_at`. `beat_at` is when its loop last turned."""
+
+    version: str
+    told_at: datetime
+    started_at: datetime
+    beat_at: datetime
+    paused: bool
+    draining: bool
+    folder: str
+    folder_problem: str
+    parts: tuple[PartStatus, ...]
+    libraries: tuple[LibraryStatus, ...]
+    archives: tuple[ArchiveStatus, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every library can be used and every archive was reachable lately."""
+        return all(library.usable for library in self.libraries) and all(archive.reachable for archive in self.archives)
+
+
+class RunPhase(StrEnum):
+    """What a cycle is doing."""
+
+    RESOLVING = "resolving"
+    FETCHING = "fetching"
+    TIDYING = "tidying"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveSeries:
+    """A series that is being fetched; its sizes are None where the catalogue does not tell."""
+
+    series_instance_uid: str
+    collection: str
+    patient_id: str
+    modality: str
+    attempt: int
+    began_at: datetime
+    images: int
+    image_count: int | None
+    received_bytes: int
+    file_size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProgress:
+    """How far the running cycle of a manifest is. Counts are of this cycle; `bytes_per_second` is over the last seconds.
+
+    `concurrency` is how many series may be under way at once now, `concurrency_ceiling` the most that the manifest allows.
+    """
+
+    started_at: datetime
+    phase: RunPhase
+    completed: int = 0
+    set_back: int = 0
+    failed: int = 0
+    images: int = 0
+    received_bytes: int = 0
+    bytes_per_second: float = 0.0
+    concurrency: int = 0
+    concurrency_ceiling: int = 0
+    breaker: BreakerState = BreakerState.CLOSED
+    active: tuple[ActiveSeries, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleSummary:
+    """How the last cycle of a manifest ended. `outcome` and `exit_code` are those of a run (see views/report.py)."""
+
+    began_at: datetime
+    ended_at: datetime
+    outcome: str
+    exit_code: int
+    error: str
+
+
+class ManifestState(StrEnum):
+    """What a manifest is doing: waits for its time, for its turn at a library or for `resume`, runs, or cannot be read."""
+
+    IDLE = "idle"
+    WAITING = "waiting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestStatus:
+    """One manifest. `problem` says what is wrong with its file as it is now.
+
+    `in_force`: a good one is being worked by, if need be an older one than the file holds now. `schedule` is text for people.
+    `last_success_at` is when a cycle last ended with everything complete; it outlives the service, as `last_cycle` does.
+    """
+
+    name: str
+    file: str
+    problem: str
+    in_force: bool
+    state: ManifestState
+    archive: str
+    library: str
+    schedule: str
+    next_run_at: datetime | None
+    last_cycle: CycleSummary | None
+    last_success_at: datetime | None
+    tally: SeriesTally
+    progress: RunProgress | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesFilter:
+    """Which series are asked for: all that fit every one of these. None and empty text limit nothing.
+
+    `text` is looked for, without case, in the identifiers, patient, collection, descriptions and the error.
+    """
+
+    state: SeriesState | None = None
+    manifest: str | None = None
+    collection: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedSeries:
+    """A series and the library that it is in."""
+
+    library: str
+    stored: StoredSeries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesPage:
+    """Some series in the archive's order. `next_after` asks for the following ones; None when these are the last."""
+
+    series: tuple[ServedSeries, ...]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordPage:
+    """Records of runs or of changes, newest first, as they lie in the library, each with its `name`.
+
+    `next_before` asks for older ones; None when these are the oldest.
+    """
+
+    records: tuple[Mapping[str, Any], ...]
+    next_before: str | None
+
+
+# What happens while somebody listens.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleBegan:
+    """A cycle of the manifest begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleResolved:
+    """The archive has told what the manifest means."""
+
+    new: int
+    changed: int
+    withdrawn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleEnded:
+    """A cycle of the manifest is over."""
+
+    summary: CycleSummary
+    completed: int
+    failed: int
+    received_bytes: int
+
+
+ServiceEvent = Event | CycleBegan | CycleResolved | CycleEnded
+
+
+class Observer(Protocol):
+    """Is told everything that happens, each event once, such as metrics that count. It must not block."""
+
+    def take(self, manifest: str, event: ServiceEvent) -> None:
+        """Something happened in a cycle of the manifest."""
+        ...
+
+
+class LiveKind(StrEnum):
+    """What a live event tells."""
+
+    CYCLE_BEGAN = "cycle began"
+    CYCLE_RESOLVED = "cycle resolved"
+    CYCLE_ENDED = "cycle ended"
+    ATTEMPT_STARTED = "attempt started"
+    SERIES_COMPLETED = "series completed"
+    SERIES_SET_BACK = "series set back"
+    SERIES_FAILED = "series failed"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    MANIFESTS_CHANGED = "manifests changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveEvent:
+    """Something that happened, in figures and short texts. `number` rises by one, so that a gap tells of dropped ones.
+
+    Bytes that come in are not told: they are in RunProgress, for whoever asks as often as he likes.
+    """
+
+    number: int
+    at: datetime
+    kind: LiveKind
+    manifest: str = ""
+    series_instance_uid: str = ""
+    figures: Mapping[str, int | float | str] = field(default_factory=dict)
+
+
+class Subscription(Protocol):
+    """Live events from the moment of subscribing. Whoever is too slow misses some; memory does not grow."""
+
+    def __aiter__(self) -> AsyncIterator[LiveEvent]: ...
+
+    async def __anext__(self) -> LiveEvent: ...
+
+
+class Service(Protocol):
+    """The running service. Questions and orders raise OrderError for what does not exist, and StoreError."""
+
+    def beat_at(self) -> datetime:
+        """When the loop last turned; costs nothing."""
+        ...
+
+    def progress(self) -> Mapping[str, RunProgress]:
+        """The running cycles by manifest; costs nothing, so that it can be asked every second."""
+        ...
+
+    async def status(self) -> ServiceStatus:
+        """The service as a whole."""
+        ...
+
+    async def manifests(self) -> Sequence[ManifestStatus]:
+        """Every manifest, broken ones too, by name."""
+        ...
+
+    async def series(self, wanted: SeriesFilter, *, after: str | None = None, limit: int = 100) -> SeriesPage:
+        """Up to `limit` series (1000 at most) after those of an earlier page."""
+        ...
+
+    async def failures(self, manifest: str | None = None, *, after: str | None = None, limit: int = 100) -> SeriesPage:
+        """Failed series, paged as `series` does."""
+        ...
+
+    async def runs(self, manifest: str | None = None, *, before: str | None = None, limit: int = 20) -> RecordPage:
+        """What runs reported, newest first."""
+        ...
+
+    async def changes(self, manifest: str | None = None, *, before: str | None = None, limit: int = 20) -> RecordPage:
+        """The change reports of cycles, newest first: series that were new, changed, returned, withdrawn, removed or failed."""
+        ...
+
+    def subscribe(self) -> AbstractContextManager[Subscription]:
+        """Live events for as long as the context lasts."""
+        ...
+
+    async def start(self, manifest: str) -> None:
+        """Begin a cycle of the manifest as soon as its library is free; one that is waiting or running is left alone."""
+        ...
+
+    async def pause(self) -> None:
+        """Claim nothing more in any library; what is under way ends. Lasts over restarts, until `resume`."""
+        ...
+
+    async def resume(self) -> None:
+        """Go on."""
+        ...
+
+    async def retry(self, *, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
+        """Give failed series a new chance at once: those of a manifest, one series, or all; returns how many.
+
+        A cycle of each manifest concerned is started.
+        """
+        ...
+
+
+class ServicePart(Protocol):
+    """Something that runs beside the cycles for as long as the service does, such as the HTTP server."""
+
+    @property
+    def name(self) -> str:
+        """How log and status call it."""
+        ...
+
+    async def run(self, service: Service) -> None:
+        """Work until cancelled, which comes after the drain. Returning or raising before ends the service with the reason."""
+        ...
