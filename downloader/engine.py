@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from anyio import CapacityLimiter
 
 from downloader.archive.port import Archive
 from downloader.archive.profiles import open_archive
+from downloader.bandwidth import BandwidthPlan
 from downloader.clock import Clock, SystemClock
 from downloader.errors import SettingsError, StoreError
 from downloader.fetch import Bench
@@ -77,15 +78,13 @@ async def open_mirror(
         await store.release([])
         await _clear_staging(library, store)
         archive = await stack.enter_async_context(_open_archive(manifest.archive, options, clock))
-        bandwidth = options.bandwidth_bytes_per_second
-        pace = BandwidthPace(bandwidth) if bandwidth else None
         bench = Bench(
             archive=archive,
             library=library,
             clock=clock,
             threads=CapacityLimiter(WORKER_THREADS),
             md5=options.md5,
-            throttle=lambda received_bytes: pace.delay_seconds(received_bytes, clock.monotonic()) if pace else 0.0,
+            throttle=_make_throttle(options.bandwidth, clock),
             listener=lambda _event: None,
         )
         parts = Parts(
@@ -184,6 +183,17 @@ async def _open_archive(address: ArchiveAddress, options: RunOptions, clock: Clo
             base_url = (await stack.enter_async_context(serve_sandbox())).base_url
         transport = await stack.enter_async_context(open_transport(settings, clock))
         yield open_archive(name=address.name, base_url=base_url, api=address.api.value, transport=transport, clock=clock)
+
+
+def _make_throttle(plan: BandwidthPlan, clock: Clock) -> Callable[[int], float]:
+    pace = BandwidthPace()
+
+    def throttle(received_bytes: int) -> float:
+        # without an argument, astimezone means the machine's own zone
+        rate = plan.rate_at(clock.now().astimezone().time())
+        return pace.delay_seconds(received_bytes, rate, clock.monotonic())
+
+    return throttle
 
 
 def _make_resolver(archive: Archive, clock: Clock) -> Resolver:

@@ -9,6 +9,7 @@ from typing import Annotated, Final, TypedDict, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from downloader.bandwidth import NO_LIMIT, WINDOW_PATTERN, BandwidthPlan, parse_bandwidth
 from downloader.model import FetchOrder, Md5Mode
 from downloader.quantities import (
     DURATION_PATTERN,
@@ -18,7 +19,6 @@ from downloader.quantities import (
     parse_duration,
     parse_minimum_rate,
     parse_percent,
-    parse_rate,
     parse_size,
 )
 from downloader.wording import kind_of, quote, refuse_choice, suggest
@@ -60,7 +60,7 @@ class StorageFormat(StrEnum):
 class RunOptions:
     """Everything about a run that is not what it wants: the defaults are tciad's.
 
-    `state` is the store's file; None puts it into the library. `bandwidth_bytes_per_second` None is no limit.
+    `state` is the store's file; None puts it into the library.
     `max_shrink_percent`: a catalogue that lost more series than this since the last resolve is not acted upon.
     `minimum_bytes_per_second`: a body that comes more slowly counts as stalled; 0 switches that off. `deadline_seconds`: how long
     the run may take in all; None is as long as it needs.
@@ -71,7 +71,7 @@ class RunOptions:
     layout: str = "classic"
     format: StorageFormat = StorageFormat.IMAGES
     concurrency: int = 4
-    bandwidth_bytes_per_second: int | None = None
+    bandwidth: BandwidthPlan = NO_LIMIT
     order: FetchOrder = FetchOrder.ARCHIVE
     attempts: int = 6
     md5: Md5Mode = Md5Mode.AUTO
@@ -91,7 +91,7 @@ class OptionValues(TypedDict, total=False):
     layout: str
     format: StorageFormat
     concurrency: int
-    bandwidth_bytes_per_second: int | None
+    bandwidth: BandwidthPlan
     order: FetchOrder
     attempts: int
     md5: Md5Mode
@@ -223,7 +223,24 @@ Size = Annotated[
     BeforeValidator(_zero_as_text),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"const": 0}]}),
 ]
-Bandwidth = Annotated[int | None, BeforeValidator(from_text(parse_rate, "40MB/s")), _pattern(RATE_PATTERN)]
+_RATE_SCHEMA = {"type": "string", "pattern": RATE_PATTERN}
+Bandwidth = Annotated[
+    BandwidthPlan,
+    BeforeValidator(parse_bandwidth),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _RATE_SCHEMA,
+                {
+                    "type": "object",
+                    "properties": {"default": _RATE_SCHEMA},
+                    "patternProperties": {WINDOW_PATTERN: _RATE_SCHEMA},
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
 MinimumRate = Annotated[int, BeforeValidator(from_text(parse_minimum_rate, "1kB/s")), BeforeValidator(_zero_as_text)]
 Duration = Annotated[float, BeforeValidator(from_text(parse_duration, "6h")), _pattern(DURATION_PATTERN)]
 Percent = Annotated[float, BeforeValidator(from_text(parse_percent, "5%")), _pattern(PERCENT_PATTERN)]

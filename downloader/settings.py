@@ -47,7 +47,6 @@ PREFIX: Final = "TCIAD_"
 LONGEST_SECRET_BYTES: Final = 65_536
 # What users call an option, where RunOptions names its unit as well.
 _FIELD_OF: Final = {
-    "bandwidth": "bandwidth_bytes_per_second",
     "min_free_space": "min_free_bytes",
     "max_shrink": "max_shrink_percent",
     "connect_timeout": "connect_seconds",

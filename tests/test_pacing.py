@@ -1,8 +1,12 @@
 """How long to wait: arithmetic only."""
 
+from datetime import time
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from downloader.bandwidth import parse_bandwidth
 from downloader.pacing import BandwidthPace, BreakerState, CircuitBreaker, ConcurrencyPace, RetryPace
 
 DRAWS = st.floats(min_value=0, max_value=1, exclude_max=True)
@@ -25,18 +29,44 @@ def test_what_the_archive_asks_for_is_never_shortened(draw: float, retry_after_s
 @given(st.lists(st.integers(min_value=1, max_value=5_000_000), min_size=1, max_size=200))
 def test_a_reader_that_obeys_never_exceeds_the_bandwidth_by_more_than_a_second_of_burst(sizes: list[int]) -> None:
     """Whatever the batches, the total stays under rate times time plus one second's worth and the batch in hand."""
-    pace = BandwidthPace(1_000_000)
+    pace = BandwidthPace()
     now = 0.0
     for received_bytes in sizes:
-        now += pace.delay_seconds(received_bytes, now)
+        now += pace.delay_seconds(received_bytes, 1_000_000, now)
     assert sum(sizes) <= 1_000_000 * (now + 1.0) + max(sizes)
 
 
 def test_idle_time_is_not_saved_up() -> None:
     """An hour of silence earns one second of burst."""
-    pace = BandwidthPace(1_000)
-    pace.delay_seconds(1_000, 0.0)
-    assert pace.delay_seconds(10_000, 3_600.0) >= 8.9
+    pace = BandwidthPace()
+    pace.delay_seconds(1_000, 1_000, 0.0)
+    assert pace.delay_seconds(10_000, 1_000, 3_600.0) >= 8.9
+
+
+def test_another_limit_holds_from_the_next_bytes_on() -> None:
+    """The same bytes take ten times as long under a tenth of the rate, and no time without a limit."""
+    pace = BandwidthPace()
+    assert pace.delay_seconds(11_000, 1_000, 0.0) == pytest.approx(10.0)
+    assert pace.delay_seconds(1_000, 100, 10.0) == pytest.approx(10.0)
+    assert pace.delay_seconds(1_000_000_000, None, 20.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("local", "rate"),
+    [("07:59", 40), ("08:00", 5), ("17:59", 5), ("18:00", 40), ("21:59", 40), ("22:00", None), ("00:00", None), ("05:59", None)],
+)
+def test_the_time_of_the_day_decides_which_limit_holds(local: str, rate: int | None) -> None:
+    """A window holds from its first minute to before its last, over midnight too."""
+    text = {"default": "40MB/s", "08:00-18:00": "5MB/s", "22:00-06:00": "unlimited"}
+    expected = None if rate is None else rate * 1_000_000
+    assert parse_bandwidth(text).rate_at(time.fromisoformat(local)) == expected
+
+
+def test_a_window_may_end_at_midnight() -> None:
+    """24:00 is the end of the day."""
+    plan = parse_bandwidth({"18:00-24:00": "1MB/s"})
+    assert plan.rate_at(time(23, 59)) == 1_000_000
+    assert plan.rate_at(time(0, 0)) is None
 
 
 class TestConcurrency:

@@ -34,6 +34,7 @@ from downloader.wording import kind_of
 
 SERIES_LIST_PROBLEMS: Final = "series_list_problems"
 LONGEST_NAME_CHARACTERS: Final = 255
+WITHDRAWN_GRACE_SECONDS: Final = 30 * 86_400.0
 _DEFAULTS: Final = RunOptions()
 _ANY_DAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -217,10 +218,9 @@ class DownloadKeys(Keys):
     """How series are fetched."""
 
     concurrency: Concurrency = Field(default=_DEFAULTS.concurrency, description="The ceiling of series at once.")
-    bandwidth_bytes_per_second: Bandwidth = Field(
-        default=_DEFAULTS.bandwidth_bytes_per_second,
-        alias="bandwidth",
-        description="All downloads together, such as 40MB/s.",
+    bandwidth: Bandwidth = Field(
+        default=_DEFAULTS.bandwidth,
+        description='All downloads together, such as 40MB/s, or by time of day: {default: 40MB/s, "08:00-18:00": 5MB/s}.',
         json_schema_extra={"default": "unlimited"},
     )
     order: Order = Field(default=_DEFAULTS.order, description="Which series come first.")
@@ -278,6 +278,12 @@ class ManifestDocument(Keys):
     schedule: Schedule | None = Field(default=None, description="When `tciad serve` runs the manifest.")
     withdrawn: Annotated[WithdrawnPolicy, BeforeValidator(choose(WithdrawnPolicy))] = Field(
         default=WithdrawnPolicy.KEEP, description="Keep, move aside or delete series that the archive no longer lists."
+    )
+    withdrawn_grace_seconds: Duration = Field(
+        default=WITHDRAWN_GRACE_SECONDS,
+        alias="withdrawn_grace",
+        description="How long a withdrawn series stays in its place before it is moved aside or deleted.",
+        json_schema_extra={"default": "30d"},
     )
     max_shrink_percent: Percent = Field(
         default=_DEFAULTS.max_shrink_percent,

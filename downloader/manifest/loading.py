@@ -12,6 +12,7 @@ from downloader.errors import ManifestError
 from downloader.manifest.archives import DEFAULT_PROFILE, PROFILES, ArchiveAddress, archive_of_download_url
 from downloader.manifest.document import (
     SERIES_LIST_PROBLEMS,
+    WITHDRAWN_GRACE_SECONDS,
     ManifestDocument,
     Schedule,
     SelectionKeys,
@@ -42,6 +43,8 @@ class Manifest:
         exclude: and none of these does.
         options: what the manifest says of the run, and only that, under the names of RunOptions.
         schedule: when the service runs it; None when nobody said.
+        withdrawn: what becomes of series that the archive no longer lists, `withdrawn_grace_seconds` after it was seen.
+        files: the series lists that were read for it.
     """
 
     path: Path
@@ -52,6 +55,8 @@ class Manifest:
     options: OptionValues = field(default_factory=OptionValues)
     schedule: Schedule | None = None
     withdrawn: WithdrawnPolicy = WithdrawnPolicy.KEEP
+    withdrawn_grace_seconds: float = WITHDRAWN_GRACE_SECONDS
+    files: tuple[Path, ...] = ()
 
     def wants(self, series: Series) -> bool:
         """Whether some entry of `select` matches the series and none of `exclude` does."""
@@ -109,7 +114,15 @@ def _read_document(path: Path, tree: YamlTree) -> Manifest:
         options=document.option_values(),
         schedule=document.schedule,
         withdrawn=document.withdrawn,
+        withdrawn_grace_seconds=document.withdrawn_grace_seconds,
+        files=tuple(dict.fromkeys(_lists_of(document))),
     )
+
+
+def _lists_of(document: ManifestDocument) -> Iterator[Path]:
+    for keys in (*document.select, *document.exclude):
+        for series_list in keys.series_list or ():
+            yield series_list.path
 
 
 def _selections(path: Path, entries: tuple[SelectionKeys, ...], key: str, marks: Mapping[KeyPath, Mark]) -> tuple[Selection, ...]:

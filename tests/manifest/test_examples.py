@@ -102,7 +102,8 @@ def test_the_sample_of_the_design_is_a_manifest(write: Write) -> None:
         "select: {collection: A}", "select: [{collection: []}]", "select: [{collection: 1}]", "select: [{collection: null}]",
         "select: [{modality: NO}]", "select: [{series_instance_uid: abc}]", "select: [{image_count: {}}]", "unknown: 1",
         "output: {layout: clasic}", "output: {format: tar}", "download: {concurrency: 0}", "download: {md5: on}",
-        "download: {bandwidth: 40}", "download: {min_free_space: 2}", "schedule: {}", "schedule: {every: 6h, cron: '0 3 * * *'}",
+        "download: {bandwidth: 40}", "download: {bandwidth: {'8-18': 5MB/s}}", "download: {min_free_space: 2}", "schedule: {}",
+        "schedule: {every: 6h, cron: '0 3 * * *'}",
         "schedule: {every: 6}", "withdrawn: no", "max_shrink: 5", "exclude: null", "name: null",
     ],
 )  # fmt: skip
@@ -116,7 +117,15 @@ def test_what_the_schema_refuses_the_loader_refuses(write: Write, line: str) -> 
         load_manifest(write("m.yaml", text))
 
 
-@pytest.mark.parametrize("line", ["download: {md5: off}", "download: {min_free_space: 0}", "download: {bandwidth: unlimited}"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "download: {md5: off}",
+        "download: {min_free_space: 0}",
+        "download: {bandwidth: unlimited}",
+        "download: {bandwidth: {default: 40MB/s, '08:00-18:00': 5MB/s}}",
+    ],
+)
 def test_what_is_written_unlike_it_looks_is_fine_for_both(write: Write, line: str) -> None:
     """YAML reads `off` as false, and 0 needs no unit."""
     text = f"version: 1\nselect: [{{collection: A}}]\n{line}\n"

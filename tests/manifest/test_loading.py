@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from downloader.bandwidth import BandwidthPlan
 from downloader.errors import ManifestError
 from downloader.manifest import PROFILES, SANDBOX_PORT, ApiGeneration, WithdrawnPolicy, load_manifest
 from downloader.model import FetchOrder, Md5Mode, Series
@@ -71,7 +72,7 @@ def test_every_key_of_the_design_is_understood(write: Write) -> None:
         layout="{collection}/{patient_id}/{series_instance_uid}",
         format=StorageFormat.ZIP,
         concurrency=8,
-        bandwidth_bytes_per_second=40_000_000,
+        bandwidth=BandwidthPlan(bytes_per_second=40_000_000),
         order=FetchOrder.SMALLEST_FIRST,
         attempts=3,
         md5=Md5Mode.OFF,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from downloader.bandwidth import BandwidthPlan
 from downloader.errors import SettingsError
 from downloader.library.layout import parse_layout
 from downloader.model import FetchOrder, Md5Mode
@@ -48,7 +49,7 @@ def test_every_option_has_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         layout="flat",
         format=StorageFormat.ZIP,
         concurrency=8,
-        bandwidth_bytes_per_second=1_000_000,
+        bandwidth=BandwidthPlan(bytes_per_second=1_000_000),
         order=FetchOrder.LARGEST_FIRST,
         attempts=2,
         md5=Md5Mode.OFF,
@@ -66,11 +67,13 @@ def test_every_option_has_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_flag_before_environment_before_manifest_before_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each option is decided by the first level that says something of it."""
     set_all(monkeypatch, ATTEMPTS="3", CONCURRENCY="3")
-    manifest = OptionValues(attempts=4, concurrency=4, order=FetchOrder.SMALLEST_FIRST, bandwidth_bytes_per_second=5)
+    manifest = OptionValues(
+        attempts=4, concurrency=4, order=FetchOrder.SMALLEST_FIRST, bandwidth=BandwidthPlan(bytes_per_second=5)
+    )
     flags = parse_flags({"concurrency": 2, "bandwidth": "unlimited", "output": None})
     options = resolve_options(flags, load_settings(), manifest)
     assert (options.concurrency, options.attempts, options.order) == (2, 3, FetchOrder.SMALLEST_FIRST)
-    assert options.bandwidth_bytes_per_second is None
+    assert options.bandwidth == BandwidthPlan()
     assert options.md5 is Md5Mode.AUTO
 
 
