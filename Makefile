@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup check fix test bench lock
+.PHONY: setup check fix test docs bench lock
 
 $(BIN)/pytest: requirements/test.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +26,9 @@ fix: setup  ## what the tools can mend by themselves
 
 test: setup
 	$(BIN)/pytest -n auto
+
+docs: setup  ## the documents and the Python API as pages, in build/docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
 
 $(VENV)-bench/ready: requirements/bench.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-bench

@@ -22,7 +22,7 @@ from downloader.library.port import Library
 from downloader.library.run_records import write_run_record
 from downloader.manifest import ArchiveAddress, Manifest, WithdrawnPolicy
 from downloader.mirror import MirrorRun, Parts
-from downloader.model import SeriesState
+from downloader.model import Series, SeriesState
 from downloader.options import OptionValues, RunOptions, StorageFormat
 from downloader.pacing import BandwidthPace, RetryPace
 from downloader.patience import Patience
@@ -100,8 +100,12 @@ async def open_mirror(
         yield MirrorRun(manifest, parts, progress)
 
 
-async def make_plan(manifest: Manifest, options: RunOptions) -> PlanReport:
+async def make_plan(
+    manifest: Manifest, options: RunOptions, note: Callable[[Series, Standing], None] = lambda _series, _standing: None
+) -> PlanReport:
     """Resolve the manifest and compare it with the library, if there is one. Changes nothing.
+
+    `note` is told of each series, once, and how it compares with the store.
 
     Raises:
         ArchiveError, ManifestError, StoreError: it cannot be resolved or compared.
@@ -116,6 +120,7 @@ async def make_plan(manifest: Manifest, options: RunOptions) -> PlanReport:
             store,
             free_bytes=await anyio.to_thread.run_sync(_free_bytes, options.output),
             min_free_bytes=options.min_free_bytes,
+            note=note,
         )
 
 

@@ -1,7 +1,7 @@
 """What a run would find and fetch, without fetching it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from downloader.manifest import Manifest
 from downloader.model import Series, SeriesState
@@ -9,12 +9,15 @@ from downloader.resolver import Resolver
 from downloader.store.port import Standing, Store
 from downloader.views.plan import PlanEntry, PlanReport
 
+Note = Callable[[Series, Standing], None]
+
 
 class _Weighing:
     """Counts the series of a plan, each once. Series are remembered by 64 bits of hash, so that a million cost little."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, note: Note) -> None:
         self._store = store
+        self._note = note
         self.seen: set[int] = set()
         self.standings: Counter[Standing] = Counter()
         self.images = self.bytes_total = self.fetch_bytes = self.fetch_images = self.unknown_sizes = 0
@@ -28,6 +31,7 @@ class _Weighing:
                 fresh.append(series)
         for series, standing in zip(fresh, await self._store.compare(fresh), strict=True):
             self._count(series, standing)
+            self._note(series, standing)
 
     def _count(self, series: Series, standing: Standing) -> None:
         self.standings[standing] += 1
@@ -41,14 +45,14 @@ class _Weighing:
 
 
 async def plan_manifest(
-    manifest: Manifest, resolver: Resolver, store: Store, *, free_bytes: int, min_free_bytes: int
+    manifest: Manifest, resolver: Resolver, store: Store, *, free_bytes: int, min_free_bytes: int, note: Note
 ) -> PlanReport:
-    """Ask the archive what the manifest means and compare it with the store.
+    """Ask the archive what the manifest means and compare it with the store. `note` is told of each series once.
 
     Raises:
         ArchiveError, ManifestError: as resolving does.
     """
-    weighing = _Weighing(store)
+    weighing = _Weighing(store, note)
     resolution = await resolver.resolve(manifest, weighing.take)
     withdrawn = 0
     async for row in store.find(manifest.name):

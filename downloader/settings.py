@@ -136,11 +136,12 @@ def load_settings() -> Settings:
     return settings.model_copy(update=_read_secrets(settings))
 
 
-def parse_flags(flags: Mapping[str, object]) -> OptionValues:
+def parse_flags(flags: Mapping[str, object], *, named: str = "--{}") -> OptionValues:
     """Check the options that were given as flags; those that are None were not given.
 
     Args:
         flags: by the flag's name without dashes and with underscores, such as `min_free_space`; values as text or parsed.
+        named: how the user writes an option's name.
 
     Raises:
         SettingsError: a value that cannot be; every one is named.
@@ -148,8 +149,12 @@ def parse_flags(flags: Mapping[str, object]) -> OptionValues:
     try:
         return _Flags.model_validate({name: value for name, value in flags.items() if value is not None}).option_values()
     except ValidationError as error:
-        problems = [f"--{str(detail['loc'][0]).replace('_', '-')}: {explain(detail)}" for detail in error.errors()]
+        problems = [f"{_spell(str(detail['loc'][0]), named)}: {explain(detail)}" for detail in error.errors()]
         raise SettingsError("\n".join(problems)) from error
+
+
+def _spell(option: str, named: str) -> str:
+    return named.format(option.replace("_", "-") if named.startswith("-") else option)
 
 
 def resolve_options(flags: OptionValues, settings: Settings, manifest: OptionValues) -> RunOptions:

@@ -11,7 +11,7 @@ manifest.wants(series)                              # the final word on each row
 from downloader.manifest.archives import PROFILES, SANDBOX_PORT, SANDBOX_PROFILE, ApiGeneration, ArchiveAddress, Auth
 from downloader.manifest.document import CountRange, DayRange, Schedule, WithdrawnPolicy
 from downloader.manifest.identifiers import check_uid
-from downloader.manifest.loading import Manifest, load_manifest
+from downloader.manifest.loading import Manifest, load_manifest, read_manifest
 from downloader.manifest.schema import manifest_schema
 from downloader.manifest.selection import TEXT_KEYS, Selection
 from downloader.manifest.series_list import SeriesList, load_series_list
@@ -35,4 +35,5 @@ __all__ = [
     "load_manifest",
     "load_series_list",
     "manifest_schema",
+    "read_manifest",
 ]

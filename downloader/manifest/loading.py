@@ -20,6 +20,7 @@ from downloader.manifest.document import (
     check_name,
 )
 from downloader.manifest.keys import TEXT_WANTED
+from downloader.manifest.plain_tree import plain_tree
 from downloader.manifest.problems import Problem, SourceError, refuse, show_path
 from downloader.manifest.selection import Selection, make_selection
 from downloader.manifest.series_list import SUFFIXES, SeriesList, read_series_list, refuse_foreign
@@ -84,6 +85,20 @@ def load_manifest(path: Path) -> Manifest:
     return _read_document(path, parse_yaml(text, path))
 
 
+def read_manifest(document: Mapping[str, object], name: str = "manifest") -> Manifest:
+    """Read a manifest that is plain data: what the YAML would say, with `version` 1 unless it says otherwise.
+
+    Args:
+        document: the keys of the manifest; series lists in it are relative to the working directory.
+        name: how errors call it, and the manifest's name unless it names itself.
+
+    Raises:
+        ManifestError: something in it is wrong; each line tells one problem.
+    """
+    path = Path(name)
+    return _read_document(path, plain_tree({"version": 1, **document}, path))
+
+
 def _manifest_of_list(series_list: SeriesList) -> Manifest:
     path = series_list.path
     try:
@@ -126,7 +141,11 @@ def _lists_of(document: ManifestDocument) -> Iterator[Path]:
 
 
 def _selections(path: Path, entries: tuple[SelectionKeys, ...], key: str, marks: Mapping[KeyPath, Mark]) -> tuple[Selection, ...]:
-    return tuple(make_selection(keys, f"{path}:{marks[key, index].line}") for index, keys in enumerate(entries))
+    def position(index: int) -> str:
+        line = marks[key, index].line
+        return f"{path}:{line}" if line else f"{path}: {show_path((key, index))}"
+
+    return tuple(make_selection(keys, position(index)) for index, keys in enumerate(entries))
 
 
 def _name_of(path: Path) -> str:

@@ -22,9 +22,10 @@ class Problem:
 
     def show(self, path: Path) -> str:
         """`file:line: path: what`, or `file:line:column: what`."""
+        line = f":{self.line}" if self.line else ""
         column = f":{self.column}" if self.column else ""
         place = f"{self.place}: " if self.place else ""
-        return f"{path}:{self.line}{column}: {place}{self.what}"
+        return f"{path}{line}{column}: {place}{self.what}"
 
 
 def refuse(path: Path, problems: Iterable[Problem]) -> ManifestError:

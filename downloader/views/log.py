@@ -36,6 +36,12 @@ def configure_log(log_format: str, level: str) -> None:
     )
 
 
+def configure_unless_configured(log_format: str, level: str) -> None:
+    """Set up structlog where the process has not done so: by itself it would print every line to stdout."""
+    if not structlog.is_configured():
+        configure_log(log_format, level)
+
+
 def _escape_texts(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
     return {key: printable(value) if isinstance(value, str) else value for key, value in event_dict.items()}
 

@@ -1,0 +1,56 @@
+"""tciad from Python, for scripts and notebooks, over the same engine as the command::
+
+    from downloader import api as tciad
+
+    plan = tciad.plan("lung-ct.yaml")                     # asks the archive, changes nothing
+    result = tciad.run("lung-ct.yaml", output="library")  # fetches and proves
+    pandas.DataFrame(result.series)                       # a row for each series; polars.DataFrame takes it as well
+
+A manifest is a file, or a mapping that says the same. Each function has an async twin (`run_async`, …). The plain ones also
+work where a loop runs already, as in a notebook, which shows progress below the cell. Whatever goes wrong is raised as a
+`TciadError` that says what happened and what to do next.
+"""
+
+from downloader.api.keywords import ManifestLike, RunKeywords, manifest_from
+from downloader.api.libraries import library_series, library_series_async
+from downloader.api.mirroring import Plan, PlannedSeries, RunResult, plan, plan_async, run, run_async
+from downloader.errors import (
+    ArchiveError,
+    LibraryError,
+    ManifestError,
+    SettingsError,
+    StoreError,
+    TciadError,
+    TransferError,
+    UsageError,
+)
+from downloader.views.library_series import LibrarySeries
+from downloader.views.plan import PlanReport
+from downloader.views.report import Outcome, RunReport
+
+__all__ = [
+    "ArchiveError",
+    "LibraryError",
+    "LibrarySeries",
+    "ManifestError",
+    "ManifestLike",
+    "Outcome",
+    "Plan",
+    "PlanReport",
+    "PlannedSeries",
+    "RunKeywords",
+    "RunReport",
+    "RunResult",
+    "SettingsError",
+    "StoreError",
+    "TciadError",
+    "TransferError",
+    "UsageError",
+    "library_series",
+    "library_series_async",
+    "manifest_from",
+    "plan",
+    "plan_async",
+    "run",
+    "run_async",
+]

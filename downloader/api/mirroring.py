@@ -1,0 +1,151 @@
+"""`plan` and `run`: what asks the archive and fills a library."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Unpack
+
+import anyio
+import anyio.to_thread
+from anyio import CancelScope
+
+from downloader.api.blocking import wait_for
+from downloader.api.keywords import ManifestLike, RunKeywords, manifest_from, prepare
+from downloader.clock import SystemClock
+from downloader.engine import decide_options, make_plan, open_mirror, open_records
+from downloader.errors import StoreError, TciadError
+from downloader.manifest import Manifest
+from downloader.mirror import MirrorRun
+from downloader.model import Series
+from downloader.options import RunOptions
+from downloader.store.port import Standing
+from downloader.views.library_series import LibrarySeries, flatten
+from downloader.views.notebook import open_python_progress
+from downloader.views.plan import PlanReport
+from downloader.views.report import Outcome, RunReport
+
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSeries(Series):
+    """One series that the manifest wants. `standing`: new, pending, complete or changed, compared with the library."""
+
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run would find. `report` has the counts, `series` a row for each series, which data frames take as they are."""
+
+    report: PlanReport
+    series: tuple[PlannedSeries, ...]
+
+    def __str__(self) -> str:
+        return self.report.as_text()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What a run did. `report.outcome` tells whether everything is complete; `series` has a row for each wanted series."""
+
+    library: Path
+    report: RunReport
+    series: tuple[LibrarySeries, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every wanted series is in the library, proven."""
+        return self.report.outcome is Outcome.COMPLETE
+
+    def __str__(self) -> str:
+        return self.report.as_text()
+
+
+async def plan_async(manifest: ManifestLike, *, output: str | Path | None = None, **options: Unpack[RunKeywords]) -> Plan:
+    """Ask the archive what a run of the manifest would find and fetch. Changes nothing.
+
+    Args:
+        manifest: path of a manifest or series list, or a mapping of what the manifest says.
+        output: folder of the library to compare with.
+        options: the flags of `tciad run`, such as `concurrency=8`.
+
+    Raises:
+        UsageError: the manifest or an option is wrong.
+        ArchiveError: the archive cannot be asked.
+        StoreError: the library's store cannot be read.
+    """
+    wanted, decided = await _prepare(manifest, output, options)
+    series: list[PlannedSeries] = []
+    report = await make_plan(wanted, decided, _collect_into(series))
+    return Plan(report=report, series=tuple(series))
+
+
+def plan(manifest: ManifestLike, *, output: str | Path | None = None, **options: Unpack[RunKeywords]) -> Plan:
+    """The same as `plan_async`, for code that does not await."""
+    return wait_for(partial(plan_async, manifest, output=output, **options))
+
+
+async def run_async(
+    manifest: ManifestLike, *, output: str | Path | None = None, progress: bool = True, **options: Unpack[RunKeywords]
+) -> RunResult:
+    """Resolve, fetch and prove everything that the manifest wants.
+
+    Series that failed are told by the result, not raised. When it is cancelled, what is in flight is set back, and the next run
+    goes on.
+
+    Args:
+        manifest: path of a manifest or series list, or a mapping of what the manifest says.
+        output: folder of the library.
+        progress: whether to show progress, in a notebook as a bar below the cell, elsewhere on stderr.
+        options: the flags of `tciad run`, such as `concurrency=8` or `bandwidth="40MB/s"`.
+
+    Raises:
+        UsageError: the manifest or an option is wrong.
+        ArchiveError: the archive is out of reach, or refuses the credentials.
+        LibraryError, StoreError: library or store cannot be used, or another run holds them.
+    """
+    wanted, decided = await _prepare(manifest, output, options)
+    with open_python_progress(SystemClock(), silent=not progress) as view:
+        async with open_mirror(wanted, decided, view) as mirror:
+            report = await _run_recorded(mirror)
+    async with open_records(decided.output, decided.state) as store:
+        series = tuple([flatten(row) async for row in store.find(wanted.name)])
+    return RunResult(library=decided.output, report=report, series=series)
+
+
+def run(
+    manifest: ManifestLike, *, output: str | Path | None = None, progress: bool = True, **options: Unpack[RunKeywords]
+) -> RunResult:
+    """The same as `run_async`, for code that does not await. An interruption sets back what is in flight."""
+    return wait_for(partial(run_async, manifest, output=output, progress=progress, **options))
+
+
+async def _prepare(manifest: ManifestLike, output: str | Path | None, options: RunKeywords) -> tuple[Manifest, RunOptions]:
+    flags, settings = prepare({**options, "output": output})
+    wanted = await anyio.to_thread.run_sync(manifest_from, manifest)
+    return wanted, decide_options(flags, settings, wanted)
+
+
+def _collect_into(rows: list[PlannedSeries]) -> Callable[[Series, Standing], None]:
+    def note(series: Series, standing: Standing) -> None:
+        values = {name: getattr(series, name) for name in Series.__dataclass_fields__}
+        rows.append(PlannedSeries(**values, standing=standing))
+
+    return note
+
+
+async def _run_recorded(mirror: MirrorRun) -> RunReport:
+    """Run; however it ends, its record lies with the library."""
+    try:
+        return await mirror.run()
+    except anyio.get_cancelled_exc_class():
+        with CancelScope(shield=True):
+            await mirror.report_ended(Outcome.INTERRUPTED, EXIT_INTERRUPTED)
+        raise
+    except StoreError:
+        raise
+    except TciadError as error:
+        await mirror.report_ended(Outcome.FAILED, error.exit_code, str(error))
+        raise

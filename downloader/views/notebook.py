@@ -1,0 +1,115 @@
+"""Progress below the cell of a notebook, without widgets: one picture, drawn anew from time to time."""
+
+import html
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from typing import Protocol
+
+from downloader.clock import Clock
+from downloader.model import Event, SeriesTally
+from downloader.views.counter import RunCounter
+from downloader.views.progress import ProgressView, SilentProgress, open_progress
+from downloader.views.texts import duration_text, printable, size_text
+
+DRAWN_EVERY_SECONDS = 0.5
+
+
+class Picture(Protocol):
+    """Something shown below the cell that can be replaced: IPython's display handle."""
+
+    def update(self, shown: object) -> None:
+        """Show this instead."""
+        ...
+
+
+class Html:
+    """A picture in HTML, with the same as plain text for front ends that show no HTML."""
+
+    def __init__(self, content: str, text: str) -> None:
+        self._content = content
+        self._text = text
+
+    def _repr_html_(self) -> str:
+        return self._content
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+class NotebookProgress:
+    """A bar and a line of figures below the cell."""
+
+    def __init__(self, clock: Clock, show: Callable[[Html], Picture]) -> None:
+        self._clock = clock
+        self._show = show
+        self._picture: Picture | None = None
+        self._manifest = ""
+        self._tally = SeriesTally()
+        self._counter = RunCounter()
+        self._began = self._drawn_at = clock.monotonic()
+
+    def begin(self, manifest: str, tally: SeriesTally) -> None:
+        """Draw the bar of a manifest."""
+        self._manifest, self._tally, self._counter = manifest, tally, RunCounter()
+        self._began = self._clock.monotonic()
+        self._picture = self._show(self._draw())
+
+    def take(self, event: Event) -> None:
+        """Count, and draw when it is time."""
+        self._counter.take(event)
+        if self._clock.monotonic() - self._drawn_at >= DRAWN_EVERY_SECONDS:
+            self.draw()
+
+    def draw(self) -> None:
+        """Show how things stand now."""
+        self._drawn_at = self._clock.monotonic()
+        if self._picture is not None:
+            self._picture.update(self._draw())
+
+    def _draw(self) -> Html:
+        counter, tally = self._counter, self._tally
+        elapsed_seconds = self._clock.monotonic() - self._began
+        rate = counter.received_bytes / max(elapsed_seconds, 1e-9)
+        done = tally.complete + counter.completed
+        figures = [
+            f"{done:,} of {tally.selected:,} series",
+            f"{tally.images + counter.completed_images:,} images",
+            f"{size_text(counter.received_bytes)} received, {size_text(rate)}/s",
+            duration_text(elapsed_seconds),
+        ]
+        if counter.failures:
+            figures.insert(1, f"{len(counter.failures):,} failed")
+        line = f"{printable(self._manifest)}: {', '.join(figures)}"
+        bar = f'<progress max="{max(tally.selected, 1)}" value="{done}" style="width: 20em"></progress>'
+        return Html(f'<div class="tciad-progress">{bar} <span>{html.escape(line)}</span></div>', line)
+
+
+@contextmanager
+def open_python_progress(clock: Clock, *, silent: bool) -> Iterator[ProgressView]:
+    """The view that suits where Python runs: below the cell in a notebook, else what the command line shows."""
+    if silent:
+        yield SilentProgress()
+        return
+    show = _find_notebook()
+    if show is None:
+        with open_progress(clock, silent=False) as progress:
+            yield progress
+        return
+    notebook = NotebookProgress(clock, show)
+    try:
+        yield notebook
+    finally:
+        notebook.draw()
+
+
+def _find_notebook() -> Callable[[Html], Picture] | None:
+    """How to show something below the cell; None outside of notebooks."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    display: Callable[..., Picture] = import_module("IPython.display").display
+    return partial(display, display_id=True)

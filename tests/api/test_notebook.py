@@ -1,0 +1,51 @@
+"""The example notebook runs from top to bottom, in a real kernel."""
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401 - nbformat has no types
+    """The notebook with its outputs; a cell that raises fails here."""
+    notebook = read(request.param)
+    folder = tmp_path_factory.mktemp("notebook")
+    NotebookClient(notebook, timeout=100, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    return notebook
+
+
+def read(path: Path) -> Any:  # noqa: ANN401 - nbformat has no types
+    """The notebook as it lies in the repository."""
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+
+
+def texts_of(notebook: Any, kind: str) -> list[str]:  # noqa: ANN401
+    """What the cells show as `kind`, such as text/html; or what they print, for stdout and stderr."""
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    shown = [output.data[kind] for output in outputs if kind in output.get("data", {})]
+    return shown + [output.text for output in outputs if output.get("name") == kind]
+
+
+def test_every_cell_runs(executed: Any) -> None:  # noqa: ANN401
+    """It plans, runs and tells how that ended."""
+    assert "cohort: complete" in "\n".join(texts_of(executed, "stdout"))
+
+
+def test_progress_is_a_bar_below_the_cell(executed: Any) -> None:  # noqa: ANN401
+    """It stands at the end of the run, in place of the lines that a terminal would get."""
+    bars = [text for text in texts_of(executed, "text/html") if "tciad-progress" in text]
+    assert bars
+    assert all("<progress" in bar and "series" in bar for bar in bars)
+    assert texts_of(executed, "stderr") == []
+
+
+def test_the_notebook_is_kept_without_outputs() -> None:
+    """Outputs would differ with every run, and go stale."""
+    for path in NOTEBOOKS:
+        notebook = read(path)
+        assert all(not cell.get("outputs") for cell in notebook.cells)
