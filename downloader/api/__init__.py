@@ -1,4 +1,6 @@
-"""tciad from Python, for scripts and notebooks, over the same engine as the command::
+"""tciad from Python, for scripts and notebooks, over the same engine as the command.
+
+It reads like this::
 
     from downloader import api as tciad
 
