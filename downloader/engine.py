@@ -4,6 +4,7 @@ import random
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import anyio
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from downloader.archive.port import Archive
-from downloader.archive.profiles import open_archive
+from downloader.archive.credentials import gather_secrets, make_authentication
+from downloader.archive.port import Archive, ArchiveQueries
+from downloader.archive.profiles import open_archive, open_queries
 from downloader.bandwidth import BandwidthPlan
 from downloader.clock import Clock, SystemClock
 from downloader.errors import SettingsError, StoreError
@@ -33,7 +35,7 @@ from downloader.settings import Settings, resolve_options
 from downloader.store.lock import lock_library
 from downloader.store.port import Standing, Store
 from downloader.store.sqlite import open_store
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport import Transport, TransportSettings, open_transport
 from downloader.views.plan import PlanReport
 from downloader.views.progress import ProgressView
 
@@ -48,14 +50,14 @@ def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) 
     """The options of one run of the manifest.
 
     Raises:
-        SettingsError: they ask for what this tciad cannot do.
+        SettingsError: they ask for what this tciad cannot do, or credentials are missing.
     """
     options = resolve_options(flags, settings, manifest.options)
     if options.format is not StorageFormat.IMAGES:
         raise SettingsError(f"output.format {options.format} is not built yet", next_step="use images")
     if manifest.withdrawn is not WithdrawnPolicy.KEEP:
         raise SettingsError(f"withdrawn {manifest.withdrawn} is not built yet", next_step="use keep")
-    return options
+    return replace(options, secrets=gather_secrets(manifest.archive, settings))
 
 
 @asynccontextmanager
@@ -125,6 +127,26 @@ async def make_plan(
 
 
 @asynccontextmanager
+async def open_archive_queries(address: ArchiveAddress, settings: Settings) -> AsyncIterator[ArchiveQueries]:
+    """Every query of one archive, asked as whoever manifest and environment name.
+
+    Raises:
+        SettingsError: credentials are missing, or cannot be read.
+    """
+    clock = SystemClock()
+    secrets = gather_secrets(address, settings)
+    async with _reach(address, resolve_options({}, settings, {}), clock) as (base_url, transport):
+        yield open_queries(
+            address.name,
+            base_url,
+            api=address.api.value,
+            transport=transport,
+            clock=clock,
+            authentication=make_authentication(address, secrets, transport=transport, clock=clock),
+        )
+
+
+@asynccontextmanager
 async def open_records(output: Path, state: Path | None) -> AsyncIterator[Store]:
     """The store of a library, to be asked.
 
@@ -176,6 +198,20 @@ def _free_bytes(path: Path) -> int:
 
 @asynccontextmanager
 async def _open_archive(address: ArchiveAddress, options: RunOptions, clock: Clock) -> AsyncIterator[Archive]:
+    async with _reach(address, options, clock) as (base_url, transport):
+        yield open_archive(
+            address.name,
+            base_url,
+            api=address.api.value,
+            transport=transport,
+            clock=clock,
+            authentication=make_authentication(address, options.secrets, transport=transport, clock=clock),
+        )
+
+
+@asynccontextmanager
+async def _reach(address: ArchiveAddress, options: RunOptions, clock: Clock) -> AsyncIterator[tuple[str, Transport]]:
+    """Where the archive answers, and what carries requests there; the sandbox is started for as long as it is asked."""
     settings = TransportSettings(
         connect_seconds=options.connect_seconds,
         idle_seconds=options.idle_seconds,
@@ -186,8 +222,7 @@ async def _open_archive(address: ArchiveAddress, options: RunOptions, clock: Clo
         base_url = address.base_url
         if address.name == SANDBOX_PROFILE:
             base_url = (await stack.enter_async_context(serve_sandbox())).base_url
-        transport = await stack.enter_async_context(open_transport(settings, clock))
-        yield open_archive(name=address.name, base_url=base_url, api=address.api.value, transport=transport, clock=clock)
+        yield base_url, await stack.enter_async_context(open_transport(settings, clock))
 
 
 def _make_throttle(plan: BandwidthPlan, clock: Clock) -> Callable[[int], float]:

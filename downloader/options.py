@@ -2,12 +2,12 @@
 
 import string
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, TypedDict, TypeVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from downloader.bandwidth import NO_LIMIT, WINDOW_PATTERN, BandwidthPlan, parse_bandwidth
 from downloader.model import FetchOrder, Md5Mode
@@ -57,13 +57,23 @@ class StorageFormat(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """What proves to an archive who asks; None where nobody said. They show as asterisks wherever they are printed."""
+
+    username: SecretStr | None = None
+    password: SecretStr | None = None
+    client_secret: SecretStr | None = None
+    api_key: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """Everything about a run that is not what it wants: the defaults are tciad's.
 
     `state` is the store's file; None puts it into the library.
     `max_shrink_percent`: a catalogue that lost more series than this since the last resolve is not acted upon.
     `minimum_bytes_per_second`: a body that comes more slowly counts as stalled; 0 switches that off. `deadline_seconds`: how long
-    the run may take in all; None is as long as it needs.
+    the run may take in all; None is as long as it needs. `secrets` are those for the manifest's archive and for no other.
     """
 
     output: Path = Path("library")
@@ -81,6 +91,7 @@ class RunOptions:
     idle_seconds: float = 120.0
     minimum_bytes_per_second: int = 1000
     deadline_seconds: float | None = None
+    secrets: Secrets = field(default=Secrets(), repr=False)
 
 
 class OptionValues(TypedDict, total=False):

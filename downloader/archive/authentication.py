@@ -1,11 +1,23 @@
 """How a request shows who asks."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
+
+API_KEY: Final = "api_key"
+"""The name under which the archive itself wants its key (ARCHIVE §1.1)."""
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Authentication(Protocol):
-    """Gives the headers that prove who asks, and new ones when the archive no longer takes the old."""
+    """Gives what proves who asks, and something new when the archive no longer takes the old.
+
+    `parameters` go with every request's parameters; they are secrets, as the headers are.
+    """
+
+    @property
+    def parameters(self) -> Mapping[str, str]: ...  # noqa: D102  told above
 
     async def headers(self) -> Mapping[str, str]:
         """The headers for the next request. They are secrets.
@@ -20,13 +32,45 @@ class Authentication(Protocol):
         ...
 
 
-class Guest:
-    """Nobody: public series only."""
+class _Unchanging:
+    """What is shown stays the same: there is nothing to renew."""
+
+    def __init__(self, *, headers: Mapping[str, str] = _NOTHING, parameters: Mapping[str, str] = _NOTHING) -> None:
+        self.parameters = parameters
+        self._headers = headers
 
     async def headers(self) -> Mapping[str, str]:
-        """No headers at all."""
-        return {}
+        """Always the same."""
+        return self._headers
 
     async def renew(self, refused: Mapping[str, str]) -> bool:  # noqa: ARG002  the port's signature
-        """A guest has nothing else to show."""
+        """There is nothing else to show."""
         return False
+
+
+class Guest(_Unchanging):
+    """Nobody: public series only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class GuestToken(_Unchanging):
+    """The guest of v2, which takes this one word for it and fails without any (ARCHIVE §1.3)."""
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Authorization": "Bearer undefined"})
+
+
+class ApiKey(_Unchanging):
+    """The key of an application in a header, as Bindaas recommends it; gateways call the header otherwise (ARCHIVE §1.1)."""
+
+    def __init__(self, key: str, *, header: str = API_KEY) -> None:
+        super().__init__(headers={header: key})
+
+
+class ApiKeyInAddress(_Unchanging):
+    """The key as a parameter of every request, where it can end up in the logs of proxies (ARCHIVE §1.1)."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(parameters={API_KEY: key})

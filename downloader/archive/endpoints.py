@@ -6,7 +6,7 @@ are filled from these tables and from nothing else.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 
 from downloader.errors import TciadError
 from downloader.model import Md5Mode, Series, SeriesQuery
@@ -47,17 +47,70 @@ class Endpoint:
         return given
 
 
+class ReplyFormat(StrEnum):
+    """How an archive can write its rows (ARCHIVE §2.1). The words are those of its parameter `format`."""
+
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
+    XML = "xml"
+
+
+class Topic(StrEnum):
+    """What an archive can be asked for, whatever its generations call the endpoint."""
+
+    COLLECTIONS = "collections"
+    MODALITIES = "modalities"
+    BODY_PARTS = "body-parts"
+    MANUFACTURERS = "manufacturers"
+    COLLECTION_COUNTS = "collection-counts"
+    MODALITY_COUNTS = "modality-counts"
+    BODY_PART_COUNTS = "body-part-counts"
+    MANUFACTURER_COUNTS = "manufacturer-counts"
+    PATIENTS = "patients"
+    PATIENTS_BY_MODALITY = "patients-by-modality"
+    NEW_PATIENTS = "new-patients"
+    STUDIES = "studies"
+    NEW_STUDIES = "new-studies"
+    SERIES = "series"
+    UPDATED_SERIES = "updated-series"
+    SERIES_SIZE = "series-size"
+    SERIES_METADATA = "series-metadata"
+    IMAGES = "images"
+    SHARED_LIST = "shared-list"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesEndpoint:
-    """getSeries: `filters` gives the parameter for each attribute of a query that the generation can ask."""
+class QueryEndpoint:
+    """One query of one generation.
+
+    `filters` gives the parameter for each filter that it has; `attributes` are the columns that may come, in the order of the
+    archive; `date_format` is how the filter `since` is written (strftime); `unasked` is the format that comes without asking,
+    None where a format must be asked for; `at_once` is how many series UIDs one request takes, joined by commas.
+    """
 
     endpoint: Endpoint
     filters: Mapping[str, str]
+    attributes: tuple[str, ...]
+    date_format: str = ""
+    formats: tuple[ReplyFormat, ...] = tuple(ReplyFormat)
+    unasked: ReplyFormat | None = ReplyFormat.JSON
+    at_once: int = 1
+
+    @property
+    def required_filters(self) -> tuple[str, ...]:
+        """The filters without which the archive does not answer."""
+        return tuple(name for name, parameter in self.filters.items() if parameter in self.endpoint.required)
+
+    def values_for(self, filters: Mapping[str, str], form: ReplyFormat = ReplyFormat.JSON) -> dict[str, str]:
+        """The parameters for these filters, and for a reply in this format."""
+        values = {self.filters[name]: value for name, value in filters.items()}
+        return values if form is self.unasked else {**values, "format": form.value}
 
     def values_of(self, query: SeriesQuery) -> dict[str, str]:
         """The parameters for what this generation can ask of the query."""
-        asked = {parameter: getattr(query, attribute) for attribute, parameter in self.filters.items()}
-        return {parameter: value for parameter, value in asked.items() if value}
+        asked = {name: getattr(query, name) for name in self.filters}
+        return self.values_for({name: value for name, value in asked.items() if value})
 
     def find_mismatch(self, query: SeriesQuery, series: Series) -> str | None:
         """The first parameter that was sent and that this row does not fit; None when it fits all of them.
@@ -67,12 +120,13 @@ class SeriesEndpoint:
         """
         for attribute, parameter in self.filters.items():
             asked = getattr(query, attribute)
-            if asked and _fold(asked) != _fold(getattr(series, attribute)):
+            if asked and fold(asked) != fold(getattr(series, attribute)):
                 return parameter
         return None
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
+    """The text as collations of the archive's database compare it: case and blanks at its end are nothing."""
     return text.casefold().rstrip(" ")
 
 
@@ -108,18 +162,29 @@ class ImageRoute:
 class Generation:
     """Everything that one generation of the API offers.
 
-    `listed_series` is None where series cannot be asked by list; `image_routes` are tried in their order, since deployments lag
-    behind the API; `image_md5_parameter` is spelled differently in each generation; `series_md5` is None where none is given.
+    `queries` has at least collections, series and series-size. `listed_series` is None where series cannot be asked by list;
+    `image_routes` are tried in their order, since deployments lag behind the API; `single_image`, `image_md5` and `series_md5`
+    are None where there is no such endpoint; `image_md5_parameter` is spelled differently in each generation.
     """
 
     name: str
-    collections: Endpoint
-    series: SeriesEndpoint
+    queries: Mapping[Topic, QueryEndpoint]
     listed_series: ListEndpoint | None
     image_routes: Sequence[ImageRoute]
-    series_size: Endpoint
-    sop_instance_uids: Endpoint
-    single_image: Endpoint
-    image_md5: Endpoint
-    image_md5_parameter: str
-    series_md5: Endpoint | None
+    single_image: Endpoint | None = None
+    image_md5: Endpoint | None = None
+    image_md5_parameter: str = ""
+    series_md5: Endpoint | None = None
+
+    @property
+    def series(self) -> QueryEndpoint:
+        """The query getSeries."""
+        return self.queries[Topic.SERIES]
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Every endpoint of the tables, each once."""
+        several = [query.endpoint for query in self.queries.values()] + [route.endpoint for route in self.image_routes]
+        listing = self.listed_series.endpoint if self.listed_series else None
+        single = (listing, self.single_image, self.image_md5, self.series_md5)
+        return list(dict.fromkeys([*several, *(endpoint for endpoint in single if endpoint)]))

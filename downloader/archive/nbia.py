@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,18 +10,18 @@ import anyio
 import anyio.lowlevel
 import structlog
 
-from downloader.archive.authentication import Authentication
-from downloader.archive.endpoints import Endpoint, Generation, ImageRoute, ListEndpoint, Method
+from downloader.archive.asking import Asker, read_refusal
+from downloader.archive.endpoints import Endpoint, Generation, ImageRoute, ListEndpoint, Topic
 from downloader.archive.port import SeriesSize
-from downloader.archive.replies import READ_BYTES, Refusal, classify, is_page, quote_text, says_not_offered
+from downloader.archive.replies import READ_BYTES, is_page, quote_text, says_not_offered
 from downloader.archive.wire import Row, RowReader, SeriesReader, read_collection, read_series_size, read_sop_instance_uid
-from downloader.clock import Clock
 from downloader.errors import ArchiveFaultError, TciadError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery
-from downloader.transport import Reply, Transport
+from downloader.transport import Reply
 
 SINGLE_QUERIES_AT_ONCE: Final = 4
 _SINGLE_QUERIES_IN_A_ROW: Final = 100
+_STUDIES_REMEMBERED: Final = 1_000
 _MD5: Final = re.compile(r"[0-9a-f]{1,32}", re.ASCII)
 _log = structlog.get_logger(__name__)
 
@@ -34,6 +34,12 @@ class NbiaBody:
     md5_list_expected: bool = False
     names_are_ordered: bool = False
 
+    @property
+    def announced_images(self) -> int | None:
+        """How many images the archive says it sends: the 2013 API has a header for it (ARCHIVE §4.1)."""
+        told = self.reply.headers.get("imageCount", "")
+        return int(told) if re.fullmatch(r"[0-9]{1,9}", told, re.ASCII) else None
+
     def batches(self) -> AsyncIterator[Sequence[bytes]]:
         """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer)."""
         return self.reply.batches()
@@ -44,32 +50,19 @@ class NbiaArchive:
 
     Args:
         name: how the archive is called in logs and receipts.
-        base_url: the address below which the generation's paths lie.
         generation: the table to work from.
-        transport: what carries the requests.
-        clock: dates in Retry-After are compared with it.
-        authentication: who asks.
+        asker: what sends the requests.
     """
 
-    def __init__(
-        self,
-        name: str,
-        base_url: str,
-        *,
-        generation: Generation,
-        transport: Transport,
-        clock: Clock,
-        authentication: Authentication,
-    ) -> None:
+    def __init__(self, name: str, *, generation: Generation, asker: Asker) -> None:
         self.name = name
         self.generation = generation.name
-        self._base_url = base_url.rstrip("/")
         self._table = generation
-        self._transport = transport
-        self._clock = clock
-        self._authentication = authentication
+        self._asker = asker
         # ways to get images that this deployment turned out not to offer
         self._missing_routes: set[int] = set()
+        # the studies of series that were opened of late, for generations that can be asked by study and not by series
+        self._studies: dict[str, str] = {}
 
     async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
         """Ask getSeries and yield each row, parsed while it arrives.
@@ -79,8 +72,8 @@ class NbiaArchive:
         """
         endpoint = self._table.series.endpoint
         reader = SeriesReader(endpoint.name)
-        async with self._ask(endpoint, self._table.series.values_of(query)) as reply:
-            await self._expect_answer(reply)
+        async with self._asker.ask(endpoint, self._table.series.values_of(query)) as reply:
+            await self._asker.expect_answer(reply)
             async for chunk in reply.chunks():
                 for series in reader.feed(chunk):
                     self._check_fit(query, series)
@@ -94,6 +87,10 @@ class NbiaArchive:
         """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
         wanted = list(dict.fromkeys(series_instance_uids))
         listing = self._table.listed_series
+        if listing is None and "series_instance_uid" not in self._table.series.filters:
+            for series in await self._pick(wanted):
+                yield series
+            return
         at_once = listing.limit if listing else _SINGLE_QUERIES_IN_A_ROW
         for start in range(0, len(wanted), at_once):
             part = wanted[start : start + at_once]
@@ -103,7 +100,7 @@ class NbiaArchive:
 
     async def find_collections(self) -> Sequence[str]:
         """Names of all collections that the caller may see, as the archive spells them."""
-        return [read_collection(row) for row in await self._ask_rows(self._table.collections, {})]
+        return [read_collection(row) for row in await self._ask_rows(Topic.COLLECTIONS, {})]
 
     @asynccontextmanager
     async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[NbiaBody]:
@@ -115,18 +112,19 @@ class NbiaArchive:
             UnexpectedReplyError: no way is offered, or none with an MD5 list and `md5` is `require`.
         """
         refused: dict[int, TciadError] = {}
+        self._remember_study(series)
         for number, route in enumerate(self._table.image_routes):
             if number in self._missing_routes or not route.serves(md5):
                 continue
             values = {**route.fixed, "SeriesInstanceUID": series.series_instance_uid}
-            async with self._ask(route.endpoint, values) as reply:
-                refusal = await _read_refusal(reply, series.series_instance_uid)
+            async with self._asker.ask(route.endpoint, values) as reply:
+                refusal = await read_refusal(reply, series.series_instance_uid)
                 if refusal is None:
                     await self._expect_body(reply, series.series_instance_uid)
                     self._note_missing(refused)
                     yield NbiaBody(reply=reply, md5_list_expected=route.md5_list, names_are_ordered=route.ordered_names)
                     return
-                error = classify(refusal, self._clock.now())
+                error = self._asker.explain(refusal)
                 if not says_not_offered(refusal):
                     raise error
                 refused[number] = error
@@ -134,25 +132,37 @@ class NbiaArchive:
 
     async def find_series_size(self, series_instance_uid: str) -> SeriesSize:
         """Ask getSeriesSize. An unknown series has no row, or an empty one."""
-        rows = await self._ask_rows(self._table.series_size, {"SeriesInstanceUID": series_instance_uid})
+        rows = await self._ask_rows(Topic.SERIES_SIZE, {"series_instance_uid": series_instance_uid})
         return read_series_size(rows[0]) if rows else SeriesSize()
 
     async def find_sop_instance_uids(self, series_instance_uid: str) -> Sequence[str]:
-        """The images that the archive lists for a series, each once."""
-        rows = await self._ask_rows(self._table.sop_instance_uids, {"SeriesInstanceUID": series_instance_uid})
+        """The images that the archive lists for a series, each once; none where the generation has no such list."""
+        if Topic.IMAGES not in self._table.queries:
+            return []
+        rows = await self._ask_rows(Topic.IMAGES, {"series_instance_uid": series_instance_uid})
         return list(dict.fromkeys(read_sop_instance_uid(row) for row in rows))
 
     @asynccontextmanager
     async def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AsyncIterator[NbiaBody]:
-        """Ask for one image and enter once status and headers say that it follows."""
+        """Ask for one image and enter once status and headers say that it follows.
+
+        Raises:
+            UnexpectedReplyError: this generation gives no single images.
+        """
+        if self._table.single_image is None:
+            raise UnexpectedReplyError(
+                f"{self.name} gives no single images in generation {self.generation}", series_instance_uid=series_instance_uid
+            )
         values = {"SeriesInstanceUID": series_instance_uid, "SOPInstanceUID": sop_instance_uid}
-        async with self._ask(self._table.single_image, values) as reply:
-            await self._expect_answer(reply, series_instance_uid)
+        async with self._asker.ask(self._table.single_image, values) as reply:
+            await self._asker.expect_answer(reply, series_instance_uid)
             await self._expect_body(reply, series_instance_uid)
             yield NbiaBody(reply=reply)
 
     async def find_image_md5(self, sop_instance_uid: str) -> str:
-        """The archive's MD5 of one image; empty where it has none."""
+        """The archive's MD5 of one image; empty where it, or the generation, has none."""
+        if self._table.image_md5 is None:
+            return ""
         return await self._ask_md5(self._table.image_md5, {self._table.image_md5_parameter: sop_instance_uid})
 
     async def find_series_md5(self, series_instance_uid: str) -> str:
@@ -160,29 +170,6 @@ class NbiaArchive:
         if self._table.series_md5 is None:
             return ""
         return await self._ask_md5(self._table.series_md5, {"SeriesInstanceUID": series_instance_uid})
-
-    @asynccontextmanager
-    async def _ask(self, endpoint: Endpoint, values: dict[str, str]) -> AsyncIterator[Reply]:
-        """Send one request; a second time with new credentials when the archive no longer takes the old."""
-        headers = await self._authentication.headers()
-        async with self._send(endpoint, values, headers) as reply:
-            if reply.status != 401 or not await self._authentication.renew(headers):
-                yield reply
-                return
-        async with self._send(endpoint, values, await self._authentication.headers()) as reply:
-            yield reply
-
-    def _send(self, endpoint: Endpoint, values: dict[str, str], headers: Mapping[str, str]) -> AbstractAsyncContextManager[Reply]:
-        url = f"{self._base_url}/{endpoint.path}"
-        parameters = endpoint.fill(values)
-        if endpoint.method is Method.POST:
-            return self._transport.post_form(url, form=parameters, headers=headers)
-        return self._transport.get(url, params=parameters, headers=headers)
-
-    async def _expect_answer(self, reply: Reply, series_instance_uid: str | None = None) -> None:
-        refusal = await _read_refusal(reply, series_instance_uid)
-        if refusal is not None:
-            raise classify(refusal, self._clock.now())
 
     async def _expect_body(self, reply: Reply, series_instance_uid: str) -> None:
         """Refuse what cannot be images before anybody tries to read it as such (ARCHIVE §7, 6)."""
@@ -215,12 +202,14 @@ class NbiaArchive:
             )
         return list(refused.values())[-1]
 
-    async def _ask_rows(self, endpoint: Endpoint, values: dict[str, str]) -> list[Row]:
+    async def _ask_rows(self, topic: Topic, filters: dict[str, str]) -> list[Row]:
         """All rows of a reply that is small by nature."""
+        query = self._table.queries[topic]
+        endpoint, values = query.endpoint, query.values_for(filters)
         reader = RowReader(endpoint.name)
         rows: list[Row] = []
-        async with self._ask(endpoint, values) as reply:
-            await self._expect_answer(reply)
+        async with self._asker.ask(endpoint, values) as reply:
+            await self._asker.expect_answer(reply)
             async for chunk in reply.chunks():
                 rows += reader.feed(chunk)
         reader.finish()
@@ -230,8 +219,8 @@ class NbiaArchive:
         reader = SeriesReader(listing.endpoint.name)
         found: list[Series] = []
         values = {**listing.fixed, listing.parameter: ",".join(series_instance_uids)}
-        async with self._ask(listing.endpoint, values) as reply:
-            await self._expect_answer(reply)
+        async with self._asker.ask(listing.endpoint, values) as reply:
+            await self._asker.expect_answer(reply)
             async for chunk in reply.chunks():
                 found += reader.feed(chunk)
         reader.finish()
@@ -263,9 +252,32 @@ class NbiaArchive:
             raise failures[0]
         return [series for series_instance_uid in series_instance_uids for series in found[series_instance_uid]]
 
+    async def _pick(self, series_instance_uids: Sequence[str]) -> list[Series]:
+        """These series out of their studies where those are known, and else out of the whole catalogue."""
+        wanted = set(series_instance_uids)
+        studies = {self._studies.get(series_instance_uid) for series_instance_uid in wanted}
+        queries = (
+            [SeriesQuery()]
+            if None in studies
+            else [SeriesQuery(study_instance_uid=study) for study in sorted(filter(None, studies))]
+        )
+        found: dict[str, Series] = {}
+        for query in queries if wanted else ():
+            async with aclosing(self.find_series(query)) as rows:
+                async for series in rows:
+                    if series.series_instance_uid in wanted:
+                        found[series.series_instance_uid] = series
+        return list(found.values())
+
+    def _remember_study(self, series: Series) -> None:
+        if series.study_instance_uid:
+            self._studies[series.series_instance_uid] = series.study_instance_uid
+        while len(self._studies) > _STUDIES_REMEMBERED:
+            del self._studies[next(iter(self._studies))]
+
     async def _ask_md5(self, endpoint: Endpoint, values: dict[str, str]) -> str:
-        async with self._ask(endpoint, values) as reply:
-            await self._expect_answer(reply)
+        async with self._asker.ask(endpoint, values) as reply:
+            await self._asker.expect_answer(reply)
             text = await reply.text(READ_BYTES)
         digits = text.strip().lower()
         if not digits:
@@ -288,19 +300,6 @@ class NbiaArchive:
         oddities = reader.unreadable_dates
         if oddities.count:
             _log.warning("dates of the catalogue cannot be read", archive=self.name, count=oddities.count, first=oddities.first)
-
-
-async def _read_refusal(reply: Reply, series_instance_uid: str | None) -> Refusal | None:
-    """The reply, read as far as it takes to tell of it, if it is not the answer; None if it is."""
-    if reply.status in {200, 204}:
-        return None
-    return Refusal(
-        url=reply.url,
-        status=reply.status,
-        headers=reply.headers,
-        text=await reply.text(READ_BYTES),
-        series_instance_uid=series_instance_uid,
-    )
 
 
 def _describe(route: ImageRoute) -> str:

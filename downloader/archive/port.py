@@ -1,11 +1,31 @@
 """What every generation of the archive's API offers to the rest of tciad."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
+from downloader.archive.endpoints import QueryEndpoint, ReplyFormat, Topic
 from downloader.model import Md5Mode, Series, SeriesQuery
+
+__all__ = [
+    "Archive",
+    "ArchiveQueries",
+    "Attributes",
+    "ImageBody",
+    "QueryEndpoint",
+    "Question",
+    "RawReply",
+    "ReplyFormat",
+    "SeriesBody",
+    "SeriesSize",
+    "Topic",
+]
+
+Attributes = Mapping[str, str | int]
+"""One row of a reply: the attributes that the archive gave, under its own names and in its order. Counts and sizes are numbers,
+all else is text as it came; what has no value is absent, whatever the format wrote for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +40,8 @@ class SeriesBody(Protocol):
     """The body of one getImage, while it arrives.
 
     `md5_list_expected`: the request asked for md5hashes.csv, so its absence proves that the archive stopped half-way
-    (ARCHIVE §4.4). `names_are_ordered`: member names are `<acquisition>-<instance>.dcm` (NewFileNames).
+    (ARCHIVE §4.4). `names_are_ordered`: member names are `<acquisition>-<instance>.dcm` (NewFileNames). `announced_images`: how
+    many images the reply's headers say that it holds; None where they say nothing (ARCHIVE §4.1).
     """
 
     @property
@@ -28,6 +49,9 @@ class SeriesBody(Protocol):
 
     @property
     def names_are_ordered(self) -> bool: ...  # noqa: D102  told above
+
+    @property
+    def announced_images(self) -> int | None: ...  # noqa: D102  told above
 
     def batches(self) -> AsyncIterator[Sequence[bytes]]:
         """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer).
@@ -84,7 +108,10 @@ class Archive(Protocol):
         ...
 
     async def find_sop_instance_uids(self, series_instance_uid: str) -> Sequence[str]:
-        """The images that the archive lists for a series; it may list more, or none, of what it sends (ARCHIVE §3.3)."""
+        """The images that the archive lists for a series; it may list more, or none, of what it sends (ARCHIVE §3.3).
+
+        None as well where the generation has no such list.
+        """
         ...
 
     def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AbstractAsyncContextManager[ImageBody]:
@@ -92,6 +119,7 @@ class Archive(Protocol):
 
         Raises:
             ArchiveFaultError: the archive failed; it says the same of an image that it does not have (ARCHIVE §4.1).
+            UnexpectedReplyError: the generation gives no single images.
         """
         ...
 
@@ -101,4 +129,69 @@ class Archive(Protocol):
 
     async def find_series_md5(self, series_instance_uid: str) -> str:
         """The MD5 of a series' image MD5s, joined in ascending order (ARCHIVE §3.5); empty where the archive has none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What to ask of an archive, whatever its generation calls endpoint and parameters. None and empty ask for any.
+
+    `series_instance_uids` may be many: as many requests are made as the generation needs. `since` is for new-patients,
+    new-studies and updated-series; `shared_list` is the name of a cart.
+    """
+
+    topic: Topic
+    collection: str | None = None
+    patient_id: str | None = None
+    study_instance_uid: str | None = None
+    series_instance_uids: tuple[str, ...] = ()
+    modality: str | None = None
+    body_part_examined: str | None = None
+    manufacturer: str | None = None
+    manufacturer_model_name: str | None = None
+    since: date | None = None
+    shared_list: str | None = None
+
+
+class RawReply(Protocol):
+    """A reply as the archive wrote it, while it arrives. `content_type` is the archive's own word, empty where it said none."""
+
+    @property
+    def content_type(self) -> str: ...  # noqa: D102  told above
+
+    def batches(self) -> AsyncIterator[Sequence[bytes]]:
+        """Yield the body as `SeriesBody.batches` does, and raise as it does."""
+        ...
+
+
+class ArchiveQueries(Protocol):
+    """Every query of one archive, in the words of its generation. Methods raise ArchiveError, TransferError or SettingsError.
+
+    `offers` says what can be asked: for each topic the endpoint's name, its parameter for each filter of a Question, which of
+    them it cannot do without, the attributes that its rows have, and the formats that it writes.
+    """
+
+    name: str
+    generation: str
+
+    @property
+    def offers(self) -> Mapping[Topic, QueryEndpoint]: ...  # noqa: D102  told above
+
+    def find_rows(self, question: Question, form: ReplyFormat = ReplyFormat.JSON) -> AsyncGenerator[Attributes, None]:
+        """Ask, and yield the rows of the reply; they are the same in every format.
+
+        Filters that the generation does not have are applied to the rows where those have the attribute.
+
+        Raises:
+            SettingsError: the generation has no such query, cannot filter by what was asked, or needs a filter that is missing.
+        """
+        ...
+
+    def open_reply(self, question: Question, form: ReplyFormat) -> AbstractAsyncContextManager[RawReply]:
+        """Ask, and enter once the archive answers with what it was asked for; an empty body means no rows (ARCHIVE §2.4).
+
+        Raises:
+            SettingsError: as `find_rows`; also where the generation does not write the format, lacks one of the filters, or would
+                need several requests.
+        """
         ...

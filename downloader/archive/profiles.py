@@ -1,20 +1,26 @@
 """From what a manifest says of an archive to the client that speaks to it."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlsplit
 
+import structlog
+
+from downloader.archive.asking import Asker
 from downloader.archive.authentication import Authentication, Guest
+from downloader.archive.bindaas import BINDAAS
 from downloader.archive.endpoints import Generation
+from downloader.archive.generations import GENERATIONS
 from downloader.archive.nbia import NbiaArchive
-from downloader.archive.nbia_v1 import NBIA_V1
-from downloader.archive.nbia_v4 import NBIA_V4
-from downloader.archive.port import Archive
+from downloader.archive.port import Archive, ArchiveQueries
+from downloader.archive.querying import NbiaQueries
 from downloader.clock import Clock
 from downloader.errors import SettingsError
 from downloader.transport import Transport
 
-GENERATIONS: Final[Mapping[str, Generation]] = MappingProxyType({table.name: table for table in (NBIA_V4, NBIA_V1)})
+__all__ = ["GENERATIONS", "open_archive", "open_queries"]
+
+_TCIA: Final = ".cancerimagingarchive.net"
+_log = structlog.get_logger(__name__)
 
 
 def open_archive(
@@ -39,14 +45,45 @@ def open_archive(
     Raises:
         SettingsError: a generation that no client speaks.
     """
+    generation = _find_generation(api)
+    _warn_of_stale(generation, base_url)
+    asker = Asker(base_url, transport=transport, clock=clock, authentication=authentication or Guest())
+    return NbiaArchive(name, generation=generation, asker=asker)
+
+
+def open_queries(
+    name: str,
+    base_url: str,
+    *,
+    api: str,
+    transport: Transport,
+    clock: Clock,
+    authentication: Authentication | None = None,
+) -> ArchiveQueries:
+    """The queries of one archive; arguments and errors are those of `open_archive`."""
+    generation = _find_generation(api)
+    _warn_of_stale(generation, base_url)
+    asker = Asker(base_url, transport=transport, clock=clock, authentication=authentication or Guest())
+    return NbiaQueries(name, generation=generation, asker=asker)
+
+
+def _find_generation(api: str) -> Generation:
+    """The table of a generation.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
     generation = GENERATIONS.get(api)
     if generation is None:
         raise SettingsError(f"no client speaks api: {api}", next_step=f"use one of {', '.join(GENERATIONS)}")
-    return NbiaArchive(
-        name,
-        base_url,
-        generation=generation,
-        transport=transport,
-        clock=clock,
-        authentication=authentication or Guest(),
-    )
+    return generation
+
+
+def _warn_of_stale(generation: Generation, base_url: str) -> None:
+    """TCIA's 2013 API, where it still answers, answers with the collections of years ago (ARCHIVE §0)."""
+    if generation is BINDAAS and (urlsplit(base_url).hostname or "").endswith(_TCIA):
+        _log.warning(
+            "the 2013 API of The Cancer Imaging Archive is withdrawn: where it still answers, its catalogue is years old",
+            base_url=base_url,
+            next_step="use archive: tcia",
+        )

@@ -8,7 +8,7 @@ for selection in manifest.select:
 manifest.wants(series)                              # the final word on each row of the catalogue
 """
 
-from downloader.manifest.archives import PROFILES, SANDBOX_PORT, SANDBOX_PROFILE, ApiGeneration, ArchiveAddress, Auth
+from downloader.manifest.archives import PROFILES, SANDBOX_PORT, SANDBOX_PROFILE, ApiGeneration, ArchiveAddress, Auth, KeyPlace
 from downloader.manifest.document import CountRange, DayRange, Schedule, WithdrawnPolicy
 from downloader.manifest.identifiers import check_uid
 from downloader.manifest.loading import Manifest, load_manifest, read_manifest
@@ -26,6 +26,7 @@ __all__ = [
     "Auth",
     "CountRange",
     "DayRange",
+    "KeyPlace",
     "Manifest",
     "Schedule",
     "Selection",

@@ -32,12 +32,20 @@ class ApiGeneration(StrEnum):
     BINDAAS = "bindaas"
 
 
+class KeyPlace(StrEnum):
+    """Where an API key goes. In the address it can end up in the logs of proxies, so the header is the default."""
+
+    HEADER = "header"
+    QUERY = "query"
+
+
+_TOKEN_KEYS: Final = frozenset({"username", "password_file", "token_url", "client_id", "client_secret_file"})
 _AUTH_KEYS: Final[Mapping[ApiGeneration, frozenset[str]]] = MappingProxyType(
     {
-        ApiGeneration.V4: frozenset({"username", "password_file", "token_url"}),
-        ApiGeneration.V2: frozenset({"username", "password_file", "token_url"}),
+        ApiGeneration.V4: _TOKEN_KEYS,
+        ApiGeneration.V2: _TOKEN_KEYS,
         ApiGeneration.V1: frozenset(),
-        ApiGeneration.BINDAAS: frozenset({"api_key_file", "api_key_header"}),
+        ApiGeneration.BINDAAS: frozenset({"api_key_file", "api_key_header", "api_key_in"}),
     }
 )
 
@@ -62,6 +70,8 @@ def _check_base_url(text: str) -> str:
     last = address.rpartition("/")[2]
     if last in ("v1", "v2", "v4"):
         raise ValueError(f"leave /{last} out of the address and say api: {last}")
+    if last == "query":
+        raise ValueError("leave /query out of the address and say api: bindaas")
     return address
 
 
@@ -84,12 +94,26 @@ class Auth(Keys):
         default=None, description="File with the password, relative to the manifest; or TCIAD_PASSWORD."
     )
     token_url: Url | None = Field(default=None, description="Where tokens are issued; default: <base_url>/../oauth/token.")
+    client_id: Text = Field(default="nbia", description="Name of the client that asks for tokens.")
+    client_secret_file: FileName | None = Field(
+        default=None, description="File with the secret of that client, relative to the manifest; few archives want one."
+    )
     api_key_file: FileName | None = Field(
         default=None, description="File with the API key, relative to the manifest; or TCIAD_API_KEY. For bindaas."
     )
     api_key_header: Annotated[Text, AfterValidator(_check_header)] = Field(
         default="api_key", description="HTTP header that carries the API key. For bindaas."
     )
+    api_key_in: Annotated[KeyPlace, BeforeValidator(choose(KeyPlace))] = Field(
+        default=KeyPlace.HEADER,
+        description="Whether the API key goes into a header or, as api_key, into the address. For bindaas.",
+    )
+
+    @model_validator(mode="after")
+    def _check_key(self) -> Self:
+        if self.api_key_in is KeyPlace.QUERY and "api_key_header" in self.model_fields_set:
+            raise ValueError("api_key_header has no use with api_key_in: query; in the address the key is always api_key")
+        return self
 
 
 class ArchiveAddress(Keys):
@@ -146,6 +170,12 @@ PROFILES: Final[Mapping[str, ArchiveAddress]] = MappingProxyType(
         "tcia": ArchiveAddress(base_url="https://nbia.cancerimagingarchive.net/nbia-api/services"),
         "nlst": ArchiveAddress(base_url=f"https://{_NLST_HOST}/nbia-api/services"),
         SANDBOX_PROFILE: ArchiveAddress(base_url=f"http://127.0.0.1:{SANDBOX_PORT}/nbia-api/services"),
+        "tcia-2013": ArchiveAddress(
+            base_url="https://services.cancerimagingarchive.net/services/TCIA/TCIA", api=ApiGeneration.BINDAAS
+        ),
+        "tcia-2013-test": ArchiveAddress(
+            base_url="https://services-test.cancerimagingarchive.net/services/TCIA/TCIA", api=ApiGeneration.BINDAAS
+        ),
     }
 )
 DEFAULT_PROFILE: Final = "tcia"

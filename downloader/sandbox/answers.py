@@ -61,13 +61,17 @@ class ListOrder(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A ZIP of one series' images. `md5_list` None means that no md5hashes.csv was asked for."""
+    """A ZIP of one series' images.
+
+    `md5_list` None means that no md5hashes.csv was asked for; `announced` that a header tells how many images come.
+    """
 
     holding: Holding
     naming: Naming
     license: bool = False
     md5_list: ListOrder | None = None
     annotation: bool = False
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

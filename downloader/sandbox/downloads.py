@@ -70,6 +70,14 @@ def get_image(*, md5: bool) -> Answering:
     return answer
 
 
+def get_counted_image(view: View, parameters: Parameters) -> Answer:
+    """What getImage sent in 2013: images alone, and a header that tells how many."""
+    held = view.downloadable(first(parameters, "SeriesInstanceUID"))
+    if not held:
+        return refused(view, parameters)
+    return Download(holding=held, naming=Naming.COUNTER, announced=True)
+
+
 def get_image_with_md5_hash(view: View, parameters: Parameters) -> Answer:
     """getImageWithMD5Hash: images and md5hashes.csv, no LICENSE."""
     held = view.downloadable(first(parameters, "SeriesInstanceUID"))

@@ -9,6 +9,7 @@ from typing import Final
 from downloader.sandbox.answers import Table, Value
 from downloader.sandbox.replies import Reply, failure, whole
 
+_JAVA_TYPES: Final = {str: "java.lang.String", int: "java.lang.Long", bool: "java.lang.Boolean"}
 UNFORMATTED: Final = "Server was not able to process your request"
 
 
@@ -48,8 +49,8 @@ def _csv(table: Table) -> Iterator[str]:
     yield ",".join(_quoted(name) for name in table.columns) + "\n"
     for row in table.rows:
         fields = ",".join(_quoted(_plain(value)) for value in row)
-        # A null in the first column loses its opening quote (ARCHIVE §2.3).
-        yield (fields[1:] if row[0] is None else fields) + "\n"
+        # A null in the first column writes the break between two fields where a field should begin (ARCHIVE §2.3).
+        yield ('",' + fields if row[0] is None else fields) + "\n"
 
 
 def _single_csv(table: Table) -> Iterator[str]:
@@ -78,11 +79,18 @@ def _html(table: Table) -> Iterator[str]:
 
 
 def _xml(table: Table) -> Iterator[str]:
-    """Text is encoded for HTML, not for XML: an entity such as &eacute; makes the document ill-formed (ARCHIVE §2.1)."""
+    """Elements are named after the columns, blanks and all, and nulls have none.
+
+    Text is encoded for HTML, not for XML: an entity such as &eacute; makes the document ill-formed (ARCHIVE §2.1).
+    """
     yield '<?xml version="1.0" encoding="UTF-8" standalone="yes"?><Results>'
     for row in table.rows:
-        cells = (_entities(_plain(value)) for value in row if value is not None)
-        yield "<Row>" + "".join(f"<Col type='java.lang.String'>{cell}</Col>" for cell in cells) + "</Row>"
+        cells = (
+            f"<{name} type='{_JAVA_TYPES[type(value)]}'>{_entities(_plain(value))}</{name}>"
+            for name, value in zip(table.columns, row, strict=True)
+            if value is not None
+        )
+        yield "<Row>" + "".join(cells) + "</Row>"
     yield "</Results>"
 
 

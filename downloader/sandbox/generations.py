@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from downloader.sandbox.answers import Answer, Parameters, Refusal
@@ -11,6 +12,17 @@ QUERY_TYPES: Final = ("application/xml", "application/json", "text/html", "text/
 ZIP_TYPES: Final = ("application/octet-stream",)
 IMAGE_TYPES: Final = ("application/dicom",)
 TEXT_TYPES: Final = ("text/plain",)
+# Both are mapped in the archive's own deployments (ARCHIVE §0).
+ROOTS: Final = ("/nbia-api/services/", "/nbia-api/")
+
+
+class Security(Enum):
+    """What a request must show (ARCHIVE §1)."""
+
+    OPEN = auto()
+    KEY = auto()
+    GOOD_TOKEN = auto()
+    GOOD_TOKEN_OR_NONE = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +45,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """One generation: `prefix` stands between the API's root and the endpoint.
+    """One generation: `prefix` stands between one of the `roots` and the endpoint.
 
     `strict` refuses parameters that an endpoint does not know; `folds_case` compares all attributes without case; `refusal` is
     the sentence for a series that is not to be had, with `{}` for its UID (ARCHIVE §2.4, §2.5, §4.4).
@@ -45,6 +57,8 @@ class Generation:
     strict: bool
     folds_case: bool
     refusal: str
+    roots: tuple[str, ...] = ROOTS
+    security: Security = Security.OPEN
 
     def check(self, endpoint: Endpoint, parameters: Parameters) -> Refusal | None:
         """Why the parameters will not do; None when they will."""

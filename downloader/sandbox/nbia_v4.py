@@ -5,7 +5,7 @@ from typing import Final
 
 from downloader.sandbox import downloads, queries
 from downloader.sandbox.columns import V4
-from downloader.sandbox.generations import IMAGE_TYPES, TEXT_TYPES, ZIP_TYPES, Endpoint, Generation
+from downloader.sandbox.generations import IMAGE_TYPES, TEXT_TYPES, ZIP_TYPES, Endpoint, Generation, Security
 
 PATIENT_COLUMNS: Final = (
     "PatientId",
@@ -128,21 +128,25 @@ _ATTRIBUTES: Final = {
 }
 _COLUMN_OF: Final = {"Modality": "Modality", "BodyPart": "BodyPartExamined", "Manufacturer": "Manufacturer"}
 
+
+def _counts(name: str, column: str, filters: tuple[str, ...]) -> Endpoint:
+    """JSON whatever is asked for: `format` is no parameter of these."""
+    return Endpoint(
+        name=f"get{name}ValuesAndCounts",
+        parameters=filters,
+        has_format=False,
+        answer=queries.values_and_counts(column, filters, (name, "Count", "Authorized")),
+    )
+
+
 _VALUES: Final = (
     Endpoint(name="getCollectionValues", answer=queries.values("Collection")),
-    Endpoint(name="getCollectionValuesAndCounts", answer=queries.values_and_counts("Collection")),
+    _counts("Collection", "Collection", ()),
     *(
         Endpoint(name=f"get{name}Values", parameters=filters, answer=queries.values(_COLUMN_OF[name], filters))
         for name, filters in _ATTRIBUTES.items()
     ),
-    *(
-        Endpoint(
-            name=f"get{name}ValuesAndCounts",
-            parameters=filters,
-            answer=queries.values_and_counts(_COLUMN_OF[name], filters),
-        )
-        for name, filters in _ATTRIBUTES.items()
-    ),
+    *(_counts(name, _COLUMN_OF[name], filters) for name, filters in _ATTRIBUTES.items()),
 )
 
 _QUERIES: Final = (
@@ -262,6 +266,7 @@ NBIA_V4: Final = Generation(
     endpoints=(*_VALUES, *_QUERIES, _GET_IMAGE, *_DOWNLOADS),
     strict=True,
     folds_case=True,
+    security=Security.GOOD_TOKEN_OR_NONE,
     refusal=(
         "The user has not been granted the access to image with given SeriesInstanceUID,{}. "
         "Please contact System Admin to resolve this issue."

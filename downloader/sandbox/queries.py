@@ -1,4 +1,4 @@
-"""The query endpoints: what they ask of the catalogue. The tables of `nbia_v1` and `nbia_v4` say who offers which."""
+"""The query endpoints: what they ask of the catalogue. The tables of the generations say who offers which."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -83,8 +83,8 @@ def values(column: str, filters: tuple[str, ...] = ()) -> Answering:
     return answer
 
 
-def values_and_counts(column: str, filters: tuple[str, ...] = ()) -> Answering:
-    """The distinct values of one attribute with the number of patients that have it."""
+def values_and_counts(column: str, filters: tuple[str, ...], headings: tuple[str, ...]) -> Answering:
+    """The distinct values of one attribute with the number of patients that have it, in JSON; then, in v4, `Authorized`."""
 
     def answer(view: View, parameters: Parameters) -> Answer:
         having: dict[str | None, set[tuple[str, ...]]] = {}
@@ -92,9 +92,9 @@ def values_and_counts(column: str, filters: tuple[str, ...] = ()) -> Answering:
             held = listing.holding
             having.setdefault(_FILTERS[column](held), set()).add(_patient_key(held))
         rows: list[tuple[Value, ...]] = [
-            (value, len(having[value]), 1) for value in sorted(having, key=lambda value: value or "")
+            (value, len(having[value]), 1)[: len(headings)] for value in sorted(having, key=lambda value: value or "")
         ]
-        return Table(columns=("criteria", "Count", "Authorized"), rows=rows)
+        return Table(columns=headings, rows=rows, formats=("json",))
 
     return answer
 

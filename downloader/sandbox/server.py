@@ -23,24 +23,28 @@ from downloader.sandbox.answers import (
     Text,
     first,
 )
+from downloader.sandbox.bindaas import BINDAAS, ROOT
 from downloader.sandbox.builtin import builtin_catalogue
 from downloader.sandbox.catalogue import Catalogue
 from downloader.sandbox.downloads import members, plan
 from downloader.sandbox.faults import DOWNLOADS, Family, Fault
 from downloader.sandbox.formats import render
-from downloader.sandbox.generations import Endpoint, Generation
+from downloader.sandbox.generations import Endpoint, Generation, Security
 from downloader.sandbox.images import Images, SandboxImage
 from downloader.sandbox.nbia_v1 import NBIA_V1
+from downloader.sandbox.nbia_v2 import ADVANCED, NBIA_V2
 from downloader.sandbox.nbia_v4 import NBIA_V4, without_include_md5
 from downloader.sandbox.queries import View
 from downloader.sandbox.replies import Reply, failure, whole
 from downloader.sandbox.script import FaultScript
 from downloader.sandbox.sending import StallGate, send
 from downloader.sandbox.tampering import replaced_reply, tampered_plan, tampered_table, tampered_text
+from downloader.sandbox.tokens import KEYCLOAK_PATH, PROXY_PATH, Access, TokenOffice, TokenStyle
 from downloader.sandbox.zipwriter import zip_stream
 
-# Both are mapped in the archive's own deployments (ARCHIVE §0).
-_ROOTS: Final = ("/nbia-api/services/", "/nbia-api/")
+_UP: Final = ("/nbia-api/services/up", "/nbia-api/up")
+_GUEST_HEADER: Final = "Bearer undefined"
+_ANONYMOUS: Final = "Exception while handling the request at hand.\n  "
 _MAX_FORM_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -64,12 +68,16 @@ class LoggedRequest:
 class Sandbox:
     """A running sandbox. `base_url` is what an archive's base_url is: requests go to `<base_url>/v4/getSeries` and so on.
 
-    `requests` holds every request in the order of arrival, `peak_downloads` the most ZIPs that were under way at once. `faults`
-    can be added to while the sandbox runs.
+    `bindaas_url` is the same for the API of 2013, `tokens` issues what v2 asks for, at `token_url` or `keycloak_url`. `requests`
+    holds every request in the order of arrival, `peak_downloads` the most ZIPs that were under way at once. `faults` can be added
+    to while the sandbox runs.
     """
 
-    def __init__(self, catalogue: Catalogue, faults: Sequence[Fault], clock: Callable[[], datetime], seed: int) -> None:
-        self.base_url = ""
+    def __init__(
+        self, catalogue: Catalogue, faults: Sequence[Fault], access: Access, clock: Callable[[], datetime], seed: int
+    ) -> None:
+        self.origin = ""
+        self.tokens = TokenOffice(access, clock)
         self.faults = FaultScript(faults)
         self.requests: list[LoggedRequest] = []
         self.running_downloads = 0
@@ -79,6 +87,26 @@ class Sandbox:
         self._gate = StallGate()
         self._clock = clock
         self._shuffler = Random(seed)  # noqa: S311 - orders, not secrets
+
+    @property
+    def base_url(self) -> str:
+        """The address of v1, v2 and v4."""
+        return f"{self.origin}/nbia-api/services"
+
+    @property
+    def bindaas_url(self) -> str:
+        """The address of the API of 2013."""
+        return f"{self.origin}{ROOT.rstrip('/')}"
+
+    @property
+    def token_url(self) -> str:
+        """Where the archive itself hands out tokens."""
+        return f"{self.origin}{PROXY_PATH}"
+
+    @property
+    def keycloak_url(self) -> str:
+        """Where Keycloak hands out tokens."""
+        return f"{self.origin}{KEYCLOAK_PATH}"
 
     @property
     def catalogue(self) -> Catalogue:
@@ -133,12 +161,38 @@ class Sandbox:
                 fault=fault,
             )
         )
+        unwelcome = self._check_asker(request, generation)
+        if unwelcome is not None:
+            return await send(request, unwelcome, None, self._gate)
         if not _accepts(request, endpoint):
             return await send(request, failure(406), None, self._gate)
         with self._under_way(endpoint):
             make = partial(self._reply, generation, endpoint, parameters, refusal, fault)
             reply = await anyio.to_thread.run_sync(make)
             return await send(request, reply, fault, self._gate)
+
+    async def issue_token(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request for a token. It is not among `requests`, since it holds a password."""
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        return await send(request, self.tokens.issue(request.path, form), None, self._gate)
+
+    def _check_asker(self, request: web.Request, generation: Generation) -> Reply | None:
+        """What is answered to somebody who may not ask (ARCHIVE §1.1, §1.3); None for everybody else."""
+        access = self.tokens.access
+        if generation.security is Security.KEY:
+            shown = request.headers.get(access.api_key_header) or request.query.get("api_key")
+            return None if shown in access.api_keys else failure(401)
+        if generation.security is Security.OPEN:
+            return None
+        header = request.headers.get("Authorization")
+        if header is None:
+            missing_is_fine = generation.security is Security.GOOD_TOKEN_OR_NONE
+            return None if missing_is_fine else failure(500, _ANONYMOUS, content_type="text/plain")
+        keycloak = access.style is TokenStyle.KEYCLOAK
+        if self.tokens.accepts(header.removeprefix("Bearer ")) or (keycloak and header == _GUEST_HEADER):
+            return None
+        error = '{"error":"invalid_token","error_description":"Invalid access token"}'
+        return Reply(status=401, content_bytes=0) if keycloak else whole("application/json", error, 401)
 
     @contextmanager
     def _under_way(self, endpoint: Endpoint) -> Iterator[None]:
@@ -182,11 +236,13 @@ class Sandbox:
         if fault and fault.family is Family.ZIP:
             planned = tampered_plan(planned, fault, download.holding, self._catalogue, self._images)
         name = f"{download.holding.series.series_instance_uid}.zip"
+        announced = {"imageCount": str(self._images.count(download.holding))} if download.announced else {}
         return Reply(
             status=200,
             headers={
                 "Content-Type": "application/octet-stream",
                 "Content-Disposition": f'attachment; filename="{name}"',
+                **announced,
             },
             chunks=zip_stream(members(planned, self._images, self._shuffler), self._clock()),
         )
@@ -239,6 +295,7 @@ async def serve_sandbox(
     port: int = 0,
     faults: Sequence[Fault] = (),
     include_md5: bool = True,
+    access: Access | None = None,
     clock: Callable[[], datetime] | None = None,
     seed: int = 0,
 ) -> AsyncIterator[Sandbox]:
@@ -250,14 +307,15 @@ async def serve_sandbox(
         port: 0 picks a free one.
         faults: the script of faults.
         include_md5: whether v4's getImage knows IncludeMD5; without it this is a deployment from before November 2025.
-        clock: the time that ZIP members get; now unless given.
+        access: who may ask, and how tokens are issued.
+        clock: the time that ZIP members get, and by which tokens expire; now unless given.
         seed: makes the order of images and of MD5 lists, which differs from reply to reply.
 
     Raises:
         SettingsError: the address cannot be listened on.
     """
-    sandbox = Sandbox(catalogue or builtin_catalogue(), faults, clock or partial(datetime.now, UTC), seed)
-    generations = (NBIA_V1, NBIA_V4 if include_md5 else without_include_md5(NBIA_V4))
+    sandbox = Sandbox(catalogue or builtin_catalogue(), faults, access or Access(), clock or partial(datetime.now, UTC), seed)
+    generations = (NBIA_V1, NBIA_V2, ADVANCED, NBIA_V4 if include_md5 else without_include_md5(NBIA_V4), BINDAAS)
     application = web.Application(client_max_size=_MAX_FORM_BYTES)
     application.router.add_route("*", "/{path:.*}", _router(sandbox, generations))
     application.on_response_prepare.append(_dress)
@@ -270,7 +328,7 @@ async def serve_sandbox(
             await site.start()
         except OSError as error:
             raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-        sandbox.base_url = f"http://{_authority(runner)}/nbia-api/services"
+        sandbox.origin = f"http://{_authority(runner)}"
         yield sandbox
     finally:
         await runner.cleanup()
@@ -286,16 +344,17 @@ def _router(
 ) -> Callable[[web.Request], Coroutine[None, None, web.StreamResponse]]:
     targets = {
         f"{root}{generation.prefix}{endpoint.name}": (generation, endpoint)
-        for root in _ROOTS
         for generation in generations
+        for root in generation.roots
         for endpoint in generation.endpoints
     }
-    up = {f"{root}up" for root in _ROOTS}
 
     async def route(request: web.Request) -> web.StreamResponse:
         gate = StallGate()
-        if request.path in up:
+        if request.path in _UP:
             return await send(request, whole("text/plain", "up"), None, gate)
+        if request.path in {PROXY_PATH, KEYCLOAK_PATH} and request.method == "POST":
+            return await sandbox.issue_token(request)
         if request.path not in targets:
             return await send(request, failure(404), None, gate)
         generation, endpoint = targets[request.path]

@@ -346,6 +346,7 @@ class Tokens:
     left: list[str]
     renewed: list[str] = field(default_factory=list)
     token: str = "old"
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     async def headers(self) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {self.token}"}

@@ -28,6 +28,7 @@ class MemoryBody:
     pieces: Sequence[bytes | TciadError]
     md5_list_expected: bool = False
     names_are_ordered: bool = True
+    announced_images: int | None = None
 
     async def batches(self) -> AsyncGenerator[list[bytes], None]:
         """Yield piece by piece."""

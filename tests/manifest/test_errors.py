@@ -112,7 +112,7 @@ ENTRY = [
     ("series_list: m.yaml", "select[0].series_list: m.yaml: is no series list; those end in .tcia, .csv, .tsv, .txt"),
 ]
 REST = [
-    ("archive: tcai", "archive: 'tcai' is not tcia, nlst or sandbox (did you mean 'tcia'?)"),
+    ("archive: tcai", "archive: 'tcai' is not tcia, nlst, sandbox, tcia-2013 or tcia-2013-test (did you mean 'tcia'?)"),
     ("archive: https://host/x", "archive: an address is given as a mapping: {base_url: …, api: v4}"),
     ("archive: [tcia]", "archive: a mapping of keys is wanted, not a list"),
     ("archive: {api: v4}", "archive.base_url: is missing"),
@@ -121,10 +121,16 @@ REST = [
     ("archive: {base_url: 'http://h:99999/x'}", "archive.base_url: 'http://h:99999/x' is not an address"),
     ("archive: {base_url: 'https://me:secret@host/x'}", "archive.base_url: an address must not hold a user name or password; use auth"),
     ("archive: {base_url: 'https://host/x?a=b'}", "archive.base_url: an address must not hold blanks, ? or #"),
+    ("archive: {base_url: https://host/services/TCIA/TCIA/query}", "archive.base_url: leave /query out of the address and say api: bindaas"),
+    (
+        "archive: {base_url: https://host, api: bindaas, auth: {api_key_in: query, api_key_header: x}}",
+        "archive.auth: api_key_header has no use with api_key_in: query; in the address the key is always api_key",
+    ),
+    ("archive: {base_url: https://host, api: bindaas, auth: {api_key_in: body}}", "archive.auth.api_key_in: 'body' is not header or query"),
     ("archive: {base_url: https://host/services/v4/}", "archive.base_url: leave /v4 out of the address and say api: v4"),
     ("archive: {base_url: https://host/x, api: v5}", "archive.api: 'v5' is not v4, v2, v1 or bindaas"),
     ("archive: {base_url: https://host/x, auth: {password: hunter2}}", "archive.auth.password: a manifest holds no secrets; name a file with password_file or api_key_file"),
-    ("archive: {base_url: https://host/x, auth: {api_key_file: k}}", "archive: api v4 has no use for auth.api_key_file; it takes password_file, token_url, username"),
+    ("archive: {base_url: https://host/x, auth: {api_key_file: k}}", "archive: api v4 has no use for auth.api_key_file; it takes client_id, client_secret_file, password_file, token_url, username"),
     ("archive: {base_url: https://host/x, api: v1, auth: {username: k}}", "archive: api v1 has no use for auth.username; it takes no credentials"),
     ("archive: {base_url: https://host/x, api: bindaas, auth: {api_key_header: 'a b'}}", "archive.auth.api_key_header: 'a b' cannot be the name of an HTTP header"),
     ("output: ./library", "output: a mapping of keys is wanted, not text"),

@@ -52,7 +52,6 @@ METADATA_V1 = (
     "License Name,License URL,Annotation Size,Date Released,Series Date,Protocol Name,Body Part Examined,Annotations Flag,"
     "Manufacturer Model Name,Software Versions,TimeStamp"
 )
-COUNTS = "criteria,Count,Authorized"
 
 TABLES = [
     ("v1/getCollectionValues", {}, "Collection", 4),
@@ -63,10 +62,6 @@ TABLES = [
     ("v4/getBodyPartValues", {"Collection": LUNG}, "BodyPartExamined", 3),
     ("v1/getManufacturerValues", {"Collection": LUNG}, "Manufacturer", 4),
     ("v4/getManufacturerValues", {"BodyPartExamined": "BRAIN"}, "Manufacturer", 2),
-    ("v4/getCollectionValuesAndCounts", {}, COUNTS, 4),
-    ("v4/getModalityValuesAndCounts", {"Collection": LUNG}, COUNTS, 1),
-    ("v4/getBodyPartValuesAndCounts", {"Modality": "MR"}, COUNTS, 2),
-    ("v4/getManufacturerValuesAndCounts", {"Modality": "MR"}, COUNTS, 3),
     ("v1/getPatient", {"Collection": LUNG}, PATIENT_V1, 3),
     ("v4/getPatient", {"PatientId": "patient 01"}, PATIENT_V4, 1),
     ("v1/getPatientByCollectionAndModality", {"Collection": LUNG, "Modality": "CT"}, "PatientId", 3),
@@ -102,6 +97,25 @@ async def test_columns_and_rows(client: Client, path: str, parameters: dict[str,
     listed = json.loads(as_json.body)
     assert len(listed) == rows
     assert all(set(row) <= set(columns.split(",")) and None not in row.values() for row in listed)
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "column", "rows"),
+    [
+        ("v4/getCollectionValuesAndCounts", {}, "Collection", 4),
+        ("v4/getModalityValuesAndCounts", {"Collection": LUNG}, "Modality", 1),
+        ("v4/getBodyPartValuesAndCounts", {"Modality": "MR"}, "BodyPart", 2),
+        ("v4/getManufacturerValuesAndCounts", {"Modality": "MR"}, "Manufacturer", 3),
+    ],
+)
+async def test_counts_come_as_json_only(client: Client, path: str, parameters: dict[str, str], column: str, rows: int) -> None:
+    """They know no `format`; the values come with the number of patients."""
+    async with serve_sandbox(BUILTIN) as sandbox:
+        listed = await _json(client, sandbox, path, **parameters)
+        refused = await client.get(sandbox, path, **parameters, format="csv")
+    assert len(listed) == rows
+    assert all(set(row) <= {column, "Count", "Authorized"} for row in listed)
+    assert (refused.status, "Invalid query parameter: 'format'" in refused.text) == (400, True)
 
 
 def test_no_query_endpoint_is_left_out() -> None:
@@ -280,17 +294,17 @@ async def test_formats(client: Client) -> None:
         parts = await client.get(sandbox, "v1/getManufacturerValues", Collection="Sandbox Brain", format="xml")
         single = await client.get(sandbox, "v1/getBodyPartValues", Collection=LUNG, format="csv")
         download = await client.get(sandbox, "v1/getBodyPartValues", Collection=LUNG, format="csv-download")
-        counts = await client.get(sandbox, "v4/getBodyPartValuesAndCounts", Collection=LUNG, format="csvquoted")
+        sizes = await client.get(sandbox, "v1/getSeriesSize", SeriesInstanceUID="1.2", format="csvquoted")
         odd = await client.get(sandbox, "v4/getSeries", **table, format="pdf")
     assert as_html.headers["Content-Type"] == "text/html"
     assert as_html.text.startswith("<P ALIGN='center'><TABLE BORDER=1><TR><TH>SeriesInstanceUID</TH>")
     assert "<TD>&nbsp;</TD>" in as_html.text
     assert "\n" not in as_html.text
-    assert as_xml.text.endswith("<Col type='java.lang.String'>24</Col></Row></Results>")
+    assert as_xml.text.endswith("<ObjectCount type='java.lang.Long'>24</ObjectCount></Row></Results>")
     assert "M&uuml;ller, S&ouml;hne &amp; Co" in parts.text
     assert single.text == "BodyPartExamined\n\n\nABDOMEN_PELVIS \nCHEST\n"
     assert download.headers["Content-Type"] == "application/force-download"
-    assert counts.text == '"criteria","Count","Authorized"\n","1","1"\n"ABDOMEN_PELVIS ","1","1"\n"CHEST","1","1"\n'
+    assert sizes.text == '"TotalSizeInBytes","ObjectCount"\n","",""\n'
     assert (odd.status, odd.text) == (500, "Server was not able to process your request")
 
 

@@ -60,7 +60,7 @@ def test_every_option_has_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         minimum_bytes_per_second=0,
     )
     assert (settings.log_format, settings.log_level) == (LogFormat.JSON, LogLevel.DEBUG)
-    of_one_run = {"deadline_seconds"}
+    of_one_run = {"deadline_seconds", "secrets"}
     assert set(settings.option_values()) == {field.name for field in fields(RunOptions)} - of_one_run
 
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from io import BytesIO
 
+from downloader.archive.authentication import ApiKey, Authentication, Guest, GuestToken
+from downloader.archive.endpoints import Generation
+from downloader.archive.generations import GENERATIONS
 from downloader.archive.port import Archive
 from downloader.archive.profiles import open_archive
 from downloader.clock import SystemClock
 from downloader.model import Md5Mode, Series
-from downloader.sandbox import Sandbox, SandboxSeries, catalogue_of, generated_series, sample_series, serve_sandbox
+from downloader.sandbox import API_KEY, Sandbox, SandboxSeries, catalogue_of, generated_series, sample_series, serve_sandbox
 from downloader.transport import TransportSettings, open_transport
 from tests.fakes.memory_archive import MemoryArchive, MemoryBody
 
@@ -35,10 +38,11 @@ SERIES: Sequence[SandboxSeries] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """An archive, and what it holds: each series' images by SOP Instance UID."""
+    """An archive, what it holds (each series' images by SOP Instance UID), and what its generation offers."""
 
     archive: Archive
     images: Mapping[str, Mapping[str, bytes]]
+    table: Generation
 
 
 def images_of(sandbox: Sandbox) -> dict[str, dict[str, bytes]]:
@@ -51,18 +55,29 @@ def images_of(sandbox: Sandbox) -> dict[str, dict[str, bytes]]:
 
 @asynccontextmanager
 async def open_subject(kind: str) -> AsyncIterator[Subject]:
-    """One implementation, open: `v1`, `v4`, `v4 of early 2025` or `memory`."""
+    """One implementation, open: a generation, `v4 of early 2025`, or `memory`, which offers what v4 does."""
     async with AsyncExitStack() as stack:
         catalogue = catalogue_of(SERIES, collection=COLLECTION, patient_id=PATIENT_ID)
         sandbox = await stack.enter_async_context(serve_sandbox(catalogue, include_md5=kind != "v4 of early 2025"))
         images = images_of(sandbox)
         if kind == "memory":
-            yield Subject(archive=make_memory_archive(sandbox, images), images=images)
+            yield Subject(archive=make_memory_archive(sandbox, images), images=images, table=GENERATIONS["v4"])
             return
         clock = SystemClock()
         transport = await stack.enter_async_context(open_transport(TransportSettings(), clock))
-        archive = open_archive("sandbox", sandbox.base_url, api=kind[:2], transport=transport, clock=clock)
-        yield Subject(archive=archive, images=images)
+        api = kind.split(maxsplit=1)[0]
+        archive = open_archive(
+            "sandbox",
+            sandbox.bindaas_url if api == "bindaas" else sandbox.base_url,
+            api=api,
+            transport=transport,
+            clock=clock,
+            authentication=_AUTHENTICATION.get(api, Guest()),
+        )
+        yield Subject(archive=archive, images=images, table=GENERATIONS[api])
+
+
+_AUTHENTICATION: Mapping[str, Authentication] = {"v2": GuestToken(), "bindaas": ApiKey(API_KEY)}
 
 
 def make_memory_archive(sandbox: Sandbox, images: dict[str, dict[str, bytes]]) -> MemoryArchive:
@@ -97,5 +112,5 @@ def make_memory_archive(sandbox: Sandbox, images: dict[str, dict[str, bytes]]) -
     return archive
 
 
-KINDS = ("v1", "v4", "v4 of early 2025", "memory")
+KINDS = (*GENERATIONS, "v4 of early 2025", "memory")
 MODES = tuple(Md5Mode)

@@ -1,0 +1,180 @@
+"""Every query of every generation, asked in its own words: the client behind `ArchiveQueries`."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import anyio.lowlevel
+
+from downloader.archive.asking import Asker
+from downloader.archive.endpoints import Generation, QueryEndpoint, ReplyFormat, Topic, fold
+from downloader.archive.port import Attributes, Question
+from downloader.archive.rows import parse_rows, read_attributes
+from downloader.archive.wire import RowReader
+from downloader.errors import SettingsError
+from downloader.transport import Reply
+
+_Filters = dict[str, tuple[str, ...]]
+_SERIES: Final = "series_instance_uid"
+_ATTRIBUTES_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "collection": ("Collection",),
+    "patient_id": ("PatientID", "PatientId", "Subject ID"),
+    "study_instance_uid": ("StudyInstanceUID", "Study UID"),
+    _SERIES: ("SeriesInstanceUID", "Series UID"),
+    "modality": ("Modality",),
+    "body_part_examined": ("BodyPartExamined", "Body Part Examined"),
+    "manufacturer": ("Manufacturer",),
+    "manufacturer_model_name": ("ManufacturerModelName", "Manufacturer Model Name"),
+}
+"""By which attributes of a row a filter can be applied where the generation does not have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NbiaReply:
+    """A reply as the archive wrote it; see `RawReply`."""
+
+    reply: Reply
+
+    @property
+    def content_type(self) -> str:
+        """The archive's own word for what it sends."""
+        return self.reply.headers.get("Content-Type", "")
+
+    def batches(self) -> AsyncIterator[Sequence[bytes]]:
+        """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer)."""
+        return self.reply.batches()
+
+
+class NbiaQueries:
+    """The queries of one NBIA server. Implements `ArchiveQueries`.
+
+    Args:
+        name: how the archive is called in messages.
+        generation: the table to work from.
+        asker: what sends the requests.
+    """
+
+    def __init__(self, name: str, *, generation: Generation, asker: Asker) -> None:
+        self.name = name
+        self.generation = generation.name
+        self._table = generation
+        self._asker = asker
+
+    @property
+    def offers(self) -> Mapping[Topic, QueryEndpoint]:
+        """What can be asked."""
+        return self._table.queries
+
+    async def find_rows(self, question: Question, form: ReplyFormat = ReplyFormat.JSON) -> AsyncGenerator[Attributes, None]:
+        """Ask, and yield the rows of the reply; those in JSON are read while they arrive."""
+        query = self._find_query(question, form)
+        asked, kept = self._split(query, question)
+        for filters in _parts(query, asked):
+            rows = self._ask_json(query, filters) if form is ReplyFormat.JSON else self._ask_other(query, filters, form)
+            async with aclosing(rows):
+                async for row in rows:
+                    if all(_fits(row, name, values) for name, values in kept.items()):
+                        yield row
+
+    @asynccontextmanager
+    async def open_reply(self, question: Question, form: ReplyFormat) -> AsyncIterator[NbiaReply]:
+        """Ask, and enter once the archive answers with what it was asked for."""
+        query = self._find_query(question, form)
+        asked, kept = self._split(query, question)
+        if kept:
+            raise self._no_filter(query, min(kept))
+        parts = _parts(query, asked)
+        if len(parts) > 1:
+            raise SettingsError(
+                f"{query.endpoint.name} takes {query.at_once} series at a time, and several replies do not make one",
+                next_step="ask for fewer series, or for rows",
+            )
+        async with self._asker.ask(query.endpoint, query.values_for(parts[0], form)) as reply:
+            await self._asker.expect_answer(reply)
+            yield NbiaReply(reply)
+
+    async def _ask_json(self, query: QueryEndpoint, filters: Mapping[str, str]) -> AsyncGenerator[Attributes, None]:
+        name = query.endpoint.name
+        reader = RowReader(name)
+        async with self._asker.ask(query.endpoint, query.values_for(filters)) as reply:
+            await self._asker.expect_answer(reply)
+            async for chunk in reply.chunks():
+                for row in reader.feed(chunk):
+                    if attributes := read_attributes(name, row.attributes):
+                        yield attributes
+                # bytes that are there already are read without a pause: let other tasks run
+                await anyio.lowlevel.checkpoint()
+        reader.finish()
+
+    async def _ask_other(
+        self, query: QueryEndpoint, filters: Mapping[str, str], form: ReplyFormat
+    ) -> AsyncGenerator[Attributes, None]:
+        """What is not JSON can be judged only as a whole."""
+        async with self._asker.ask(query.endpoint, query.values_for(filters, form)) as reply:
+            await self._asker.expect_answer(reply)
+            body = b"".join([chunk async for chunk in reply.chunks()])
+        for row in parse_rows(query.endpoint.name, body, form):
+            yield row
+
+    def _find_query(self, question: Question, form: ReplyFormat) -> QueryEndpoint:
+        query = self._table.queries.get(question.topic)
+        if query is None:
+            raise SettingsError(
+                f"api {self.generation} cannot be asked for {question.topic}",
+                next_step=f"it can be asked for {', '.join(self._table.queries)}",
+            )
+        if form not in query.formats:
+            raise SettingsError(
+                f"api {self.generation} does not answer {query.endpoint.name} in {form}",
+                next_step=f"it answers in {', '.join(query.formats)}",
+            )
+        return query
+
+    def _split(self, query: QueryEndpoint, question: Question) -> tuple[_Filters, _Filters]:
+        """The filters that the generation has, and those that the rows must be compared with."""
+        given = _filters_of(question, query)
+        for needed in query.required_filters:
+            if needed not in given:
+                raise SettingsError(
+                    f"{query.endpoint.name} of api {self.generation} must be asked by {needed}", next_step=f"give {needed}"
+                )
+        asked = {name: values for name, values in given.items() if name in query.filters}
+        kept = {name: values for name, values in given.items() if name not in query.filters}
+        for name in kept:
+            if not set(_ATTRIBUTES_OF.get(name, ())).intersection(query.attributes):
+                raise self._no_filter(query, name)
+        return asked, kept
+
+    def _no_filter(self, query: QueryEndpoint, name: str) -> SettingsError:
+        known = f"it takes {', '.join(query.filters)}" if query.filters else "it takes no filters"
+        return SettingsError(f"{query.endpoint.name} of api {self.generation} cannot be asked by {name}", next_step=known)
+
+
+def _filters_of(question: Question, query: QueryEndpoint) -> _Filters:
+    """What the question gives, under the tables' names for filters; each has one value, but series may be many."""
+    given: _Filters = {}
+    for name in (*_ATTRIBUTES_OF.keys() - {_SERIES}, "shared_list"):
+        if value := getattr(question, name):
+            given[name] = (value,)
+    if question.series_instance_uids:
+        given[_SERIES] = tuple(dict.fromkeys(question.series_instance_uids))
+    if question.since is not None:
+        given["since"] = (question.since.strftime(query.date_format),)
+    return given
+
+
+def _parts(query: QueryEndpoint, filters: _Filters) -> list[dict[str, str]]:
+    """The filters of each request: as many series at once as one of them takes."""
+    single = {name: values[0] for name, values in filters.items() if name != _SERIES}
+    series = filters.get(_SERIES, ())
+    if not series:
+        return [single]
+    starts = range(0, len(series), query.at_once)
+    return [{**single, _SERIES: ",".join(series[start : start + query.at_once])} for start in starts]
+
+
+def _fits(row: Attributes, name: str, values: Sequence[str]) -> bool:
+    """Whether one of the values is the row's, by the archive's own notion of equality (ARCHIVE §2.5)."""
+    told = next((str(row[attribute]) for attribute in _ATTRIBUTES_OF[name] if attribute in row), "")
+    return fold(told) in map(fold, values)
