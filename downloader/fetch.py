@@ -53,12 +53,14 @@ class FetchedSeries:
 async def find_stored(series: Series, bench: Bench) -> FetchedSeries | None:
     """The series as it already lies in the library, if its receipt is of what the catalogue lists now.
 
-    A run that was killed between the rename and the store's word leaves such a series behind: it needs no download.
+    A run that was killed between the rename and the store's word leaves such a series behind: it needs no download. What else it
+    left of the series in staging is removed.
     """
     receipt = await bench.in_thread(bench.library.find_receipt, series)
     if receipt is None or not describes_same_content(receipt.series, series):
         return None
     folder = await bench.in_thread(bench.library.folder_of, series)
+    await bench.in_thread(bench.library.drop_staged, series)
     return FetchedSeries(receipt=receipt, folder=folder)
 
 

@@ -100,6 +100,14 @@ class LocalLibrary:
             moved = set_aside(self._root / path, self._root / OWN_FOLDER / "quarantine", safe_name(label), at)
         return PurePosixPath(moved.relative_to(self._root))
 
+    def drop_staged(self, series: Series) -> None:
+        """See the port."""
+        folder = self._staging / safe_name(series.series_instance_uid)
+        with self._faults:
+            journal_path(folder).unlink(missing_ok=True)
+            for leftover in (folder, replaced_folder(folder)):
+                remove_folder(leftover)
+
     def staged_series(self) -> Sequence[Series]:
         """See the port."""
         with self._faults:

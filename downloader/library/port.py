@@ -179,6 +179,10 @@ class Library(Protocol):
         """Move a folder or a file out of the tree, into `.tciad/quarantine/<time>-<label>`. Returns where it lies now."""
         ...
 
+    def drop_staged(self, series: Series) -> None:
+        """Remove what lies in staging of a series that turned out to be in the library already."""
+        ...
+
     def staged_series(self) -> Sequence[Series]:
         """The series that attempts left images of; of each its SeriesInstanceUID and the figures of that time."""
         ...

@@ -75,7 +75,7 @@ def end_of(process: subprocess.Popen[str], timeout_seconds: float = 20.0) -> End
     return Ended(exit_code=process.returncode, stdout=stdout, stderr=stderr)
 
 
-def wait_until(condition: Callable[[], bool], timeout_seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_seconds: float = 20.0, poll_seconds: float = POLL_SECONDS) -> None:
     """Return as soon as the condition holds.
 
     It polls: what another process does to its files tells nobody, and a kill at a chosen moment cannot wait for its output.
@@ -83,4 +83,4 @@ def wait_until(condition: Callable[[], bool], timeout_seconds: float = 20.0) -> 
     give_up_at = time.monotonic() + timeout_seconds
     while not condition():
         assert time.monotonic() < give_up_at, "what the test waits for did not come"
-        time.sleep(POLL_SECONDS)
+        time.sleep(poll_seconds)

@@ -154,6 +154,20 @@ def test_staging_of_dead_runs_is_cleared(library: Library) -> None:
     assert [found for found, _ in library.receipts()] == [folder]
 
 
+def test_what_is_staged_of_one_series_can_be_dropped(library: Library) -> None:
+    """With all that tells of it, whatever lies there, and nothing else of the library."""
+    folder = store(library, SERIES)
+    for series in (SERIES, OTHER):
+        staging = library.begin(series)
+        staging.take(MemberStarted("1-1.dcm"))
+        staging.keep(received_bytes=1, line_broke=True)
+    library.drop_staged(SERIES)
+    library.drop_staged(SERIES)
+    assert [staged.series_instance_uid for staged in library.staged_series()] == [OTHER.series_instance_uid]
+    assert library.clear_staging() == 1
+    assert [found for found, _ in library.receipts()] == [folder]
+
+
 def test_free_room_is_told(library: Library) -> None:
     """In bytes, for min_free_space."""
     assert library.free_bytes() > 0
