@@ -21,8 +21,9 @@ from downloader.errors import SettingsError, StoreError
 from downloader.fetch import Bench
 from downloader.library.local import LocalLibrary
 from downloader.library.port import Library
+from downloader.library.records import CHANGES, write_record
 from downloader.library.run_records import write_run_record
-from downloader.manifest import ArchiveAddress, Manifest, WithdrawnPolicy
+from downloader.manifest import ArchiveAddress, Manifest
 from downloader.mirror import MirrorRun, Parts
 from downloader.model import Series, SeriesState
 from downloader.options import OptionValues, RunOptions, StorageFormat
@@ -55,8 +56,6 @@ def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) 
     options = resolve_options(flags, settings, manifest.options)
     if options.format is not StorageFormat.IMAGES:
         raise SettingsError(f"output.format {options.format} is not built yet", next_step="use images")
-    if manifest.withdrawn is not WithdrawnPolicy.KEEP:
-        raise SettingsError(f"withdrawn {manifest.withdrawn} is not built yet", next_step="use keep")
     return replace(options, secrets=gather_secrets(manifest.archive, settings))
 
 
@@ -98,6 +97,7 @@ async def open_mirror(
             options=options,
             bench=bench,
             keep_record=partial(write_run_record, options.output),
+            keep_changes=partial(write_record, options.output, CHANGES),
         )
         yield MirrorRun(manifest, parts, progress)
 

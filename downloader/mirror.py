@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
 import structlog
+from anyio import CancelScope
 
 from downloader.archive.port import Archive
 from downloader.clock import Clock
@@ -21,20 +22,49 @@ from downloader.options import RunOptions
 from downloader.pacing import RetryPace
 from downloader.quantities import format_size
 from downloader.resolver import Resolver
-from downloader.scheduler import Scheduler, SchedulerPolicy
-from downloader.store.port import Store
+from downloader.scheduler import Pressure, Scheduler, SchedulerPolicy, always
+from downloader.store.port import CycleNote, Enqueued, Store
+from downloader.views.changes import ChangeLog
 from downloader.views.counter import RunCounter
 from downloader.views.progress import ProgressView
 from downloader.views.report import Outcome, RunReport, judge
 from downloader.views.texts import duration_text
+from downloader.withdrawal import remove_withdrawn
 from downloader.workers import first_of_ours
+
+EXIT_DRAINED: Final = 143
+"""As after SIGTERM: what had begun went to its end, and nothing more was begun."""
 
 _log = structlog.get_logger(__name__)
 
 
+Keep = Callable[[datetime, Mapping[str, Any]], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a run goes about trouble: one that somebody waits for says so and ends; the service's waits until it is over.
+
+    `lets_failed_rest`: series that failed lately are left alone. `waits_for_room`: a full disk makes claiming wait.
+    `outage_seconds`: how long an archive may be out of reach. `admit` is awaited before each claim, for as long as nothing may be
+    claimed.
+    """
+
+    lets_failed_rest: bool = False
+    waits_for_room: bool = False
+    outage_seconds: float = 86_400.0
+    admit: Callable[[], Awaitable[None]] = always
+
+
+SINGLE_RUN: Final = Manner()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a run is made of. `draw` gives random numbers in [0, 1); `keep_record` keeps the report of a run with the library."""
+    """What a run is made of. `draw` gives random numbers in [0, 1).
+
+    `keep_record` and `keep_changes` keep the report of a run and the changes that it found with the library.
+    """
 
     resolver: Resolver
     library: Library
@@ -43,7 +73,9 @@ class Parts:
     draw: Callable[[], float]
     options: RunOptions
     bench: Bench
-    keep_record: Callable[[datetime, Mapping[str, Any]], Awaitable[object]]
+    keep_record: Keep
+    keep_changes: Keep
+    manner: Manner = SINGLE_RUN
 
     @property
     def archive(self) -> Archive:
@@ -63,6 +95,22 @@ class MirrorRun:
         self._started_at = parts.clock.now()
         self._warnings: list[str] = []
         self._unproven = False
+        self._changes = ChangeLog()
+        self._scheduler: Scheduler | None = None
+        self._resolving = CancelScope()
+        self._is_drained = False
+
+    @property
+    def pressure(self) -> Pressure | None:
+        """How the fetching goes about now; None before it begins."""
+        return self._scheduler.pressure if self._scheduler else None
+
+    def drain(self) -> None:
+        """Begin nothing more: what is being fetched ends, and then the run does."""
+        self._is_drained = True
+        self._resolving.cancel()
+        if self._scheduler:
+            self._scheduler.stop_claiming()
 
     async def run(self) -> RunReport:
         """Resolve, fetch until nothing is pending, and report.
@@ -71,15 +119,25 @@ class MirrorRun:
             TciadError: the run could not go on: the archive, the library or the store cannot be used.
         """
         await self._until_deadline(self._mirror)
+        if not self._unproven and not self._is_drained:
+            await self._remove_withdrawn()
         await self._write_metadata()
-        return await self._keep(await self._judge())
+        report = await self._judge()
+        if self._is_drained:
+            report = replace(report, outcome=Outcome.INTERRUPTED, exit_code=EXIT_DRAINED)
+        return await self._keep(report)
 
     async def _mirror(self) -> None:
-        await self._resolve()
-        tally = await self._parts.store.tally(self._manifest.name)
-        await self._check_room(tally)
-        self._progress.begin(self._manifest.name, tally)
-        await self._scheduler().drain(self._manifest.name)
+        with self._resolving:
+            await self._resolve()
+            tally = await self._parts.store.tally(self._manifest.name)
+            if not self._parts.manner.waits_for_room:
+                await self._check_room(tally)
+            self._progress.begin(self._manifest.name, tally)
+            self._take(self._changes.as_event())
+        if not self._is_drained:
+            self._scheduler = self._make_scheduler()
+            await self._scheduler.drain(self._manifest.name)
 
     async def _until_deadline(self, work: Callable[[], Awaitable[None]]) -> None:
         """Await `work()`, cancelling it when the run's time is over: what is in flight is set back, as at an interruption."""
@@ -118,42 +176,66 @@ class MirrorRun:
             return report
 
     async def _keep(self, report: RunReport) -> RunReport:
+        ended_at = self._parts.clock.now()
+        changes = self._changes.as_json(report, self._counter.failures, self._started_at, ended_at)
+        note = CycleNote(
+            began_at=self._started_at,
+            ended_at=ended_at,
+            outcome=report.outcome.value,
+            exit_code=report.exit_code,
+            error=report.error,
+        )
+        await self._parts.store.note_cycle(self._manifest.name, note)
+        _log.info("run ended", **report.as_log(), **{f"{name}_series": count for name, count in changes["counts"].items()})
         await self._parts.keep_record(self._started_at, report.as_json())
+        await self._parts.keep_changes(self._started_at, changes)
         return report
 
     async def _resolve(self) -> None:
         parts, manifest = self._parts, self._manifest
         number = await parts.store.begin_resolve(manifest.name, parts.clock.now())
 
-        new = 0
+        rested_at = parts.clock.now() if parts.manner.lets_failed_rest else None
 
         async def enqueue(batch: Sequence[Series]) -> None:
-            nonlocal new
-            new += (await parts.store.enqueue(manifest.name, number, parts.archive.name, batch)).new
+            met = await parts.store.enqueue(manifest.name, number, parts.archive.name, batch, rested_at=rested_at)
+            self._note_enqueued(met)
 
         resolution = await parts.resolver.resolve(manifest, enqueue)
-        new += await parts.store.enqueue_unlisted(manifest.name, number, parts.archive.name, resolution.unlisted)
+        self._note_enqueued(
+            await parts.store.enqueue_unlisted(
+                manifest.name, number, parts.archive.name, resolution.unlisted, rested_at=rested_at
+            )
+        )
         self._warnings += resolution.warnings
-        await self._withdraw(number, new)
+        await self._withdraw(number)
 
-    async def _withdraw(self, number: int, new: int) -> None:
+    def _note_enqueued(self, met: Enqueued) -> None:
+        self._changes.new.add(met.new_series)
+        self._changes.changed.add(met.changed_series)
+        self._changes.returned.add(met.returned_series)
+
+    async def _withdraw(self, number: int) -> None:
         """Mark what the archive no longer lists, unless so much is gone that the catalogue itself is in doubt."""
         store, name = self._parts.store, self._manifest.name
         await store.drop_unwanted(name, number, self._manifest.wants)
         vanished = await store.count_vanished(name, number)
         if not vanished:
             return
-        before = (await store.tally(name)).selected - new
+        before = (await store.tally(name)).selected - self._changes.new.count - self._changes.returned.count
         if vanished > before * self._parts.options.max_shrink_percent / 100:
-            self._unproven = True
+            self._unproven = self._changes.doubted = True
             self._warnings.append(
                 f"the archive no longer lists {vanished} of {before} series; that is more than max_shrink allows "
                 f"({self._parts.options.max_shrink_percent:g}%), so none was marked as withdrawn. "
                 "If it is right, run again with --max-shrink 100%"
             )
             return
-        withdrawn = await store.withdraw_vanished(name, number)
-        _log.info("withdrawn", manifest=name, series_count=len(withdrawn))
+        self._changes.withdrawn.add(await store.withdraw_vanished(name, number, self._parts.clock.now()))
+
+    async def _remove_withdrawn(self) -> None:
+        async for removed in remove_withdrawn(self._manifest, self._parts.store, self._parts.bench):
+            self._changes.removed.add([asdict(removed)])
 
     async def _check_room(self, tally: SeriesTally) -> None:
         """Refuse to begin what cannot fit.
@@ -170,13 +252,15 @@ class MirrorRun:
                 next_step="free some space, choose another --output, or narrow the manifest",
             )
 
-    def _scheduler(self) -> Scheduler:
+    def _make_scheduler(self) -> Scheduler:
         parts = self._parts
         policy = SchedulerPolicy(
             concurrency=parts.options.concurrency,
             attempts=parts.options.attempts,
             order=parts.options.order,
             retry=RetryPace(),
+            outage_seconds=parts.manner.outage_seconds,
+            waits_for_room=parts.manner.waits_for_room,
         )
         return Scheduler(
             store=parts.store,
@@ -185,6 +269,7 @@ class MirrorRun:
             clock=parts.clock,
             draw=parts.draw,
             listener=self._take,
+            admit=parts.manner.admit,
         )
 
     def _take(self, event: Event) -> None:
@@ -194,7 +279,7 @@ class MirrorRun:
 
     async def _write_metadata(self) -> None:
         """Bring metadata.csv up to date; left alone by a run that changed nothing."""
-        if not self._counter.completed:
+        if not (self._counter.completed or self._changes.withdrawn.count):
             return
         await write_metadata(self._parts.library, self._parts.store)
 

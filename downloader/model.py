@@ -1,7 +1,7 @@
 """The nouns that every floor shares. All frozen; times are aware UTC, sizes are bytes."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -140,13 +140,19 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A worker's right to one series until `lease_until_at`. `attempt` counts from 1, this one included."""
+    """A worker's right to one series until `lease_until_at`. `attempt` counts from 1, this one included.
+
+    `failed_rounds` tells how many times in a row it ended failed before; `folder` is where its images of an earlier time lie in
+    the library, empty if there were none.
+    """
 
     series: Series
     archive: str
     attempt: int
     owner: str
     lease_until_at: datetime
+    failed_rounds: int = 0
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,12 +207,13 @@ class BytesReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesCompleted:
-    """A series is in the library, and the store knows."""
+    """A series is in the library, and the store knows. `first_byte_seconds` is how long the archive took to begin its reply."""
 
     receipt: Receipt
     attempt: int
     elapsed_seconds: float
     downloaded: bool = True
+    first_byte_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,21 +234,17 @@ class SeriesFailed:
     failure: Failure
 
 
-Event = AttemptStarted | BytesReceived | SeriesCompleted | SeriesSetBack | SeriesFailed
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResolveTally:
-    """What resolving one manifest found."""
+class CatalogueResolved:
+    """The archive has told what a manifest means: how many series it had never listed, lists otherwise, again, or no more."""
 
-    selected: int = 0
-    new: int = 0
-    changed: int = 0
-    complete: int = 0
-    withdrawn: int = 0
-    images: int = 0
-    bytes_total: int = 0
-    unmatched: tuple[str, ...] = field(default=())
+    new: int
+    changed: int
+    returned: int
+    withdrawn: int
+
+
+Event = AttemptStarted | BytesReceived | SeriesCompleted | SeriesSetBack | SeriesFailed | CatalogueResolved
 
 
 # What one attempt has staged, before it is proven.

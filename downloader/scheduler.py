@@ -1,9 +1,10 @@
 """Claim, limit, fetch, record: the loop that empties the queue. The only place that acts on our errors."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import PurePosixPath
 
 import anyio
 import structlog
@@ -19,6 +20,8 @@ from downloader.errors import (
     ArchiveUnreachableError,
     AttemptsExhaustedError,
     LeaseLostError,
+    LibraryError,
+    NoSpaceError,
     TciadError,
     Verdict,
 )
@@ -39,6 +42,11 @@ from downloader.workers import first_of_ours
 
 BRIEF_ATTEMPTS = 3
 LEASE_SECONDS = 600.0
+ROOM_PAUSE_SECONDS = 60.0
+"""How long nothing is claimed after there was no room."""
+NO_ROOM_PAUSE_SECONDS = 600.0
+"""How long the series that found none waits, so that smaller ones get their turn."""
+REST = RetryPace(first_seconds=3600.0, longest_seconds=7 * 86_400.0)
 _log = structlog.get_logger(__name__)
 
 
@@ -46,14 +54,31 @@ _log = structlog.get_logger(__name__)
 class SchedulerPolicy:
     """What a manifest says of how to fetch: series at once at most, attempts per series, and in which order.
 
+    `rest` tells how long a series that failed is left alone by those who let it rest, by the rounds in which it did.
     `outage_seconds`: how long an archive may be out of reach, probed from time to time, before the run gives up.
+    `waits_for_room`: without room nothing is claimed for a while, instead of giving up.
     """
 
     concurrency: int
     attempts: int
     order: FetchOrder
     retry: RetryPace
+    rest: RetryPace = REST
     outage_seconds: float = 86_400.0
+    waits_for_room: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pressure:
+    """How the fetching goes about: series at once now (the limit, not the count), and what holds it back."""
+
+    concurrency: int
+    breaker: BreakerState
+    short_of_room: bool
+
+
+async def always() -> None:
+    """Admit every claim."""
 
 
 class Scheduler:
@@ -62,6 +87,7 @@ class Scheduler:
     Args:
         draw: gives random numbers in [0, 1), for jitter.
         listener: is told what happens, for progress; it must not block.
+        admit: is awaited before each claim, for as long as nothing may be claimed.
     """
 
     def __init__(
@@ -73,6 +99,7 @@ class Scheduler:
         clock: Clock,
         draw: Callable[[], float],
         listener: Callable[[Event], None],
+        admit: Callable[[], Awaitable[None]] = always,
     ) -> None:
         self._store = store
         self._bench = bench
@@ -85,6 +112,19 @@ class Scheduler:
         self._breaker = CircuitBreaker()
         self._slots = CapacityLimiter(self._pace.limit)
         self._ended = Signal()
+        self._admit = admit
+        self._claiming = CancelScope()
+        self._short_of_room = False
+        self._pauses_for_room = False
+
+    @property
+    def pressure(self) -> Pressure:
+        """How the fetching goes about now."""
+        return Pressure(concurrency=self._pace.limit, breaker=self._breaker.state, short_of_room=self._short_of_room)
+
+    def stop_claiming(self) -> None:
+        """Claim nothing more: `drain` returns once what is under way has ended."""
+        self._claiming.cancel()
 
     async def drain(self, manifest: str) -> None:
         """Fetch until nothing of the manifest is pending: every series is complete, failed or withdrawn.
@@ -94,14 +134,17 @@ class Scheduler:
         """
         try:
             async with anyio.create_task_group() as workers:
-                while await self._claim_next(manifest, workers):
-                    pass
+                with self._claiming:
+                    while await self._claim_next(manifest, workers):
+                        pass
         except BaseExceptionGroup as group:
             raise first_of_ours(group) from group
 
     async def _claim_next(self, manifest: str, workers: TaskGroup) -> bool:
         """Start one attempt, or wait until there may be one to start. False when nothing is left."""
+        await self._admit()
         await self._pass_breaker()
+        await self._wait_for_room()
         slot = object()
         await self._slots.acquire_on_behalf_of(slot)
         self._ended = Signal()
@@ -137,6 +180,12 @@ class Scheduler:
                 await self._clock.sleep(pause_seconds)
             else:
                 self._breaker.succeeded()
+
+    async def _wait_for_room(self) -> None:
+        """Pause after the disk was full; the next claim shows whether it still is."""
+        if self._pauses_for_room:
+            await self._clock.sleep(ROOM_PAUSE_SECONDS)
+            self._pauses_for_room = False
 
     async def _claim(self, manifest: str) -> Claim | None:
         """The next series that is due, if one is."""
@@ -193,6 +242,7 @@ class Scheduler:
             fetched = stored or await self._fetch_under_lease(claim)
             with CancelScope(shield=True):
                 await self._store.complete(claim, fetched.receipt, str(fetched.folder))
+                await self._clear_former(claim, fetched)
         except LeaseLostError as error:
             _log.warning("lease lost", series_instance_uid=claim.series.series_instance_uid, message=str(error))
         except TciadError as error:
@@ -212,10 +262,24 @@ class Scheduler:
                     attempt=claim.attempt,
                     elapsed_seconds=elapsed_seconds,
                     downloaded=stored is None,
+                    first_byte_seconds=fetched.first_byte_seconds,
                 )
             )
 
+    async def _clear_former(self, claim: Claim, fetched: FetchedSeries) -> None:
+        """Remove what an earlier time stored of the series, where it lay elsewhere: the archive has moved it since."""
+        former = PurePosixPath(claim.folder)
+        if not claim.folder or fetched.folder.is_relative_to(former):
+            return
+        library = self._bench.library
+        try:
+            if await self._bench.in_thread(library.holds, former, claim.series.series_instance_uid):
+                await self._bench.in_thread(library.remove, former)
+        except LibraryError as error:
+            _log.warning("former folder stays", series_instance_uid=claim.series.series_instance_uid, message=str(error))
+
     def _note_success(self, fetched: FetchedSeries) -> None:
+        self._short_of_room = False
         self._breaker.succeeded()
         self._pace.succeeded(fetched.first_byte_seconds, self._clock.monotonic())
         self._slots.total_tokens = self._pace.limit
@@ -250,6 +314,9 @@ class Scheduler:
         self._note_fault(error)
         if in_outage and error.verdict is Verdict.RETRY:
             await self._give_back(claim, error)
+            return
+        if isinstance(error, NoSpaceError) and self._policy.waits_for_room:
+            await self._wait_out(claim, error)
             return
         match error.verdict:
             case Verdict.DROP:
@@ -289,9 +356,19 @@ class Scheduler:
             count_attempt=False,
         )
 
+    async def _wait_out(self, claim: Claim, error: NoSpaceError) -> None:
+        """There was no room for the series: that is nothing that it did."""
+        if not self._short_of_room:
+            _log.warning("no room", series_instance_uid=claim.series.series_instance_uid, message=str(error))
+        self._short_of_room = self._pauses_for_room = True
+        due_at = self._clock.now() + timedelta(seconds=NO_ROOM_PAUSE_SECONDS)
+        await self._store.set_back(claim, due_at=due_at, error=type(error).__name__, message=str(error), count_attempt=False)
+
     async def _fail(self, claim: Claim, error: TciadError) -> None:
         name, message = type(error).__name__, str(error)
-        await self._store.fail(claim, error=name, message=message)
+        rest_seconds = self._policy.rest.delay_seconds(claim.failed_rounds + 1, self._draw())
+        rests_until_at = self._clock.now() + timedelta(seconds=rest_seconds)
+        await self._store.fail(claim, error=name, message=message, rests_until_at=rests_until_at)
         failure = Failure(
             series_instance_uid=claim.series.series_instance_uid,
             error=name,

@@ -123,6 +123,16 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
+def remove_empty_folders(folder: Path, root: Path) -> None:
+    """Remove the folder if it is empty, then the one above it, and so on, but never `root`."""
+    while folder != root:
+        try:
+            folder.rmdir()
+        except OSError:
+            return  # not empty, or a link: it stays
+        folder = folder.parent
+
+
 @contextlib.contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.checking import hash_file, list_folder, set_aside
-from downloader.library.disk import remove_folder, replaced_folder
+from downloader.library.disk import remove_empty_folders, remove_folder, replaced_folder, sync_folder
 from downloader.library.faults import LibraryFaults
 from downloader.library.journal import JOURNAL_SUFFIX, journal_path, read_series
 from downloader.library.layout import parse_layout
@@ -98,6 +98,7 @@ class LocalLibrary:
         """See the port."""
         with LibraryFaults(self._root, place=str(path)):
             moved = set_aside(self._root / path, self._root / OWN_FOLDER / "quarantine", safe_name(label), at)
+            remove_empty_folders(self._root / path.parent, self._root)
         return PurePosixPath(moved.relative_to(self._root))
 
     def drop_staged(self, series: Series) -> None:
@@ -107,6 +108,28 @@ class LocalLibrary:
             journal_path(folder).unlink(missing_ok=True)
             for leftover in (folder, replaced_folder(folder)):
                 remove_folder(leftover)
+
+    def holds(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
+        """See the port."""
+        receipt = self.receipt_in(folder)
+        if receipt is None and not self.contents(folder):
+            return False
+        if receipt is None or receipt.series.series_instance_uid != series_instance_uid:
+            raise LibraryError(
+                f"{folder} in the library holds something else",
+                series_instance_uid=series_instance_uid,
+                next_step="look into it; `tciad verify` tells what it is",
+            )
+        return True
+
+    def remove(self, folder: PurePosixPath) -> None:
+        """See the port. What is half deleted lies in staging, where whoever comes next clears it away."""
+        with LibraryFaults(self._root, place=str(folder)):
+            going = Path(tempfile.mkdtemp(prefix="removed-", dir=self._staging))
+            (self._root / folder).rename(going)
+            sync_folder((self._root / folder).parent)
+            remove_empty_folders(self._root / folder.parent, self._root)
+            remove_folder(going)
 
     def staged_series(self) -> Sequence[Series]:
         """See the port."""

@@ -183,6 +183,18 @@ class Library(Protocol):
         """Remove what lies in staging of a series that turned out to be in the library already."""
         ...
 
+    def holds(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
+        """Whether the series lies in this folder; False where there is no such folder.
+
+        Raises:
+            LibraryError: something else lies there, or something that has no receipt to tell what it is.
+        """
+        ...
+
+    def remove(self, folder: PurePosixPath) -> None:
+        """Delete the folder of a series, whole or not at all, and the folders above it that are empty then."""
+        ...
+
     def staged_series(self) -> Sequence[Series]:
         """The series that attempts left images of; of each its SeriesInstanceUID and the figures of that time."""
         ...

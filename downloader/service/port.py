@@ -10,8 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from downloader.model import Event, SeriesState, SeriesTally
+from downloader.model import Event, SeriesTally
 from downloader.pacing import BreakerState
+from downloader.store.port import SeriesFilter as SeriesFilter  # noqa: PLC0414 - told here to those who ask by it
 from downloader.store.port import StoredSeries
 
 
@@ -175,19 +176,6 @@ class ManifestStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesFilter:
-    """Which series are asked for: all that fit every one of these. None and empty text limit nothing.
-
-    `text` is looked for, without case, in the identifiers, patient, collection, descriptions and the error.
-    """
-
-    state: SeriesState | None = None
-    manifest: str | None = None
-    collection: str | None = None
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ServedSeries:
     """A series and the library that it is in."""
 
@@ -223,15 +211,6 @@ class CycleBegan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CycleResolved:
-    """The archive has told what the manifest means."""
-
-    new: int
-    changed: int
-    withdrawn: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CycleEnded:
     """A cycle of the manifest is over."""
 
@@ -241,7 +220,7 @@ class CycleEnded:
     received_bytes: int
 
 
-ServiceEvent = Event | CycleBegan | CycleResolved | CycleEnded
+ServiceEvent = Event | CycleBegan | CycleEnded
 
 
 class Observer(Protocol):
@@ -256,7 +235,7 @@ class LiveKind(StrEnum):
     """What a live event tells."""
 
     CYCLE_BEGAN = "cycle began"
-    CYCLE_RESOLVED = "cycle resolved"
+    CATALOGUE_RESOLVED = "catalogue resolved"
     CYCLE_ENDED = "cycle ended"
     ATTEMPT_STARTED = "attempt started"
     SERIES_COMPLETED = "series completed"

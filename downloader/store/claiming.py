@@ -104,10 +104,10 @@ def set_back(connection: Connection, held: Claim, *, due_at: datetime, error: st
         )
 
 
-def fail(connection: Connection, held: Claim, *, error: str, message: str) -> None:
+def fail(connection: Connection, held: Claim, *, error: str, message: str, rests_until_at: datetime | None) -> None:
     """See `Store.fail`."""
     with connection.transaction():
-        _change_held(connection, "fail", held, error=error, message=message)
+        _change_held(connection, "fail", held, error=error, message=message, rests_until_at=time_value(rests_until_at))
 
 
 def _change_held(connection: Connection, name: str, held: Claim, **values: Value) -> None:
@@ -127,10 +127,10 @@ def release(connection: Connection, owner_alive: Sequence[str]) -> int:
         return connection.change("release", owner_alive=json.dumps(list(owner_alive)))
 
 
-def retry(connection: Connection, manifest: str | None) -> int:
+def retry(connection: Connection, manifest: str | None, series_instance_uid: str | None) -> int:
     """See `Store.retry`."""
     with connection.transaction():
-        return connection.change("retry", manifest=manifest)
+        return connection.change("retry", manifest=manifest, series_instance_uid=series_instance_uid)
 
 
 def reopen(connection: Connection, series_instance_uid: str, *, error: str, message: str) -> bool:

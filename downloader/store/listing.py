@@ -1,11 +1,14 @@
 """What people and reports ask of the store. Nothing here writes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from downloader.model import Failure, SeriesState, SeriesTally
-from downloader.store.connection import PAGE_SIZE, Connection
-from downloader.store.port import StoredSeries
-from downloader.store.rows import to_failure, to_stored_series
+from downloader.store.connection import PAGE_SIZE, Connection, Value
+from downloader.store.port import CycleNote, SeriesFilter, StoredSeries
+from downloader.store.rows import to_cycle_note, to_failure, to_stored_series
+
+SEARCHED_KEYS = 20_000
+"""A stretch that is searched while everybody else waits: some 50 ms."""
 
 
 def manifests(connection: Connection) -> Sequence[str]:
@@ -25,6 +28,41 @@ def find_named(connection: Connection, series_instance_uids: Sequence[str]) -> S
         for series_instance_uid in series_instance_uids
         for row in connection.rows("named_series", series_instance_uid=series_instance_uid)
     ]
+
+
+def search(connection: Connection, wanted: SeriesFilter, after: int, limit: int) -> tuple[int, Sequence[StoredSeries]]:
+    """Matching rows among the next `SEARCHED_KEYS` keys, at most `limit`, with the key up to which was searched."""
+    until = after + SEARCHED_KEYS
+    values: dict[str, Value] = {
+        "after": after,
+        "until": until,
+        "collection": wanted.collection or None,
+        "pattern": _pattern_of(wanted.text),
+        "manifest": wanted.manifest,
+        "page_size": limit,
+    }
+    if wanted.state is None:
+        rows = connection.rows("search_library", **values)
+    else:
+        rows = connection.rows("search_state", state=wanted.state, **values)
+    searched = rows[-1]["series_key"] if len(rows) == limit else until
+    return searched, [to_stored_series(row) for row in rows]
+
+
+def last_key(connection: Connection) -> int:
+    """The key of the last series; 0 where there is none."""
+    return connection.number("last_key")
+
+
+def cycles(connection: Connection) -> Mapping[str, CycleNote]:
+    """See `Store.cycles`."""
+    return {row["name"]: to_cycle_note(row) for row in connection.rows("cycles")}
+
+
+def _pattern_of(text: str) -> str | None:
+    """The text anywhere, taken as it is (LIKE's own signs escaped)."""
+    escaped = "".join(f"!{letter}" if letter in "!%_" else letter for letter in text)
+    return f"%{escaped}%" if text else None
 
 
 def tally(connection: Connection, manifest: str | None) -> SeriesTally:

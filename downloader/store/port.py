@@ -4,7 +4,7 @@ A series is stored once, whichever manifests want it (its SeriesInstanceUID is t
 StoreError and nothing else.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,12 +17,16 @@ from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, Series
 class Enqueued:
     """What one batch of `enqueue` met: `new` were not known, `changed` were complete but the catalogue says otherwise now.
 
-    `known` are all others, so that the three sum to the series of the batch; one that is named twice counts once.
+    `known` are all others, so that the three sum to the series of the batch; one that is named twice counts once. The names are
+    SeriesInstanceUIDs in the order of the batch; `returned_series`, which were withdrawn and are listed again, count as known.
     """
 
     new: int = 0
     changed: int = 0
     known: int = 0
+    new_series: tuple[str, ...] = ()
+    changed_series: tuple[str, ...] = ()
+    returned_series: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,7 @@ class StoredSeries:
     """One row of the store, for those who ask: `folder` is relative to the library, empty until complete.
 
     A series that was complete and no longer is keeps `folder`, `stored_bytes` and `completed_at`: its images still lie there.
+    `failed_rounds` counts how many times in a row it ended failed; `rests_until_at` is until when it is not tried again then.
     """
 
     series: Series
@@ -41,6 +46,42 @@ class StoredSeries:
     folder: str
     stored_bytes: int
     completed_at: datetime | None
+    failed_rounds: int = 0
+    rests_until_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesFilter:
+    """Which series are asked for: all that fit every one of these. None and empty text limit nothing.
+
+    `text` is looked for, without case, in identifiers, patient, collection, modality, description and error.
+    """
+
+    state: SeriesState | None = None
+    manifest: str | None = None
+    collection: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPage:
+    """Some rows in the archive's order; `next_after` asks for those that may follow, None when there are none."""
+
+    rows: tuple[StoredSeries, ...]
+    next_after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleNote:
+    """How the last cycle of a manifest ended; `succeeded_at` is when one last ended with everything complete (exit code 0)."""
+
+    began_at: datetime
+    ended_at: datetime
+    outcome: str
+    exit_code: int
+    error: str
+    succeeded_at: datetime | None = None
 
 
 class Standing(StrEnum):
@@ -59,21 +100,32 @@ class Store(Protocol):
         """Start a resolve of the manifest and return its number; what it enqueues is marked with it."""
         ...
 
-    async def enqueue(self, manifest: str, resolve: int, archive: str, batch: Sequence[Series]) -> Enqueued:
+    async def enqueue(
+        self, manifest: str, resolve: int, archive: str, batch: Sequence[Series], *, rested_at: datetime | None = None
+    ) -> Enqueued:
         """Merge catalogue rows into the queue, in one transaction.
 
         New series become pending. Known ones get the catalogue's newest attributes; one that is complete becomes pending again
         when ImageCount, FileSize, DateReleased or MaxSubmissionTimestamp changed (both sides known). A failed or withdrawn series
         becomes pending again with its attempts at 0; a claimed one is left to its worker. What the catalogue leaves out does not
-        undo what it told before. Claims of the manifest go to `archive` from now on.
+        undo what it told before. Claims of the manifest go to `archive` from now on. With `rested_at`, a failed series that rests
+        until later stays failed, unless one of the four figures changed.
 
         Raises:
             StoreError: also when the resolve never began.
         """
         ...
 
-    async def enqueue_unlisted(self, manifest: str, resolve: int, archive: str, series_instance_uids: Sequence[str]) -> int:
-        """Want series by name that the catalogue does not list, so that fetching them tells why. Returns how many.
+    async def enqueue_unlisted(
+        self,
+        manifest: str,
+        resolve: int,
+        archive: str,
+        series_instance_uids: Sequence[str],
+        *,
+        rested_at: datetime | None = None,
+    ) -> Enqueued:
+        """Want series by name that the catalogue does not list, so that fetching them tells why.
 
         A series that is complete or withdrawn is left to vanish: it was listed once.
         """
@@ -95,11 +147,11 @@ class Store(Protocol):
         """How many series an earlier resolve of the manifest wanted and this one did not name, less those already withdrawn."""
         ...
 
-    async def withdraw_vanished(self, manifest: str, resolve: int) -> Sequence[str]:
+    async def withdraw_vanished(self, manifest: str, resolve: int, at: datetime) -> Sequence[str]:
         """Mark as withdrawn those series that this manifest wanted, this resolve did not name and no other manifest wants.
 
-        Returns their SeriesInstanceUIDs, sorted. One that is claimed loses its claim. One that another manifest wants stays as it
-        is, and is no longer among this manifest's.
+        `at` is when that was seen. Returns their SeriesInstanceUIDs, sorted. One that is claimed loses its claim. One that
+        another manifest wants stays as it is, and is no longer among this manifest's.
         """
         ...
 
@@ -142,8 +194,8 @@ class Store(Protocol):
         """
         ...
 
-    async def fail(self, claim: Claim, *, error: str, message: str) -> None:
-        """The series will not be tried again in this run. Raises LeaseLostError."""
+    async def fail(self, claim: Claim, *, error: str, message: str, rests_until_at: datetime | None = None) -> None:
+        """The series will not be tried again in this run, nor by resolves that let it rest until then. Raises LeaseLostError."""
         ...
 
     async def update_series(self, series: Series) -> None:
@@ -174,8 +226,8 @@ class Store(Protocol):
         """Names of the manifests that this store knows, sorted."""
         ...
 
-    async def retry(self, manifest: str | None = None) -> int:
-        """Make failed series pending again with their attempts at 0. Returns how many."""
+    async def retry(self, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
+        """Make failed series pending again with their attempts at 0: all, those of a manifest, or one. Returns how many."""
         ...
 
     async def reopen(self, series_instance_uid: str, *, error: str, message: str) -> bool:
@@ -192,6 +244,22 @@ class Store(Protocol):
 
     async def find_named(self, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
         """The rows of these series, in this order; those that are not known are left out."""
+        ...
+
+    async def find_page(self, wanted: SeriesFilter, *, after: int = 0, limit: int = 100) -> StoredPage:
+        """Up to `limit` rows that fit, after those of an earlier page."""
+        ...
+
+    async def forget_folder(self, series_instance_uid: str) -> None:
+        """The images of a withdrawn series are gone from the library. Does nothing to one that is not withdrawn."""
+        ...
+
+    async def note_cycle(self, manifest: str, note: CycleNote) -> None:
+        """Keep how the last cycle of a known manifest ended; `succeeded_at` is set to its end when the exit code is 0."""
+        ...
+
+    async def cycles(self) -> Mapping[str, CycleNote]:
+        """What was noted last, by manifest."""
         ...
 
     async def archives(self) -> Sequence[str]:

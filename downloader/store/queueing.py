@@ -6,8 +6,8 @@ from datetime import datetime
 from downloader.errors import StoreError
 from downloader.model import Series, SeriesState
 from downloader.store.connection import PAGE_SIZE, Connection, Row
-from downloader.store.port import Enqueued, Standing
-from downloader.store.rows import series_values, to_series, to_text
+from downloader.store.port import CycleNote, Enqueued, Standing
+from downloader.store.rows import series_values, time_value, to_series, to_text
 
 
 def begin_resolve(connection: Connection, manifest: str, at: datetime) -> int:
@@ -18,26 +18,50 @@ def begin_resolve(connection: Connection, manifest: str, at: datetime) -> int:
         return connection.number("resolve_number", manifest=manifest)
 
 
-def enqueue(connection: Connection, manifest: str, resolve: int, archive: str, batch: Sequence[Series]) -> Enqueued:
+def enqueue(
+    connection: Connection,
+    manifest: str,
+    resolve: int,
+    archive: str,
+    batch: Sequence[Series],
+    rested_at: datetime | None = None,
+) -> Enqueued:
     """See `Store.enqueue`."""
     with connection.transaction():
         if not connection.change("set_archive", manifest=manifest, archive=archive, resolve=resolve):
             raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
         staged = stage(connection, batch)
         # changes are told from what was known: before the newest attributes are merged
-        changed = connection.change("reopen_changed")
+        changed, returned, new = (_names(connection, name) for name in ("changed_incoming", "returned_incoming", "new_incoming"))
+        connection.change("reopen_changed")
         connection.change("forget_former_wishes", manifest=manifest)
-        connection.change("reopen_failed_and_withdrawn")
+        connection.change("reopen_failed_and_withdrawn", rested_at=time_value(rested_at))
         connection.change("merge_incoming")
-        new = connection.change("add_incoming", archive=archive)
+        connection.change("add_incoming", archive=archive)
         connection.change("match_incoming")
         connection.change("want_incoming", manifest=manifest, resolve=resolve)
-    return Enqueued(new=new, changed=changed, known=staged - new - changed)
+    return Enqueued(
+        new=len(new),
+        changed=len(changed),
+        known=staged - len(new) - len(changed),
+        new_series=new,
+        changed_series=changed,
+        returned_series=returned,
+    )
+
+
+def _names(connection: Connection, query: str) -> tuple[str, ...]:
+    return tuple(row["series_instance_uid"] for row in connection.rows(query))
 
 
 def enqueue_unlisted(
-    connection: Connection, manifest: str, resolve: int, archive: str, series_instance_uids: Sequence[str]
-) -> int:
+    connection: Connection,
+    manifest: str,
+    resolve: int,
+    archive: str,
+    series_instance_uids: Sequence[str],
+    rested_at: datetime | None = None,
+) -> Enqueued:
     """See `Store.enqueue_unlisted`."""
     listed_once = {SeriesState.COMPLETE, SeriesState.WITHDRAWN}
     wishes = [
@@ -45,8 +69,7 @@ def enqueue_unlisted(
         for series_instance_uid in series_instance_uids
         if not any(row["state"] in listed_once for row in connection.rows("standing", series_instance_uid=series_instance_uid))
     ]
-    enqueue(connection, manifest, resolve, archive, wishes)
-    return len(wishes)
+    return enqueue(connection, manifest, resolve, archive, wishes, rested_at)
 
 
 def compare(connection: Connection, batch: Sequence[Series]) -> Sequence[Standing]:
@@ -100,13 +123,34 @@ def count_vanished(connection: Connection, manifest: str, resolve: int) -> int:
     return connection.number("count_vanished", manifest=manifest, resolve=resolve)
 
 
-def withdraw_vanished(connection: Connection, manifest: str, resolve: int) -> Sequence[str]:
+def withdraw_vanished(connection: Connection, manifest: str, resolve: int, at: datetime) -> Sequence[str]:
     """See `Store.withdraw_vanished`. Durable: what is withdrawn may be deleted from the library next."""
     with connection.transaction(durable=True):
         connection.change("leave_vanished_to_others", manifest=manifest, resolve=resolve)
         vanished = connection.rows("vanished", manifest=manifest, resolve=resolve)
-        connection.change_each("withdraw", vanished)
+        connection.change_each("withdraw", [{**row, "at": to_text(at)} for row in vanished])
     return [row["series_instance_uid"] for row in vanished]
+
+
+def forget_folder(connection: Connection, series_instance_uid: str) -> None:
+    """See `Store.forget_folder`."""
+    with connection.transaction():
+        connection.change("forget_folder", series_instance_uid=series_instance_uid)
+
+
+def note_cycle(connection: Connection, manifest: str, note: CycleNote) -> None:
+    """See `Store.note_cycle`."""
+    with connection.transaction():
+        connection.change("add_manifest", manifest=manifest)
+        connection.change(
+            "note_cycle",
+            manifest=manifest,
+            began_at=to_text(note.began_at),
+            ended_at=to_text(note.ended_at),
+            outcome=note.outcome,
+            exit_code=note.exit_code,
+            error=note.error,
+        )
 
 
 def forget_manifest(connection: Connection, manifest: str) -> None:

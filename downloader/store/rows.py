@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 from downloader.model import Claim, Failure, Series, SeriesState
 from downloader.store.connection import Row, Value
-from downloader.store.port import StoredSeries
+from downloader.store.port import CycleNote, StoredSeries
 
 _SERIES_ATTRIBUTES = tuple(attribute.name for attribute in fields(Series))
 _DATES = ("series_date", "study_date", "date_released")
@@ -55,6 +55,8 @@ def to_claim(row: Row) -> Claim:
         attempt=row["attempts"],
         owner=row["owner"],
         lease_until_at=datetime.fromisoformat(row["claimable_at"]),
+        failed_rounds=row["failed_rounds"],
+        folder=row["folder"] or "",
     )
 
 
@@ -69,8 +71,27 @@ def to_stored_series(row: Row) -> StoredSeries:
         message=row["message"] or "",
         folder=row["folder"] or "",
         stored_bytes=row["stored_bytes"],
-        completed_at=datetime.fromisoformat(row["completed_at"]) if row["completed_at"] else None,
+        completed_at=_time_of(row["completed_at"]),
+        failed_rounds=row["failed_rounds"],
+        rests_until_at=_time_of(row["rests_until_at"]),
+        withdrawn_at=_time_of(row["withdrawn_at"]),
     )
+
+
+def to_cycle_note(row: Row) -> CycleNote:
+    """What was noted of a manifest's last cycle."""
+    return CycleNote(
+        began_at=datetime.fromisoformat(row["cycle_began_at"]),
+        ended_at=datetime.fromisoformat(row["cycle_ended_at"]),
+        outcome=row["outcome"],
+        exit_code=row["exit_code"],
+        error=row["error"],
+        succeeded_at=_time_of(row["succeeded_at"]),
+    )
+
+
+def _time_of(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def to_failure(row: Row) -> Failure:

@@ -1,7 +1,7 @@
 """The store in an SQLite file. One thread owns the connection, so the event loop never waits for the disk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -16,7 +16,7 @@ from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, Series
 from downloader.store import claiming, listing, queueing
 from downloader.store.connection import BUSY_SECONDS, PAGE_SIZE, Connection, open_connection
 from downloader.store.faults import translated_errors
-from downloader.store.port import Enqueued, Standing, StoredSeries
+from downloader.store.port import CycleNote, Enqueued, SeriesFilter, Standing, StoredPage, StoredSeries
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -76,13 +76,23 @@ class SqliteStore:
         """See `Store`."""
         return await self._on_thread(queueing.begin_resolve, manifest, at)
 
-    async def enqueue(self, manifest: str, resolve: int, archive: str, batch: Sequence[Series]) -> Enqueued:
+    async def enqueue(
+        self, manifest: str, resolve: int, archive: str, batch: Sequence[Series], *, rested_at: datetime | None = None
+    ) -> Enqueued:
         """See `Store`."""
-        return await self._on_thread(queueing.enqueue, manifest, resolve, archive, batch)
+        return await self._on_thread(queueing.enqueue, manifest, resolve, archive, batch, rested_at)
 
-    async def enqueue_unlisted(self, manifest: str, resolve: int, archive: str, series_instance_uids: Sequence[str]) -> int:
+    async def enqueue_unlisted(
+        self,
+        manifest: str,
+        resolve: int,
+        archive: str,
+        series_instance_uids: Sequence[str],
+        *,
+        rested_at: datetime | None = None,
+    ) -> Enqueued:
         """See `Store`."""
-        return await self._on_thread(queueing.enqueue_unlisted, manifest, resolve, archive, series_instance_uids)
+        return await self._on_thread(queueing.enqueue_unlisted, manifest, resolve, archive, series_instance_uids, rested_at)
 
     async def compare(self, batch: Sequence[Series]) -> Sequence[Standing]:
         """See `Store`."""
@@ -96,9 +106,17 @@ class SqliteStore:
         """See `Store`."""
         return await self._on_thread(queueing.count_vanished, manifest, resolve)
 
-    async def withdraw_vanished(self, manifest: str, resolve: int) -> Sequence[str]:
+    async def withdraw_vanished(self, manifest: str, resolve: int, at: datetime) -> Sequence[str]:
         """See `Store`."""
-        return await self._on_thread(queueing.withdraw_vanished, manifest, resolve)
+        return await self._on_thread(queueing.withdraw_vanished, manifest, resolve, at)
+
+    async def forget_folder(self, series_instance_uid: str) -> None:
+        """See `Store`."""
+        await self._on_thread(queueing.forget_folder, series_instance_uid)
+
+    async def note_cycle(self, manifest: str, note: CycleNote) -> None:
+        """See `Store`."""
+        await self._on_thread(queueing.note_cycle, manifest, note)
 
     async def update_series(self, series: Series) -> None:
         """See `Store`."""
@@ -135,17 +153,17 @@ class SqliteStore:
         """See `Store`."""
         await self._on_thread(claiming.set_back, claim, due_at=due_at, error=error, message=message, count_attempt=count_attempt)
 
-    async def fail(self, claim: Claim, *, error: str, message: str) -> None:
+    async def fail(self, claim: Claim, *, error: str, message: str, rests_until_at: datetime | None = None) -> None:
         """See `Store`."""
-        await self._on_thread(claiming.fail, claim, error=error, message=message)
+        await self._on_thread(claiming.fail, claim, error=error, message=message, rests_until_at=rests_until_at)
 
     async def release(self, owner_alive: Sequence[str]) -> int:
         """See `Store`."""
         return await self._on_thread(claiming.release, owner_alive)
 
-    async def retry(self, manifest: str | None = None) -> int:
+    async def retry(self, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
         """See `Store`."""
-        return await self._on_thread(claiming.retry, manifest)
+        return await self._on_thread(claiming.retry, manifest, series_instance_uid)
 
     async def reopen(self, series_instance_uid: str, *, error: str, message: str) -> bool:
         """See `Store`."""
@@ -168,6 +186,19 @@ class SqliteStore:
                 yield row
             if len(rows) < PAGE_SIZE:
                 return
+
+    async def find_page(self, wanted: SeriesFilter, *, after: int = 0, limit: int = 100) -> StoredPage:
+        """See `Store`."""
+        last_key = await self._on_thread(listing.last_key)
+        rows: list[StoredSeries] = []
+        while after < last_key and len(rows) < limit:
+            after, found = await self._on_thread(listing.search, wanted, after, limit - len(rows))
+            rows += found
+        return StoredPage(rows=tuple(rows), next_after=after if after < last_key else None)
+
+    async def cycles(self) -> Mapping[str, CycleNote]:
+        """See `Store`."""
+        return await self._on_thread(listing.cycles)
 
     async def manifests(self) -> Sequence[str]:
         """See `Store`."""

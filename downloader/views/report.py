@@ -64,6 +64,22 @@ class RunReport:
             "error": self.error,
         }
 
+    def as_log(self) -> dict[str, Any]:
+        """The figures of the one log line that tells a run."""
+        return {
+            "manifest": self.manifest,
+            "outcome": self.outcome.value,
+            "exit_code": self.exit_code,
+            "selected": self.tally.selected,
+            "completed": self.completed,
+            "images": self.tally.images,
+            "stored_bytes": self.tally.stored_bytes,
+            "received_bytes": self.received_bytes,
+            "elapsed_seconds": round(self.elapsed_seconds, 3),
+            "warnings": list(self.warnings),
+            "error": self.error,
+        }
+
     def as_text(self) -> str:
         """The same for people: the verdict first, then what is missing and why."""
         tally = self.tally
@@ -79,7 +95,7 @@ class RunReport:
             ),
         ]
         if tally.withdrawn:
-            lines.append(f"  {count_text(tally.withdrawn, 'series', 'series')} withdrawn by the archive; kept")
+            lines.append(f"  {count_text(tally.withdrawn, 'series', 'series')} withdrawn by the archive")
         lines += [f"  warning: {printable(warning)}" for warning in self.warnings]
         if self.error:
             lines.append(f"  error: {printable(self.error)}")

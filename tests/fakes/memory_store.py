@@ -1,12 +1,12 @@
 """A store in memory, for tests of what stands above it: it keeps the same contract as the SQLite store (tests/store/contract)."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
 from downloader.errors import LeaseLostError, StoreError
 from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
-from downloader.store.port import Enqueued, Standing, StoredSeries
+from downloader.store.port import CycleNote, Enqueued, SeriesFilter, Standing, StoredPage, StoredSeries
 
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 _PROVEN_FIGURES = ("image_count", "file_size_bytes", "date_released", "submitted_at")
@@ -18,6 +18,7 @@ class _Row:
     claimable_at: datetime = _AT_ONCE
     owner: str = ""
     images: int = 0
+    key: int = 0
 
     def move(self, state: SeriesState, claimable_at: datetime = _AT_ONCE, **changes: object) -> None:
         self.stored = replace(self.stored, state=state, **changes)  # type: ignore[arg-type]  # checked by the dataclass
@@ -29,6 +30,7 @@ class _Row:
 class _Manifest:
     archive: str = ""
     resolve: int = 0
+    note: CycleNote | None = None
     wanted: dict[str, int] = field(default_factory=dict)  # series_instance_uid: the last resolve that named it
 
 
@@ -38,50 +40,79 @@ class MemoryStore:
     def __init__(self) -> None:
         self._rows: dict[str, _Row] = {}
         self._manifests: dict[str, _Manifest] = {}
+        self._last_key = 0
 
     async def begin_resolve(self, manifest: str, at: datetime) -> int:
         found = self._manifests.setdefault(manifest, _Manifest())
         found.resolve += 1
         return found.resolve
 
-    async def enqueue(self, manifest: str, resolve: int, archive: str, batch: Sequence[Series]) -> Enqueued:
+    async def enqueue(
+        self, manifest: str, resolve: int, archive: str, batch: Sequence[Series], *, rested_at: datetime | None = None
+    ) -> Enqueued:
         if resolve > self._manifest(manifest).resolve:
             raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
         self._manifests[manifest].archive = archive
         newest = {series.series_instance_uid: series for series in batch}
-        new = changed = 0
+        new: list[str] = []
+        changed: list[str] = []
+        returned: list[str] = []
         for series_instance_uid, series in newest.items():
             if series_instance_uid not in self._rows:
-                new += 1
-                self._rows[series_instance_uid] = _Row(_new_row(series, archive))
+                new.append(series_instance_uid)
+                self._add(series, archive)
             else:
-                changed += self._enqueue_known(self._rows[series_instance_uid], series)
+                self._enqueue_known(self._rows[series_instance_uid], series, rested_at, changed, returned)
             self._manifests[manifest].wanted[series_instance_uid] = resolve
-        return Enqueued(new=new, changed=changed, known=len(newest) - new - changed)
+        return Enqueued(
+            new=len(new),
+            changed=len(changed),
+            known=len(newest) - len(new) - len(changed),
+            new_series=tuple(new),
+            changed_series=tuple(changed),
+            returned_series=tuple(returned),
+        )
 
-    def _enqueue_known(self, row: _Row, series: Series) -> bool:
-        """Whether the series was complete and changed."""
+    def _add(self, series: Series, archive: str) -> _Row:
+        self._last_key += 1
+        row = self._rows[series.series_instance_uid] = _Row(_new_row(series, archive), key=self._last_key)
+        return row
+
+    def _enqueue_known(
+        self, row: _Row, series: Series, rested_at: datetime | None, changed: list[str], returned: list[str]
+    ) -> None:
         before = row.stored
-        changed = before.state is SeriesState.COMPLETE and _differs(before.series, series)
-        if changed:
+        differs = _differs(before.series, series)
+        chance = {"attempts": 0, "error": "", "message": "", "rests_until_at": None, "withdrawn_at": None}
+        rests = rested_at is not None and before.rests_until_at is not None and before.rests_until_at > rested_at
+        if before.state is SeriesState.COMPLETE and differs:
+            changed.append(series.series_instance_uid)
             row.move(SeriesState.PENDING, attempts=0)
-        elif before.state in {SeriesState.FAILED, SeriesState.WITHDRAWN}:
-            row.move(SeriesState.PENDING, attempts=0, error="", message="")
-        if before.state is SeriesState.WITHDRAWN:
+        elif before.state is SeriesState.FAILED and (differs or not rests):
+            row.move(SeriesState.PENDING, **chance)  # type: ignore[arg-type]  # checked by the dataclass
+        elif before.state is SeriesState.WITHDRAWN:
+            returned.append(series.series_instance_uid)
+            row.move(SeriesState.PENDING, failed_rounds=0, **chance)  # type: ignore[arg-type]  # checked by the dataclass
             for manifest in self._manifests.values():
                 manifest.wanted.pop(series.series_instance_uid, None)
         row.stored = replace(row.stored, series=_merge(before.series, series))
-        return changed
 
-    async def enqueue_unlisted(self, manifest: str, resolve: int, archive: str, series_instance_uids: Sequence[str]) -> int:
+    async def enqueue_unlisted(
+        self,
+        manifest: str,
+        resolve: int,
+        archive: str,
+        series_instance_uids: Sequence[str],
+        *,
+        rested_at: datetime | None = None,
+    ) -> Enqueued:
         listed_once = {SeriesState.COMPLETE, SeriesState.WITHDRAWN}
         wishes = [
             Series(series_instance_uid=name)
             for name in series_instance_uids
             if name not in self._rows or self._rows[name].stored.state not in listed_once
         ]
-        await self.enqueue(manifest, resolve, archive, wishes)
-        return len(wishes)
+        return await self.enqueue(manifest, resolve, archive, wishes, rested_at=rested_at)
 
     async def compare(self, batch: Sequence[Series]) -> Sequence[Standing]:
         return [self._standing(series) for series in batch]
@@ -106,11 +137,11 @@ class MemoryStore:
     async def count_vanished(self, manifest: str, resolve: int) -> int:
         return len(self._vanished(manifest, resolve))
 
-    async def withdraw_vanished(self, manifest: str, resolve: int) -> Sequence[str]:
+    async def withdraw_vanished(self, manifest: str, resolve: int, at: datetime) -> Sequence[str]:
         withdrawn = []
         for series_instance_uid in self._vanished(manifest, resolve):
             if self._wanting(series_instance_uid) == 1:
-                self._rows[series_instance_uid].move(SeriesState.WITHDRAWN)
+                self._rows[series_instance_uid].move(SeriesState.WITHDRAWN, rests_until_at=None, withdrawn_at=at)
                 withdrawn.append(series_instance_uid)
             else:
                 del self._manifests[manifest].wanted[series_instance_uid]
@@ -156,6 +187,8 @@ class MemoryStore:
                     attempt=row.stored.attempts,
                     owner=owner,
                     lease_until_at=lease_until_at,
+                    failed_rounds=row.stored.failed_rounds,
+                    folder=row.stored.folder,
                 )
             )
         return claims
@@ -178,6 +211,9 @@ class MemoryStore:
             archive=receipt.archive,
             error="",
             message="",
+            failed_rounds=0,
+            rests_until_at=None,
+            withdrawn_at=None,
             folder=folder,
             stored_bytes=receipt.stored_bytes,
             completed_at=receipt.completed_at,
@@ -186,7 +222,7 @@ class MemoryStore:
     async def restore(self, stored: Sequence[tuple[Receipt, str]]) -> None:
         for receipt, folder in stored:
             name = receipt.series.series_instance_uid
-            row = self._rows.setdefault(name, _Row(_new_row(receipt.series, "")))
+            row = self._rows.get(name) or self._add(receipt.series, "")
             row.move(SeriesState.CLAIMED, attempts=1)
             claim = Claim(series=receipt.series, archive="", attempt=1, owner="", lease_until_at=_AT_ONCE)
             await self.complete(claim, receipt, folder)
@@ -196,8 +232,10 @@ class MemoryStore:
         attempts = row.stored.attempts - (not count_attempt)
         row.move(SeriesState.PENDING, due_at, attempts=attempts, error=error, message=message)
 
-    async def fail(self, claim: Claim, *, error: str, message: str) -> None:
-        self._held(claim).move(SeriesState.FAILED, error=error, message=message)
+    async def fail(self, claim: Claim, *, error: str, message: str, rests_until_at: datetime | None = None) -> None:
+        row = self._held(claim)
+        rounds = row.stored.failed_rounds + 1
+        row.move(SeriesState.FAILED, error=error, message=message, failed_rounds=rounds, rests_until_at=rests_until_at)
 
     def _held(self, claim: Claim) -> _Row:
         row = self._rows.get(claim.series.series_instance_uid)
@@ -217,8 +255,15 @@ class MemoryStore:
     async def release(self, owner_alive: Sequence[str]) -> int:
         return self._move_all(None, SeriesState.CLAIMED, except_owners=owner_alive)
 
-    async def retry(self, manifest: str | None = None) -> int:
-        return self._move_all(manifest, SeriesState.FAILED, attempts=0, error="", message="")
+    async def retry(self, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
+        rows = [
+            row
+            for row in self._select(manifest, SeriesState.FAILED)
+            if series_instance_uid in {None, row.stored.series.series_instance_uid}
+        ]
+        for row in rows:
+            row.move(SeriesState.PENDING, attempts=0, error="", message="", failed_rounds=0, rests_until_at=None)
+        return len(rows)
 
     def _move_all(self, manifest: str | None, state: SeriesState, except_owners: Sequence[str] = (), **changes: object) -> int:
         rows = [row for row in self._select(manifest, state) if row.owner not in except_owners]
@@ -265,6 +310,26 @@ class MemoryStore:
         for row in list(self._select(manifest, state)):
             yield row.stored
 
+    async def find_page(self, wanted: SeriesFilter, *, after: int = 0, limit: int = 100) -> StoredPage:
+        rows = [row for row in self._select(wanted.manifest, wanted.state) if row.key > after and _fits(row.stored, wanted)]
+        next_after = rows[limit - 1].key if len(rows) >= limit else None
+        return StoredPage(rows=tuple(row.stored for row in rows[:limit]), next_after=next_after)
+
+    async def forget_folder(self, series_instance_uid: str) -> None:
+        row = self._rows.get(series_instance_uid)
+        if row is not None and row.stored.state is SeriesState.WITHDRAWN:
+            row.images = 0
+            row.stored = replace(row.stored, folder="", stored_bytes=0, completed_at=None)
+
+    async def note_cycle(self, manifest: str, note: CycleNote) -> None:
+        known = self._manifests.setdefault(manifest, _Manifest())
+        before = known.note.succeeded_at if known.note else None
+        succeeded_at = note.ended_at if note.exit_code == 0 else before
+        known.note = replace(note, succeeded_at=succeeded_at)
+
+    async def cycles(self) -> Mapping[str, CycleNote]:
+        return {name: known.note for name, known in sorted(self._manifests.items()) if known.note is not None}
+
     async def manifests(self) -> Sequence[str]:
         return sorted(self._manifests)
 
@@ -300,6 +365,16 @@ def _new_row(series: Series, archive: str) -> StoredSeries:
         stored_bytes=0,
         completed_at=None,
     )
+
+
+def _fits(stored: StoredSeries, wanted: SeriesFilter) -> bool:
+    of = stored.series
+    texts = (
+        *(of.series_instance_uid, of.study_instance_uid, of.patient_id, of.collection, of.modality, of.series_description),
+        *(stored.error, stored.message),
+    )
+    in_collection = not wanted.collection or wanted.collection.casefold() == of.collection.casefold()
+    return in_collection and any(wanted.text.casefold() in text.casefold() for text in texts)
 
 
 def _differs(stored: Series, listed: Series) -> bool:

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from downloader.fetch import Bench
 from downloader.library.local import LocalLibrary
 from downloader.model import Event, FetchOrder, Md5Mode, Series, SeriesCompleted, SeriesFailed, SeriesSetBack, SeriesState
 from downloader.pacing import RetryPace
-from downloader.scheduler import Scheduler, SchedulerPolicy
+from downloader.scheduler import ROOM_PAUSE_SECONDS, Scheduler, SchedulerPolicy, always
 from tests.fakes.clock import FakeClock, turning_clock
 from tests.fakes.memory_archive import MemoryArchive, MemoryBody
 from tests.fakes.memory_store import MemoryStore
@@ -57,6 +57,8 @@ class Scene:
     store: MemoryStore = field(default_factory=MemoryStore)
     events: list[Event] = field(default_factory=list)
     attempts: int = 4
+    waits_for_room: bool = False
+    admit: Callable[[], Awaitable[None]] = always
 
     def offer(self, series: Series, *errors: TciadError) -> None:
         """The archive lists the series, fails so often, then gives it."""
@@ -78,9 +80,21 @@ class Scene:
             throttle=lambda _received_bytes: 0.0,
             listener=lambda _event: None,
         )
-        policy = SchedulerPolicy(concurrency=2, attempts=self.attempts, order=FetchOrder.ARCHIVE, retry=RetryPace())
+        policy = SchedulerPolicy(
+            concurrency=2,
+            attempts=self.attempts,
+            order=FetchOrder.ARCHIVE,
+            retry=RetryPace(),
+            waits_for_room=self.waits_for_room,
+        )
         return Scheduler(
-            store=self.store, bench=bench, policy=policy, clock=self.clock, draw=lambda: 0.0, listener=self.events.append
+            store=self.store,
+            bench=bench,
+            policy=policy,
+            clock=self.clock,
+            draw=lambda: 0.0,
+            listener=self.events.append,
+            admit=self.admit,
         )
 
     async def drain(self) -> None:
@@ -248,3 +262,94 @@ async def test_an_interrupted_run_gives_its_claims_back(scene: Scene) -> None:
     (row,) = [row async for row in scene.store.find("m")]
     assert (row.state, row.attempts) == (SeriesState.PENDING, 0)
     assert list(scene.library.receipts()) == []
+
+
+async def test_a_full_disk_makes_claiming_wait_where_that_is_wanted(scene: Scene) -> None:
+    """No attempt counts, the other series get their turn, and all is complete once there is room."""
+    scene.waits_for_room = True
+    scene.offer(listed(1), *[NoSpaceError("full")] * 10)
+    scene.offer(listed(2), NoSpaceError("full"))
+    scene.offer(listed(3))
+    await scene.drain()
+    assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
+    assert [event.attempt for event in scene.events if isinstance(event, SeriesCompleted)] == [1, 1, 1]
+    assert scene.clock.elapsed_seconds >= 10 * ROOM_PAUSE_SECONDS
+
+
+async def test_nothing_is_claimed_while_it_is_not_admitted(scene: Scene) -> None:
+    """As while the service is paused; then it goes on."""
+    resumed = anyio.Event()
+    scene.admit = resumed.wait
+    scene.offer(listed(1))
+    async with anyio.create_task_group() as group:
+        group.start_soon(scene.drain)
+        await anyio.wait_all_tasks_blocked()
+        assert await scene.states() == {"1": SeriesState.PENDING}
+        resumed.set()
+    assert await scene.states() == {"1": SeriesState.COMPLETE}
+
+
+async def test_what_is_under_way_ends_when_claiming_stops(scene: Scene) -> None:
+    """Nothing more is begun, and the drain is over."""
+    arrived, go_on = anyio.Event(), anyio.Event()
+    series = listed(1)
+
+    class Held(MemoryBody):
+        async def batches(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+            arrived.set()
+            await go_on.wait()
+            yield [zip_of(series)]
+
+    scene.archive.rows.append(series)
+    scene.archive.answers[series.series_instance_uid] = [Held(pieces=[])]
+    for number in range(2, 5):
+        scene.refuse(listed(number), CutTransferError("cut"))
+    resolve = await scene.store.begin_resolve("m", scene.clock.now())
+    await scene.store.enqueue("m", resolve, "memory", scene.archive.rows)
+    scheduler = scene.scheduler()
+    async with anyio.create_task_group() as group:
+        group.start_soon(scheduler.drain, "m")
+        await arrived.wait()
+        scheduler.stop_claiming()
+        go_on.set()
+    states = await scene.states()
+    assert states["1"] is SeriesState.COMPLETE
+    assert SeriesState.CLAIMED not in states.values()
+    assert SeriesState.PENDING in states.values()
+
+
+async def test_a_failed_series_rests_longer_each_time(scene: Scene) -> None:
+    """An hour, two hours, … at most a week (half of that with this jitter)."""
+    scene.attempts = 1
+    scene.refuse(listed(1), CutTransferError("cut"))
+    rests = []
+    for _ in range(10):
+        await scene.drain()
+        (row,) = [row async for row in scene.store.find("m")]
+        assert row.rests_until_at is not None
+        rests.append((row.rests_until_at - scene.clock.now()).total_seconds())
+    assert rests[:3] == [1800, 3600, 7200]
+    assert rests[-1] == 7 * 86_400 / 2
+
+
+async def test_what_was_stored_elsewhere_before_goes_when_the_series_is_complete(scene: Scene) -> None:
+    """The archive moved it to another patient; a folder that is another series' stays."""
+    before = replace(listed(1), patient_id="before", image_count=2)
+    other = replace(listed(2), patient_id="other")
+    for series in (before, other):
+        folder = put_into_library(scene.library, series)
+        resolve = await scene.store.begin_resolve("m", scene.clock.now())
+        await scene.store.enqueue("m", resolve, "memory", [series])
+        (held,) = await scene.store.claim("m", owner="w", at=scene.clock.now(), lease_until_at=scene.clock.now())
+        receipt = scene.library.find_receipt(series)
+        assert receipt is not None
+        # the store's word on the second is wrong: it names the folder of the first
+        await scene.store.complete(held, receipt, str(scene.library.folder_of(before)) if series is other else str(folder))
+    scene.offer(replace(listed(2), patient_id="moved", image_count=3, file_size_bytes=1))
+    scene.archive.rows[:] = [replace(listed(2), patient_id="moved", submitted_at=scene.clock.now())]
+    await scene.drain()
+    assert scene.library.find_receipt(before) is not None
+    scene.offer(listed(1))
+    await scene.drain()
+    assert scene.library.find_receipt(before) is None
+    assert scene.library.find_receipt(listed(1)) is not None

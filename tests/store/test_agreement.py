@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from downloader.errors import StoreError
 from downloader.model import Claim, FetchOrder, Series, SeriesState
-from downloader.store.port import Store
+from downloader.store.port import CycleNote, SeriesFilter, Store
 from downloader.store.sqlite import open_store
 from tests.fakes.memory_store import MemoryStore
-from tests.store.examples import ARCHIVE, START_AT, receipt, series
+from tests.store.examples import ARCHIVE, START_AT, after, receipt, series
 
 Step = Callable[[Store, "Memory"], Awaitable[object]]
 
@@ -39,12 +39,12 @@ SERIES = st.builds(
 )
 
 
-def resolve(manifest: str, batch: list[Series], withdraw: bool) -> Step:
+def resolve(manifest: str, batch: list[Series], withdraw: bool, let_rest: bool) -> Step:
     async def step(store: Store, memory: Memory) -> object:
         number = await store.begin_resolve(manifest, memory.at)
-        met = await store.enqueue(manifest, number, ARCHIVE, batch)
+        met = await store.enqueue(manifest, number, ARCHIVE, batch, rested_at=memory.at if let_rest else None)
         vanished = await store.count_vanished(manifest, number)
-        return met, vanished, withdraw and await store.withdraw_vanished(manifest, number)
+        return met, vanished, withdraw and await store.withdraw_vanished(manifest, number, memory.at)
 
     return step
 
@@ -94,7 +94,7 @@ def end(which: int, how: str) -> Step:
             case "complete":
                 await store.complete(held, receipt(held.series), "f")
             case "fail":
-                await store.fail(held, error="E", message="m")
+                await store.fail(held, error="E", message="m", rests_until_at=memory.at + timedelta(seconds=30))
             case "extend":
                 return await store.extend(held, memory.at + timedelta(seconds=30))
             case _:
@@ -112,6 +112,15 @@ def mend(how: str, manifest: str | None, number: int) -> Step:
                 return await store.release(["w1"])
             case "retry":
                 return await store.retry(manifest)
+            case "retry one":
+                return await store.retry(manifest, series(number).series_instance_uid)
+            case "forget folder":
+                await store.forget_folder(series(number).series_instance_uid)
+                return None
+            case "note":
+                note = CycleNote(began_at=START_AT, ended_at=after(number), outcome="complete", exit_code=number % 2, error="e")
+                await store.note_cycle(manifest or "c", note)
+                return None
             case _:
                 return await store.reopen(series(number).series_instance_uid, error="E", message="m")
 
@@ -135,7 +144,7 @@ def forget(manifest: str) -> Step:
 
 
 STEPS = st.one_of(
-    st.builds(resolve, MANIFESTS, st.lists(SERIES, max_size=5), st.booleans()),
+    st.builds(resolve, MANIFESTS, st.lists(SERIES, max_size=5), st.booleans(), st.booleans()),
     st.builds(
         narrow,
         MANIFESTS,
@@ -148,7 +157,12 @@ STEPS = st.one_of(
     st.builds(end, st.integers(0, 5), st.sampled_from(["complete", "fail", "extend", "count", "uncounted"])),
     st.builds(restore, st.lists(SERIES, max_size=3), st.sampled_from(["tcia", "nlst"])),
     st.builds(forget, MANIFESTS),
-    st.builds(mend, st.sampled_from(["release", "retry", "reopen"]), st.none() | MANIFESTS, st.integers(1, 6)),
+    st.builds(
+        mend,
+        st.sampled_from(["release", "retry", "retry one", "forget folder", "note", "reopen"]),
+        st.none() | MANIFESTS,
+        st.integers(1, 6),
+    ),
 )
 
 
@@ -185,6 +199,9 @@ async def everything(store: Store) -> object:
         [[row async for row in store.find(manifest)] for manifest in scopes],
         [[row async for row in store.find("a", state)] for state in SeriesState],
         await store.manifests(),
+        await store.cycles(),
+        (await store.find_page(SeriesFilter(manifest="a", text="9.1"))).rows,
+        (await store.find_page(SeriesFilter(state=SeriesState.FAILED), limit=2)).rows,
     )
 
 

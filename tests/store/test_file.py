@@ -159,7 +159,8 @@ connection = open_connection(Path(sys.argv[1]))
     connection, "m", owner="w", at=START_AT, lease_until_at=after(60), limit=1, order=FetchOrder.ARCHIVE
 )
 with connection.transaction(durable=sys.argv[2] == "durable"):
-    connection.change("fail", series_instance_uid=held.series.series_instance_uid, owner="w", attempt=1, error="E", message="m")
+    connection.change("fail", series_instance_uid=held.series.series_instance_uid, owner="w", attempt=1, error="E", message="m",
+                      rests_until_at=None)
     connection.change("release", owner_alive="[]")
     print("in the middle", flush=True)
     time.sleep(60)

@@ -55,7 +55,17 @@ def test_each_statement_has_a_line_of_why() -> None:
     [
         *("make_claimable", "next_in_archive_order", "next_smallest_first", "next_largest_first", "claim", "series"),
         *("first_claimable_now", "first_claimable_later", "extend", "complete", "set_back", "fail", "release"),
-        *("retry", "reopen", "tally", "failures", "page_of_library", "page_in_state"),
+        *(
+            "retry",
+            "reopen",
+            "tally",
+            "failures",
+            "page_of_library",
+            "page_in_state",
+            "search_library",
+            "search_state",
+            "last_key",
+        ),
     ],
 )
 def test_what_workers_ask_goes_through_no_table(tmp_path: Path, name: str) -> None:

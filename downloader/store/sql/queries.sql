@@ -59,6 +59,28 @@ UPDATE incoming
 SET series_key = (SELECT series.series_key FROM series WHERE series.series_instance_uid = incoming.series_instance_uid)
 WHERE series_key IS NULL;
 
+-- changed_incoming --
+-- Which those are that reopen_changed is about to reopen: read first, since older SQLite cannot return what it updates.
+SELECT series.series_instance_uid
+FROM incoming CROSS JOIN series USING (series_key)
+WHERE +series.state = 'complete'
+    AND (series.image_count <> incoming.image_count
+        OR series.file_size_bytes <> incoming.file_size_bytes
+        OR series.date_released <> incoming.date_released
+        OR series.submitted_at <> incoming.submitted_at)
+ORDER BY incoming.position;
+
+-- returned_incoming --
+-- What was withdrawn and is listed again.
+SELECT series.series_instance_uid
+FROM incoming CROSS JOIN series USING (series_key)
+WHERE +series.state = 'withdrawn'
+ORDER BY incoming.position;
+
+-- new_incoming --
+-- Before add_incoming and its match, those that matched nothing.
+SELECT series_instance_uid FROM incoming WHERE series_key IS NULL ORDER BY position;
+
 -- reopen_changed --
 -- A complete series of which the catalogue now tells something else than was proven; `<>` is not true of what is unknown.
 UPDATE series
@@ -80,11 +102,28 @@ WHERE manifest_key <> (SELECT manifest_key FROM manifest WHERE name = :manifest)
     );
 
 -- reopen_failed_and_withdrawn --
--- The catalogue lists it and a manifest wants it: each resolve gives it a new chance.
+-- The catalogue lists it and a manifest wants it: a resolve gives it a new chance. One that failed may have to rest until then,
+-- unless the resolve overrules that (NULL), or the catalogue tells something else of it now.
 UPDATE series
-SET state = 'pending', attempts = 0, claimable_at = NULL, error = NULL, message = NULL
+SET state = 'pending',
+    attempts = 0,
+    claimable_at = NULL,
+    error = NULL,
+    message = NULL,
+    rests_until_at = NULL,
+    withdrawn_at = NULL,
+    failed_rounds = CASE WHEN series.state = 'withdrawn' THEN 0 ELSE series.failed_rounds END
 FROM incoming
-WHERE series.series_key = incoming.series_key AND +series.state IN ('failed', 'withdrawn');
+WHERE series.series_key = incoming.series_key
+    AND (+series.state = 'withdrawn'
+        OR +series.state = 'failed'
+            AND (:rested_at IS NULL
+                OR series.rests_until_at IS NULL
+                OR series.rests_until_at <= :rested_at
+                OR (series.image_count <> incoming.image_count
+                    OR series.file_size_bytes <> incoming.file_size_bytes
+                    OR series.date_released <> incoming.date_released
+                    OR series.submitted_at <> incoming.submitted_at)));
 
 -- merge_incoming --
 -- What the catalogue leaves out does not undo what it told before; rows that are the same are not written again.
@@ -246,7 +285,15 @@ ORDER BY series.series_instance_uid;
 
 -- withdraw --
 -- One by one, by what `vanished` read in the same transaction.
-UPDATE series SET state = 'withdrawn', owner = NULL, claimable_at = NULL WHERE series_instance_uid = :series_instance_uid;
+UPDATE series
+SET state = 'withdrawn', owner = NULL, claimable_at = NULL, rests_until_at = NULL, withdrawn_at = :at
+WHERE series_instance_uid = :series_instance_uid;
+
+-- forget_folder --
+-- Its images are gone from the library; that there was such a series stays on record.
+UPDATE series
+SET folder = NULL, stored_images = 0, stored_bytes = 0, completed_at = NULL
+WHERE series_instance_uid = :series_instance_uid AND state = 'withdrawn';
 
 -- make_claimable --
 -- Delays and leases that have run out; each row passes here once, so that claims need not step over those still waiting.
@@ -325,6 +372,9 @@ SET state = 'complete',
     claimable_at = NULL,
     error = NULL,
     message = NULL,
+    failed_rounds = 0,
+    rests_until_at = NULL,
+    withdrawn_at = NULL,
     archive = :archive,
     folder = :folder,
     stored_images = :stored_images,
@@ -350,7 +400,13 @@ WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner
 -- fail --
 -- Until a resolve or `retry` gives it a new chance.
 UPDATE series
-SET state = 'failed', owner = NULL, claimable_at = NULL, error = :error, message = :message
+SET state = 'failed',
+    owner = NULL,
+    claimable_at = NULL,
+    error = :error,
+    message = :message,
+    failed_rounds = failed_rounds + 1,
+    rests_until_at = :rests_until_at
 WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
 
 -- release --
@@ -360,10 +416,17 @@ SET state = 'pending', owner = NULL, claimable_at = NULL
 WHERE state = 'claimed' AND owner NOT IN (SELECT value FROM json_each(:owner_alive));
 
 -- retry --
--- Without a manifest, those of the whole library.
+-- Without a manifest, those of the whole library; without a series, all of them.
 UPDATE series
-SET state = 'pending', attempts = 0, claimable_at = NULL, error = NULL, message = NULL
+SET state = 'pending',
+    attempts = 0,
+    claimable_at = NULL,
+    error = NULL,
+    message = NULL,
+    failed_rounds = 0,
+    rests_until_at = NULL
 WHERE state = 'failed'
+    AND (:series_instance_uid IS NULL OR series_instance_uid = :series_instance_uid)
     AND (:manifest IS NULL OR EXISTS (
         SELECT 1 FROM wanted CROSS JOIN manifest USING (manifest_key)
         WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
@@ -417,6 +480,75 @@ WHERE state = 'failed'
         WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
     ))
 ORDER BY series_instance_uid;
+
+-- search_library --
+-- A stretch of keys at a time, so that a search for what is rare keeps nobody else waiting.
+SELECT *
+FROM series
+WHERE series_key > :after
+    AND series_key <= :until
+    AND (:collection IS NULL OR collection = :collection COLLATE NOCASE)
+    AND (:pattern IS NULL
+        OR series_instance_uid LIKE :pattern ESCAPE '!'
+        OR study_instance_uid LIKE :pattern ESCAPE '!'
+        OR patient_id LIKE :pattern ESCAPE '!'
+        OR collection LIKE :pattern ESCAPE '!'
+        OR modality LIKE :pattern ESCAPE '!'
+        OR series_description LIKE :pattern ESCAPE '!'
+        OR error LIKE :pattern ESCAPE '!'
+        OR message LIKE :pattern ESCAPE '!')
+    AND (:manifest IS NULL OR EXISTS (
+        SELECT 1 FROM wanted CROSS JOIN manifest USING (manifest_key)
+        WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
+    ))
+ORDER BY series_key
+LIMIT :page_size;
+
+-- search_state --
+-- The same, along the state's index.
+SELECT *
+FROM series INDEXED BY series_by_state
+WHERE state = :state
+    AND series_key > :after
+    AND series_key <= :until
+    AND (:collection IS NULL OR collection = :collection COLLATE NOCASE)
+    AND (:pattern IS NULL
+        OR series_instance_uid LIKE :pattern ESCAPE '!'
+        OR study_instance_uid LIKE :pattern ESCAPE '!'
+        OR patient_id LIKE :pattern ESCAPE '!'
+        OR collection LIKE :pattern ESCAPE '!'
+        OR modality LIKE :pattern ESCAPE '!'
+        OR series_description LIKE :pattern ESCAPE '!'
+        OR error LIKE :pattern ESCAPE '!'
+        OR message LIKE :pattern ESCAPE '!')
+    AND (:manifest IS NULL OR EXISTS (
+        SELECT 1 FROM wanted CROSS JOIN manifest USING (manifest_key)
+        WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
+    ))
+ORDER BY series_key
+LIMIT :page_size;
+
+-- last_key --
+-- Where a search ends.
+SELECT IFNULL(max(series_key), 0) FROM series;
+
+-- note_cycle --
+-- A manifest that never resolved anything is known from its first cycle on.
+UPDATE manifest
+SET cycle_began_at = :began_at,
+    cycle_ended_at = :ended_at,
+    outcome = :outcome,
+    exit_code = :exit_code,
+    error = :error,
+    succeeded_at = CASE WHEN :exit_code = 0 THEN :ended_at ELSE succeeded_at END
+WHERE name = :manifest;
+
+-- cycles --
+-- One row per manifest that a cycle was noted of.
+SELECT name, cycle_began_at, cycle_ended_at, outcome, exit_code, error, succeeded_at
+FROM manifest
+WHERE cycle_began_at IS NOT NULL
+ORDER BY name;
 
 -- page_of_library --
 -- Pages go on after the last key of the one before: no cursor stays open between them.

@@ -9,12 +9,14 @@ from downloader.errors import StoreError
 from downloader.model import Series
 from downloader.store.port import Enqueued, Store, StoredSeries
 from tests.store.examples import (
+    ARCHIVE,
     START_AT,
     after,
     claim,
     complete_all,
     enqueue,
     fail_all,
+    folder_of,
     grown,
     receipt,
     series,
@@ -40,7 +42,7 @@ async def test_resolves_are_numbered_per_manifest(store: Store) -> None:
 
 async def test_new_series_become_pending(store: Store) -> None:
     """A series that the store did not know is pending, with no attempt yet."""
-    assert await enqueue(store, "m", series(1), series(2)) == Enqueued(new=2)
+    assert await enqueue(store, "m", series(1), series(2)) == Enqueued(new=2, new_series=(uid(1), uid(2)))
     assert await states(store) == {uid(1): "pending", uid(2): "pending"}
     assert (await stored(store)).attempts == 0
 
@@ -74,7 +76,7 @@ async def test_what_the_catalogue_leaves_out_stays(store: Store) -> None:
 
 async def test_a_series_named_twice_in_a_batch_counts_once(store: Store) -> None:
     """In the place of its first row, with what the last one says."""
-    assert await enqueue(store, "m", series(1), series(2), grown(series(1))) == Enqueued(new=2)
+    assert await enqueue(store, "m", series(1), series(2), grown(series(1))) == Enqueued(new=2, new_series=(uid(1), uid(2)))
     assert [held.series for held in await claim(store)] == [grown(series(1)), series(2)]
 
 
@@ -98,7 +100,7 @@ async def test_a_complete_series_that_changed_becomes_pending(store: Store, chan
     """Each of the four figures that tell of other images makes a complete series pending again, with all its attempts."""
     await enqueue(store, "m", series(1))
     await complete_all(store)
-    assert await enqueue(store, "m", replace(series(1), **change)) == Enqueued(changed=1)  # type: ignore[arg-type]
+    assert await enqueue(store, "m", replace(series(1), **change)) == Enqueued(changed=1, changed_series=(uid(1),))  # type: ignore[arg-type]
     row = await stored(store)
     assert (row.state, row.attempts) == ("pending", 0)
 
@@ -151,17 +153,77 @@ async def test_a_withdrawn_series_that_comes_back_is_pending(store: Store) -> No
     """It is pending again with its attempts at 0."""
     await enqueue(store, "m", series(1))
     await claim(store)
-    await store.withdraw_vanished("m", await store.begin_resolve("m", START_AT))
+    await store.withdraw_vanished("m", await store.begin_resolve("m", START_AT), START_AT)
     await enqueue(store, "m", series(1))
     row = await stored(store)
     assert (row.state, row.attempts) == ("pending", 0)
     assert uids(await claim(store)) == [uid(1)]
 
 
+async def test_a_series_that_comes_back_is_named(store: Store) -> None:
+    """It counts as known: it was listed once."""
+    await enqueue(store, "m", series(1), series(2))
+    await store.withdraw_vanished("m", await store.begin_resolve("m", START_AT), START_AT)
+    assert await enqueue(store, "m", series(2)) == Enqueued(known=1, returned_series=(uid(2),))
+
+
+async def fail_and_rest(store: Store, seconds: float) -> None:
+    for held in await claim(store):
+        await store.fail(held, error="E", message="m", rests_until_at=after(seconds))
+
+
+async def test_a_failed_series_rests_for_those_who_let_it(store: Store) -> None:
+    """Until its time has come; a resolve that does not ask about rest gives it a chance at once."""
+    await enqueue(store, "m", series(1))
+    await fail_and_rest(store, 60)
+    resolve = await store.begin_resolve("m", START_AT)
+    await store.enqueue("m", resolve, ARCHIVE, [series(1)], rested_at=after(59))
+    assert await states(store) == {uid(1): "failed"}
+    await store.enqueue("m", resolve, ARCHIVE, [series(1)], rested_at=after(60))
+    assert await states(store) == {uid(1): "pending"}
+    await fail_and_rest(store, 600)
+    await enqueue(store, "m", series(1))
+    assert await states(store) == {uid(1): "pending"}
+
+
+async def test_a_series_that_the_catalogue_changed_rests_no_longer(store: Store) -> None:
+    """What failed before is not what is there now."""
+    await enqueue(store, "m", series(1))
+    await fail_and_rest(store, 60)
+    resolve = await store.begin_resolve("m", START_AT)
+    await store.enqueue("m", resolve, ARCHIVE, [grown(series(1))], rested_at=START_AT)
+    assert await states(store) == {uid(1): "pending"}
+
+
+async def test_rounds_of_failure_are_counted_until_it_is_complete_or_retried(store: Store) -> None:
+    """So that pauses can grow."""
+    for rounds in range(3):
+        await enqueue(store, "m", series(1))
+        (held,) = await claim(store)
+        assert held.failed_rounds == rounds
+        await store.fail(held, error="E", message="m")
+    assert await store.retry() == 1
+    assert (await stored(store)).failed_rounds == 0
+    await fail_all(store)
+    await enqueue(store, "m", series(1))
+    await complete_all(store)
+    row = await stored(store)
+    assert (row.failed_rounds, row.rests_until_at) == (0, None)
+
+
+async def test_a_changed_series_tells_its_worker_where_the_old_images_lie(store: Store) -> None:
+    """They may have to go once the new ones are there."""
+    await enqueue(store, "m", series(1))
+    await complete_all(store)
+    await enqueue(store, "m", grown(series(1)))
+    (held,) = await claim(store)
+    assert held.folder == folder_of(held)
+
+
 async def test_a_withdrawn_series_that_another_manifest_names_is_that_ones(store: Store) -> None:
     """The manifest that lost it does not fetch it, nor count it."""
     await enqueue(store, "a", series(1))
-    await store.withdraw_vanished("a", await store.begin_resolve("a", START_AT))
+    await store.withdraw_vanished("a", await store.begin_resolve("a", START_AT), START_AT)
     await enqueue(store, "b", series(1))
     assert await claim(store, "a") == []
     assert await states(store, "a") == {}
@@ -184,7 +246,7 @@ async def test_a_change_during_the_attempt_is_seen_by_the_next_resolve(store: St
     (held,) = await claim(store)
     await enqueue(store, "m", grown(series(1)))
     await store.complete(held, receipt(held.series), "f")
-    assert await enqueue(store, "m", grown(series(1))) == Enqueued(changed=1)
+    assert await enqueue(store, "m", grown(series(1))) == Enqueued(changed=1, changed_series=(uid(1),))
 
 
 async def test_a_series_that_waits_goes_on_waiting(store: Store) -> None:

@@ -1,11 +1,14 @@
 """What people and reports ask: tally, failures, find, manifests."""
 
+from dataclasses import replace
+
 import pytest
 
 from downloader.model import SeriesState, SeriesTally
-from downloader.store.port import Store
+from downloader.store.port import CycleNote, SeriesFilter, Store
 from tests.store.examples import (
     START_AT,
+    after,
     claim,
     complete_all,
     enqueue,
@@ -39,7 +42,7 @@ async def test_tally_counts_series_images_and_bytes(store: Store) -> None:
     resolve = await store.begin_resolve("m", START_AT)
     await enqueue(store, "m", series(1), series(3, image_count=5), series(5), resolve=resolve)
     await enqueue(store, "m", series(4), resolve=resolve)
-    await store.withdraw_vanished("m", resolve)
+    await store.withdraw_vanished("m", resolve, START_AT)
     assert await store.tally("m") == SeriesTally(
         pending=2,
         claimed=1,
@@ -116,6 +119,64 @@ async def test_rows_may_change_while_they_are_read(store: Store) -> None:
         await claim(store, limit=1)
     assert found == [uid(number) for number in range(1200)]
     assert await states(store, "m") == dict.fromkeys(found, "claimed")
+
+
+async def page(store: Store, limit: int = 100, **wanted: str) -> list[str]:
+    """All that fits, by pages."""
+    found: list[str] = []
+    after: int | None = 0
+    while after is not None:
+        part = await store.find_page(SeriesFilter(**wanted), after=after, limit=limit)  # type: ignore[arg-type]  # texts
+        assert len(part.rows) <= limit
+        found += [row.series.series_instance_uid for row in part.rows]
+        after = part.next_after
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+async def test_pages_hold_what_fits_in_the_archives_order(store: Store, limit: int) -> None:
+    """By state, manifest, collection and text, without case, and all of them together."""
+    await enqueue(store, "a", series(3), replace(series(1), patient_id="LUNG_7%"), replace(series(4), collection="Other"))
+    await enqueue(store, "b", series(2))
+    await fail_all(store, "b")
+    everything = [uid(3), uid(1), uid(4), uid(2)]
+    assert await page(store, limit) == everything
+    assert await page(store, limit, state=SeriesState.FAILED) == [uid(2)]
+    assert await page(store, limit, state=SeriesState.PENDING, manifest="a") == everything[:3]
+    assert await page(store, limit, collection="lidc-idri") == [uid(3), uid(1), uid(2)]
+    assert await page(store, limit, text="lung_7%") == [uid(1)]
+    assert await page(store, limit, text="7_") == []
+    assert await page(store, limit, text="no zip") == [uid(2)]
+    assert await page(store, limit, manifest="a", collection="Other", text=uid(4)) == [uid(4)]
+    assert await page(store, limit, manifest="unknown") == []
+
+
+async def test_what_is_rare_is_found_among_many(store: Store) -> None:
+    """However far apart its keys are."""
+    for start in range(0, 25_000, 5_000):
+        await enqueue(store, "m", *map(series, range(start, start + 5_000)))
+    assert await page(store, text=uid(24_999)) == [uid(24_999)]
+
+
+async def test_the_last_cycle_of_a_manifest_is_kept(store: Store) -> None:
+    """And when one last succeeded, which a failure does not undo."""
+    assert await store.cycles() == {}
+    good = CycleNote(began_at=after(0), ended_at=after(60), outcome="complete", exit_code=0, error="")
+    await store.note_cycle("m", good)
+    assert await store.cycles() == {"m": replace(good, succeeded_at=after(60))}
+    bad = CycleNote(began_at=after(100), ended_at=after(160), outcome="failed", exit_code=4, error="no route")
+    await store.note_cycle("m", bad)
+    await store.begin_resolve("other", START_AT)
+    assert await store.cycles() == {"m": replace(bad, succeeded_at=after(60))}
+
+
+async def test_one_series_can_be_retried(store: Store) -> None:
+    """The others stay failed."""
+    await enqueue(store, "m", series(1), series(2))
+    await fail_all(store)
+    assert await store.retry(series_instance_uid=uid(2)) == 1
+    assert await store.retry("other", uid(1)) == 0
+    assert await states(store) == {uid(1): "failed", uid(2): "pending"}
 
 
 async def test_manifests_are_known_from_their_first_resolve_on(store: Store) -> None:

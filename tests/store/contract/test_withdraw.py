@@ -8,6 +8,7 @@ from downloader.errors import LeaseLostError
 from downloader.store.port import Store
 from tests.store.examples import (
     START_AT,
+    after,
     claim,
     complete_all,
     enqueue,
@@ -38,7 +39,7 @@ async def test_vanished_series_are_withdrawn_and_named_in_order(store: Store) ->
     """The rest stays as it is."""
     await resolve_to(store, "m", 3, 1, 2)
     resolve = await resolve_to(store, "m", 2)
-    assert await store.withdraw_vanished("m", resolve) == [uid(1), uid(3)]
+    assert await store.withdraw_vanished("m", resolve, START_AT) == [uid(1), uid(3)]
     assert await states(store) == {uid(1): "withdrawn", uid(2): "pending", uid(3): "withdrawn"}
 
 
@@ -53,10 +54,10 @@ async def test_several_batches_of_one_resolve_belong_together(store: Store) -> N
 async def test_withdrawn_series_do_not_vanish_again(store: Store) -> None:
     """They are counted and named once."""
     await resolve_to(store, "m", 1)
-    await store.withdraw_vanished("m", await resolve_to(store, "m"))
+    await store.withdraw_vanished("m", await resolve_to(store, "m"), START_AT)
     resolve = await resolve_to(store, "m")
     assert await store.count_vanished("m", resolve) == 0
-    assert await store.withdraw_vanished("m", resolve) == []
+    assert await store.withdraw_vanished("m", resolve, START_AT) == []
 
 
 async def test_what_another_manifest_wants_is_not_withdrawn(store: Store) -> None:
@@ -65,7 +66,7 @@ async def test_what_another_manifest_wants_is_not_withdrawn(store: Store) -> Non
     await resolve_to(store, "b", 1)
     resolve = await resolve_to(store, "a")
     assert await store.count_vanished("a", resolve) == 2
-    assert await store.withdraw_vanished("a", resolve) == [uid(2)]
+    assert await store.withdraw_vanished("a", resolve, START_AT) == [uid(2)]
     assert await states(store, "a") == {uid(2): "withdrawn"}
     assert await states(store, "b") == {uid(1): "pending"}
     assert await store.count_vanished("a", resolve) == 0
@@ -75,8 +76,8 @@ async def test_the_last_manifest_that_wanted_it_withdraws_it(store: Store) -> No
     """Once no manifest names a series it is withdrawn."""
     await resolve_to(store, "a", 1)
     await resolve_to(store, "b", 1)
-    assert await store.withdraw_vanished("a", await resolve_to(store, "a")) == []
-    assert await store.withdraw_vanished("b", await resolve_to(store, "b")) == [uid(1)]
+    assert await store.withdraw_vanished("a", await resolve_to(store, "a"), START_AT) == []
+    assert await store.withdraw_vanished("b", await resolve_to(store, "b"), START_AT) == [uid(1)]
 
 
 async def test_withdrawing_is_of_one_manifest(store: Store) -> None:
@@ -84,7 +85,7 @@ async def test_withdrawing_is_of_one_manifest(store: Store) -> None:
     await resolve_to(store, "old", 1)
     await resolve_to(store, "m", 2)
     resolve = await resolve_to(store, "m", 2)
-    assert await store.withdraw_vanished("m", resolve) == []
+    assert await store.withdraw_vanished("m", resolve, START_AT) == []
     assert await states(store) == {uid(1): "pending", uid(2): "pending"}
 
 
@@ -92,16 +93,42 @@ async def test_a_complete_series_keeps_its_folder_when_withdrawn(store: Store) -
     """Whoever quarantines or deletes it must find it."""
     await resolve_to(store, "m", 1)
     await complete_all(store)
-    await store.withdraw_vanished("m", await resolve_to(store, "m"))
+    await store.withdraw_vanished("m", await resolve_to(store, "m"), START_AT)
     (row,) = [row async for row in store.find()]
     assert (row.state, row.folder) == ("withdrawn", f"LIDC-IDRI/{uid(1)}")
+
+
+async def test_a_withdrawn_series_tells_since_when(store: Store) -> None:
+    """The grace of a policy counts from then, not from the last resolve; coming back ends it."""
+    await resolve_to(store, "m", 1)
+    await store.withdraw_vanished("m", await resolve_to(store, "m"), after(60))
+    await store.withdraw_vanished("m", await resolve_to(store, "m"), after(120))
+    (row,) = await store.find_named([uid(1)])
+    assert row.withdrawn_at == after(60)
+    await resolve_to(store, "m", 1)
+    (row,) = await store.find_named([uid(1)])
+    assert row.withdrawn_at is None
+
+
+async def test_a_withdrawn_series_may_lose_its_folder(store: Store) -> None:
+    """It stays on record without images; one that is not withdrawn keeps its own."""
+    await resolve_to(store, "m", 1, 2)
+    await complete_all(store)
+    await store.withdraw_vanished("m", await resolve_to(store, "m", 2), START_AT)
+    for number in (1, 2, 3):
+        await store.forget_folder(uid(number))
+    gone, kept = await store.find_named([uid(1), uid(2)])
+    assert (gone.state, gone.folder, gone.stored_bytes, gone.completed_at) == ("withdrawn", "", 0, None)
+    assert (kept.state, kept.folder) == ("complete", f"LIDC-IDRI/{uid(2)}")
+    await resolve_to(store, "m", 1, 2)
+    assert await states(store) == {uid(1): "pending", uid(2): "complete"}
 
 
 async def test_a_claimed_series_that_is_withdrawn_loses_its_claim(store: Store) -> None:
     """Its worker is told when it comes back, and nobody claims it again."""
     await resolve_to(store, "m", 1)
     (held,) = await claim(store)
-    await store.withdraw_vanished("m", await resolve_to(store, "m"))
+    await store.withdraw_vanished("m", await resolve_to(store, "m"), START_AT)
     with pytest.raises(LeaseLostError):
         await store.complete(held, receipt(held.series), "f")
     assert await states(store) == {uid(1): "withdrawn"}
@@ -111,7 +138,7 @@ async def test_a_claimed_series_that_is_withdrawn_loses_its_claim(store: Store) 
 async def test_an_unknown_manifest_has_nothing_to_withdraw(store: Store) -> None:
     """It is no error to ask."""
     assert await store.count_vanished("m", 1) == 0
-    assert await store.withdraw_vanished("m", 1) == []
+    assert await store.withdraw_vanished("m", 1, START_AT) == []
 
 
 async def test_a_manifest_that_changes_its_mind_withdraws_nothing(store: Store) -> None:
@@ -167,7 +194,7 @@ async def test_series_that_the_catalogue_does_not_list_can_be_wanted_by_name(sto
     await resolve_to(store, "m", 1)
     await complete_all(store, "m")
     resolve = await resolve_to(store, "m", 2)
-    assert await store.enqueue_unlisted("m", resolve, "tcia", [uid(1), uid(9)]) == 1
+    assert (await store.enqueue_unlisted("m", resolve, "tcia", [uid(1), uid(9)])).new_series == (uid(9),)
     assert await states(store) == {uid(1): "complete", uid(2): "pending", uid(9): "pending"}
     assert await store.count_vanished("m", resolve) == 1
 

@@ -1,0 +1,70 @@
+"""A series leaves the library whole, and only where it is surely that series."""
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from downloader.errors import DamagedReceiptError, LibraryError
+from downloader.library.local import LocalLibrary
+from tests.fakes.clock import START_AT
+from tests.library.series_streams import SERIES
+from tests.library.series_streams import store as put
+
+UID = SERIES.series_instance_uid
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> LocalLibrary:
+    """A new one."""
+    return LocalLibrary(tmp_path / "library")
+
+
+def test_a_removed_series_leaves_no_folder_behind(library: LocalLibrary, tmp_path: Path) -> None:
+    """Nor the folders that held nothing else; the collection keeps its licence, staging is empty."""
+    folder = put(library, SERIES)
+    assert library.holds(folder, UID)
+    library.remove(folder)
+    assert not library.holds(folder, UID)
+    assert [path.name for path in (tmp_path / "library" / folder.parts[0]).iterdir()] == ["LICENSE"]
+    assert list((tmp_path / "library" / ".tciad" / "staging").iterdir()) == []
+
+
+def test_neighbours_stay(library: LocalLibrary) -> None:
+    """Only what is empty goes."""
+    folder = put(library, SERIES)
+    neighbour = replace(SERIES, series_instance_uid=f"{UID}.7")
+    kept = put(library, neighbour)
+    library.remove(folder)
+    assert library.holds(kept, neighbour.series_instance_uid)
+
+
+@pytest.mark.parametrize("content", [None, b"{}"], ids=["no receipt", "a damaged receipt"])
+def test_what_is_not_surely_the_series_is_not_said_to_be(library: LocalLibrary, tmp_path: Path, content: bytes | None) -> None:
+    """Whoever wants to remove it must stop."""
+    folder = put(library, SERIES)
+    receipt = tmp_path / "library" / folder / ".receipt.json"
+    receipt.unlink()
+    if content is not None:
+        receipt.write_bytes(content)
+    with pytest.raises(LibraryError if content is None else DamagedReceiptError):
+        library.holds(folder, UID)
+
+
+def test_another_series_is_not_said_to_be_this_one(library: LocalLibrary) -> None:
+    """Whatever the store believes."""
+    folder = put(library, SERIES)
+    with pytest.raises(LibraryError, match="something else"):
+        library.holds(folder, f"{UID}.7")
+
+
+def test_a_folder_that_is_not_there_holds_nothing(library: LocalLibrary) -> None:
+    """Somebody was faster."""
+    assert not library.holds(PurePosixPath("a", "b"), UID)
+
+
+def test_quarantine_leaves_no_empty_folders_behind(library: LocalLibrary, tmp_path: Path) -> None:
+    """As removing does."""
+    folder = put(library, SERIES)
+    library.quarantine(folder, "withdrawn", START_AT)
+    assert [path.name for path in (tmp_path / "library" / folder.parts[0]).iterdir()] == ["LICENSE"]
