@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from downloader.errors import DamagedStoreError, StoreError
+from downloader.errors import DamagedStoreError, StoreError, StoreLockedError
 from downloader.store.faults import REBUILD, translated_errors
 from downloader.store.queries import load_migrations, load_queries, split_statements
 
@@ -17,6 +17,7 @@ BUSY_SECONDS = 10.0
 PAGE_SIZE = 1000
 """Rows that are held at once by whoever goes through many."""
 
+_SWITCH_TRIES = 100
 _CACHE_KIB = 64 * 1024
 _QUICKLY_CHECKED_BYTES = 64 * 1024 * 1024  # read and compared in a tenth of a second
 
@@ -109,8 +110,7 @@ def _prepare(database: sqlite3.Connection, path: Path, *, suspect: bool) -> None
     database.execute("PRAGMA synchronous = NORMAL")
     database.execute("PRAGMA temp_store = MEMORY")
     database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    (journal_mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
-    if journal_mode != "wal":
+    if _switch_to_wal(database) != "wal":
         raise StoreError(
             f"the file system of the state store {path} does not support write-ahead logging",
             next_step="put the store on a local disk with --state",
@@ -118,10 +118,28 @@ def _prepare(database: sqlite3.Connection, path: Path, *, suspect: bool) -> None
     migrate(database, migrations)
 
 
+def _switch_to_wal(database: sqlite3.Connection) -> str:
+    """The journal mode afterwards. SQLite does not wait for others here, so it is waited for by a transaction of our own."""
+    for _ in range(_SWITCH_TRIES):
+        try:
+            (journal_mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("COMMIT")
+        else:
+            return str(journal_mode)
+    raise StoreLockedError("other processes keep the state store busy", next_step="wait until they have ended, or stop them")
+
+
 def _refuse_foreign(database: sqlite3.Connection, path: Path, newest_version: int) -> None:
+    # one transaction, so that another process which makes the store at this moment is seen before or after, not in between
+    database.execute("BEGIN")
+    (objects,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
     (application_id,) = database.execute("PRAGMA application_id").fetchone()
-    (objects,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    database.execute("COMMIT")
     if objects and application_id != APPLICATION_ID:
         raise StoreError(f"{path} is a database of another program", next_step="name another file with --state")
     if version > newest_version:
