@@ -24,7 +24,7 @@ from downloader.library.port import Library
 from downloader.library.records import CHANGES, write_record
 from downloader.library.run_records import write_run_record
 from downloader.manifest import ArchiveAddress, Manifest
-from downloader.mirror import MirrorRun, Parts
+from downloader.mirror import SINGLE_RUN, Manner, MirrorRun, Parts
 from downloader.model import Series, SeriesState
 from downloader.options import OptionValues, RunOptions, StorageFormat
 from downloader.pacing import BandwidthPace, RetryPace
@@ -71,11 +71,41 @@ async def open_mirror(
         LibraryError, StoreError, SettingsError: something of it cannot be used.
     """
     clock = clock or SystemClock()
+    async with hold_library(options, clock) as store, open_run(manifest, options, store, progress, clock=clock) as run:
+        yield run
+
+
+@asynccontextmanager
+async def hold_library(options: RunOptions, clock: Clock) -> AsyncIterator[Store]:
+    """The store of a library that is ours alone for as long as this lasts; for one run after another.
+
+    Raises:
+        LibraryError, StoreError, SettingsError: something of it cannot be used, or another process holds it.
+    """
+    await anyio.to_thread.run_sync(_open_library, options)
+    with lock_library(options.output, clock.now()):
+        async with open_store(state_path(options)) as store:
+            yield store
+
+
+@asynccontextmanager
+async def open_run(
+    manifest: Manifest,
+    options: RunOptions,
+    store: Store,
+    progress: ProgressView,
+    *,
+    clock: Clock,
+    manner: Manner = SINGLE_RUN,
+) -> AsyncIterator[MirrorRun]:
+    """Everything else that one run needs, while its library is held and no other run is at it.
+
+    Raises:
+        LibraryError, StoreError, SettingsError: something of it cannot be used.
+    """
     async with AsyncExitStack() as stack:
         library = await anyio.to_thread.run_sync(_open_library, options)
-        stack.enter_context(lock_library(options.output, clock.now()))
-        store = await stack.enter_async_context(open_store(_state_path(options)))
-        # the lock is ours, so every claim and every folder in staging belongs to a run that is dead
+        # the library is held, so every claim and every folder in staging belongs to a run that is over
         await store.release([])
         await _clear_staging(library, store)
         archive = await stack.enter_async_context(_open_archive(manifest.archive, options, clock))
@@ -98,6 +128,7 @@ async def open_mirror(
             bench=bench,
             keep_record=partial(write_run_record, options.output),
             keep_changes=partial(write_record, options.output, CHANGES),
+            manner=manner,
         )
         yield MirrorRun(manifest, parts, progress)
 
@@ -114,13 +145,13 @@ async def make_plan(
     """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_open_store_for_reading(_state_path(options)))
+        store = await stack.enter_async_context(_open_store_for_reading(state_path(options)))
         archive = await stack.enter_async_context(_open_archive(manifest.archive, options, clock))
         return await plan_manifest(
             manifest,
             _make_resolver(archive, clock),
             store,
-            free_bytes=await anyio.to_thread.run_sync(_free_bytes, options.output),
+            free_bytes=await anyio.to_thread.run_sync(free_bytes_at, options.output),
             min_free_bytes=options.min_free_bytes,
             note=note,
         )
@@ -153,14 +184,15 @@ async def open_records(output: Path, state: Path | None) -> AsyncIterator[Store]
     Raises:
         StoreError: there is none.
     """
-    path = _state_path(RunOptions(output=output, state=state))
+    path = state_path(RunOptions(output=output, state=state))
     if not await anyio.Path(path).exists():
         raise StoreError(f"{output} has no state store at {path}", next_step="name the library with -o, or run a manifest first")
     async with open_store(path) as store:
         yield store
 
 
-def _state_path(options: RunOptions) -> Path:
+def state_path(options: RunOptions) -> Path:
+    """Where the store of the library is."""
     return options.state or options.output / OWN_FOLDER / STATE_NAME
 
 
@@ -188,8 +220,8 @@ def _open_library(options: RunOptions) -> LocalLibrary:
     return LocalLibrary(options.output, layout=options.layout, min_free_bytes=options.min_free_bytes)
 
 
-def _free_bytes(path: Path) -> int:
-    """Room where the library lies or would lie."""
+def free_bytes_at(path: Path) -> int:
+    """Room where the library lies or would lie. Blocks."""
     place = path.absolute()
     while not place.exists():
         place = place.parent
