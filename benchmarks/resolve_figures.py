@@ -33,15 +33,15 @@ async def _measure(manifest_path: Path, state: Path) -> dict[str, float]:
         archive = open_archive(address.name, address.base_url, api=address.api.value, transport=transport, clock=clock)
         number = await store.begin_resolve(manifest.name, clock.now())
 
-        async def enqueue(batch: Sequence[Series]) -> None:
+        async def enqueue(archive_name: str, batch: Sequence[Series]) -> None:
             nonlocal count, enqueue_seconds
             count += len(batch)
             began = time.monotonic()
-            await store.enqueue(manifest.name, number, archive.name, batch)
+            await store.enqueue(manifest.name, number, archive_name, batch)
             enqueue_seconds += time.monotonic() - began
 
         began = time.monotonic()
-        await Resolver(archive, patience).resolve(manifest, enqueue)
+        await Resolver({archive.name: archive}, patience).resolve(manifest, enqueue)
         return {"series": count, "seconds": time.monotonic() - began, "enqueue_seconds": enqueue_seconds}
 
 

@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -26,13 +26,13 @@ from downloader.library.run_records import write_run_record
 from downloader.manifest import ArchiveAddress, Manifest
 from downloader.mirror import SINGLE_RUN, Manner, MirrorRun, Parts
 from downloader.model import Series, SeriesState
-from downloader.options import OptionValues, RunOptions, StorageFormat
+from downloader.options import OptionValues, RunOptions, Secrets, StorageFormat
 from downloader.pacing import BandwidthPace, RetryPace
 from downloader.patience import Patience
 from downloader.plan import plan_manifest
 from downloader.resolver import Resolver
 from downloader.sandbox import serve_sandbox
-from downloader.settings import Settings, resolve_options
+from downloader.settings import SECRET_NAMES, Settings, resolve_options
 from downloader.store.lock import lock_library
 from downloader.store.port import Standing, Store
 from downloader.store.sqlite import open_store
@@ -45,6 +45,7 @@ STATE_NAME = "state.db"
 SANDBOX_PROFILE = "sandbox"
 QUERY_ATTEMPTS = 5
 WORKER_THREADS = 4
+NOBODY = Secrets()
 
 
 def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) -> RunOptions:
@@ -56,7 +57,13 @@ def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) 
     options = resolve_options(flags, settings, manifest.options)
     if options.format is not StorageFormat.IMAGES:
         raise SettingsError(f"output.format {options.format} is not built yet", next_step="use images")
-    return replace(options, secrets=gather_secrets(manifest.archive, settings))
+    # secrets of the environment are meant for the manifest's archive: the archive of an entry must not learn them
+    unsaid = settings.model_copy(update=dict.fromkeys(SECRET_NAMES))
+    secrets = {
+        address.name: gather_secrets(address, settings if address == manifest.archive else unsaid)
+        for address in manifest.archives
+    }
+    return replace(options, secrets=secrets)
 
 
 @asynccontextmanager
@@ -108,24 +115,29 @@ async def open_run(
         # the library is held, so every claim and every folder in staging belongs to a run that is over
         await store.release([])
         await _clear_staging(library, store)
-        archive = await stack.enter_async_context(_open_archive(manifest.archive, options, clock))
-        bench = Bench(
-            archive=archive,
-            library=library,
-            clock=clock,
-            threads=CapacityLimiter(WORKER_THREADS),
-            md5=options.md5,
-            throttle=_make_throttle(options.bandwidth, clock),
-            listener=lambda _event: None,
-        )
+        archives = await stack.enter_async_context(_open_archives(manifest, options, clock))
+        threads = CapacityLimiter(WORKER_THREADS)
+        throttle = _make_throttle(options.bandwidth, clock)
+        benches = {
+            name: Bench(
+                archive=archive,
+                library=library,
+                clock=clock,
+                threads=threads,
+                md5=options.md5,
+                throttle=throttle,
+                listener=lambda _event: None,
+            )
+            for name, archive in archives.items()
+        }
         parts = Parts(
-            resolver=_make_resolver(archive, clock),
+            resolver=_make_resolver(archives, clock),
             library=library,
             store=store,
             clock=clock,
             draw=random.random,
             options=options,
-            bench=bench,
+            benches=benches,
             keep_record=partial(write_run_record, options.output),
             keep_changes=partial(write_record, options.output, CHANGES),
             manner=manner,
@@ -146,10 +158,10 @@ async def make_plan(
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_open_store_for_reading(state_path(options)))
-        archive = await stack.enter_async_context(_open_archive(manifest.archive, options, clock))
+        archives = await stack.enter_async_context(_open_archives(manifest, options, clock))
         return await plan_manifest(
             manifest,
-            _make_resolver(archive, clock),
+            _make_resolver(archives, clock),
             store,
             free_bytes=await anyio.to_thread.run_sync(free_bytes_at, options.output),
             min_free_bytes=options.min_free_bytes,
@@ -237,7 +249,9 @@ async def _open_archive(address: ArchiveAddress, options: RunOptions, clock: Clo
             api=address.api.value,
             transport=transport,
             clock=clock,
-            authentication=make_authentication(address, options.secrets, transport=transport, clock=clock),
+            authentication=make_authentication(
+                address, options.secrets.get(address.name, NOBODY), transport=transport, clock=clock
+            ),
         )
 
 
@@ -268,6 +282,15 @@ def _make_throttle(plan: BandwidthPlan, clock: Clock) -> Callable[[int], float]:
     return throttle
 
 
-def _make_resolver(archive: Archive, clock: Clock) -> Resolver:
+@asynccontextmanager
+async def _open_archives(manifest: Manifest, options: RunOptions, clock: Clock) -> AsyncIterator[Mapping[str, Archive]]:
+    """Every archive that the manifest asks, by name."""
+    async with AsyncExitStack() as stack:
+        yield {
+            address.name: await stack.enter_async_context(_open_archive(address, options, clock)) for address in manifest.archives
+        }
+
+
+def _make_resolver(archives: Mapping[str, Archive], clock: Clock) -> Resolver:
     patience = Patience(clock=clock, pace=RetryPace(), attempts=QUERY_ATTEMPTS, draw=random.random)
-    return Resolver(archive, patience)
+    return Resolver(archives, patience)

@@ -10,7 +10,6 @@ import anyio.to_thread
 import structlog
 from anyio import CancelScope
 
-from downloader.archive.port import Archive
 from downloader.clock import Clock
 from downloader.errors import LibraryError, NoSpaceError
 from downloader.fetch import Bench
@@ -61,7 +60,7 @@ SINGLE_RUN: Final = Manner()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a run is made of. `draw` gives random numbers in [0, 1).
+    """What a run is made of. `draw` gives random numbers in [0, 1); `benches` has one for each archive of the manifest, by name.
 
     `keep_record` and `keep_changes` keep the report of a run and the changes that it found with the library.
     """
@@ -72,15 +71,10 @@ class Parts:
     clock: Clock
     draw: Callable[[], float]
     options: RunOptions
-    bench: Bench
+    benches: Mapping[str, Bench]
     keep_record: Keep
     keep_changes: Keep
     manner: Manner = SINGLE_RUN
-
-    @property
-    def archive(self) -> Archive:
-        """The archive that the manifest names."""
-        return self.bench.archive
 
 
 class MirrorRun:
@@ -197,16 +191,12 @@ class MirrorRun:
 
         rested_at = parts.clock.now() if parts.manner.lets_failed_rest else None
 
-        async def enqueue(batch: Sequence[Series]) -> None:
-            met = await parts.store.enqueue(manifest.name, number, parts.archive.name, batch, rested_at=rested_at)
-            self._note_enqueued(met)
+        async def enqueue(archive: str, batch: Sequence[Series]) -> None:
+            self._note_enqueued(await parts.store.enqueue(manifest.name, number, archive, batch, rested_at=rested_at))
 
         resolution = await parts.resolver.resolve(manifest, enqueue)
-        self._note_enqueued(
-            await parts.store.enqueue_unlisted(
-                manifest.name, number, parts.archive.name, resolution.unlisted, rested_at=rested_at
-            )
-        )
+        for archive, unlisted in resolution.unlisted().items():
+            self._note_enqueued(await parts.store.enqueue_unlisted(manifest.name, number, archive, unlisted, rested_at=rested_at))
         self._warnings += resolution.warnings
         await self._withdraw(number)
 
@@ -234,7 +224,8 @@ class MirrorRun:
         self._changes.withdrawn.add(await store.withdraw_vanished(name, number, self._parts.clock.now()))
 
     async def _remove_withdrawn(self) -> None:
-        async for removed in remove_withdrawn(self._manifest, self._parts.store, self._parts.bench):
+        bench = next(iter(self._parts.benches.values()))  # no archive is asked
+        async for removed in remove_withdrawn(self._manifest, self._parts.store, bench):
             self._changes.removed.add([asdict(removed)])
 
     async def _check_room(self, tally: SeriesTally) -> None:
@@ -264,7 +255,7 @@ class MirrorRun:
         )
         return Scheduler(
             store=parts.store,
-            bench=replace(parts.bench, listener=self._take),
+            benches={name: replace(bench, listener=self._take) for name, bench in parts.benches.items()},
             policy=policy,
             clock=parts.clock,
             draw=parts.draw,

@@ -1,7 +1,7 @@
 """What flags, environment and manifest can all say about a run, and the one place of its defaults."""
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -73,7 +73,8 @@ class RunOptions:
     `state` is the store's file; None puts it into the library.
     `max_shrink_percent`: a catalogue that lost more series than this since the last resolve is not acted upon.
     `minimum_bytes_per_second`: a body that comes more slowly counts as stalled; 0 switches that off. `deadline_seconds`: how long
-    the run may take in all; None is as long as it needs. `secrets` are those for the manifest's archive and for no other.
+    the run may take in all; None is as long as it needs. `secrets` are by the archive's name: each is for that archive
+    and for no other.
     """
 
     output: Path = Path("library")
@@ -91,7 +92,7 @@ class RunOptions:
     idle_seconds: float = 120.0
     minimum_bytes_per_second: int = 1000
     deadline_seconds: float | None = None
-    secrets: Secrets = field(default=Secrets(), repr=False)
+    secrets: Mapping[str, Secrets] = field(default_factory=dict, repr=False)
 
 
 class OptionValues(TypedDict, total=False):

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from downloader.manifest import Manifest
+from downloader.manifest import Manifest, Selection
 from downloader.model import Series, SeriesState
-from downloader.resolver import Resolver
+from downloader.resolver import EntryMatch, Resolver
 from downloader.store.port import Standing, Store
 from downloader.views.plan import PlanEntry, PlanReport
 
@@ -22,7 +22,7 @@ class _Weighing:
         self.standings: Counter[Standing] = Counter()
         self.images = self.bytes_total = self.fetch_bytes = self.fetch_images = self.unknown_sizes = 0
 
-    async def take(self, batch: Sequence[Series]) -> None:
+    async def take(self, archive: str, batch: Sequence[Series]) -> None:  # noqa: ARG002 - what it costs is the same anywhere
         fresh: list[Series] = []
         for series in batch:
             mark = hash(series.series_instance_uid)
@@ -67,7 +67,7 @@ async def plan_manifest(
         changed=standings[Standing.CHANGED],
         pending=standings[Standing.PENDING],
         withdrawn=withdrawn,
-        unlisted=tuple(resolution.unlisted),
+        unlisted=tuple(dict.fromkeys(name for entry in resolution.entries for name in entry.unlisted)),
         images=weighing.images,
         bytes_total=weighing.bytes_total,
         fetch_images=weighing.fetch_images,
@@ -75,9 +75,19 @@ async def plan_manifest(
         unknown_sizes=weighing.unknown_sizes,
         free_bytes=free_bytes,
         min_free_bytes=min_free_bytes,
-        entries=tuple(
-            PlanEntry(entry=selection.describe(), position=selection.position, matched=matched)
-            for selection, matched in zip(manifest.select, resolution.matched, strict=True)
-        ),
+        entries=tuple(map(_describe, manifest.select, resolution.entries)),
         warnings=tuple(resolution.warnings),
+    )
+
+
+def _describe(selection: Selection, match: EntryMatch) -> PlanEntry:
+    return PlanEntry(
+        entry=selection.describe(),
+        position=selection.position,
+        archive=match.archive,
+        listed=match.listed,
+        matched=match.matched,
+        excluded=match.excluded,
+        unlisted=len(match.unlisted),
+        unmatched={key: list(values) for key, values in match.unmatched.items()},
     )

@@ -1,16 +1,17 @@
-"""From a manifest to the series it means: which questions to ask the archive, and which of its rows are wanted."""
+"""From a manifest to the series it means: which questions to ask the archives, and which of their rows are wanted."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from itertools import product
 
 import structlog
 
 from downloader.archive.port import Archive
 from downloader.errors import ArchiveFaultError, ManifestError
-from downloader.manifest import Manifest, Selection
+from downloader.manifest import Coverage, Manifest, Selection
 from downloader.model import Series, SeriesQuery
 from downloader.patience import Patience
 
@@ -19,63 +20,143 @@ BATCH_SERIES = 5_000
 MOST_QUERIES_PER_COLLECTION = 20
 _log = structlog.get_logger(__name__)
 
-Sink = Callable[[Sequence[Series]], Awaitable[None]]
+Sink = Callable[[str, Sequence[Series]], Awaitable[None]]
+_Batches = Callable[[Sequence[Series]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryMatch:
+    """What one entry of `select` found.
+
+    Of the `listed` rows that the archive gave for it, `matched` are wanted, and `excluded` would be if no entry of `exclude` took
+    them away. `unmatched` are the values, by key, that no series has which fits the rest of the entry; `unlisted` the series that
+    the entry names and the archive does not list.
+    """
+
+    archive: str
+    listed: int
+    matched: int
+    excluded: int
+    unmatched: Mapping[str, tuple[str, ...]]
+    unlisted: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Resolution:
-    """What resolving a manifest found, beside the series themselves.
+    """What resolving a manifest found, beside the series themselves: of each entry of `select`, in their order."""
 
-    `matched` counts rows per entry of `select`, in their order; `unlisted` are series that the manifest names and the archive
-    does not list.
-    """
-
-    matched: list[int] = field(default_factory=list)
-    unlisted: list[str] = field(default_factory=list)
+    entries: list[EntryMatch] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    def unlisted(self) -> Mapping[str, Sequence[str]]:
+        """The series that the manifest names and its archives do not list, by archive."""
+        found: dict[str, list[str]] = {}
+        for entry in self.entries:
+            if entry.unlisted:
+                found.setdefault(entry.archive, []).extend(entry.unlisted)
+        return found
 
 
 class Resolver:
-    """Asks one archive what a manifest means."""
+    """Asks archives what a manifest means.
+
+    Args:
+        archives: all that entries of the manifests ask, by name.
+        patience: asks again where an answer fails.
+    """
+
+    def __init__(self, archives: Mapping[str, Archive], patience: Patience) -> None:
+        self._inquiries = {name: _Inquiry(archive, patience) for name, archive in archives.items()}
+
+    async def resolve(self, manifest: Manifest, sink: Sink) -> Resolution:
+        """Hand every wanted series to `sink`, in batches with the name of their archive, and tell what was found.
+
+        A series that several entries want reaches the sink several times, and so does one whose query broke and was repeated.
+
+        Raises:
+            ArchiveError: a query failed however often it was repeated: nothing may be concluded from what came so far.
+            ManifestError: the manifest names a collection that its archive does not have.
+        """
+        resolution = Resolution()
+        for selection in manifest.select:
+            name = manifest.archive_of(selection).name
+            match = await self._inquiries[name].resolve(_Sieve(selection, manifest.excludes), partial(sink, name))
+            resolution.entries.append(match)
+            if not match.matched:
+                which = "exclude takes away all that matches" if match.excluded else "nothing matches"
+                resolution.warnings.append(f"{which} {selection.describe()}")
+        unlisted_count = sum(len(entry.unlisted) for entry in resolution.entries)
+        if unlisted_count:
+            resolution.warnings.append(f"the archive does not list {unlisted_count} of the series that the manifest names")
+        return resolution
+
+
+@dataclass(slots=True)
+class _Count:
+    """Rows that came, those that are wanted, and those that would be but for `exclude`."""
+
+    listed: int = 0
+    matched: int = 0
+    excluded: int = 0
+
+    def add(self, other: "_Count") -> None:
+        self.listed += other.listed
+        self.matched += other.matched
+        self.excluded += other.excluded
+
+
+class _Sieve:
+    """Decides on rows for one entry, and notes what of the entry they met."""
+
+    def __init__(self, selection: Selection, excludes: Callable[[Series], bool]) -> None:
+        self.selection = selection
+        self.coverage = Coverage(selection)
+        self._excludes = excludes
+
+    def lets_pass(self, series: Series, count: _Count) -> bool:
+        """Whether the series is wanted; counted one way or the other."""
+        count.listed += 1
+        if not self.selection.matches(series):
+            return False
+        self.coverage.note(series)
+        if self._excludes(series):
+            count.excluded += 1
+            return False
+        count.matched += 1
+        return True
+
+
+class _Inquiry:
+    """What is asked of one archive."""
 
     def __init__(self, archive: Archive, patience: Patience) -> None:
         self._archive = archive
         self._patience = patience
         self._collections: Sequence[str] | None = None
 
-    async def resolve(self, manifest: Manifest, sink: Sink) -> Resolution:
-        """Hand every wanted series to `sink`, in batches, and tell what was found.
+    async def resolve(self, sieve: _Sieve, sink: _Batches) -> EntryMatch:
+        count = _Count()
+        unlisted: list[str] = []
+        if sieve.selection.series_instance_uids:
+            unlisted = await self._resolve_listed(sieve, sink, count)
+        else:
+            await self._resolve_queries(sieve, sink, count)
+        return EntryMatch(
+            archive=self._archive.name,
+            listed=count.listed,
+            matched=count.matched,
+            excluded=count.excluded,
+            unmatched=sieve.coverage.unmatched(),
+            unlisted=tuple(unlisted),
+        )
 
-        A series that several entries want reaches the sink several times, and so does one whose query broke and was repeated.
-
-        Raises:
-            ArchiveError: a query failed however often it was repeated: nothing may be concluded from what came so far.
-            ManifestError: the manifest names a collection that the archive does not have.
-        """
-        resolution = Resolution()
-        for selection in manifest.select:
-            matched = await self._resolve_selection(manifest, selection, sink, resolution)
-            resolution.matched.append(matched)
-            if not matched:
-                resolution.warnings.append(f"nothing matches {selection.describe()}")
-        return resolution
-
-    async def _resolve_selection(self, manifest: Manifest, selection: Selection, sink: Sink, resolution: Resolution) -> int:
-        def wanted(series: Series) -> bool:
-            return selection.matches(series) and not manifest.excludes(series)
-
-        if selection.series_instance_uids:
-            return await self._resolve_listed(selection, wanted, sink, resolution)
-        matched = 0
-        for collection in await self._collections_of(selection):
-            found = 0
-            for query in plan_queries(selection, collection):
-                rows, hits = await self._ask(query, wanted, sink)
-                found += rows
-                matched += hits
-            if collection is not None and not found:
-                await self._expect_collection(collection, selection)
-        return matched
+    async def _resolve_queries(self, sieve: _Sieve, sink: _Batches, count: _Count) -> None:
+        for collection in await self._collections_of(sieve.selection):
+            listed_before = count.listed
+            for query in plan_queries(sieve.selection, collection):
+                count.add(await self._ask(query, sieve, sink))
+            if collection is not None and count.listed == listed_before:
+                await self._expect_collection(collection, sieve.selection)
 
     async def _collections_of(self, selection: Selection) -> Sequence[str | None]:
         """The collections that an entry means; `[None]` when it means any."""
@@ -109,14 +190,15 @@ class Resolver:
             + (f" (did you mean {near[0]!r}?)" if near else "")
         )
 
-    async def _ask(self, query: SeriesQuery, wanted: Callable[[Series], bool], sink: Sink) -> tuple[int, int]:
-        """Ask one getSeries; rows that came, and rows that were wanted."""
+    async def _ask(self, query: SeriesQuery, sieve: _Sieve, sink: _Batches) -> _Count:
+        """Ask one getSeries."""
 
-        async def ask() -> tuple[int, int]:
-            rows, hits = await _pour(self._archive.find_series(query), wanted, sink)
-            if not rows and is_whole_collection(query):
+        async def ask() -> _Count:
+            count = _Count()
+            await _pour(self._archive.find_series(query), partial(sieve.lets_pass, count=count), sink)
+            if not count.listed and is_whole_collection(query):
                 await self._refuse_empty(query.collection or "")
-            return rows, hits
+            return count
 
         return await self._patience.ask(f"getSeries {describe(query)}", ask)
 
@@ -128,32 +210,27 @@ class Resolver:
                 next_step="its database may be failing; try again later",
             )
 
-    async def _resolve_listed(
-        self, selection: Selection, wanted: Callable[[Series], bool], sink: Sink, resolution: Resolution
-    ) -> int:
-        asked = selection.series_instance_uids
-        matched = 0
+    async def _resolve_listed(self, sieve: _Sieve, sink: _Batches, count: _Count) -> list[str]:
+        """Ask for the series that the entry names; those that are not listed."""
+        asked = sieve.selection.series_instance_uids
+        unlisted: list[str] = []
         for start in range(0, len(asked), BATCH_SERIES):
             part = asked[start : start + BATCH_SERIES]
+            found, listed = await self._patience.ask(f"{len(part)} series by name", partial(self._ask_listed, part, sieve, sink))
+            count.add(found)
+            unlisted += [name for name in part if name not in listed]
+        return unlisted
 
-            async def ask(part: Sequence[str] = part) -> tuple[set[str], int]:
-                listed: set[str] = set()
+    async def _ask_listed(self, part: Sequence[str], sieve: _Sieve, sink: _Batches) -> tuple[_Count, set[str]]:
+        count = _Count()
+        listed: set[str] = set()
 
-                def note(series: Series) -> bool:
-                    listed.add(series.series_instance_uid)
-                    return wanted(series)
+        def lets_pass(series: Series) -> bool:
+            listed.add(series.series_instance_uid)
+            return sieve.lets_pass(series, count)
 
-                _, hits = await _pour(self._archive.find_listed_series(part), note, sink)
-                return listed, hits
-
-            listed, hits = await self._patience.ask(f"{len(part)} series by name", ask)
-            matched += hits
-            resolution.unlisted += [name for name in part if name not in listed]
-        if resolution.unlisted:
-            resolution.warnings.append(
-                f"the archive does not list {len(resolution.unlisted)} of the series that the manifest names"
-            )
-        return matched
+        await _pour(self._archive.find_listed_series(part), lets_pass, sink)
+        return count, listed
 
 
 def plan_queries(selection: Selection, collection: str | None) -> list[SeriesQuery]:
@@ -188,20 +265,16 @@ def describe(query: SeriesQuery) -> str:
     return " ".join(given) or "of the whole archive"
 
 
-async def _pour(rows: AsyncGenerator[Series, None], wanted: Callable[[Series], bool], sink: Sink) -> tuple[int, int]:
-    """Pass the wanted rows on in batches; rows that came, and rows that were wanted."""
-    count = hits = 0
+async def _pour(rows: AsyncGenerator[Series, None], lets_pass: Callable[[Series], bool], sink: _Batches) -> None:
+    """Pass the wanted rows on in batches."""
     batch: list[Series] = []
     async with aclosing(rows):
         async for series in rows:
-            count += 1
-            if not wanted(series):
+            if not lets_pass(series):
                 continue
-            hits += 1
             batch.append(series)
             if len(batch) >= BATCH_SERIES:
                 await sink(batch)
                 batch = []
     if batch:
         await sink(batch)
-    return count, hits

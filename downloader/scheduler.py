@@ -1,7 +1,7 @@
 """Claim, limit, fetch, record: the loop that empties the queue. The only place that acts on our errors."""
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -70,7 +70,10 @@ class SchedulerPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pressure:
-    """How the fetching goes about: series at once now (the limit, not the count), and what holds it back."""
+    """How the fetching goes about: series at once now (the limit, not the count), and what holds it back.
+
+    `breaker` is that of the archive that is worst off.
+    """
 
     concurrency: int
     breaker: BreakerState
@@ -85,6 +88,7 @@ class Scheduler:
     """Fetches everything that one manifest wants.
 
     Args:
+        benches: what attempts at series of each archive work with, by the archive's name; one at least.
         draw: gives random numbers in [0, 1), for jitter.
         listener: is told what happens, for progress; it must not block.
         admit: is awaited before each claim, for as long as nothing may be claimed.
@@ -94,7 +98,7 @@ class Scheduler:
         self,
         *,
         store: Store,
-        bench: Bench,
+        benches: Mapping[str, Bench],
         policy: SchedulerPolicy,
         clock: Clock,
         draw: Callable[[], float],
@@ -102,14 +106,14 @@ class Scheduler:
         admit: Callable[[], Awaitable[None]] = always,
     ) -> None:
         self._store = store
-        self._bench = bench
+        self._benches = benches
         self._policy = policy
         self._clock = clock
         self._draw = draw
         self._listener = listener
         self._owner = uuid.uuid4().hex
         self._pace = ConcurrencyPace(policy.concurrency)
-        self._breaker = CircuitBreaker()
+        self._breakers = {name: CircuitBreaker() for name in benches}
         self._slots = CapacityLimiter(self._pace.limit)
         self._ended = Signal()
         self._admit = admit
@@ -120,7 +124,9 @@ class Scheduler:
     @property
     def pressure(self) -> Pressure:
         """How the fetching goes about now."""
-        return Pressure(concurrency=self._pace.limit, breaker=self._breaker.state, short_of_room=self._short_of_room)
+        states = {breaker.state for breaker in self._breakers.values()}
+        worst = next(state for state in reversed(BreakerState) if state in states)
+        return Pressure(concurrency=self._pace.limit, breaker=worst, short_of_room=self._short_of_room)
 
     def stop_claiming(self) -> None:
         """Claim nothing more: `drain` returns once what is under way has ended."""
@@ -143,7 +149,9 @@ class Scheduler:
     async def _claim_next(self, manifest: str, workers: TaskGroup) -> bool:
         """Start one attempt, or wait until there may be one to start. False when nothing is left."""
         await self._admit()
-        await self._pass_breaker()
+        # claims come from one queue, so all wait until each archive answers again
+        for archive in self._benches:
+            await self._pass_breaker(archive)
         await self._wait_for_room()
         slot = object()
         await self._slots.acquire_on_behalf_of(slot)
@@ -159,27 +167,31 @@ class Scheduler:
         await self._wait(None if due_at is None else (due_at - self._clock.now()).total_seconds())
         return True
 
-    async def _pass_breaker(self) -> None:
+    async def _pass_breaker(self, archive: str) -> None:
         """Return once the archive as a whole can be believed to work; until then probe it, less and less often.
 
         Raises:
             ArchiveError: it has been out for longer than the policy bears, or refuses the credentials.
         """
-        began = self._clock.monotonic()
-        while self._breaker.state is not BreakerState.CLOSED:
+        began, breaker = self._clock.monotonic(), self._breakers[archive]
+        while breaker.state is not BreakerState.CLOSED:
             try:
-                await self._bench.archive.find_collections()
+                await self._benches[archive].archive.find_collections()
             except ArchiveError as error:
                 outage_seconds = self._clock.monotonic() - began
                 if error.verdict is not Verdict.RETRY or outage_seconds > self._policy.outage_seconds:
                     raise
-                pause_seconds = self._breaker.probe_failed(retry_after_of(error))
+                pause_seconds = breaker.probe_failed(retry_after_of(error))
                 _log.warning(
-                    "archive is out", message=str(error), outage_seconds=outage_seconds, next_probe_seconds=pause_seconds
+                    "archive is out",
+                    archive=archive,
+                    message=str(error),
+                    outage_seconds=outage_seconds,
+                    next_probe_seconds=pause_seconds,
                 )
                 await self._clock.sleep(pause_seconds)
             else:
-                self._breaker.succeeded()
+                breaker.succeeded()
 
     async def _wait_for_room(self) -> None:
         """Pause after the disk was full; the next claim shows whether it still is."""
@@ -238,7 +250,7 @@ class Scheduler:
         self._listener(AttemptStarted(series=claim.series, attempt=claim.attempt))
         stored = None
         try:
-            stored = await find_stored(claim.series, self._bench)
+            stored = await find_stored(claim.series, self._bench_of(claim))
             fetched = stored or await self._fetch_under_lease(claim)
             with CancelScope(shield=True):
                 await self._store.complete(claim, fetched.receipt, str(fetched.folder))
@@ -254,7 +266,7 @@ class Scheduler:
             raise
         else:
             if stored is None:
-                self._note_success(fetched)
+                self._note_success(claim, fetched)
             elapsed_seconds = self._clock.monotonic() - started
             self._listener(
                 SeriesCompleted(
@@ -271,33 +283,40 @@ class Scheduler:
         former = PurePosixPath(claim.folder)
         if not claim.folder or fetched.folder.is_relative_to(former):
             return
-        library = self._bench.library
+        bench = self._bench_of(claim)
         try:
-            if await self._bench.in_thread(library.holds, former, claim.series.series_instance_uid):
-                await self._bench.in_thread(library.remove, former)
+            if await bench.in_thread(bench.library.holds, former, claim.series.series_instance_uid):
+                await bench.in_thread(bench.library.remove, former)
         except LibraryError as error:
             _log.warning("former folder stays", series_instance_uid=claim.series.series_instance_uid, message=str(error))
 
-    def _note_success(self, fetched: FetchedSeries) -> None:
+    def _archive_of(self, claim: Claim) -> str:
+        """The archive to ask. One that the manifest named before, and no longer does, cannot be: then its first is."""
+        return claim.archive if claim.archive in self._benches else next(iter(self._benches))
+
+    def _bench_of(self, claim: Claim) -> Bench:
+        return self._benches[self._archive_of(claim)]
+
+    def _note_success(self, claim: Claim, fetched: FetchedSeries) -> None:
         self._short_of_room = False
-        self._breaker.succeeded()
+        self._breakers[self._archive_of(claim)].succeeded()
         self._pace.succeeded(fetched.first_byte_seconds, self._clock.monotonic())
         self._slots.total_tokens = self._pace.limit
 
-    def _note_fault(self, error: TciadError) -> None:
-        """Let the pace and the breaker hear of errors that may be the whole archive's."""
+    def _note_fault(self, breaker: CircuitBreaker, error: TciadError) -> None:
+        """Let the pace and the archive's breaker hear of errors that may be the whole archive's."""
         if isinstance(error, ArchiveBusyError):
             self._pace.pushed_back(self._clock.monotonic())
             self._slots.total_tokens = self._pace.limit
         if isinstance(error, ArchiveBusyError | ArchiveFaultError | ArchiveUnreachableError):
-            self._breaker.faulted()
+            breaker.faulted()
 
     async def _fetch_under_lease(self, claim: Claim) -> FetchedSeries:
         """Fetch while a companion keeps the lease alive; losing the lease ends the fetch."""
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._keep_lease, claim)
-                fetched = await fetch_series(claim.series, self._bench)
+                fetched = await fetch_series(claim.series, self._bench_of(claim))
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as group_error:
             raise first_of_ours(group_error) from group_error
@@ -310,8 +329,9 @@ class Scheduler:
 
     async def _settle(self, claim: Claim, error: TciadError) -> None:
         """Record what an error means for its series."""
-        in_outage = self._breaker.state is not BreakerState.CLOSED and isinstance(error, ArchiveError)
-        self._note_fault(error)
+        breaker = self._breakers[self._archive_of(claim)]
+        in_outage = breaker.state is not BreakerState.CLOSED and isinstance(error, ArchiveError)
+        self._note_fault(breaker, error)
         if in_outage and error.verdict is Verdict.RETRY:
             await self._give_back(claim, error)
             return

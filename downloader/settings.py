@@ -54,7 +54,7 @@ _FIELD_OF: Final = {
     "minimum_rate": "minimum_bytes_per_second",
     "deadline": "deadline_seconds",
 }
-_SECRETS: Final = ("api_key", "username", "password")
+SECRET_NAMES: Final = ("api_key", "username", "password")
 
 
 class LogFormat(StrEnum):
@@ -190,7 +190,7 @@ def read_secret(path: Path, named_by: str) -> SecretStr:
 
 def _read_secrets(settings: Settings) -> dict[str, SecretStr]:
     secrets = {}
-    for name in _SECRETS:
+    for name in SECRET_NAMES:
         path: Path | None = getattr(settings, f"{name}_file")
         if path is None:
             continue

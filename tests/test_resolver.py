@@ -11,7 +11,7 @@ from downloader.manifest import Manifest, load_manifest
 from downloader.model import Series, SeriesQuery
 from downloader.pacing import RetryPace
 from downloader.patience import Patience
-from downloader.resolver import Resolution, Resolver, plan_queries
+from downloader.resolver import EntryMatch, Resolution, Resolver, plan_queries
 from tests.fakes.clock import turning_clock
 from tests.fakes.memory_archive import MemoryArchive
 
@@ -47,12 +47,12 @@ class Asking:
         return load_manifest(path)
 
     async def resolve(self, select: str) -> Resolution:
-        async def take(batch: Sequence[Series]) -> None:
+        async def take(archive: str, batch: Sequence[Series]) -> None:
             self.found += [series.series_instance_uid for series in batch]
 
         async with turning_clock() as clock:
             patience = Patience(clock=clock, pace=RetryPace(), attempts=3, draw=lambda: 0.0)
-            return await Resolver(self.archive, patience).resolve(self.manifest(select), take)
+            return await Resolver({"tcia": self.archive}, patience).resolve(self.manifest(select), take)
 
 
 @pytest.fixture
@@ -115,15 +115,54 @@ async def test_a_fault_that_passes_is_asked_again(asking: Asking) -> None:
 async def test_an_entry_that_matches_nothing_is_said(asking: Asking) -> None:
     """With the entry as it stands."""
     resolution = await asking.resolve("select: [{collection: NLST, modality: PT}, {collection: NLST}]")
-    assert resolution.matched == [0, 1]
+    assert [entry.matched for entry in resolution.entries] == [0, 1]
     assert resolution.warnings == ["nothing matches collection NLST, modality PT"]
 
 
 async def test_series_that_the_archive_does_not_list_are_named(asking: Asking) -> None:
     """They are wanted all the same: an attempt will tell why they cannot be had."""
     resolution = await asking.resolve("select: [{series_instance_uid: [1.2.1, 1.2.99]}]")
-    assert resolution.unlisted == ["1.2.99"]
+    assert resolution.unlisted() == {"memory": ["1.2.99"]}
     assert asking.found == ["1.2.1"]
+
+
+async def test_each_entry_tells_what_it_met_and_what_not(asking: Asking) -> None:
+    """Rows that came, were wanted or excluded, and the values that no series had."""
+    resolution = await asking.resolve(
+        "select:\n"
+        "  - {collection: LIDC-IDRI, patient_id: [P-1, P-2, P-9, 'Q*']}\n"
+        "  - {series_instance_uid: [1.2.4, 1.2.99], modality: MR}\n"
+        "exclude: [{modality: SEG}]"
+    )
+    assert resolution.entries == [
+        EntryMatch(archive="memory", listed=3, matched=2, excluded=1, unmatched={"patient_id": ("P-9", "Q*")}),
+        EntryMatch(archive="memory", listed=1, matched=0, excluded=0, unmatched={"modality": ("MR",)}, unlisted=("1.2.99",)),
+    ]
+
+
+async def test_what_exclude_takes_away_whole_is_said_so(asking: Asking) -> None:
+    """The entry itself is not to blame."""
+    resolution = await asking.resolve("select: [{collection: NLST}]\nexclude: [{modality: CT}]")
+    assert resolution.warnings == ["exclude takes away all that matches collection NLST"]
+
+
+async def test_each_entry_asks_its_own_archive(tmp_path: Path) -> None:
+    """What the sink gets says where it is to be had."""
+    main = MemoryArchive(rows=[row(1)], name="tcia")
+    other = MemoryArchive(rows=[row(2, collection="NLST")], name="nlst")
+    found: list[tuple[str, str]] = []
+
+    async def take(archive: str, batch: Sequence[Series]) -> None:
+        found.extend((archive, series.series_instance_uid) for series in batch)
+
+    manifest = Asking(tmp_path).manifest(
+        "select: [{collection: LIDC-IDRI}, {collection: NLST, archive: nlst}, {series_instance_uid: 1.2.9, archive: nlst}]"
+    )
+    async with turning_clock() as clock:
+        patience = Patience(clock=clock, pace=RetryPace(), attempts=3, draw=lambda: 0.0)
+        resolution = await Resolver({"tcia": main, "nlst": other}, patience).resolve(manifest, take)
+    assert found == [("tcia", "1.2.1"), ("nlst", "1.2.2")]
+    assert resolution.unlisted() == {"nlst": ["1.2.9"]}
 
 
 def test_exact_values_are_asked_and_globs_are_not(asking: Asking) -> None:

@@ -9,6 +9,7 @@ manifest.wants(series)                              # the final word on each row
 """
 
 from downloader.manifest.archives import PROFILES, SANDBOX_PORT, SANDBOX_PROFILE, ApiGeneration, ArchiveAddress, Auth, KeyPlace
+from downloader.manifest.coverage import Coverage
 from downloader.manifest.document import CountRange, DayRange, Schedule, WithdrawnPolicy
 from downloader.manifest.identifiers import check_uid
 from downloader.manifest.loading import Manifest, load_manifest, read_manifest
@@ -25,6 +26,7 @@ __all__ = [
     "ArchiveAddress",
     "Auth",
     "CountRange",
+    "Coverage",
     "DayRange",
     "KeyPlace",
     "Manifest",

@@ -199,9 +199,17 @@ class SelectionKeys(Keys):
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:
-        if not self.model_fields_set:
+        if not self.model_fields_set - {"archive"}:
             raise ValueError("an entry without keys would match the whole archive; name at least one")
         return self
+
+
+class WantedKeys(SelectionKeys):
+    """One entry of select: it matches the series of one archive that fit all of its keys."""
+
+    archive: ProfileOrAddress | None = Field(
+        default=None, description="Where the series of this entry are; default: what the manifest or the cart says."
+    )
 
 
 class OutputKeys(Keys):
@@ -267,7 +275,7 @@ class ManifestDocument(Keys):
         description="A built-in archive, or the address of one.",
         json_schema_extra={"default": DEFAULT_PROFILE},
     )
-    select: Annotated[tuple[SelectionKeys, ...], BeforeValidator(_want_entries)] = Field(
+    select: Annotated[tuple[WantedKeys, ...], BeforeValidator(_want_entries)] = Field(
         description="A series is wanted when any of these entries matches it.", json_schema_extra={"minItems": 1}
     )
     exclude: Annotated[tuple[SelectionKeys, ...], BeforeValidator(_want_list)] = Field(

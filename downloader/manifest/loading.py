@@ -9,13 +9,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from downloader.errors import ManifestError
-from downloader.manifest.archives import DEFAULT_PROFILE, PROFILES, ArchiveAddress, archive_of_download_url
+from downloader.manifest.archives import ArchiveAddress, archive_of_download_url
 from downloader.manifest.document import (
     SERIES_LIST_PROBLEMS,
     WITHDRAWN_GRACE_SECONDS,
     ManifestDocument,
     Schedule,
-    SelectionKeys,
+    WantedKeys,
     WithdrawnPolicy,
     check_name,
 )
@@ -62,6 +62,15 @@ class Manifest:
     def wants(self, series: Series) -> bool:
         """Whether some entry of `select` matches the series and none of `exclude` does."""
         return any(selection.matches(series) for selection in self.select) and not self.excludes(series)
+
+    def archive_of(self, selection: Selection) -> ArchiveAddress:
+        """Where the series of an entry of `select` are."""
+        return selection.archive or self.archive
+
+    @property
+    def archives(self) -> tuple[ArchiveAddress, ...]:
+        """Every archive that an entry of `select` asks, each once, in their order; no two go by one name."""
+        return tuple({address.name: address for address in map(self.archive_of, self.select)}.values())
 
     def excludes(self, series: Series) -> bool:
         """Whether some entry of `exclude` matches the series."""
@@ -124,8 +133,13 @@ def _read_document(path: Path, tree: YamlTree) -> Manifest:
         path=path,
         name=document.name or _name_of(path),
         archive=document.archive,
-        select=_selections(path, document.select, "select", tree.marks),
-        exclude=_selections(path, document.exclude, "exclude", tree.marks),
+        select=tuple(
+            make_selection(keys, _position(path, tree.marks, "select", index), _archive_of(document, keys))
+            for index, keys in enumerate(document.select)
+        ),
+        exclude=tuple(
+            make_selection(keys, _position(path, tree.marks, "exclude", index)) for index, keys in enumerate(document.exclude)
+        ),
         options=document.option_values(),
         schedule=document.schedule,
         withdrawn=document.withdrawn,
@@ -140,12 +154,9 @@ def _lists_of(document: ManifestDocument) -> Iterator[Path]:
             yield series_list.path
 
 
-def _selections(path: Path, entries: tuple[SelectionKeys, ...], key: str, marks: Mapping[KeyPath, Mark]) -> tuple[Selection, ...]:
-    def position(index: int) -> str:
-        line = marks[key, index].line
-        return f"{path}:{line}" if line else f"{path}: {show_path((key, index))}"
-
-    return tuple(make_selection(keys, position(index)) for index, keys in enumerate(entries))
+def _position(path: Path, marks: Mapping[KeyPath, Mark], key: str, index: int) -> str:
+    line = marks[key, index].line
+    return f"{path}:{line}" if line else f"{path}: {show_path((key, index))}"
 
 
 def _name_of(path: Path) -> str:
@@ -156,21 +167,43 @@ def _name_of(path: Path) -> str:
 
 
 def _find_strangers(document: ManifestDocument, marks: Mapping[KeyPath, Mark]) -> Iterator[Problem]:
-    """Carts of another archive than the one that is meant when nobody says: each of their series would be refused."""
-    if "archive" in document.model_fields_set:
-        return
+    """Archives that contradict each other: carts of two in one entry, or two that go by one name."""
+    named: dict[str, ArchiveAddress] = {}
     for index, keys in enumerate(document.select):
-        for series_list in keys.series_list or ():
-            at: KeyPath = ("select", index, "series_list")
-            try:
-                archive = archive_of_download_url(series_list.archive_hint)
-            except ValueError as error:
-                yield Problem(marks[at].line, show_path(at), f"{series_list.path}: downloadServerUrl: {error}")
-                continue
-            if archive != PROFILES[DEFAULT_PROFILE]:
-                meant = archive.name if archive.name in PROFILES else f"{{base_url: {archive.base_url}}}"
-                what = f"{series_list.path} comes from another archive; say archive: {meant}"
-                yield Problem(marks[at].line, show_path(at), what)
+        at: KeyPath = ("select", index)
+        try:
+            archive = _archive_of(document, keys)
+        except ValueError as error:
+            at = (*at, "series_list")
+            yield Problem(marks[at].line, show_path(at), str(error))
+            continue
+        if named.setdefault(archive.name, archive) != archive:
+            what = f"{archive.name} is spoken to in two ways in this manifest; give one of them a manifest of its own"
+            yield Problem(marks[at].line, show_path(at), what)
+
+
+def _archive_of(document: ManifestDocument, keys: WantedKeys) -> ArchiveAddress:
+    """Where the series of an entry are: what the entry says, else the manifest, else the carts that it names.
+
+    Raises:
+        ValueError: the carts come from two archives, or from what is no address.
+    """
+    if keys.archive is not None or "archive" in document.model_fields_set:
+        return keys.archive or document.archive
+    meant: ArchiveAddress | None = None
+    for series_list in keys.series_list or ():
+        if not series_list.archive_hint:
+            continue
+        try:
+            hinted = archive_of_download_url(series_list.archive_hint)
+        except ValueError as error:
+            raise ValueError(f"{series_list.path}: downloadServerUrl: {error}") from error
+        if meant is not None and hinted != meant:
+            raise ValueError(
+                f"{series_list.path} comes from {hinted.name}, the carts before it from {meant.name}; split the entry"
+            )
+        meant = hinted
+    return meant or document.archive
 
 
 def _refuse_document(path: Path, tree: YamlTree, error: ValidationError) -> ManifestError:

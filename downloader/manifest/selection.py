@@ -8,10 +8,11 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Final
 
+from downloader.manifest.archives import ArchiveAddress
 from downloader.manifest.document import CountRange, DayRange, SelectionKeys
 from downloader.model import Series
 
-_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "collection": ("collection",),
         "patient_id": ("patient_id",),
@@ -24,7 +25,7 @@ _ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "license": ("license_name", "license_uri"),
     }
 )
-TEXT_KEYS: Final = tuple(_ATTRIBUTES)
+TEXT_KEYS: Final = tuple(ATTRIBUTES)
 _MOST_SHOWN: Final = 3
 
 
@@ -34,19 +35,21 @@ def is_glob(value: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _TextMatcher:
-    """The values of one key, made ready for many comparisons without case."""
+class TextMatcher:
+    """The values of one text key, made ready for many comparisons without case."""
 
     values: frozenset[str]
     pattern: re.Pattern[str] | None
 
     @classmethod
-    def of(cls, values: tuple[str, ...]) -> "_TextMatcher":
+    def of(cls, values: tuple[str, ...]) -> "TextMatcher":
+        """A matcher that accepts what fits any of the values."""
         patterns = [fnmatch.translate(value.casefold()) for value in values if is_glob(value)]
         exact = frozenset(value.casefold() for value in values if not is_glob(value))
         return cls(exact, re.compile("|".join(patterns)) if patterns else None)
 
     def accepts(self, text: str) -> bool:
+        """Whether the text fits."""
         folded = text.casefold()
         return folded in self.values or (self.pattern is not None and self.pattern.match(folded) is not None)
 
@@ -63,6 +66,7 @@ class Selection:
         values: what each text key takes, as written; a key that is absent does not limit.
         series_instance_uids: the series that the entry lists itself or through series lists, each once, in their order;
             empty when it does not list any, and then it does not limit.
+        archive: where the series of the entry are; None where the manifest's archive has them.
     """
 
     position: str
@@ -71,11 +75,12 @@ class Selection:
     image_count: CountRange | None = None
     date_released: DayRange | None = None
     study_date: DayRange | None = None
-    _texts: Mapping[str, _TextMatcher] = field(init=False, repr=False, compare=False)
+    archive: ArchiveAddress | None = None
+    _texts: Mapping[str, TextMatcher] = field(init=False, repr=False, compare=False)
     _tests: tuple[Callable[[Series], bool], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_texts", {key: _TextMatcher.of(values) for key, values in self.values.items()})
+        object.__setattr__(self, "_texts", {key: TextMatcher.of(values) for key, values in self.values.items()})
         object.__setattr__(self, "_tests", tuple(self._make_tests()))
 
     def matches(self, series: Series) -> bool:
@@ -117,7 +122,7 @@ class Selection:
         if self.series_instance_uids:
             listed = frozenset(self.series_instance_uids)
             tests.append(lambda series: series.series_instance_uid in listed)
-        tests += [_text_test(_ATTRIBUTES[key], matcher) for key, matcher in self._texts.items()]
+        tests += [_text_test(ATTRIBUTES[key], matcher) for key, matcher in self._texts.items()]
         if (counts := self.image_count) is not None:
             tests.append(lambda series: counts.contains(series.image_count))
         if (released := self.date_released) is not None:
@@ -127,8 +132,8 @@ class Selection:
         return tests
 
 
-def make_selection(keys: SelectionKeys, position: str) -> Selection:
-    """The selection that an entry of a manifest means."""
+def make_selection(keys: SelectionKeys, position: str, archive: ArchiveAddress | None = None) -> Selection:
+    """The selection that an entry of a manifest means, on that archive."""
     listed = dict.fromkeys(keys.series_instance_uid or ())
     for series_list in keys.series_list or ():
         listed.update(dict.fromkeys(series_list.series_instance_uids))
@@ -140,10 +145,11 @@ def make_selection(keys: SelectionKeys, position: str) -> Selection:
         image_count=keys.image_count,
         date_released=keys.date_released,
         study_date=keys.study_date,
+        archive=archive,
     )
 
 
-def _text_test(attributes: tuple[str, ...], matcher: _TextMatcher) -> Callable[[Series], bool]:
+def _text_test(attributes: tuple[str, ...], matcher: TextMatcher) -> Callable[[Series], bool]:
     accepts = matcher.accepts
     if len(attributes) == 1:
         get = attrgetter(attributes[0])

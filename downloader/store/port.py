@@ -108,7 +108,8 @@ class Store(Protocol):
         New series become pending. Known ones get the catalogue's newest attributes; one that is complete becomes pending again
         when ImageCount, FileSize, DateReleased or MaxSubmissionTimestamp changed (both sides known). A failed or withdrawn series
         becomes pending again with its attempts at 0; a claimed one is left to its worker. What the catalogue leaves out does not
-        undo what it told before. Claims of the manifest go to `archive` from now on. With `rested_at`, a failed series that rests
+        undo what it told before. The manifest's claims of these series go to `archive` from now on; a series that the same
+        resolve has enqueued from another archive is left as that one lists it. With `rested_at`, a failed series that rests
         until later stays failed, unless one of the four figures changed.
 
         Raises:

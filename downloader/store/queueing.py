@@ -28,9 +28,10 @@ def enqueue(
 ) -> Enqueued:
     """See `Store.enqueue`."""
     with connection.transaction():
-        if not connection.change("set_archive", manifest=manifest, archive=archive, resolve=resolve):
+        if not connection.number("has_begun", manifest=manifest, resolve=resolve):
             raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
         staged = stage(connection, batch)
+        connection.change("leave_to_other_archive", manifest=manifest, resolve=resolve, archive=archive)
         # changes are told from what was known: before the newest attributes are merged
         changed, returned, new = (_names(connection, name) for name in ("changed_incoming", "returned_incoming", "new_incoming"))
         connection.change("reopen_changed")
@@ -39,7 +40,7 @@ def enqueue(
         connection.change("merge_incoming")
         connection.change("add_incoming", archive=archive)
         connection.change("match_incoming")
-        connection.change("want_incoming", manifest=manifest, resolve=resolve)
+        connection.change("want_incoming", manifest=manifest, resolve=resolve, archive=archive)
     return Enqueued(
         new=len(new),
         changed=len(changed),

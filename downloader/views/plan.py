@@ -1,18 +1,46 @@
 """What a plan has to say, as JSON for programs and as a few lines for people."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from downloader.views.texts import count_text, printable, size_text
 
+_SHOWN_VALUES = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEntry:
-    """How many series one entry of `select` matched; `position` is its `file:line`."""
+    """What one entry of `select` found; `position` is its `file:line`.
+
+    Of the `listed` rows that `archive` gave for it, `matched` are wanted and `excluded` taken away by `exclude`; the rest does
+    not fit. `unlisted` counts the series that it names and the archive does not list; `unmatched` are its values, by key, that
+    no series has which fits the rest of the entry.
+    """
 
     entry: str
     position: str
+    archive: str
+    listed: int
     matched: int
+    excluded: int
+    unlisted: int
+    unmatched: Mapping[str, Sequence[str]]
+
+    def as_lines(self) -> Iterator[str]:
+        """What matched, and what did not."""
+        figures = {
+            "do not fit": self.listed - self.matched - self.excluded,
+            "excluded": self.excluded,
+            "not listed": self.unlisted,
+        }
+        others = ", ".join(f"{figure:,} {word}" for word, figure in figures.items() if figure)
+        line = f"{printable(self.entry)}: {count_text(self.matched, 'series', 'series')} of {self.archive}"
+        yield f"{line} ({others})" if others else line
+        for key, values in self.unmatched.items():
+            shown = " or ".join(printable(value) for value in values[:_SHOWN_VALUES])
+            more = f" or {len(values) - _SHOWN_VALUES:,} more" if len(values) > _SHOWN_VALUES else ""
+            yield f"  nothing that fits has {key} {shown}{more}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +105,6 @@ class PlanReport:
         ]
         if self.unknown_sizes:
             lines.append(f"  the archive tells no size for {self.unknown_sizes:,} of them")
-        lines += [f"  {printable(entry.entry)}: {count_text(entry.matched, 'series', 'series')}" for entry in self.entries]
+        lines += [f"  {line}" for entry in self.entries for line in entry.as_lines()]
         lines += [f"  warning: {printable(warning)}" for warning in self.warnings]
         return "\n".join(lines)

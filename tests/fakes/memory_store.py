@@ -28,10 +28,10 @@ class _Row:
 
 @dataclass(slots=True)
 class _Manifest:
-    archive: str = ""
     resolve: int = 0
     note: CycleNote | None = None
     wanted: dict[str, int] = field(default_factory=dict)  # series_instance_uid: the last resolve that named it
+    archives: dict[str, str] = field(default_factory=dict)  # series_instance_uid: where that resolve found it
 
 
 class MemoryStore:
@@ -52,18 +52,21 @@ class MemoryStore:
     ) -> Enqueued:
         if resolve > self._manifest(manifest).resolve:
             raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
-        self._manifests[manifest].archive = archive
+        found = self._manifests[manifest]
         newest = {series.series_instance_uid: series for series in batch}
         new: list[str] = []
         changed: list[str] = []
         returned: list[str] = []
         for series_instance_uid, series in newest.items():
+            if found.wanted.get(series_instance_uid) == resolve and found.archives[series_instance_uid] != archive:
+                continue
             if series_instance_uid not in self._rows:
                 new.append(series_instance_uid)
                 self._add(series, archive)
             else:
                 self._enqueue_known(self._rows[series_instance_uid], series, rested_at, changed, returned)
-            self._manifests[manifest].wanted[series_instance_uid] = resolve
+            found.wanted[series_instance_uid] = resolve
+            found.archives[series_instance_uid] = archive
         return Enqueued(
             new=len(new),
             changed=len(changed),
@@ -175,9 +178,10 @@ class MemoryStore:
         if order is not FetchOrder.ARCHIVE:
             sign = 1 if order is FetchOrder.SMALLEST_FIRST else -1
             due.sort(key=lambda row: _size_key(row.stored.series.file_size_bytes, sign))
-        archive = self._manifest(manifest).archive
+        archives = self._manifest(manifest).archives
         claims = []
         for row in due[:limit]:
+            archive = archives[row.stored.series.series_instance_uid]
             row.move(SeriesState.CLAIMED, lease_until_at, attempts=row.stored.attempts + 1, archive=archive)
             row.owner = owner
             claims.append(

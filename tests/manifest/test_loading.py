@@ -191,12 +191,54 @@ def test_a_cart_stands_for_a_manifest_of_its_archive(write: Write, url: str, nam
     assert not manifest.wants(Series(series_instance_uid="1.2.5"))
 
 
-def test_a_cart_of_another_archive_needs_the_archive_said(write: Write) -> None:
-    """The main archive refuses every series of NLST: better told before than after."""
-    url = "https://nlst.cancerimagingarchive.net/nbia-download/servlet/DownloadServlet"
-    write("cart.tcia", f"downloadServerUrl={url}\nListOfSeriesToDownload=\n1.2.3\n")
-    entry = "select:\n  - series_list: cart.tcia\n"
+NLST = "https://nlst.cancerimagingarchive.net/nbia-download/servlet/DownloadServlet"
+
+
+def test_a_cart_names_the_archive_of_its_entry_unless_the_manifest_does(write: Write) -> None:
+    """The entry's own word comes first, then the manifest's, then the cart's, then the default."""
+    write("cart.tcia", f"downloadServerUrl={NLST}\nListOfSeriesToDownload=\n1.2.3\n")
+    entries = "select:\n  - series_list: cart.tcia\n  - collection: A\n"
+
+    def asked(text: str) -> list[str]:
+        manifest = load_manifest(write("m.yaml", f"version: 1\n{text}"))
+        return [manifest.archive_of(selection).name for selection in manifest.select]
+
+    assert asked(entries) == ["nlst", "tcia"]
+    assert asked(f"archive: sandbox\n{entries}") == ["sandbox", "sandbox"]
+    assert asked("archive: sandbox\nselect:\n  - {series_list: cart.tcia, archive: tcia}\n") == ["tcia"]
+
+
+def test_the_entries_of_a_manifest_may_lie_on_different_hosts(write: Write) -> None:
+    """Each archive is asked once, however many entries name it."""
+    entries = [
+        "collection: A",
+        "archive: nlst, collection: NLST",
+        "archive: {base_url: 'http://h/s'}, modality: CT",
+        "modality: MR",
+    ]
+    lines = [f"  - {{{entry}}}" for entry in entries]
+    manifest = load_manifest(write("m.yaml", "\n".join(["version: 1", "select:", *lines])))
+    assert [address.name for address in manifest.archives] == ["tcia", "nlst", "h"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        (
+            "series_list: [nlst.tcia, other.tcia]",
+            "m.yaml:3: select[0].series_list: other.tcia comes from pacs.example, the carts before it from nlst; split the entry",
+        ),
+        ("archive: nlst", "m.yaml:3: select[0]: an entry without keys would match the whole archive; name at least one"),
+        (
+            "{collection: A, archive: {base_url: 'http://h/s', api: v1}}\n  - {collection: B, archive: {base_url: 'http://h/s'}}",
+            "m.yaml:4: select[1]: h is spoken to in two ways in this manifest; give one of them a manifest of its own",
+        ),
+    ],
+)
+def test_archives_that_contradict_each_other_are_refused(write: Write, entry: str, problem: str) -> None:
+    """With the entry, and what to do."""
+    write("nlst.tcia", f"downloadServerUrl={NLST}\nListOfSeriesToDownload=\n1.2.3\n")
+    write("other.tcia", "downloadServerUrl=http://pacs.example/x\nListOfSeriesToDownload=\n1.2.4\n")
     with pytest.raises(ManifestError) as caught:
-        load_manifest(write("m.yaml", f"version: 1\n{entry}"))
-    assert str(caught.value) == ("m.yaml:3: select[0].series_list: cart.tcia comes from another archive; say archive: nlst")
-    assert load_manifest(write("m.yaml", f"version: 1\narchive: nlst\n{entry}")).archive.name == "nlst"
+        load_manifest(write("m.yaml", f"version: 1\nselect:\n  - {entry}\n"))
+    assert str(caught.value) == problem

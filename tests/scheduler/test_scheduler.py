@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -70,9 +70,9 @@ class Scene:
         self.archive.rows.append(series)
         self.archive.answers[series.series_instance_uid] = [error]
 
-    def scheduler(self, archive: Archive | None = None) -> Scheduler:
-        bench = Bench(
-            archive=archive or self.archive,
+    def bench(self, archive: Archive) -> Bench:
+        return Bench(
+            archive=archive,
             library=self.library,
             clock=self.clock,
             threads=anyio.CapacityLimiter(2),
@@ -80,6 +80,8 @@ class Scene:
             throttle=lambda _received_bytes: 0.0,
             listener=lambda _event: None,
         )
+
+    def scheduler(self, benches: Mapping[str, Bench] | None = None) -> Scheduler:
         policy = SchedulerPolicy(
             concurrency=2,
             attempts=self.attempts,
@@ -89,7 +91,7 @@ class Scene:
         )
         return Scheduler(
             store=self.store,
-            bench=bench,
+            benches=benches or {"memory": self.bench(self.archive)},
             policy=policy,
             clock=self.clock,
             draw=lambda: 0.0,
@@ -202,6 +204,33 @@ async def test_an_outage_that_does_not_end_ends_the_run(scene: Scene) -> None:
     assert SeriesState.FAILED not in (await scene.states()).values()
 
 
+async def test_each_series_is_asked_of_its_own_archive(scene: Scene) -> None:
+    """A manifest may want series of several; one that is out is probed, and none of its attempts is burnt."""
+    other = MemoryArchive(name="other")
+    near, far = listed(1), listed(2)
+    scene.offer(near)
+    other.rows.append(far)
+    other.answers[far.series_instance_uid] = [*[ArchiveUnreachableError("refused")] * 3, MemoryBody(pieces=[zip_of(far)])]
+    benches = {"memory": scene.bench(scene.archive), "other": scene.bench(other)}
+    resolve = await scene.store.begin_resolve("m", scene.clock.now())
+    await scene.store.enqueue("m", resolve, "memory", [near])
+    await scene.store.enqueue("m", resolve, "other", [far])
+    await scene.scheduler(benches).drain("m")
+    assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
+    assert {receipt.archive for _, receipt in scene.library.receipts()} == {"memory", "other"}
+    assert [name for name, _ in scene.archive.opened] == [near.series_instance_uid]
+
+
+async def test_what_is_left_of_an_archive_that_is_no_longer_named_is_asked_of_the_first(scene: Scene) -> None:
+    """Wishes of an earlier manifest stay while the catalogue shrank too much to be believed."""
+    series = listed(1)
+    scene.offer(series)
+    resolve = await scene.store.begin_resolve("m", scene.clock.now())
+    await scene.store.enqueue("m", resolve, "former", [series])
+    await scene.scheduler().drain("m")
+    assert await scene.states() == {"1": SeriesState.COMPLETE}
+
+
 async def test_a_series_that_lies_in_the_library_is_completed_without_a_download(scene: Scene) -> None:
     """A run was killed after the rename and before the store heard of it."""
     series = listed(1)
@@ -256,7 +285,7 @@ async def test_an_interrupted_run_gives_its_claims_back(scene: Scene) -> None:
     resolve = await scene.store.begin_resolve("m", scene.clock.now())
     await scene.store.enqueue("m", resolve, "memory", archive.rows)
     async with anyio.create_task_group() as group:
-        group.start_soon(scene.scheduler(archive).drain, "m")
+        group.start_soon(scene.scheduler({"memory": scene.bench(archive)}).drain, "m")
         await stalled.wait()
         group.cancel_scope.cancel()
     (row,) = [row async for row in scene.store.find("m")]

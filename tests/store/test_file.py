@@ -11,7 +11,7 @@ import pytest
 
 from downloader.errors import DamagedStoreError, StoreError, StoreLockedError
 from downloader.model import SeriesTally
-from downloader.store.connection import APPLICATION_ID
+from downloader.store.connection import APPLICATION_ID, migrate
 from downloader.store.queries import load_migrations
 from downloader.store.sqlite import open_store
 from tests.store.examples import START_AT, claim, complete_all, enqueue, series, start_python, states, uid
@@ -165,6 +165,22 @@ with connection.transaction(durable=sys.argv[2] == "durable"):
     print("in the middle", flush=True)
     time.sleep(60)
 """
+
+
+def test_an_older_store_keeps_what_its_manifests_want_of_which_archive(path: Path) -> None:
+    """In version 1 a manifest had one archive; each of its wishes has it from now on."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        migrate(database, {1: load_migrations()[1]})
+        database.execute("INSERT INTO manifest (manifest_key, name, archive, resolve) VALUES (1, 'm', 'nlst', 1)")
+        database.execute("INSERT INTO series (series_key, series_instance_uid, archive) VALUES (1, '1.2.3', 'nlst')")
+        database.execute("INSERT INTO wanted (series_key, manifest_key, resolve) VALUES (1, 1, 1)")
+
+    async def claimed() -> list[tuple[str, str]]:
+        async with open_store(path) as store:
+            return [(held.series.series_instance_uid, held.archive) for held in await claim(store)]
+
+    assert anyio.run(claimed) == [("1.2.3", "nlst")]
 
 
 async def test_begin_resolve_is_kept_for_those_who_look_into_the_file(path: Path) -> None:

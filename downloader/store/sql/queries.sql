@@ -200,12 +200,12 @@ ORDER BY position;
 
 -- want_incoming --
 -- The mark of this resolve is what tells later which series it did not name.
-INSERT INTO wanted (manifest_key, series_key, resolve)
-SELECT manifest.manifest_key, incoming.series_key, :resolve
+INSERT INTO wanted (manifest_key, series_key, resolve, archive)
+SELECT manifest.manifest_key, incoming.series_key, :resolve, :archive
 FROM incoming CROSS JOIN manifest
 WHERE manifest.name = :manifest
 ORDER BY incoming.series_key
-ON CONFLICT DO UPDATE SET resolve = excluded.resolve;
+ON CONFLICT DO UPDATE SET resolve = excluded.resolve, archive = excluded.archive;
 
 -- add_manifest --
 -- A manifest is known from its first resolve on.
@@ -219,9 +219,20 @@ UPDATE manifest SET resolve = resolve + 1, resolve_began_at = :at WHERE name = :
 -- The number that begin_resolve gave.
 SELECT resolve FROM manifest WHERE name = :manifest;
 
--- set_archive --
--- A manifest names one archive, and claims of the manifest go there; matches nothing when the resolve never began.
-UPDATE manifest SET archive = :archive WHERE name = :manifest AND resolve >= :resolve;
+-- has_begun --
+-- 0 when the resolve never began.
+SELECT count(*) FROM manifest WHERE name = :manifest AND resolve >= :resolve;
+
+-- leave_to_other_archive --
+-- The same resolve has met these on another archive: they are asked for there, and compared with what that one lists.
+DELETE FROM incoming
+WHERE EXISTS (
+    SELECT 1 FROM wanted
+    WHERE wanted.series_key = incoming.series_key
+        AND wanted.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+        AND wanted.resolve = :resolve
+        AND wanted.archive <> :archive
+);
 
 -- manifests --
 -- Sorted, for people.
@@ -332,7 +343,10 @@ SET state = 'claimed',
     attempts = attempts + 1,
     owner = :owner,
     claimable_at = :lease_until_at,
-    archive = (SELECT archive FROM manifest WHERE name = :manifest)
+    archive = (
+        SELECT wanted.archive FROM wanted CROSS JOIN manifest USING (manifest_key)
+        WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
+    )
 WHERE series_key = :series_key;
 
 -- series --

@@ -279,6 +279,29 @@ async def test_claims_go_to_the_archive_of_their_manifest(store: Store) -> None:
     assert (await stored(store)).archive == "mirror"
 
 
+async def test_a_manifest_may_want_series_of_two_archives(store: Store) -> None:
+    """Each is claimed for the archive that listed it; the next resolve may find it elsewhere."""
+    resolve = await store.begin_resolve("m", START_AT)
+    await enqueue(store, "m", series(1), archive="tcia", resolve=resolve)
+    await enqueue(store, "m", series(2), archive="nlst", resolve=resolve)
+    held = await claim(store)
+    assert [(one.series, one.archive) for one in held] == [(series(1), "tcia"), (series(2), "nlst")]
+    for one in held:
+        await store.set_back(one, due_at=START_AT, error="", message="", count_attempt=False)
+    await enqueue(store, "m", series(1), series(2), archive="mirror")
+    assert {one.archive for one in await claim(store)} == {"mirror"}
+
+
+async def test_of_two_archives_in_one_resolve_the_first_has_the_series(store: Store) -> None:
+    """It is fetched once, and what the other says of it is no change."""
+    resolve = await store.begin_resolve("m", START_AT)
+    await enqueue(store, "m", series(1), archive="tcia", resolve=resolve)
+    await complete_all(store)
+    assert await enqueue(store, "m", grown(series(1)), archive="mirror", resolve=resolve) == Enqueued(known=1)
+    row = await stored(store)
+    assert (row.state, row.series, row.archive) == ("complete", series(1), "tcia")
+
+
 async def test_enqueue_needs_a_resolve_that_began(store: Store) -> None:
     """A resolve number that the store did not give is refused, and nothing is enqueued."""
     with pytest.raises(StoreError, match="has not begun"):

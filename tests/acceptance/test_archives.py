@@ -1,0 +1,179 @@
+"""Series on different hosts: in manifests that share a library, in one manifest, in carts; and each series fetched once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from downloader.sandbox import catalogue_of
+from tests.acceptance.archives import (
+    ServedArchive,
+    assert_nothing_staged,
+    assert_series_whole,
+    receipts_of,
+    serve_archive,
+    small_series,
+    write_manifest,
+)
+from tests.acceptance.command import run_command
+
+pytestmark = pytest.mark.acceptance
+
+Hosts = tuple[ServedArchive, ServedArchive]
+
+
+@pytest.fixture
+def hosts() -> Iterator[Hosts]:
+    """Two archives with a collection each."""
+    main = catalogue_of(small_series(3), collection="Main")
+    other = catalogue_of(small_series(2, first_seed=10), collection="Other")
+    with serve_archive(main) as one, serve_archive(other) as two:
+        yield one, two
+
+
+def name_of(archive: ServedArchive) -> str:
+    return urlsplit(archive.sandbox.base_url).netloc
+
+
+def assert_holds_both(library: Path, hosts: Hosts) -> None:
+    """Every series of both archives is there, whole, and its receipt says where it came from."""
+    receipts = receipts_of(library)
+    assert sorted(receipts) == sorted(name for archive in hosts for name in archive.public_series())
+    for archive in hosts:
+        for series_instance_uid in archive.public_series():
+            folder, receipt = receipts[series_instance_uid]
+            assert receipt["archive"] == name_of(archive)
+            assert_series_whole(archive, series_instance_uid, folder, receipt)
+    assert_nothing_staged(library)
+
+
+def test_manifests_of_two_archives_share_a_library(hosts: Hosts, tmp_path: Path) -> None:
+    """One after the other, in one command; a second one has nothing to do; none takes the other's series for withdrawn."""
+    library = tmp_path / "library"
+    manifests = [write_manifest(tmp_path / f"{name_of(archive)}.yaml", archive.sandbox.base_url) for archive in hosts]
+
+    first = run_command("run", *manifests, "-o", library, "--json")
+    second = run_command("run", *manifests, "-o", library, "--json")
+
+    assert (first.exit_code, second.exit_code) == (0, 0), first.stderr + second.stderr
+    assert [report["series"]["completed"] for report in first.document] == [3, 2]
+    assert [report["series"]["already_complete"] for report in second.document] == [3, 2]
+    assert [report["series"]["withdrawn"] for report in second.document] == [0, 0]
+    assert [archive.downloads for archive in hosts] == [3, 2]
+    assert_holds_both(library, hosts)
+
+
+def test_one_manifest_may_ask_two_archives(hosts: Hosts, tmp_path: Path) -> None:
+    """An entry names its own archive; a cart is asked for where it comes from."""
+    main, other = hosts
+    library = tmp_path / "library"
+    manifest = write_manifest(
+        tmp_path / "both.yaml",
+        main.sandbox.base_url,
+        "  - collection: Other",
+        f"    archive: {{base_url: {other.sandbox.base_url!r}}}",
+        collection="Main",
+    )
+
+    planned = run_command("plan", manifest, "-o", library, "--json")
+    ended = run_command("run", manifest, "-o", library, "--json")
+
+    assert [(entry["archive"], entry["matched"]) for entry in planned.document["entries"]] == [
+        (name_of(main), 3),
+        (name_of(other), 2),
+    ]
+    assert ended.exit_code == 0, ended.stderr
+    assert ended.document["series"]["completed"] == 5
+    assert_holds_both(library, hosts)
+
+
+def test_a_cart_is_asked_of_the_archive_that_it_comes_from(hosts: Hosts, tmp_path: Path) -> None:
+    """By its downloadServerUrl, whether it stands alone or in a manifest that names no archive."""
+    main, _ = hosts
+    header = f"downloadServerUrl=http://{name_of(main)}/nbia-download/servlet/DownloadServlet\nmanifestVersion=3.0\n"
+    cart = tmp_path / "cart.tcia"
+    cart.write_text(f"{header}ListOfSeriesToDownload=\n" + "\n".join(main.public_series()[:2]))
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text("version: 1\nselect:\n  - series_list: cart.tcia\n")
+
+    alone = run_command("run", cart, "-o", tmp_path / "a", "--json")
+    within = run_command("run", manifest, "-o", tmp_path / "b", "--json")
+
+    assert (alone.exit_code, within.exit_code) == (0, 0), alone.stderr + within.stderr
+    assert sorted(receipts_of(tmp_path / "a")) == sorted(receipts_of(tmp_path / "b")) == sorted(main.public_series()[:2])
+
+
+def test_a_series_that_several_entries_want_is_fetched_once(hosts: Hosts, tmp_path: Path) -> None:
+    """By collection, by name and in a list: the plan counts it once, the run asks for it once."""
+    main, _ = hosts
+    wanted = main.public_series()[0]
+    (tmp_path / "list.txt").write_text(f"{wanted}\n{wanted}\n")
+    manifest = write_manifest(
+        tmp_path / "m.yaml",
+        main.sandbox.base_url,
+        f"  - series_instance_uid: {wanted}",
+        "  - series_list: list.txt",
+        collection="Main",
+    )
+
+    planned = run_command("plan", manifest, "-o", tmp_path / "library", "--json")
+    ended = run_command("run", manifest, "-o", tmp_path / "library", "--json")
+
+    assert planned.document["series"]["selected"] == 3
+    assert [entry["matched"] for entry in planned.document["entries"]] == [3, 1, 1]
+    assert ended.exit_code == 0, ended.stderr
+    assert (ended.document["series"]["selected"], main.downloads) == (3, 3)
+
+
+def test_a_plan_explains_what_each_entry_matched_and_what_not(hosts: Hosts, tmp_path: Path) -> None:
+    """For programs and for people; an entry that matches nothing is a warning, and the plan is none the worse for it."""
+    main, _ = hosts
+    present, absent = main.public_series()[0], "1.2.3.4"
+    manifest = write_manifest(
+        tmp_path / "m.yaml",
+        main.sandbox.base_url,
+        "    patient_id: [SB-0001, SB-0002, 'X*']",
+        f"  - series_instance_uid: [{present}, {absent}]",
+        "  - {collection: Main, modality: PT}",
+        "exclude:",
+        f"  - series_instance_uid: {main.public_series()[1]}",
+        collection="Main",
+    )
+
+    planned = run_command("plan", manifest, "-o", tmp_path / "library", "--json")
+    told = run_command("plan", manifest, "-o", tmp_path / "library")
+
+    assert planned.exit_code == told.exit_code == 0, planned.stderr
+    by_patient, by_name, by_modality = planned.document["entries"]
+    assert (by_patient["listed"], by_patient["matched"], by_patient["excluded"]) == (3, 2, 1)
+    assert by_patient["unmatched"] == {"patient_id": ["SB-0002", "X*"]}
+    assert by_patient["position"] == f"{manifest}:4"
+    assert (by_name["matched"], by_name["unlisted"], planned.document["series"]["unlisted"]) == (1, 1, [absent])
+    assert (by_modality["matched"], by_modality["excluded"]) == (0, 0)
+    assert planned.document["warnings"] == [
+        "nothing matches collection Main, modality PT",
+        "the archive does not list 1 of the series that the manifest names",
+    ]
+    assert "nothing that fits has patient_id SB-0002 or X*" in told.stdout
+    assert "warning: nothing matches collection Main, modality PT" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("cart.s5cmd", "cp s3://idc-open-data/x/* .\n", "objects of the Imaging Data Commons"),
+        ("cart.tcia", "ListOfSeriesToDownload=\ncp s3://idc-open-data/x/* .\n", "another kind of archive"),
+        ("files.csv", "File ID,drs_uri\n1,drs://nci-crdc.datacommons.io/x\n", "by DRS address"),
+        ("files.txt", "drs://nci-crdc.datacommons.io/x\n", "another kind of archive"),
+    ],
+)
+def test_lists_of_other_kinds_of_archives_are_refused_with_the_reason(tmp_path: Path, name: str, content: str, why: str) -> None:
+    """Whether they stand alone or in a manifest, before any archive is asked."""
+    (tmp_path / name).write_text(content)
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(f"version: 1\nselect:\n  - series_list: {name}\n")
+    for given in (tmp_path / name, manifest):
+        ended = run_command("run", given, "-o", tmp_path / "library")
+        assert (ended.exit_code, why in ended.stderr) == (2, True), ended.stderr
+    assert not (tmp_path / "library").exists()
