@@ -69,8 +69,17 @@ def match_catalogue(series: Series, images: tuple[StagedImage, ...]) -> None:
         )
 
 
-def prove(series: Series, staged: StagedSeries, *, md5: Md5Mode, md5_list_expected: bool) -> Proof:
+def prove(
+    series: Series, staged: StagedSeries, *, md5: Md5Mode, md5_list_expected: bool, announced_images: int | None = None
+) -> Proof:
     """Rules 3, 4 and 5 over the whole series.
+
+    Args:
+        series: what the catalogue says.
+        staged: what one ZIP brought.
+        md5: as the manifest says.
+        md5_list_expected: the archive was asked for its list.
+        announced_images: how many images the reply's headers said; None where they said nothing.
 
     Raises:
         IncompleteSeriesError: images are missing, or the MD5 list is.
@@ -79,6 +88,12 @@ def prove(series: Series, staged: StagedSeries, *, md5: Md5Mode, md5_list_expect
         UnexpectedReplyError: `md5` is `require` and no list was offered.
     """
     match_catalogue(series, staged.images)
+    if announced_images not in (None, len(staged.images)):
+        raise IncompleteSeriesError(
+            f"{len(staged.images)} images came where the reply's header announced {announced_images}",
+            series_instance_uid=series.series_instance_uid,
+            next_step=_ADVICE,
+        )
     _check_identities(series, staged.images)
     digests = _Digests(matched=0, blank=len(staged.images))
     if md5_list_expected and md5 is not Md5Mode.OFF:

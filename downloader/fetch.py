@@ -140,7 +140,13 @@ async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench
         await _receive(series, body, staging, intake, bench)
     staged = await bench.in_thread(staging.contents)
     series = await _confirm_catalogue(series, staged, bench.archive)
-    proof = prove(series, staged, md5=bench.md5, md5_list_expected=body.md5_list_expected)
+    proof = prove(
+        series,
+        staged,
+        md5=bench.md5,
+        md5_list_expected=body.md5_list_expected,
+        announced_images=body.announced_images,
+    )
     await bench.in_thread(staging.narrow_to, staged.images)
     return ProvenSeries(series=series, proof=proof)
 

@@ -55,6 +55,14 @@ def test_without_a_list_count_and_size_prove_the_series() -> None:
     assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=False) == Proof(size=True, md5_images=0, md5_blank=3)
 
 
+def test_a_header_that_announces_other_images_is_believed() -> None:
+    """The API of 2013 tells the number of images before it sends them; it has no MD5s."""
+    staged = replace(WHOLE, md5_list=None, md5_list_is_last=False)
+    assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=False, announced_images=3).size
+    with pytest.raises(IncompleteSeriesError, match="3 images came where the reply's header announced 4"):
+        prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=False, announced_images=4)
+
+
 def shortened(staged: StagedSeries) -> StagedSeries:
     return replace(staged, images=staged.images[:2])
 

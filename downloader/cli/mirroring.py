@@ -88,7 +88,7 @@ def _run(
 
 def _get(
     series_instance_uids: Annotated[list[str], typer.Argument(metavar="SERIES_INSTANCE_UID…", help="The series to fetch.")],
-    archive: Annotated[str, typer.Option("--archive", metavar="NAME", help="tcia, nlst, sandbox, or a base URL.")] = "tcia",
+    archive: Annotated[str, typer.Option("--archive", metavar="NAME", help="A built-in archive, or a base URL.")] = "tcia",
     output: Output = None,
     state: State = None,
     concurrency: Concurrency = None,

@@ -31,12 +31,16 @@ def _sandbox(
     loaded = read_catalogue_file(script) if script else None
 
     async def work() -> int:
-        catalogue, faults = (loaded.catalogue, loaded.faults) if loaded else (None, ())
-        async with serve_sandbox(catalogue, host=host, port=port, faults=faults) as sandbox:
+        catalogue, faults, access = (loaded.catalogue, loaded.faults, loaded.access) if loaded else (None, (), None)
+        async with serve_sandbox(catalogue, host=host, port=port, faults=faults, access=access) as sandbox:
             if as_json:
-                print_json({"base_url": sandbox.base_url})
+                urls = {"base_url": sandbox.base_url, "bindaas_url": sandbox.bindaas_url, "token_url": sandbox.token_url}
+                print_json(urls)
             else:
-                typer.echo(f"The sandbox archive answers at {sandbox.base_url} (v1, v4). Ctrl-C ends it.")
+                typer.echo(
+                    f"The sandbox archive answers at {sandbox.base_url} (v4, v2, v1) and {sandbox.bindaas_url} (bindaas). "
+                    "Ctrl-C ends it."
+                )
             await anyio.sleep_forever()
         return 0
 

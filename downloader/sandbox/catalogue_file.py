@@ -14,6 +14,7 @@ from downloader.sandbox.builder import generated_series, sample_series, study_of
 from downloader.sandbox.catalogue import PUBLIC, Catalogue, SandboxCollection, SandboxPatient, SandboxSeries, SandboxStudy
 from downloader.sandbox.faults import Fault, fault_kind
 from downloader.sandbox.headers import sample_path
+from downloader.sandbox.tokens import Access, TokenStyle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class CatalogueFile:
 
     catalogue: Catalogue
     faults: tuple[Fault, ...]
+    access: Access
 
 
 class _Strict(BaseModel):
@@ -108,8 +110,18 @@ class _Collection(_Strict):
     data_description_uri: str | None = None
 
 
+class _Access(_Strict):
+    accounts: Mapping[str, str] = Field(default_factory=dict)
+    api_keys: frozenset[str] = frozenset()
+    api_key_header: str = "api_key"
+    style: TokenStyle = TokenStyle.KEYCLOAK
+    expires_in_seconds: Annotated[int | None, Field(gt=0)] = 7200
+    refresh_expires_in_seconds: Annotated[int, Field(gt=0)] = 86_400
+
+
 class _File(_Strict):
     collections: tuple[_Collection, ...]
+    access: _Access = _Access()
     shared_lists: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     faults: tuple[_Fault, ...] = ()
 
@@ -158,7 +170,8 @@ class _Reader:
         )
         self.faults.extend(_fault(one) for one in content.faults)
         catalogue = Catalogue(collections=collections, shared_lists=dict(content.shared_lists))
-        return CatalogueFile(catalogue=catalogue, faults=tuple(self.faults))
+        access = Access(**content.access.model_dump(exclude_unset=True))
+        return CatalogueFile(catalogue=catalogue, faults=tuple(self.faults), access=access)
 
     def _patient(self, patient: _Patient) -> SandboxPatient:
         attributes = patient.model_dump(exclude_unset=True, exclude={"studies"})

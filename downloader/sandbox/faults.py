@@ -14,8 +14,9 @@ EVERY: Final = "*"
 
 
 class Family(StrEnum):
-    """Where a fault strikes: the whole reply, its bytes, the ZIP's members, a table, or one series' row."""
+    """Where a fault strikes: who may ask, the whole reply, its bytes, the ZIP's members, a table, or one series' row."""
 
+    TOKENS = "tokens"
     REPLY = "reply"
     BODY = "body"
     ZIP = "zip"
@@ -26,6 +27,7 @@ class Family(StrEnum):
 class FaultKind(StrEnum):
     """What goes wrong."""
 
+    FORGOTTEN_TOKENS = "forgotten-tokens"
     STATUS = "status"
     REDIRECT = "redirect"
     DENIED = "denied"
@@ -100,6 +102,7 @@ def _row(*endpoints: str, **takes: object) -> FaultRule:
 
 # A figure of 0 or "" that stands for "the fault chooses" is explained in docs/sandbox.md.
 RULES: Final[Mapping[FaultKind, FaultRule]] = {
+    FaultKind.FORGOTTEN_TOKENS: FaultRule(Family.TOKENS, {}, (EVERY,)),
     FaultKind.STATUS: _reply(status=503, retry_after_seconds=None, text=""),
     FaultKind.REDIRECT: _reply(status=302, location="http://elsewhere.invalid/"),
     FaultKind.DENIED: _reply(),

@@ -39,7 +39,7 @@ from downloader.sandbox.replies import Reply, failure, whole
 from downloader.sandbox.script import FaultScript
 from downloader.sandbox.sending import StallGate, send
 from downloader.sandbox.tampering import replaced_reply, tampered_plan, tampered_table, tampered_text
-from downloader.sandbox.tokens import KEYCLOAK_PATH, PROXY_PATH, Access, TokenOffice, TokenStyle
+from downloader.sandbox.tokens import KEYCLOAK_PATH, PROXY_PATH, PROXY_PATHS, Access, TokenOffice, TokenStyle
 from downloader.sandbox.zipwriter import zip_stream
 
 _UP: Final = ("/nbia-api/services/up", "/nbia-api/up")
@@ -161,6 +161,8 @@ class Sandbox:
                 fault=fault,
             )
         )
+        if fault and fault.family is Family.TOKENS:
+            self.tokens.forget()
         unwelcome = self._check_asker(request, generation)
         if unwelcome is not None:
             return await send(request, unwelcome, None, self._gate)
@@ -353,7 +355,7 @@ def _router(
         gate = StallGate()
         if request.path in _UP:
             return await send(request, whole("text/plain", "up"), None, gate)
-        if request.path in {PROXY_PATH, KEYCLOAK_PATH} and request.method == "POST":
+        if request.path in {*PROXY_PATHS, KEYCLOAK_PATH} and request.method == "POST":
             return await sandbox.issue_token(request)
         if request.path not in targets:
             return await send(request, failure(404), None, gate)

@@ -11,7 +11,17 @@ from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from downloader.sandbox import PUBLIC, Catalogue, Fault, Sandbox, SandboxSeries, catalogue_of, generated_series, serve_sandbox
+from downloader.sandbox import (
+    PUBLIC,
+    Access,
+    Catalogue,
+    Fault,
+    Sandbox,
+    SandboxSeries,
+    catalogue_of,
+    generated_series,
+    serve_sandbox,
+)
 
 IMAGE_NAME = re.compile(r"[0-9]+-[0-9]+\.dcm")
 RECEIPT_NAME = ".receipt.json"
@@ -44,11 +54,13 @@ class ServedArchive:
 
 
 @contextmanager
-def serve_archive(catalogue: Catalogue | None = None, faults: Sequence[Fault] = ()) -> Iterator[ServedArchive]:
+def serve_archive(
+    catalogue: Catalogue | None = None, faults: Sequence[Fault] = (), access: Access | None = None
+) -> Iterator[ServedArchive]:
     """Serve a catalogue, the built-in one unless given."""
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(serve_sandbox(catalogue, faults=faults)) as sandbox,
+        portal.wrap_async_context_manager(serve_sandbox(catalogue, faults=faults, access=access)) as sandbox,
     ):
         yield ServedArchive(sandbox=sandbox, portal=portal)
 

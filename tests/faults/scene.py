@@ -8,13 +8,25 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+from pydantic import SecretStr
 
 from downloader.engine import open_mirror
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.manifest import ApiGeneration, ArchiveAddress, Manifest, Selection
 from downloader.model import Receipt
-from downloader.options import RunOptions
-from downloader.sandbox import Catalogue, Fault, FaultKind, Sandbox, catalogue_of, generated_series, serve_sandbox
+from downloader.options import RunOptions, Secrets
+from downloader.sandbox import (
+    API_KEY,
+    PASSWORD,
+    USERNAME,
+    Catalogue,
+    Fault,
+    FaultKind,
+    Sandbox,
+    catalogue_of,
+    generated_series,
+    serve_sandbox,
+)
 from downloader.sandbox.faults import Family
 from downloader.scheduler import LEASE_SECONDS
 from downloader.views.progress import SilentProgress
@@ -25,6 +37,10 @@ ATTEMPTS = 3
 OWN_FOLDER = ".tciad"
 NO_SINGLE_IMAGES = Fault(kind=FaultKind.STATUS, status=500, endpoints=("getSingleImage",))
 """Where it stands beside a fault that never ends, the missing images cannot be had one by one either."""
+_SECRETS = {
+    ApiGeneration.BINDAAS: Secrets(api_key=SecretStr(API_KEY)),
+    ApiGeneration.V2: Secrets(username=SecretStr(USERNAME), password=SecretStr(PASSWORD)),
+}
 STRIKE_DOWNLOADS = frozenset({Family.REPLY, Family.BODY, Family.ZIP})
 
 
@@ -76,7 +92,7 @@ class Scene:
         return Manifest(
             path=self.root / "m.yaml",
             name="m",
-            archive=ArchiveAddress(base_url=self.base_url, api=api),
+            archive=ArchiveAddress(base_url=self.sandbox.bindaas_url if api is ApiGeneration.BINDAAS else self.base_url, api=api),
             select=tuple(select) or (Selection(position="m.yaml:1", values={"collection": ("*",)}),),
         )
 
@@ -86,6 +102,7 @@ class Scene:
         """One run, proven afterwards: whatever came of it, nothing wrong lies in the library."""
         options = replace(
             options or RunOptions(attempts=ATTEMPTS),
+            secrets={self.manifest(api).archive.name: _SECRETS[api]} if api in _SECRETS else {},
             output=self.library,
             min_free_bytes=0,
             minimum_bytes_per_second=0,  # on a clock that jumps, everything is slow

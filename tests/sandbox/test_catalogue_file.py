@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from downloader.errors import SettingsError
-from downloader.sandbox import FaultKind, GeneratedImages, SampleImages, read_catalogue_file
+from downloader.sandbox import Access, FaultKind, GeneratedImages, SampleImages, TokenStyle, read_catalogue_file
 from downloader.sandbox.faults import RULES
 
 PAGE = Path(__file__).parents[2] / "docs" / "sandbox.md"
@@ -66,6 +66,14 @@ def test_a_good_file(tmp_path: Path) -> None:
         1,
         None,
     )
+
+
+def test_who_may_ask_can_be_said(tmp_path: Path) -> None:
+    """What is not said stays as it is; a lifetime can be left out of the answers."""
+    assert read_catalogue_file(_write(tmp_path, GOOD)).access == Access()
+    said = "access: {accounts: {me: p}, api_keys: [k], style: spring, expires_in_seconds: null}\n"
+    read = read_catalogue_file(_write(tmp_path, GOOD + said)).access
+    assert read == Access(accounts={"me": "p"}, api_keys=frozenset({"k"}), style=TokenStyle.SPRING, expires_in_seconds=None)
 
 
 def test_json_will_do(tmp_path: Path) -> None:
