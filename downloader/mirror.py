@@ -198,17 +198,17 @@ class MirrorRun:
         for archive, unlisted in resolution.unlisted().items():
             self._note_enqueued(await parts.store.enqueue_unlisted(manifest.name, number, archive, unlisted, rested_at=rested_at))
         self._warnings += resolution.warnings
-        await self._withdraw(number)
+        await self._withdraw(number, resolution.manifest)
 
     def _note_enqueued(self, met: Enqueued) -> None:
         self._changes.new.add(met.new_series)
         self._changes.changed.add(met.changed_series)
         self._changes.returned.add(met.returned_series)
 
-    async def _withdraw(self, number: int) -> None:
+    async def _withdraw(self, number: int, resolved: Manifest) -> None:
         """Mark what the archive no longer lists, unless so much is gone that the catalogue itself is in doubt."""
         store, name = self._parts.store, self._manifest.name
-        await store.drop_unwanted(name, number, self._manifest.wants)
+        await store.drop_unwanted(name, number, resolved.wants)
         vanished = await store.count_vanished(name, number)
         if not vanished:
             return

@@ -57,7 +57,7 @@ async def plan_manifest(
     withdrawn = 0
     async for row in store.find(manifest.name):
         gone = hash(row.series.series_instance_uid) not in weighing.seen
-        withdrawn += gone and row.state is not SeriesState.WITHDRAWN and manifest.wants(row.series)
+        withdrawn += gone and row.state is not SeriesState.WITHDRAWN and resolution.manifest.wants(row.series)
     standings = weighing.standings
     return PlanReport(
         manifest=manifest.name,

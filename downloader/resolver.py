@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from itertools import product
@@ -43,8 +43,12 @@ class EntryMatch:
 
 @dataclass(slots=True)
 class Resolution:
-    """What resolving a manifest found, beside the series themselves: of each entry of `select`, in their order."""
+    """What resolving a manifest found, beside the series themselves: of each entry of `select`, in their order.
 
+    `manifest` is the one that was resolved, with the series of shared carts told.
+    """
+
+    manifest: Manifest
     entries: list[EntryMatch] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -75,12 +79,15 @@ class Resolver:
 
         Raises:
             ArchiveError: a query failed however often it was repeated: nothing may be concluded from what came so far.
-            ManifestError: the manifest names a collection that its archive does not have.
+            ManifestError: the manifest names a collection or a shared cart that its archive does not have.
         """
-        resolution = Resolution()
-        for selection in manifest.select:
+        select = [
+            await self._inquiries[manifest.archive_of(selection).name].tell_carts(selection) for selection in manifest.select
+        ]
+        resolution = Resolution(replace(manifest, select=tuple(select)))
+        for selection, told in zip(manifest.select, select, strict=True):
             name = manifest.archive_of(selection).name
-            match = await self._inquiries[name].resolve(_Sieve(selection, manifest.excludes), partial(sink, name))
+            match = await self._inquiries[name].resolve(_Sieve(told, manifest.excludes), partial(sink, name))
             resolution.entries.append(match)
             if not match.matched:
                 which = "exclude takes away all that matches" if match.excluded else "nothing matches"
@@ -134,10 +141,27 @@ class _Inquiry:
         self._patience = patience
         self._collections: Sequence[str] | None = None
 
+    async def tell_carts(self, selection: Selection) -> Selection:
+        """The entry with the series of its shared carts.
+
+        Raises:
+            ManifestError: the archive knows no series of a cart, which it also says of one that it cannot read.
+        """
+        series: list[str] = []
+        for cart in selection.shared_carts:
+            found = await self._patience.ask(f"getContentsByName {cart!r}", partial(self._archive.find_shared_cart, cart))
+            if not found:
+                raise ManifestError(
+                    f"{selection.position}: shared_cart: {self._archive.name} has no cart {cart!r}, or no series in it",
+                    next_step="check its name on the archive's site; if it is right, try again later",
+                )
+            series += found
+        return selection.with_cart_series(series)
+
     async def resolve(self, sieve: _Sieve, sink: _Batches) -> EntryMatch:
         count = _Count()
         unlisted: list[str] = []
-        if sieve.selection.series_instance_uids:
+        if sieve.selection.lists_series:
             unlisted = await self._resolve_listed(sieve, sink, count)
         else:
             await self._resolve_queries(sieve, sink, count)

@@ -165,6 +165,26 @@ async def test_each_entry_asks_its_own_archive(tmp_path: Path) -> None:
     assert resolution.unlisted() == {"nlst": ["1.2.9"]}
 
 
+async def test_a_shared_cart_stands_for_its_series(asking: Asking) -> None:
+    """Together with those that the entry lists; other keys narrow both. What the cart holds is what the manifest wants."""
+    asking.archive.carts = {"nbia-1": ["1.2.2", "1.2.3", "1.2.98"], "nbia-2": ["1.2.4"]}
+    resolution = await asking.resolve(
+        "select: [{shared_cart: [nbia-1, nbia-2], series_instance_uid: 1.2.5, modality: [CT, MR]}, {collection: NLST}]"
+    )
+    assert asking.found == ["1.2.5", "1.2.2", "1.2.4", "1.2.4"]
+    assert resolution.unlisted() == {"memory": ["1.2.98"]}
+    assert [series.series_instance_uid for series in ROWS if resolution.manifest.wants(series)] == ["1.2.2", "1.2.4", "1.2.5"]
+
+
+async def test_a_cart_that_nobody_knows_is_the_manifests_mistake(asking: Asking) -> None:
+    """It must not pass for an entry without limits, nor for one that wants nothing."""
+    manifest = asking.manifest("select: [{shared_cart: nbia-3}]")
+    assert not any(map(manifest.wants, ROWS))
+    with pytest.raises(ManifestError, match=r"m\.yaml:2: shared_cart: memory has no cart 'nbia-3', or no series in it; check"):
+        await asking.resolve("select: [{shared_cart: nbia-3}, {collection: NLST}]")
+    assert asking.found == []
+
+
 def test_exact_values_are_asked_and_globs_are_not(asking: Asking) -> None:
     """One query per patient while they are few; a glob, or many, cost one query for the collection."""
     few = asking.manifest("select: [{collection: C, patient_id: [a, b], modality: ct}]").select[0]

@@ -164,7 +164,8 @@ class Generation:
 
     `queries` has at least collections, series and series-size. `listed_series` is None where series cannot be asked by list;
     `image_routes` are tried in their order, since deployments lag behind the API; `single_image`, `image_md5` and `series_md5`
-    are None where there is no such endpoint; `image_md5_parameter` is spelled differently in each generation.
+    are None where there is no such endpoint; `image_md5_parameter` is spelled differently in each generation. `shared_cart` is
+    for a generation that does not have the query shared-list: where deployments offer it nevertheless.
     """
 
     name: str
@@ -175,6 +176,7 @@ class Generation:
     image_md5: Endpoint | None = None
     image_md5_parameter: str = ""
     series_md5: Endpoint | None = None
+    shared_cart: Endpoint | None = None
 
     @property
     def series(self) -> QueryEndpoint:
@@ -186,5 +188,5 @@ class Generation:
         """Every endpoint of the tables, each once."""
         several = [query.endpoint for query in self.queries.values()] + [route.endpoint for route in self.image_routes]
         listing = self.listed_series.endpoint if self.listed_series else None
-        single = (listing, self.single_image, self.image_md5, self.series_md5)
+        single = (listing, self.single_image, self.image_md5, self.series_md5, self.shared_cart)
         return list(dict.fromkeys([*several, *(endpoint for endpoint in single if endpoint)]))

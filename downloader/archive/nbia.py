@@ -98,6 +98,19 @@ class NbiaArchive:
             for series in await (self._ask_by_list(listing, part) if listing else self._ask_singly(part)):
                 yield series
 
+    async def find_shared_cart(self, name: str) -> Sequence[str]:
+        """Ask getContentsByName for the series of a cart, each once.
+
+        Raises:
+            UnexpectedReplyError: this generation, or this deployment, has no carts.
+        """
+        query = self._table.queries.get(Topic.SHARED_LIST)
+        endpoint = query.endpoint if query else self._table.shared_cart
+        if endpoint is None:
+            raise UnexpectedReplyError(f"{self.name} has no shared carts in generation {self.generation}")
+        found = await self._read_series(endpoint, {"name": name})
+        return list(dict.fromkeys(series.series_instance_uid for series in found))
+
     async def find_collections(self) -> Sequence[str]:
         """Names of all collections that the caller may see, as the archive spells them."""
         return [read_collection(row) for row in await self._ask_rows(Topic.COLLECTIONS, {})]
@@ -216,17 +229,21 @@ class NbiaArchive:
         return rows
 
     async def _ask_by_list(self, listing: ListEndpoint, series_instance_uids: Sequence[str]) -> list[Series]:
-        reader = SeriesReader(listing.endpoint.name)
+        found = await self._read_series(listing.endpoint, {**listing.fixed, listing.parameter: ",".join(series_instance_uids)})
+        if strange := {series.series_instance_uid for series in found}.difference(series_instance_uids):
+            raise UnexpectedReplyError(f"{self.name} lists {min(strange)}, which was not asked for", next_step="check api")
+        return found
+
+    async def _read_series(self, endpoint: Endpoint, values: Mapping[str, str]) -> list[Series]:
+        """All series of a reply that is small by nature."""
+        reader = SeriesReader(endpoint.name)
         found: list[Series] = []
-        values = {**listing.fixed, listing.parameter: ",".join(series_instance_uids)}
-        async with self._asker.ask(listing.endpoint, values) as reply:
+        async with self._asker.ask(endpoint, values) as reply:
             await self._asker.expect_answer(reply)
             async for chunk in reply.chunks():
                 found += reader.feed(chunk)
         reader.finish()
         self._note_oddities(reader)
-        if strange := {series.series_instance_uid for series in found}.difference(series_instance_uids):
-            raise UnexpectedReplyError(f"{self.name} lists {min(strange)}, which was not asked for", next_step="check api")
         return found
 
     async def _ask_singly(self, series_instance_uids: Sequence[str]) -> list[Series]:

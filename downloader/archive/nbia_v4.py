@@ -223,5 +223,7 @@ NBIA_V4: Final = Generation(
     single_image=Endpoint(path="v4/getSingleImage", required=_SERIES_UID | {"SOPInstanceUID"}),
     image_md5=Endpoint(path="v4/getMD5HashForImage", required=frozenset({"SOPInstanceUID"})),
     image_md5_parameter="SOPInstanceUID",
+    # v4 has no carts; the same servers answer v1 as well (ARCHIVE §3.3)
+    shared_cart=Endpoint(path="v1/getContentsByName", required=frozenset({"name"})),
     series_md5=Endpoint(path="v4/getMD5Hierarchy", required=_SERIES_UID, method=Method.POST),
 )

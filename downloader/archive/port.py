@@ -90,6 +90,14 @@ class Archive(Protocol):
         """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
         ...
 
+    async def find_shared_cart(self, name: str) -> Sequence[str]:
+        """The series of a shared cart, each once; none where the archive has no such cart, or cannot read it (ARCHIVE §2.4).
+
+        Raises:
+            UnexpectedReplyError: the generation has no carts.
+        """
+        ...
+
     async def find_collections(self) -> Sequence[str]:
         """Names of all collections that the caller may see (getCollectionValues)."""
         ...

@@ -207,6 +207,10 @@ class SelectionKeys(Keys):
 class WantedKeys(SelectionKeys):
     """One entry of select: it matches the series of one archive that fit all of its keys."""
 
+    shared_cart: OneOrList[Text] | None = Field(
+        default=None, description="Carts that the archive keeps by name, such as nbia-49121659384603347; asked at each run."
+    )
+
     archive: ProfileOrAddress | None = Field(
         default=None, description="Where the series of this entry are; default: what the manifest or the cart says."
     )

@@ -2,14 +2,14 @@
 
 import fnmatch
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Final
 
 from downloader.manifest.archives import ArchiveAddress
-from downloader.manifest.document import CountRange, DayRange, SelectionKeys
+from downloader.manifest.document import CountRange, DayRange, SelectionKeys, WantedKeys
 from downloader.model import Series
 
 ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -66,12 +66,15 @@ class Selection:
         values: what each text key takes, as written; a key that is absent does not limit.
         series_instance_uids: the series that the entry lists itself or through series lists, each once, in their order;
             empty when it does not list any, and then it does not limit.
+        shared_carts: names of carts that the archive keeps; their series count among the listed ones once `with_cart_series` was
+            told which they are.
         archive: where the series of the entry are; None where the manifest's archive has them.
     """
 
     position: str
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     series_instance_uids: tuple[str, ...] = ()
+    shared_carts: tuple[str, ...] = ()
     image_count: CountRange | None = None
     date_released: DayRange | None = None
     study_date: DayRange | None = None
@@ -86,6 +89,15 @@ class Selection:
     def matches(self, series: Series) -> bool:
         """Whether the series fits every key. Made for a million rows."""
         return all(test(series) for test in self._tests)
+
+    @property
+    def lists_series(self) -> bool:
+        """Whether the entry names its series itself, in a list or in a cart."""
+        return bool(self.series_instance_uids or self.shared_carts)
+
+    def with_cart_series(self, series_instance_uids: Iterable[str]) -> "Selection":
+        """The entry with the series of its carts among those that it lists."""
+        return replace(self, series_instance_uids=tuple(dict.fromkeys((*self.series_instance_uids, *series_instance_uids))))
 
     def limits(self, key: str) -> bool:
         """Whether the entry has this text key (one of `TEXT_KEYS`)."""
@@ -111,6 +123,8 @@ class Selection:
     def describe(self) -> str:
         """The entry as one line: `collection LIDC-IDRI, modality CT or MR, image_count 20 or more`."""
         parts = [f"{key} {_show(values)}" for key, values in self.values.items()]
+        if self.shared_carts:
+            parts.append(f"shared_cart {_show(self.shared_carts)}")
         if self.series_instance_uids:
             parts.append(f"series_instance_uid {_show(self.series_instance_uids)}")
         ranges = {"image_count": self.image_count, "date_released": self.date_released, "study_date": self.study_date}
@@ -119,7 +133,7 @@ class Selection:
 
     def _make_tests(self) -> list[Callable[[Series], bool]]:
         tests: list[Callable[[Series], bool]] = []
-        if self.series_instance_uids:
+        if self.lists_series:
             listed = frozenset(self.series_instance_uids)
             tests.append(lambda series: series.series_instance_uid in listed)
         tests += [_text_test(ATTRIBUTES[key], matcher) for key, matcher in self._texts.items()]
@@ -134,6 +148,7 @@ class Selection:
 
 def make_selection(keys: SelectionKeys, position: str, archive: ArchiveAddress | None = None) -> Selection:
     """The selection that an entry of a manifest means, on that archive."""
+    carts = keys.shared_cart if isinstance(keys, WantedKeys) else None
     listed = dict.fromkeys(keys.series_instance_uid or ())
     for series_list in keys.series_list or ():
         listed.update(dict.fromkeys(series_list.series_instance_uids))
@@ -142,6 +157,7 @@ def make_selection(keys: SelectionKeys, position: str, archive: ArchiveAddress |
         position=position,
         values=MappingProxyType(values),
         series_instance_uids=tuple(listed),
+        shared_carts=tuple(dict.fromkeys(carts or ())),
         image_count=keys.image_count,
         date_released=keys.date_released,
         study_date=keys.study_date,

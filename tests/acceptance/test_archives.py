@@ -1,6 +1,7 @@
 """Series on different hosts: in manifests that share a library, in one manifest, in carts; and each series fetched once."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from tests.acceptance.archives import (
     small_series,
     write_manifest,
 )
-from tests.acceptance.command import run_command
+from tests.acceptance.command import Ended, run_command
 
 pytestmark = pytest.mark.acceptance
 
@@ -157,6 +158,36 @@ def test_a_plan_explains_what_each_entry_matched_and_what_not(hosts: Hosts, tmp_
     ]
     assert "nothing that fits has patient_id SB-0002 or X*" in told.stdout
     assert "warning: nothing matches collection Main, modality PT" in told.stdout
+
+
+def test_a_shared_cart_is_mirrored_by_its_name(tmp_path: Path) -> None:
+    """What joins the cart joins the library; what leaves it is no longer wanted, and is neither removed nor withdrawn."""
+    series = small_series(4)
+    names = [one.series_instance_uid for one in series]
+    manifest = tmp_path / "m.yaml"
+
+    def run(cart: list[str], *arguments: str | Path) -> Ended:
+        catalogue = replace(catalogue_of(series), shared_lists={"nbia-1": tuple(cart)})
+        with serve_archive(catalogue) as archive:
+            manifest.write_text(
+                f"version: 1\narchive: {{base_url: {archive.sandbox.base_url!r}}}\nselect:\n  - shared_cart: nbia-1\n"
+            )
+            return run_command(*arguments, "-o", tmp_path / "library", "--json")
+
+    planned = run(names[:2], "plan", manifest)
+    first = run(names[:2], "run", manifest)
+    second = run(names[1:3], "run", manifest)
+    none = run([], "run", manifest)
+
+    assert planned.document["entries"][0]["entry"] == "shared_cart nbia-1"
+    assert planned.document["series"]["new"] == 2
+    assert (first.exit_code, second.exit_code) == (0, 0), first.stderr + second.stderr
+    assert first.document["series"]["completed"] == 2
+    counts = second.document["series"]
+    assert (counts["selected"], counts["completed"], counts["withdrawn"]) == (2, 1, 0)
+    assert sorted(receipts_of(tmp_path / "library")) == sorted(names[:3])
+    assert none.exit_code == 2
+    assert "has no cart 'nbia-1'" in none.document["error"]
 
 
 @pytest.mark.parametrize(

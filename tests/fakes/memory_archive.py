@@ -54,6 +54,7 @@ class MemoryArchive:
     rows: list[Series] = field(default_factory=list)
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     images: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    carts: dict[str, list[str]] = field(default_factory=dict)
     failures: list[TciadError] = field(default_factory=list)
     opened: list[tuple[str, Md5Mode]] = field(default_factory=list)
     queries: list[SeriesQuery] = field(default_factory=list)
@@ -75,6 +76,11 @@ class MemoryArchive:
         for series_instance_uid in dict.fromkeys(series_instance_uids):
             if series_instance_uid in rows:
                 yield rows[series_instance_uid]
+
+    async def find_shared_cart(self, name: str) -> Sequence[str]:
+        """The series of the cart."""
+        self._fail()
+        return list(dict.fromkeys(self.carts.get(name, [])))
 
     async def find_collections(self) -> Sequence[str]:
         """The collections of the rows."""

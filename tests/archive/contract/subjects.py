@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from io import BytesIO
 
@@ -34,6 +34,7 @@ SERIES: Sequence[SandboxSeries] = (
     generated_series(seed=2, images=1, rows=8, columns=8, modality="MR", body_part_examined=None, manufacturer=None),
     sample_series("rtplan.dcm", seed=3, modality="RTPLAN"),
 )
+CARTS: Mapping[str, tuple[str, ...]] = {"nbia-1": (SERIES[2].series_instance_uid, SERIES[0].series_instance_uid)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def images_of(sandbox: Sandbox) -> dict[str, dict[str, bytes]]:
 async def open_subject(kind: str) -> AsyncIterator[Subject]:
     """One implementation, open: a generation, `v4 of early 2025`, or `memory`, which offers what v4 does."""
     async with AsyncExitStack() as stack:
-        catalogue = catalogue_of(SERIES, collection=COLLECTION, patient_id=PATIENT_ID)
+        catalogue = replace(catalogue_of(SERIES, collection=COLLECTION, patient_id=PATIENT_ID), shared_lists=CARTS)
         sandbox = await stack.enter_async_context(serve_sandbox(catalogue, include_md5=kind != "v4 of early 2025"))
         images = images_of(sandbox)
         if kind == "memory":
@@ -82,7 +83,7 @@ _AUTHENTICATION: Mapping[str, Authentication] = {"v2": GuestToken(), "bindaas": 
 
 def make_memory_archive(sandbox: Sandbox, images: dict[str, dict[str, bytes]]) -> MemoryArchive:
     """A MemoryArchive with what the sandbox holds."""
-    archive = MemoryArchive(images=images)
+    archive = MemoryArchive(images=images, carts={name: list(series) for name, series in CARTS.items()})
     for name, holding in sandbox.catalogue.holdings.items():
         held = holding.series
         archive.rows.append(
