@@ -59,6 +59,10 @@ class Connection:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
+    def each(self, name: str, **values: Value) -> Iterator[tuple[Any, ...]]:
+        """The rows that the query gives, one by one, all of one moment. To be gone through before anything else runs."""
+        yield from self._database.execute(self._queries[name], values)
+
     def number(self, name: str, **values: Value) -> int:
         """The figure that the query gives in one row of one column."""
         (row,) = self.rows(name, **values)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from downloader.model import Failure, SeriesState, SeriesTally
 from downloader.store.connection import PAGE_SIZE, Connection, Value
+from downloader.store.holdings import HoldingRow, Holdings, count_holdings
 from downloader.store.port import CycleNote, SeriesFilter, StoredSeries
 from downloader.store.rows import to_cycle_note, to_failure, to_stored_series
 
@@ -79,6 +80,11 @@ def tally(connection: Connection, manifest: str | None) -> SeriesTally:
         expected_images=sum(row["expected_images"] for row in selected),
         expected_bytes=sum(row["expected_bytes"] for row in selected),
     )
+
+
+def holdings(connection: Connection) -> Holdings:
+    """See `Store.holdings`."""
+    return count_holdings(map(HoldingRow._make, connection.each("holdings")))
 
 
 def failures(connection: Connection, manifest: str | None) -> Sequence[Failure]:

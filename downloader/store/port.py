@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
+from downloader.store.holdings import Holdings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +214,10 @@ class Store(Protocol):
         `images` and `stored_bytes` are those of complete series, `expected_images` and `expected_bytes` what the catalogue says
         of all selected ones.
         """
+        ...
+
+    async def holdings(self) -> Holdings:
+        """What the library holds, all figures of one moment. Reads every row: seconds for a million series."""
         ...
 
     async def failures(self, manifest: str | None = None) -> Sequence[Failure]:

@@ -16,6 +16,7 @@ from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, Series
 from downloader.store import claiming, listing, queueing
 from downloader.store.connection import BUSY_SECONDS, PAGE_SIZE, Connection, open_connection
 from downloader.store.faults import translated_errors
+from downloader.store.holdings import Holdings
 from downloader.store.port import CycleNote, Enqueued, SeriesFilter, Standing, StoredPage, StoredSeries
 
 Parameters = ParamSpec("Parameters")
@@ -172,6 +173,10 @@ class SqliteStore:
     async def tally(self, manifest: str | None = None) -> SeriesTally:
         """See `Store`."""
         return await self._on_thread(listing.tally, manifest)
+
+    async def holdings(self) -> Holdings:
+        """See `Store`."""
+        return await self._on_thread(listing.holdings)
 
     async def failures(self, manifest: str | None = None) -> Sequence[Failure]:
         """See `Store`."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from downloader.errors import LeaseLostError, StoreError
 from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
+from downloader.store.holdings import HoldingRow, Holdings, count_holdings
 from downloader.store.port import CycleNote, Enqueued, SeriesFilter, Standing, StoredPage, StoredSeries
 
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
@@ -295,6 +296,9 @@ class MemoryStore:
             expected_bytes=sum(series.file_size_bytes or 0 for series in selected),
         )
 
+    async def holdings(self) -> Holdings:
+        return count_holdings(_holding_row(row) for row in self._rows.values())
+
     async def failures(self, manifest: str | None = None) -> Sequence[Failure]:
         failed = [row.stored for row in self._select(manifest, SeriesState.FAILED)]
         return sorted(
@@ -368,6 +372,26 @@ def _new_row(series: Series, archive: str) -> StoredSeries:
         folder="",
         stored_bytes=0,
         completed_at=None,
+    )
+
+
+def _holding_row(row: _Row) -> HoldingRow:
+    stored, series = row.stored, row.stored.series
+    return HoldingRow(
+        collection=series.collection,
+        modality=series.modality,
+        state=stored.state,
+        patient_id=series.patient_id,
+        study_instance_uid=series.study_instance_uid,
+        images=row.images,
+        stored_bytes=stored.stored_bytes,
+        expected_images=series.image_count or 0,
+        expected_bytes=series.file_size_bytes or 0,
+        completed_at=stored.completed_at.isoformat() if stored.completed_at else "",
+        error=stored.error,
+        license_name=series.license_name,
+        license_uri=series.license_uri,
+        data_description_uri=series.data_description_uri,
     )
 
 

@@ -484,6 +484,15 @@ SELECT state, series_count, expected_images, expected_bytes, stored_images, stor
 FROM tally
 WHERE manifest_key = CASE WHEN :manifest IS NULL THEN 0 ELSE (SELECT manifest_key FROM manifest WHERE name = :manifest) END;
 
+-- holdings --
+-- Every series, but only what is counted of it, in the order of HoldingRow; one statement sees one moment, whatever a run
+-- writes meanwhile. Grouped outside of SQLite, which would hold all rows in memory to sort them.
+SELECT
+    IFNULL(collection, ''), IFNULL(modality, ''), state, IFNULL(patient_id, ''), IFNULL(study_instance_uid, ''),
+    stored_images, stored_bytes, IFNULL(image_count, 0), IFNULL(file_size_bytes, 0), IFNULL(completed_at, ''),
+    IFNULL(error, ''), IFNULL(license_name, ''), IFNULL(license_uri, ''), IFNULL(data_description_uri, '')
+FROM series;
+
 -- failures --
 -- Sorted, so that two reports can be compared.
 SELECT series_instance_uid, error, message, attempts
