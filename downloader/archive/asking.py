@@ -32,9 +32,11 @@ class Asker:
         """Send one request; a second time with new credentials when the archive no longer takes the old."""
         headers = await self._authentication.headers()
         async with self._send(endpoint, values, headers) as reply:
-            if reply.status != 401 or not await self._authentication.renew(headers):
+            if reply.status != 401 or not self._authentication.can_renew:
                 yield reply
                 return
+        # only now: a renewal needs a connection, and all of them may be waiting for it
+        await self._authentication.renew(headers)
         async with self._send(endpoint, values, await self._authentication.headers()) as reply:
             yield reply
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from downloader.errors import CredentialsRejectedError
+
 API_KEY: Final = "api_key"
 """The name under which the archive itself wants its key (ARCHIVE §1.1)."""
 
@@ -13,11 +15,15 @@ _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 class Authentication(Protocol):
     """Gives what proves who asks, and something new when the archive no longer takes the old.
 
-    `parameters` go with every request's parameters; they are secrets, as the headers are.
+    `parameters` go with every request's parameters; they are secrets, as the headers are. `can_renew` tells whether there may be
+    something else to show than what the archive refused.
     """
 
     @property
     def parameters(self) -> Mapping[str, str]: ...  # noqa: D102  told above
+
+    @property
+    def can_renew(self) -> bool: ...  # noqa: D102  told above
 
     async def headers(self) -> Mapping[str, str]:
         """The headers for the next request. They are secrets.
@@ -27,13 +33,19 @@ class Authentication(Protocol):
         """
         ...
 
-    async def renew(self, refused: Mapping[str, str]) -> bool:
-        """The archive answered 401 to these headers: get others. False when there are none to get."""
+    async def renew(self, refused: Mapping[str, str]) -> None:
+        """The archive answered 401 to these headers: get others.
+
+        Raises:
+            CredentialsRejectedError: there are none to get.
+        """
         ...
 
 
 class _Unchanging:
     """What is shown stays the same: there is nothing to renew."""
+
+    can_renew = False
 
     def __init__(self, *, headers: Mapping[str, str] = _NOTHING, parameters: Mapping[str, str] = _NOTHING) -> None:
         self.parameters = parameters
@@ -43,9 +55,9 @@ class _Unchanging:
         """Always the same."""
         return self._headers
 
-    async def renew(self, refused: Mapping[str, str]) -> bool:  # noqa: ARG002  the port's signature
+    async def renew(self, refused: Mapping[str, str]) -> None:  # noqa: ARG002  the port's signature
         """There is nothing else to show."""
-        return False
+        raise CredentialsRejectedError("the archive refused the credentials", next_step="check the API key")
 
 
 class Guest(_Unchanging):

@@ -56,6 +56,7 @@ class BearerTokens:
     """
 
     parameters: Mapping[str, str] = MappingProxyType({})
+    can_renew = True
 
     def __init__(self, token_url: str, account: Account, *, transport: Transport, clock: Clock) -> None:
         self._token_url = token_url
@@ -82,12 +83,11 @@ class BearerTokens:
                     token = await self._renew(token)
         return token.headers
 
-    async def renew(self, refused: Mapping[str, str]) -> bool:
+    async def renew(self, refused: Mapping[str, str]) -> None:
         """The archive no longer takes this token: get another, unless somebody has got one in the meantime."""
         async with self._renewing:
             if self._token is not None and self._token.headers == refused:
                 await self._renew(self._token)
-        return True
 
     def _is_old(self, token: _Token) -> bool:
         return token.renew_at is not None and self._clock.monotonic() >= token.renew_at

@@ -64,13 +64,14 @@ async def signed(
     username: str = USERNAME,
     password: str = PASSWORD,
     keycloak: bool = False,
+    max_connections: int = 10,
 ) -> AsyncIterator[Signed]:
     """A sandbox with one series, and a client with an account."""
     clock = FakeClock()
     catalogue = catalogue_of([generated_series(seed=1, images=2, rows=8, columns=8, series_instance_uid="1.3.6.1")])
     async with (
         serve_sandbox(catalogue, access=access, clock=clock.now) as sandbox,
-        open_transport(TransportSettings(), clock) as transport,
+        open_transport(TransportSettings(max_connections=max_connections), clock) as transport,
     ):
         tokens = BearerTokens(
             sandbox.keycloak_url if keycloak else sandbox.token_url,
@@ -164,6 +165,18 @@ async def test_tokens_that_the_archive_forgets_cost_no_attempt(style: TokenStyle
         async with here.archive.open_series(SERIES, Md5Mode.AUTO) as body:
             assert b"".join([b"".join(batch) async for batch in body.batches()]).startswith(b"PK")
         assert here.sandbox.tokens.grants[-1] == ("password" if refresh_tokens else "refresh_token")
+
+
+async def test_a_renewal_needs_no_more_connections_than_there_are() -> None:
+    """Every connection carries a request whose token was refused, and the renewal gets through all the same."""
+    async with signed(max_connections=2) as here:
+        await here.list_all()
+        here.sandbox.tokens.forget()
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                for _ in range(8):
+                    group.start_soon(here.list_all)
+        assert here.sandbox.tokens.grants == ["password", "refresh_token", "password"]
 
 
 async def test_many_workers_renew_once() -> None:

@@ -96,12 +96,11 @@ async def test_collections_compare_without_case(subject: Subject, collection: st
 )
 async def test_every_filter_finds_its_series(subject: Subject, attribute: str, value: str) -> None:
     """Blanks, quotes, commas and letters beyond ASCII are part of the value."""
-    if attribute not in subject.table.series.filters:
-        pytest.skip("the generation cannot be asked by it, and the caller filters the rows")
-    found = await ask(subject, **{attribute: value})
-    assert CT in found
     rows = [row async for row in subject.archive.find_series(SeriesQuery(**{attribute: value}))]
-    assert {getattr(row, attribute) for row in rows} == {value}
+    assert CT in {row.series_instance_uid for row in rows}
+    # what a generation cannot be asked by, the caller looks for in the rows
+    if attribute in subject.table.series.filters:
+        assert {getattr(row, attribute) for row in rows} == {value}
 
 
 async def test_what_matches_nothing_finds_nothing(subject: Subject) -> None:
@@ -157,9 +156,8 @@ async def test_a_series_comes_as_a_zip_of_its_images(subject: Subject, mode: Md5
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_series_that_is_not_there_is_refused(subject: Subject, mode: Md5Mode) -> None:
     """The error names the series."""
-    if not any(route.serves(mode) for route in subject.table.image_routes):
-        pytest.skip("the generation has no images in this mode")
-    with pytest.raises(AccessDeniedError) as caught:
+    has_such = any(route.serves(mode) for route in subject.table.image_routes)
+    with pytest.raises(AccessDeniedError if has_such else UnexpectedReplyError) as caught:
         async with subject.archive.open_series(Series(series_instance_uid=UNKNOWN), mode):
             pass
     assert caught.value.series_instance_uid == UNKNOWN
@@ -177,10 +175,11 @@ async def test_a_shared_cart_names_its_series(subject: Subject) -> None:
 
 async def test_images_are_listed_and_come_singly(subject: Subject) -> None:
     """Salvage asks for what is missing."""
+    listed = await subject.archive.find_sop_instance_uids(CT)
     if Topic.IMAGES not in subject.table.queries:
-        assert await subject.archive.find_sop_instance_uids(CT) == []
-        pytest.skip("the generation does not list images")
-    assert sorted(await subject.archive.find_sop_instance_uids(CT)) == sorted(subject.images[CT])
+        assert listed == []
+        return
+    assert sorted(listed) == sorted(subject.images[CT])
     for sop_instance_uid, content in subject.images[CT].items():
         async with subject.archive.open_image(CT, sop_instance_uid) as body:
             assert await read(body) == content
