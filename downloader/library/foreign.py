@@ -1,0 +1,144 @@
+"""Trees that other programs made: which of their files are images, and of which series. Nothing in them is changed by looking.
+
+Names mean nothing here: what a file is, its content says. Links are not followed.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from downloader.dicomstream import DicomScanner
+from downloader.errors import NotDicomError
+from downloader.library.members import LONGEST_TEXT_BYTES, MD5_LIST_MEMBER
+from downloader.library.shelf import OWN_FOLDER
+from downloader.model import StagedImage, is_dicom_uid
+
+FILES_AT_ONCE: Final = 256
+BLOCK_BYTES: Final = 1024 * 1024
+ZIP_SUFFIX: Final = ".zip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignFiles:
+    """Some of the files of one folder."""
+
+    folder: Path
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignImage:
+    """An image in a foreign tree; `changed_at_ns` and its size tell whether it is still the one that was hashed."""
+
+    path: Path
+    staged: StagedImage
+    changed_at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A file or a folder that could not be read, and why."""
+
+    path: Path
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What some files turned out to be. `zips` are named by the series that they should hold; `ignored` counts all others."""
+
+    images: tuple[ForeignImage, ...]
+    zips: tuple[tuple[str, Path], ...]
+    unreadable: tuple[Unreadable, ...]
+    ignored: int
+
+
+class ForeignTree:
+    """The tree under `root`. Everything here blocks."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def files(self) -> Iterator[ForeignFiles | Unreadable]:
+        """Every file below the root, folder by folder, some at a time."""
+        waiting = [self.root]
+        while waiting:
+            folder = waiting.pop()
+            names: list[str] = []
+            try:
+                with os.scandir(folder) as found:
+                    items = sorted(found, key=lambda item: item.name)
+                for item in items:
+                    if item.is_dir(follow_symlinks=False):
+                        waiting += [folder / item.name] if item.name != OWN_FOLDER else []
+                    elif item.is_file(follow_symlinks=False):
+                        names.append(item.name)
+            except OSError as error:
+                yield Unreadable(path=folder, why=error.strerror or str(error))
+                continue
+            for start in range(0, len(names), FILES_AT_ONCE):
+                yield ForeignFiles(folder=folder, names=tuple(names[start : start + FILES_AT_ONCE]))
+
+    def examine(self, files: ForeignFiles) -> Examined:
+        """Read and hash these files."""
+        images: list[ForeignImage] = []
+        zips: list[tuple[str, Path]] = []
+        unreadable: list[Unreadable] = []
+        ignored = 0
+        for position, name in enumerate(files.names):
+            path = files.folder / name
+            if path.suffix.lower() == ZIP_SUFFIX and is_dicom_uid(path.stem):
+                zips.append((path.stem, path))
+                continue
+            try:
+                images.append(_examine_image(path, position))
+            except NotDicomError:
+                ignored += 1
+            except OSError as error:
+                unreadable.append(Unreadable(path=path, why=error.strerror or str(error)))
+        return Examined(images=tuple(images), zips=tuple(zips), unreadable=tuple(unreadable), ignored=ignored)
+
+    def md5_list(self, folder: Path) -> bytes | None:
+        """The archive's MD5 list, where the program kept it beside the images."""
+        try:
+            with (folder / MD5_LIST_MEMBER).open("rb") as file:
+                return file.read(LONGEST_TEXT_BYTES[MD5_LIST_MEMBER])
+        except OSError:
+            return None
+
+    def blocks(self, path: Path) -> Iterator[bytes]:
+        """The content of a file. Raises OSError."""
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(BLOCK_BYTES):
+                yield block
+
+
+def _examine_image(path: Path, position: int) -> ForeignImage:
+    """Identify and hash one file; what does not begin as DICOM is not read any further.
+
+    Raises:
+        NotDicomError: it is no image.
+        OSError: it cannot be read.
+    """
+    scanner, md5 = DicomScanner(), hashlib.md5(usedforsecurity=False)
+    with path.open("rb", buffering=0) as file:
+        changed_at_ns = os.fstat(file.fileno()).st_mtime_ns
+        while block := file.read(BLOCK_BYTES):
+            scanner.feed(block)
+            md5.update(block)
+    identity = scanner.finish()
+    staged = StagedImage(
+        position=position,
+        member_name=path.name,
+        sop_instance_uid=identity.sop_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        instance_number=identity.instance_number,
+        acquisition_number=identity.acquisition_number,
+        size_bytes=identity.size_bytes,
+        md5=md5.hexdigest(),
+        ends_whole=identity.ends_whole,
+    )
+    return ForeignImage(path=path, staged=staged, changed_at_ns=changed_at_ns)
