@@ -129,19 +129,19 @@ def prove_merged(
     _check_identities(series, images)
     if md5 is Md5Mode.OFF:
         digests = _Digests(matched=0, blank=len(images))
-    elif series_md5 in series_digests(images):
+    elif series_md5 in series_digests(image.md5 for image in images):
         digests = _Digests(matched=len(images), blank=0)
     else:
         digests = _compare_digests(series, ((image, image_md5s.get(image.sop_instance_uid, "")) for image in images))
     return _conclude(series, images, md5=md5, digests=digests, merged=True)
 
 
-def series_digests(images: Iterable[StagedImage]) -> frozenset[str]:
-    """The MD5s that the archive may have of a series with these images: over their MD5s, joined in ascending order.
+def series_digests(image_md5s: Iterable[str]) -> frozenset[str]:
+    """The MD5s that the archive may have of a series whose images have these: over them, joined in ascending order.
 
     Hashes older than 2021 can lack leading zeros, and then that over them was made without (ARCHIVE §3.5).
     """
-    md5s = [image.md5 for image in images]
+    md5s = list(image_md5s)
     return frozenset(
         hashlib.md5("".join(sorted(written)).encode(), usedforsecurity=False).hexdigest()
         for written in (md5s, [md5.lstrip("0") for md5 in md5s])

@@ -89,7 +89,7 @@ async def hold_library(options: RunOptions, clock: Clock) -> AsyncIterator[Store
     Raises:
         LibraryError, StoreError, SettingsError: something of it cannot be used, or another process holds it.
     """
-    await anyio.to_thread.run_sync(_open_library, options)
+    await anyio.to_thread.run_sync(open_library, options)
     with lock_library(options.output, clock.now()):
         async with open_store(state_path(options)) as store:
             yield store
@@ -111,7 +111,7 @@ async def open_run(
         LibraryError, StoreError, SettingsError: something of it cannot be used.
     """
     async with AsyncExitStack() as stack:
-        library = await anyio.to_thread.run_sync(_open_library, options)
+        library = await anyio.to_thread.run_sync(open_library, options)
         # the library is held, so every claim and every folder in staging belongs to a run that is over
         await store.release([])
         await _clear_staging(library, store)
@@ -119,15 +119,7 @@ async def open_run(
         threads = CapacityLimiter(WORKER_THREADS)
         throttle = _make_throttle(options.bandwidth, clock)
         benches = {
-            name: Bench(
-                archive=archive,
-                library=library,
-                clock=clock,
-                threads=threads,
-                md5=options.md5,
-                throttle=throttle,
-                listener=lambda _event: None,
-            )
+            name: make_bench(archive, library, options, clock, threads=threads, throttle=throttle)
             for name, archive in archives.items()
         }
         parts = Parts(
@@ -196,15 +188,25 @@ async def open_records(output: Path, state: Path | None) -> AsyncIterator[Store]
     Raises:
         StoreError: there is none.
     """
-    path = state_path(RunOptions(output=output, state=state))
-    if not await anyio.Path(path).exists():
-        raise StoreError(f"{output} has no state store at {path}", next_step="name the library with -o, or run a manifest first")
-    async with open_store(path) as store:
+    options = RunOptions(output=output, state=state)
+    await expect_store(options)
+    async with open_store(state_path(options)) as store:
         yield store
 
 
+async def expect_store(options: RunOptions) -> None:
+    """Raise StoreError, with what to do next, where the library has no store."""
+    path = state_path(options)
+    if await anyio.Path(path).exists():
+        return
+    next_step = "name the library with -o, or run a manifest first"
+    if await anyio.Path(options.output / OWN_FOLDER).is_dir():
+        next_step = "rebuild it from the receipts with `tciad store rebuild`"
+    raise StoreError(f"{options.output} has no state store at {path}", next_step=next_step)
+
+
 def state_path(options: RunOptions) -> Path:
-    """Where the store of the library is."""
+    """Where the store of the library is, or will be."""
     return options.state or options.output / OWN_FOLDER / STATE_NAME
 
 
@@ -228,7 +230,8 @@ async def _open_store_for_reading(path: Path) -> AsyncIterator[Store]:
         yield await stack.enter_async_context(open_store(path))
 
 
-def _open_library(options: RunOptions) -> LocalLibrary:
+def open_library(options: RunOptions) -> LocalLibrary:
+    """The library of the options, made if need be. Blocks."""
     return LocalLibrary(options.output, layout=options.layout, min_free_bytes=options.min_free_bytes)
 
 
@@ -241,7 +244,8 @@ def free_bytes_at(path: Path) -> int:
 
 
 @asynccontextmanager
-async def _open_archive(address: ArchiveAddress, options: RunOptions, clock: Clock) -> AsyncIterator[Archive]:
+async def open_named_archive(address: ArchiveAddress, options: RunOptions, clock: Clock) -> AsyncIterator[Archive]:
+    """The client for the archive, asked as whoever the options' secrets name."""
     async with _reach(address, options, clock) as (base_url, transport):
         yield open_archive(
             address.name,
@@ -287,10 +291,35 @@ async def _open_archives(manifest: Manifest, options: RunOptions, clock: Clock) 
     """Every archive that the manifest asks, by name."""
     async with AsyncExitStack() as stack:
         yield {
-            address.name: await stack.enter_async_context(_open_archive(address, options, clock)) for address in manifest.archives
+            address.name: await stack.enter_async_context(open_named_archive(address, options, clock)) for address in manifest.archives
         }
 
 
 def _make_resolver(archives: Mapping[str, Archive], clock: Clock) -> Resolver:
-    patience = Patience(clock=clock, pace=RetryPace(), attempts=QUERY_ATTEMPTS, draw=random.random)
-    return Resolver(archives, patience)
+    return Resolver(archives, make_patience(clock))
+
+
+def make_bench(
+    archive: Archive,
+    library: Library,
+    options: RunOptions,
+    clock: Clock,
+    *,
+    threads: CapacityLimiter,
+    throttle: Callable[[int], float] | None = None,
+) -> Bench:
+    """What attempts at series of one archive work with. Archives that share a run share `threads` and `throttle`."""
+    return Bench(
+        archive=archive,
+        library=library,
+        clock=clock,
+        threads=threads,
+        md5=options.md5,
+        throttle=throttle or _make_throttle(options.bandwidth, clock),
+        listener=lambda _event: None,
+    )
+
+
+def make_patience(clock: Clock) -> Patience:
+    """How often, and after which pauses, a query is asked again."""
+    return Patience(clock=clock, pace=RetryPace(), attempts=QUERY_ATTEMPTS, draw=random.random)

@@ -245,18 +245,10 @@ class MirrorRun:
 
     def _make_scheduler(self) -> Scheduler:
         parts = self._parts
-        policy = SchedulerPolicy(
-            concurrency=parts.options.concurrency,
-            attempts=parts.options.attempts,
-            order=parts.options.order,
-            retry=RetryPace(),
-            outage_seconds=parts.manner.outage_seconds,
-            waits_for_room=parts.manner.waits_for_room,
-        )
         return Scheduler(
             store=parts.store,
             benches={name: replace(bench, listener=self._take) for name, bench in parts.benches.items()},
-            policy=policy,
+            policy=policy_of(parts.options, parts.manner),
             clock=parts.clock,
             draw=parts.draw,
             listener=self._take,
@@ -285,6 +277,18 @@ class MirrorRun:
             warnings=self._warnings,
             unproven=self._unproven,
         )
+
+
+def policy_of(options: RunOptions, manner: Manner) -> SchedulerPolicy:
+    """How the options, and the manner of the run, want series to be fetched."""
+    return SchedulerPolicy(
+        concurrency=options.concurrency,
+        attempts=options.attempts,
+        order=options.order,
+        retry=RetryPace(),
+        outage_seconds=manner.outage_seconds,
+        waits_for_room=manner.waits_for_room,
+    )
 
 
 def _log_event(manifest: str, event: Event) -> None:

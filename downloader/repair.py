@@ -14,8 +14,9 @@ from downloader.library.port import Library
 from downloader.model import Event, Receipt, Series, SeriesState
 from downloader.scheduler import Scheduler
 from downloader.store.port import Store
-from downloader.verification import DAMAGE, CheckedSeries, Finding, FindingKind
-from downloader.views.mending import RepairTally
+from downloader.verification import DAMAGE, CheckedSeries, Examination, Finding, FindingKind, verify_library
+from downloader.views.counting import CountView
+from downloader.views.mending import RepairTally, VerificationReport
 from downloader.views.progress import ProgressView
 
 MANIFEST_PREFIX: Final = "verify --repair "
@@ -136,6 +137,25 @@ class Repair:
         label = series_instance_uid or path.name
         moved = await anyio.to_thread.run_sync(partial(self._library.quarantine, path, label, self._clock.now()))
         self.tally.quarantined.append(str(moved))
+
+
+async def verify_into(report: VerificationReport, examination: Examination, count: CountView, repair: Repair | None) -> None:
+    """Verify the library into the report; with a repair, mend at once what can be, and enqueue the rest.
+
+    Raises:
+        LibraryError, StoreError: they cannot be used.
+        ArchiveError: an archive is out of reach, or refuses the credentials.
+    """
+    tally = await examination.store.tally()
+    count.begin("verified", tally.complete)
+
+    async def take(checked: CheckedSeries) -> None:
+        report.take(checked)
+        count.advance(1, checked.read_bytes)
+        if repair is not None and checked.findings:
+            await repair.mend(checked)
+
+    await verify_library(examination, take)
 
 
 def _origin_of(checked: CheckedSeries) -> tuple[Series | None, str]:

@@ -1,7 +1,7 @@
 """Goes on where an attempt at a series broke off: which images are missing, how they come singly, what proves the whole."""
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -36,6 +36,14 @@ FAULTS_IN_A_ROW: Final = 3
 
 _REFUSALS: Final = (ArchiveFaultError, UnexpectedReplyError, AccessDeniedError)
 _log = structlog.get_logger(__name__)
+
+
+class Gathered(Protocol):
+    """Images of one series that are here, however they came."""
+
+    def images(self) -> tuple[StagedImage, ...]:
+        """All of them. Blocks."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +147,7 @@ async def _fetch_image(series: Series, sop_instance_uid: str, staging: Staging, 
     await bench.in_thread(staging.end_image, sop_instance_uid)
 
 
-async def prove_salvaged(series: Series, staging: Staging, bench: Bench) -> ProvenSeries:
+async def prove_salvaged(series: Series, staging: Gathered, bench: Bench) -> ProvenSeries:
     """Prove a series whose images came in parts. The parts are of different times, so the catalogue is asked whether it changed.
 
     Raises:
@@ -184,7 +192,7 @@ async def _find_md5s(series: Series, images: tuple[StagedImage, ...], bench: Ben
     except UnexpectedReplyError as refusal:
         _note_no_md5(series, refusal)
         series_md5 = ""
-    if series_md5 in series_digests(images):
+    if series_md5 in series_digests(image.md5 for image in images):
         return series_md5, {}
     return series_md5, await _find_image_md5s(series, images, bench.archive)
 

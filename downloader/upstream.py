@@ -1,6 +1,5 @@
 """Compares the images of a series with what the archive says of them, without downloading any. Source: ARCHIVE §3.5."""
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from downloader.archive.port import Archive
+from downloader.completeness import series_digests
 from downloader.model import Series
 from downloader.patience import Patience
 
@@ -49,7 +49,7 @@ async def compare_upstream(
         ArchiveError: the archive does not answer.
     """
     digest = await patience.ask("getMD5Hierarchy", partial(archive.find_series_md5, series_instance_uid))
-    if digest and digest in series_digests([image.md5 for image in images]):
+    if digest and digest in series_digests(image.md5 for image in images):
         return Comparison(standing=Standing.SAME, matched=len(images))
     listed = await patience.ask("getSeries", partial(_find_listed, archive, series_instance_uid))
     if listed is None:
@@ -59,18 +59,6 @@ async def compare_upstream(
     if listed.file_size_bytes is not None and listed.file_size_bytes != size_bytes:
         return _differs(f"the archive lists {listed.file_size_bytes} bytes where there are {size_bytes}")
     return await _compare_images(images, archive, patience)
-
-
-def series_digests(md5s: Sequence[str]) -> frozenset[str]:
-    """The MD5s that the archive may have of a series with these images.
-
-    It joins the hashes in ascending order. Hashes older than 2021 can lack leading zeros (ARCHIVE §3.5), and then those of the
-    whole series do.
-    """
-    return frozenset(
-        hashlib.md5("".join(sorted(written)).encode(), usedforsecurity=False).hexdigest()
-        for written in (md5s, [md5.lstrip("0") for md5 in md5s])
-    )
 
 
 async def _compare_images(images: Sequence[HashedImage], archive: Archive, patience: Patience) -> Comparison:

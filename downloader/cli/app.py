@@ -7,7 +7,7 @@ import structlog
 import typer
 
 from downloader import __version__
-from downloader.cli import inspecting, mirroring, trying
+from downloader.cli import inspecting, mending, mirroring, trying
 from downloader.cli.interruption import Interrupted
 from downloader.errors import TciadError
 from downloader.views.texts import printable
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 mirroring.add_to(app)
 inspecting.add_to(app)
+mending.add_to(app)
 trying.add_to(app)
 
 

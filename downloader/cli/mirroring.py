@@ -9,19 +9,18 @@ from typing import Annotated
 import anyio
 import typer
 from anyio import CancelScope
-from pydantic import ValidationError
 
+from downloader.cli.addresses import ArchiveName, address_of
 from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
 from downloader.cli.interruption import Interrupted
 from downloader.clock import SystemClock
 from downloader.engine import decide_options, make_plan, open_mirror
 from downloader.errors import ManifestError, SettingsError, StoreError, TciadError
-from downloader.manifest import PROFILES, ArchiveAddress, Manifest, Selection, check_uid, load_manifest
+from downloader.manifest import Manifest, Selection, check_uid, load_manifest
 from downloader.options import OptionValues, RunOptions
 from downloader.settings import Settings, parse_flags
 from downloader.views.progress import ProgressView, open_progress
 from downloader.views.report import Outcome, RunReport, empty_report
-from downloader.wording import explain, refuse_choice
 
 EXIT_INTERRUPTED = 130
 # When several manifests end differently, the process ends with the code that says most about what to do.
@@ -88,7 +87,7 @@ def _run(
 
 def _get(
     series_instance_uids: Annotated[list[str], typer.Argument(metavar="SERIES_INSTANCE_UID…", help="The series to fetch.")],
-    archive: Annotated[str, typer.Option("--archive", metavar="NAME", help="A built-in archive, or a base URL.")] = "tcia",
+    archive: ArchiveName = "tcia",
     output: Output = None,
     state: State = None,
     concurrency: Concurrency = None,
@@ -200,25 +199,9 @@ def _manifest_of(series_instance_uids: Sequence[str], archive: str) -> Manifest:
     return Manifest(
         path=Path("command line"),
         name=f"get-{digest}",
-        archive=_address_of(archive),
+        archive=address_of(archive),
         select=(Selection(position="command line", series_instance_uids=listed),),
     )
-
-
-def _address_of(archive: str) -> ArchiveAddress:
-    """The archive that --archive names: a profile, or a base URL.
-
-    Raises:
-        SettingsError: neither of the two.
-    """
-    if archive in PROFILES:
-        return PROFILES[archive]
-    if "://" not in archive:
-        raise SettingsError(f"--archive: {refuse_choice(archive, list(PROFILES))}, nor a base URL")
-    try:
-        return ArchiveAddress(base_url=archive)
-    except ValidationError as error:
-        raise SettingsError(f"--archive: {explain(error.errors()[0])}") from error
 
 
 def _refuse_namesakes(manifests: Sequence[Manifest]) -> None:

@@ -11,11 +11,12 @@ from downloader.errors import DigestMismatchError
 from downloader.library.checking import hash_file
 from downloader.library.disk import remove_folder, sync_files, sync_folder, write_new
 from downloader.library.faults import LibraryFaults
-from downloader.library.foreign import ForeignImage
 from downloader.library.image_names import name_images
+from downloader.library.port import ForeignImage
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
+from downloader.library.room import Room
 from downloader.library.shelf import Shelf
-from downloader.model import Image, Receipt
+from downloader.model import Image, Receipt, StagedImage
 
 # another file system, one without links, links to files of others forbidden, or too many of them
 _NO_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
@@ -30,14 +31,21 @@ class AdoptedStaging:
         link: whether the library shares the files with the tree where the file system can.
     """
 
-    def __init__(self, folder: Path, images: Sequence[ForeignImage], shelf: Shelf, faults: LibraryFaults, *, link: bool) -> None:
+    def __init__(
+        self, folder: Path, images: Sequence[ForeignImage], shelf: Shelf, room: Room, faults: LibraryFaults, *, link: bool
+    ) -> None:
         self._folder = folder
         self._shelf = shelf
+        self._room = room
         self._faults = faults
         self._link = link
         by_sop_instance_uid = {image.staged.sop_instance_uid: image for image in images}
         named = name_images([image.staged for image in images])
         self._named = {name: by_sop_instance_uid[staged.sop_instance_uid] for name, staged in named.items()}
+
+    def images(self) -> tuple[StagedImage, ...]:
+        """All images, as they were hashed in the tree."""
+        return tuple(image.staged for image in self._named.values())
 
     def named_images(self) -> tuple[Image, ...]:
         """The images under the names that they will have in the library, in the order of those names."""
@@ -56,6 +64,7 @@ class AdoptedStaging:
 
         Raises:
             DigestMismatchError: a file changed after it was hashed.
+            NoSpaceError: a copy would leave less than `min_free_bytes`.
             LibraryError: see faults.py.
         """
         with self._faults:
@@ -75,6 +84,7 @@ class AdoptedStaging:
 
     def _bring(self, image: ForeignImage, target: Path) -> None:
         if not (self._link and _try_link(image.path, target)):
+            self._room.require(image.staged.series_instance_uid, image.staged.size_bytes)
             shutil.copyfile(image.path, target)
             if hash_file(target) != image.staged.md5:
                 raise _changed(image)

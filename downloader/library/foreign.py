@@ -12,7 +12,8 @@ from typing import Final
 
 from downloader.dicomstream import DicomScanner
 from downloader.errors import NotDicomError
-from downloader.library.members import LONGEST_TEXT_BYTES, MD5_LIST_MEMBER
+from downloader.library.members import LONGEST_TEXT_BYTES
+from downloader.library.port import ForeignImage
 from downloader.library.shelf import OWN_FOLDER
 from downloader.model import StagedImage, is_dicom_uid
 
@@ -23,19 +24,16 @@ ZIP_SUFFIX: Final = ".zip"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignFiles:
-    """Some of the files of one folder."""
+    """Some of the files of one folder, or all of them."""
 
     folder: Path
     names: tuple[str, ...]
+    is_whole_folder: bool
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignImage:
-    """An image in a foreign tree; `changed_at_ns` and its size tell whether it is still the one that was hashed."""
-
-    path: Path
-    staged: StagedImage
-    changed_at_ns: int
+    @property
+    def image_like(self) -> int:
+        """How many of them may be images: all but the texts that the archive puts into its ZIPs."""
+        return sum(name not in LONGEST_TEXT_BYTES for name in self.names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +78,17 @@ class ForeignTree:
                 yield Unreadable(path=folder, why=error.strerror or str(error))
                 continue
             for start in range(0, len(names), FILES_AT_ONCE):
-                yield ForeignFiles(folder=folder, names=tuple(names[start : start + FILES_AT_ONCE]))
+                part = tuple(names[start : start + FILES_AT_ONCE])
+                yield ForeignFiles(folder=folder, names=part, is_whole_folder=len(part) == len(names))
+
+    def first_image(self, files: ForeignFiles) -> ForeignImage | None:
+        """The first of the files that is an image."""
+        for position, name in enumerate(files.names):
+            try:
+                return _examine_image(files.folder / name, position)
+            except (NotDicomError, OSError):
+                continue
+        return None
 
     def examine(self, files: ForeignFiles) -> Examined:
         """Read and hash these files."""
@@ -100,14 +108,6 @@ class ForeignTree:
             except OSError as error:
                 unreadable.append(Unreadable(path=path, why=error.strerror or str(error)))
         return Examined(images=tuple(images), zips=tuple(zips), unreadable=tuple(unreadable), ignored=ignored)
-
-    def md5_list(self, folder: Path) -> bytes | None:
-        """The archive's MD5 list, where the program kept it beside the images."""
-        try:
-            with (folder / MD5_LIST_MEMBER).open("rb") as file:
-                return file.read(LONGEST_TEXT_BYTES[MD5_LIST_MEMBER])
-        except OSError:
-            return None
 
     def blocks(self, path: Path) -> Iterator[bytes]:
         """The content of a file. Raises OSError."""

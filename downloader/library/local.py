@@ -6,12 +6,14 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from downloader.errors import DamagedReceiptError, LibraryError
+from downloader.library.adopting import AdoptedStaging
 from downloader.library.checking import hash_file, list_folder, set_aside
 from downloader.library.disk import remove_empty_folders, remove_folder, replaced_folder, sync_folder
 from downloader.library.faults import LibraryFaults
 from downloader.library.journal import JOURNAL_SUFFIX, journal_path, read_series
 from downloader.library.layout import parse_layout
 from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
+from downloader.library.port import ForeignImage
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
 from downloader.library.salvaging import salvage
@@ -62,6 +64,13 @@ class LocalLibrary:
             staged_bytes = sum(image.size_bytes for image in staged.images.values())
             self._room.require(series.series_instance_uid, max(0, (series.file_size_bytes or 0) - staged_bytes))
         return LocalStaging(series, folder, staged, self._shelf, self._room, faults)
+
+    def adopt(self, series: Series, images: Sequence[ForeignImage], *, link: bool) -> AdoptedStaging:
+        """See the port."""
+        place = PurePosixPath(OWN_FOLDER, "staging", safe_name(series.series_instance_uid))
+        faults = LibraryFaults(self._root, place=str(place), series_instance_uid=series.series_instance_uid)
+        self.drop_staged(series)
+        return AdoptedStaging(self._root / place, images, self._shelf, self._room, faults, link=link)
 
     def folder_of(self, series: Series) -> PurePosixPath:
         """See the port."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Protocol, Self
 
 from downloader.errors import DamagedReceiptError
@@ -104,6 +104,39 @@ class Staging(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignImage:
+    """An image in a tree of another program. `changed_at_ns` and its size tell whether it is still the one that was hashed."""
+
+    path: Path
+    staged: StagedImage
+    changed_at_ns: int
+
+
+class Adoption(Protocol):
+    """One series of a foreign tree on its way into the library. Nothing of the tree is changed."""
+
+    def images(self) -> tuple[StagedImage, ...]:
+        """All images, as they were hashed in the tree."""
+        ...
+
+    def named_images(self) -> tuple[Image, ...]:
+        """The images under the names that they will have in the library, in the order of those names."""
+        ...
+
+    def commit(self, receipt: Receipt) -> PurePosixPath:
+        """Link or copy the images, and put the series into the library as Staging.commit does. Returns its folder.
+
+        Raises:
+            DigestMismatchError: a file changed after it was hashed.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Remove what was brought so far. Does nothing after `commit`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShelvedSeries:
     """What metadata.csv says of a series in the library. `folder` is relative to it."""
 
@@ -137,6 +170,13 @@ class Library(Protocol):
         """Make a staging folder for one attempt at `series`, with the images that earlier ones left and that can be believed.
 
         Each is hashed again. None are kept of a series whose ImageCount, FileSize or dates have changed since.
+        """
+        ...
+
+    def adopt(self, series: Series, images: Sequence[ForeignImage], *, link: bool) -> Adoption:
+        """Begin to take over a series whose images lie elsewhere, each SOP instance once.
+
+        `link`: the library shares the files with the tree where the file system can; else, and where it cannot, they are copied.
         """
         ...
 

@@ -1,0 +1,186 @@
+"""`verify`, `retry`, `adopt` and `store rebuild`: what proves and mends a library."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from downloader.archive.credentials import gather_secrets
+from downloader.cli.addresses import ArchiveName, address_of
+from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
+from downloader.clock import SystemClock
+from downloader.engine import decide_options, open_records
+from downloader.errors import SettingsError
+from downloader.manifest import ArchiveAddress, Manifest, load_manifest
+from downloader.model import Md5Mode
+from downloader.options import RunOptions, Secrets
+from downloader.settings import Settings, parse_flags, resolve_options
+from downloader.verification import Finding
+from downloader.views.counting import open_count
+from downloader.views.mending import AdoptionReport, VerificationReport, finding_text
+from downloader.views.progress import open_progress
+from downloader.views.texts import count_text
+from downloader.workshop import open_adoption, open_verification, rebuild_store
+
+Manifests = Annotated[
+    list[Path] | None, typer.Argument(metavar="[MANIFEST…]", help="Say where the archives of the library's series are.")
+]
+store_app = typer.Typer(name="store", help="Look after the state store of a library.", rich_markup_mode=None)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line these verbs."""
+    app.command("verify")(_verify)
+    app.command("retry")(_retry)
+    app.command("adopt")(_adopt)
+    store_app.command("rebuild")(_rebuild)
+    app.add_typer(store_app)
+
+
+@store_app.callback()
+def _store() -> None:
+    """Look after the state store of a library."""
+
+
+def _verify(
+    manifests: Manifests = None,
+    output: Output = None,
+    state: State = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every image, and compare its MD5.")] = False,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="Compare with the archive's own digests; downloads nothing.")
+    ] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Move what is wrong into quarantine, and fetch it again.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Prove a library against its receipts and its store, and against the archive if asked."""
+    settings = start(quiet=quiet, verbose=verbose)
+    wanted = [load_manifest(path) for path in manifests or ()]
+    options = _options_of(output, state, wanted, settings)
+    archives = [(manifest.archive, gather_secrets(manifest.archive, settings)) for manifest in wanted]
+    findings: list[Finding] = []
+
+    def tell(finding: Finding) -> None:
+        if as_json:
+            findings.append(finding)
+        else:
+            typer.echo(finding_text(finding))
+
+    report = VerificationReport(library=str(options.output), deep=deep, upstream=upstream, tell=tell)
+    clock = SystemClock()
+
+    async def work() -> None:
+        began = clock.monotonic()
+        async with open_verification(options, _once(archives), deep=deep, upstream=upstream, repair=repair) as verification:
+            with open_count(clock, silent=quiet or as_json) as count:
+                await verification.verify(report, count)
+            with open_progress(clock, silent=quiet or as_json) as progress:
+                await verification.fetch(report, progress)
+        report.elapsed_seconds = clock.monotonic() - began
+
+    run_async(work)
+    if as_json:
+        print_json(report.as_json(findings))
+    else:
+        typer.echo(report.as_text())
+    return report.exit_code
+
+
+def _retry(
+    output: Output = None,
+    state: State = None,
+    manifest: Annotated[str | None, typer.Option("--manifest", metavar="NAME", help="Only what this manifest wants.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Put failed series back into the queue, with all their attempts; the next run fetches them."""
+    settings = start()
+    options = _options_of(output, state, (), settings)
+
+    async def work() -> int:
+        async with open_records(options.output, options.state) as store:
+            known = await store.manifests()
+            if manifest is not None and manifest not in known:
+                raise SettingsError(f"--manifest: the library knows no {manifest!r}; there are {', '.join(known) or 'none'}")
+            failures = await store.failures(manifest)
+            await store.retry(manifest)
+        if as_json:
+            print_json({"library": str(options.output), "put_back": len(failures), "series": [asdict(one) for one in failures]})
+        else:
+            again = "; the next run fetches them" if failures else ""
+            typer.echo(f"{count_text(len(failures), 'series', 'series')} put back{again}")
+        return 0
+
+    return run_async(work)
+
+
+def _adopt(
+    tree: Annotated[Path, typer.Argument(metavar="DIR", help="What another program downloaded; nothing in it is changed.")],
+    archive: ArchiveName = "tcia",
+    manifest: Annotated[Path | None, typer.Option("--manifest", metavar="FILE", help="Take archive and layout from it.")] = None,
+    output: Output = None,
+    state: State = None,
+    layout: Annotated[str | None, typer.Option("--layout", metavar="NAME", help="Layout of the library.")] = None,
+    md5: Annotated[
+        str, typer.Option("--md5", metavar="MODE", help="require: only with the archive's MD5s; auto: where it has some; off.")
+    ] = "require",
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the files even where the library could share them.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Take over series that other programs downloaded, once each is proven against the archive; downloads nothing."""
+    settings = start(quiet=quiet, verbose=verbose)
+    wanted = [load_manifest(manifest)] if manifest is not None else []
+    address = wanted[0].archive if wanted else address_of(archive)
+    flags = parse_flags({"output": output, "state": state, "layout": layout, "md5": md5})
+    options = decide_options(flags, settings, wanted[0]) if wanted else resolve_options(flags, settings, {})
+    options = replace(options, secrets=gather_secrets(address, settings), md5=flags.get("md5", Md5Mode.REQUIRE))
+    report = AdoptionReport(source=str(tree), library=str(options.output))
+    clock = SystemClock()
+
+    async def work() -> None:
+        began = clock.monotonic()
+        with open_count(clock, silent=quiet or as_json) as count:
+            count.begin("examined", None)
+            async with open_adoption(tree, address, options, report, count, link=not copy) as adopter:
+                await adopter.adopt()
+        report.elapsed_seconds = clock.monotonic() - began
+
+    run_async(work)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        typer.echo(report.as_text())
+    return report.exit_code
+
+
+def _rebuild(output: Output = None, state: State = None, as_json: Json = False, quiet: Quiet = False) -> int:
+    """Make the state store anew from the receipts of the library; the old one is kept aside."""
+    settings = start(quiet=quiet)
+    options = _options_of(output, state, (), settings)
+
+    async def work() -> int:
+        with open_count(SystemClock(), silent=quiet or as_json) as count:
+            report = await rebuild_store(options, count)
+        if as_json:
+            print_json(report.as_json())
+        else:
+            typer.echo(report.as_text())
+        return report.exit_code
+
+    return run_async(work)
+
+
+def _options_of(output: Path | None, state: Path | None, manifests: Sequence[Manifest], settings: Settings) -> RunOptions:
+    """The library that the flags name, or else the first manifest, with what that one says of fetching."""
+    flags = parse_flags({"output": output, "state": state})
+    return resolve_options(flags, settings, manifests[0].options if manifests else {})
+
+
+def _once(archives: Sequence[tuple[ArchiveAddress, Secrets]]) -> Sequence[tuple[ArchiveAddress, Secrets]]:
+    """Each archive by its name once: several manifests may name the same."""
+    return list({address.name: (address, secrets) for address, secrets in archives}.values())

@@ -1,0 +1,195 @@
+"""Puts together what mends a library: verification and repair, adoption, and a new store made of receipts."""
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from anyio import CapacityLimiter
+
+from downloader.adoption import Adopter
+from downloader.archive.port import Archive
+from downloader.clock import Clock, SystemClock
+from downloader.engine import (
+    WORKER_THREADS,
+    expect_store,
+    make_bench,
+    make_patience,
+    open_library,
+    open_named_archive,
+    state_path,
+)
+from downloader.errors import LibraryError, SettingsError
+from downloader.inventory import write_metadata
+from downloader.library.foreign import ForeignTree
+from downloader.library.port import Library
+from downloader.manifest import PROFILES, ArchiveAddress
+from downloader.mirror import policy_of
+from downloader.model import Event
+from downloader.options import RunOptions, Secrets
+from downloader.rebuilding import rebuild
+from downloader.repair import Repair, verify_into
+from downloader.scheduler import Scheduler
+from downloader.store.aside import keep_aside
+from downloader.store.lock import lock_library
+from downloader.store.port import Store
+from downloader.store.sqlite import open_store
+from downloader.verification import Examination, Finding
+from downloader.views.counting import CountView
+from downloader.views.mending import AdoptionReport, RebuildReport, VerificationReport
+from downloader.views.progress import ProgressView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """A library opened to be verified; `repair` where what is wrong is to be mended."""
+
+    examination: Examination
+    repair: Repair | None
+
+    async def verify(self, report: VerificationReport, count: CountView) -> None:
+        """Verify the library into the report; with a repair, set aside what is wrong.
+
+        Raises:
+            LibraryError, StoreError: they cannot be used.
+            ArchiveError: an archive is out of reach, or refuses the credentials.
+        """
+        await verify_into(report, self.examination, count, self.repair)
+
+    async def fetch(self, report: VerificationReport, progress: ProgressView) -> None:
+        """Fetch again what the repair set aside; does nothing without one.
+
+        Raises:
+            TciadError: it could not go on; the series stay pending, and the next repair or run fetches them.
+        """
+        if self.repair is not None:
+            await self.repair.fetch(progress)
+            report.repair = self.repair.tally
+
+
+@asynccontextmanager
+async def open_verification(
+    options: RunOptions, archives: Sequence[tuple[ArchiveAddress, Secrets]], *, deep: bool, upstream: bool, repair: bool
+) -> AsyncIterator[Verification]:
+    """The library of the options, to be verified; locked where it is to be repaired.
+
+    Args:
+        options: whose `output` and `state` name the library.
+        archives: where the archives of its series are, beside the built-in ones, and who asks.
+        deep: whether every image is read.
+        upstream: whether the archives are asked for their digests.
+        repair: whether what is wrong is set aside and fetched again.
+
+    Raises:
+        LibraryError, StoreError, SettingsError: something of it cannot be used.
+    """
+    clock = SystemClock()
+    await expect_store(options)
+    async with AsyncExitStack() as stack:
+        if repair:
+            stack.enter_context(lock_library(options.output, clock.now()))
+        library = await anyio.to_thread.run_sync(open_library, options)
+        store = await stack.enter_async_context(open_store(state_path(options)))
+        if repair:
+            await store.release([])
+        opened: dict[str, Archive] = {}
+        if repair or upstream:
+            for address, secrets in await _addresses_of(store, archives):
+                with_secrets = replace(options, secrets=secrets)
+                opened[address.name] = await stack.enter_async_context(open_named_archive(address, with_secrets, clock))
+        examination = Examination(
+            library=library,
+            store=store,
+            threads=CapacityLimiter(WORKER_THREADS),
+            deep=deep,
+            archives=opened if upstream else None,
+            patience=make_patience(clock),
+        )
+        mending = _make_repair(library, store, opened, options, clock) if repair else None
+        yield Verification(examination=examination, repair=mending)
+
+
+def _make_repair(library: Library, store: Store, archives: Mapping[str, Archive], options: RunOptions, clock: Clock) -> Repair:
+    def make_scheduler(archive: Archive, listener: Callable[[Event], None]) -> Scheduler:
+        bench = replace(make_bench(archive, library, options, clock), listener=listener)
+        return Scheduler(store=store, bench=bench, policy=policy_of(options), clock=clock, draw=random.random, listener=listener)
+
+    return Repair(library=library, store=store, clock=clock, archives=archives, make_scheduler=make_scheduler)
+
+
+async def _addresses_of(
+    store: Store, named: Sequence[tuple[ArchiveAddress, Secrets]]
+) -> Sequence[tuple[ArchiveAddress, Secrets]]:
+    """The archives that were named, and the built-in ones that series of the library come from."""
+    known = {address.name for address, _ in named}
+    built_in = [PROFILES[name] for name in await store.archives() if name in PROFILES and name not in known]
+    return [*named, *((address, Secrets()) for address in built_in)]
+
+
+@asynccontextmanager
+async def open_adoption(
+    tree: Path, address: ArchiveAddress, options: RunOptions, report: AdoptionReport, count: CountView, *, link: bool
+) -> AsyncIterator[Adopter]:
+    """The library of the options, made if need be, and locked, to take over a tree that another program made.
+
+    Raises:
+        SettingsError: the tree is no folder, or the library lies in it or is it.
+        LibraryError, StoreError: the library cannot be used.
+    """
+    clock = SystemClock()
+    await anyio.to_thread.run_sync(_check_tree, tree, options.output)
+    async with AsyncExitStack() as stack:
+        library = await anyio.to_thread.run_sync(open_library, options)
+        stack.enter_context(lock_library(options.output, clock.now()))
+        store = await stack.enter_async_context(open_store(state_path(options)))
+        await store.release([])
+        archive = await stack.enter_async_context(open_named_archive(address, options, clock))
+        yield Adopter(
+            tree=ForeignTree(tree),
+            bench=make_bench(archive, library, options, clock),
+            store=store,
+            patience=make_patience(clock),
+            link=link,
+            report=report,
+            advance=count.advance,
+        )
+        await write_metadata(library, store)
+
+
+def _check_tree(tree: Path, library: Path) -> None:
+    if not tree.is_dir():
+        raise SettingsError(f"{tree} is not a folder", next_step="name the folder that the other program filled")
+    if library.resolve() == tree.resolve():
+        raise SettingsError(f"{tree} is the library itself", next_step="name another library with -o")
+
+
+async def rebuild_store(options: RunOptions, count: CountView) -> RebuildReport:
+    """Make the store of a library anew from its receipts. What was there before is kept aside.
+
+    Raises:
+        LibraryError: there is no library, or it cannot be read.
+        StoreError: another run holds the library, or the new store cannot be written.
+    """
+    clock = SystemClock()
+    if not await anyio.Path(options.output).is_dir():
+        raise LibraryError(f"{options.output} is no library", next_step="name the library with -o")
+    path = state_path(options)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(lock_library(options.output, clock.now()))
+        library = await anyio.to_thread.run_sync(open_library, options)
+        aside = await anyio.to_thread.run_sync(keep_aside, path, clock.now())
+        store = await stack.enter_async_context(open_store(path))
+        findings: list[Finding] = []
+        count.begin("read", None)
+        tally = await rebuild(library, store, findings.append, count.advance)
+        await write_metadata(library, store)
+        return RebuildReport(
+            library=str(options.output),
+            state=str(path),
+            damaged=str(aside) if aside is not None else "",
+            tally=tally,
+            findings=tuple(findings),
+        )
