@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
+from downloader.completeness import series_digests
 from downloader.errors import ArchiveUnreachableError
 from downloader.model import Image, Series
 from downloader.pacing import RetryPace
 from downloader.patience import Patience
-from downloader.completeness import series_digests
 from downloader.upstream import Comparison, Standing, compare_upstream
 from tests.fakes.clock import turning_clock
 from tests.fakes.memory_archive import MemoryArchive
