@@ -291,7 +291,8 @@ async def _open_archives(manifest: Manifest, options: RunOptions, clock: Clock) 
     """Every archive that the manifest asks, by name."""
     async with AsyncExitStack() as stack:
         yield {
-            address.name: await stack.enter_async_context(open_named_archive(address, options, clock)) for address in manifest.archives
+            address.name: await stack.enter_async_context(open_named_archive(address, options, clock))
+            for address in manifest.archives
         }
 
 

@@ -27,9 +27,9 @@ from downloader.inventory import write_metadata
 from downloader.library.foreign import ForeignTree
 from downloader.library.port import Library
 from downloader.manifest import PROFILES, ArchiveAddress
-from downloader.mirror import policy_of
+from downloader.mirror import SINGLE_RUN, policy_of
 from downloader.model import Event
-from downloader.options import RunOptions, Secrets
+from downloader.options import RunOptions
 from downloader.rebuilding import rebuild
 from downloader.repair import Repair, verify_into
 from downloader.scheduler import Scheduler
@@ -72,13 +72,13 @@ class Verification:
 
 @asynccontextmanager
 async def open_verification(
-    options: RunOptions, archives: Sequence[tuple[ArchiveAddress, Secrets]], *, deep: bool, upstream: bool, repair: bool
+    options: RunOptions, archives: Sequence[ArchiveAddress], *, deep: bool, upstream: bool, repair: bool
 ) -> AsyncIterator[Verification]:
     """The library of the options, to be verified; locked where it is to be repaired.
 
     Args:
         options: whose `output` and `state` name the library.
-        archives: where the archives of its series are, beside the built-in ones, and who asks.
+        archives: where the archives of its series are, beside the built-in ones; their secrets are in the options.
         deep: whether every image is read.
         upstream: whether the archives are asked for their digests.
         repair: whether what is wrong is set aside and fetched again.
@@ -97,9 +97,8 @@ async def open_verification(
             await store.release([])
         opened: dict[str, Archive] = {}
         if repair or upstream:
-            for address, secrets in await _addresses_of(store, archives):
-                with_secrets = replace(options, secrets=secrets)
-                opened[address.name] = await stack.enter_async_context(open_named_archive(address, with_secrets, clock))
+            for address in await _addresses_of(store, archives):
+                opened[address.name] = await stack.enter_async_context(open_named_archive(address, options, clock))
         examination = Examination(
             library=library,
             store=store,
@@ -113,20 +112,27 @@ async def open_verification(
 
 
 def _make_repair(library: Library, store: Store, archives: Mapping[str, Archive], options: RunOptions, clock: Clock) -> Repair:
+    threads = CapacityLimiter(WORKER_THREADS)
+
     def make_scheduler(archive: Archive, listener: Callable[[Event], None]) -> Scheduler:
-        bench = replace(make_bench(archive, library, options, clock), listener=listener)
-        return Scheduler(store=store, bench=bench, policy=policy_of(options), clock=clock, draw=random.random, listener=listener)
+        bench = replace(make_bench(archive, library, options, clock, threads=threads), listener=listener)
+        return Scheduler(
+            store=store,
+            benches={archive.name: bench},
+            policy=policy_of(options, SINGLE_RUN),
+            clock=clock,
+            draw=random.random,
+            listener=listener,
+        )
 
     return Repair(library=library, store=store, clock=clock, archives=archives, make_scheduler=make_scheduler)
 
 
-async def _addresses_of(
-    store: Store, named: Sequence[tuple[ArchiveAddress, Secrets]]
-) -> Sequence[tuple[ArchiveAddress, Secrets]]:
+async def _addresses_of(store: Store, named: Sequence[ArchiveAddress]) -> Sequence[ArchiveAddress]:
     """The archives that were named, and the built-in ones that series of the library come from."""
-    known = {address.name for address, _ in named}
+    known = {address.name: address for address in named}
     built_in = [PROFILES[name] for name in await store.archives() if name in PROFILES and name not in known]
-    return [*named, *((address, Secrets()) for address in built_in)]
+    return [*known.values(), *built_in]
 
 
 @asynccontextmanager
@@ -149,7 +155,7 @@ async def open_adoption(
         archive = await stack.enter_async_context(open_named_archive(address, options, clock))
         yield Adopter(
             tree=ForeignTree(tree),
-            bench=make_bench(archive, library, options, clock),
+            bench=make_bench(archive, library, options, clock, threads=CapacityLimiter(WORKER_THREADS)),
             store=store,
             patience=make_patience(clock),
             link=link,

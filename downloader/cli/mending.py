@@ -1,6 +1,5 @@
 """`verify`, `retry`, `adopt` and `store rebuild`: what proves and mends a library."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +12,9 @@ from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json
 from downloader.clock import SystemClock
 from downloader.engine import decide_options, open_records
 from downloader.errors import SettingsError
-from downloader.manifest import ArchiveAddress, Manifest, load_manifest
+from downloader.manifest import load_manifest
 from downloader.model import Md5Mode
-from downloader.options import RunOptions, Secrets
+from downloader.options import RunOptions
 from downloader.settings import Settings, parse_flags, resolve_options
 from downloader.verification import Finding
 from downloader.views.counting import open_count
@@ -60,8 +59,12 @@ def _verify(
     """Prove a library against its receipts and its store, and against the archive if asked."""
     settings = start(quiet=quiet, verbose=verbose)
     wanted = [load_manifest(path) for path in manifests or ()]
-    options = _options_of(output, state, wanted, settings)
-    archives = [(manifest.archive, gather_secrets(manifest.archive, settings)) for manifest in wanted]
+    flags = parse_flags({"output": output, "state": state})
+    decided = [decide_options(flags, settings, manifest) for manifest in wanted]
+    options = decided[0] if decided else _options_of(output, state, settings)
+    for others in decided:
+        options = replace(options, secrets={**others.secrets, **options.secrets})
+    archives = [address for manifest in wanted for address in manifest.archives]
     findings: list[Finding] = []
 
     def tell(finding: Finding) -> None:
@@ -75,7 +78,7 @@ def _verify(
 
     async def work() -> None:
         began = clock.monotonic()
-        async with open_verification(options, _once(archives), deep=deep, upstream=upstream, repair=repair) as verification:
+        async with open_verification(options, archives, deep=deep, upstream=upstream, repair=repair) as verification:
             with open_count(clock, silent=quiet or as_json) as count:
                 await verification.verify(report, count)
             with open_progress(clock, silent=quiet or as_json) as progress:
@@ -98,7 +101,7 @@ def _retry(
 ) -> int:
     """Put failed series back into the queue, with all their attempts; the next run fetches them."""
     settings = start()
-    options = _options_of(output, state, (), settings)
+    options = _options_of(output, state, settings)
 
     async def work() -> int:
         async with open_records(options.output, options.state) as store:
@@ -138,7 +141,8 @@ def _adopt(
     address = wanted[0].archive if wanted else address_of(archive)
     flags = parse_flags({"output": output, "state": state, "layout": layout, "md5": md5})
     options = decide_options(flags, settings, wanted[0]) if wanted else resolve_options(flags, settings, {})
-    options = replace(options, secrets=gather_secrets(address, settings), md5=flags.get("md5", Md5Mode.REQUIRE))
+    secrets = {address.name: gather_secrets(address, settings)}
+    options = replace(options, secrets=secrets, md5=flags.get("md5", Md5Mode.REQUIRE))
     report = AdoptionReport(source=str(tree), library=str(options.output))
     clock = SystemClock()
 
@@ -161,7 +165,7 @@ def _adopt(
 def _rebuild(output: Output = None, state: State = None, as_json: Json = False, quiet: Quiet = False) -> int:
     """Make the state store anew from the receipts of the library; the old one is kept aside."""
     settings = start(quiet=quiet)
-    options = _options_of(output, state, (), settings)
+    options = _options_of(output, state, settings)
 
     async def work() -> int:
         with open_count(SystemClock(), silent=quiet or as_json) as count:
@@ -175,12 +179,5 @@ def _rebuild(output: Output = None, state: State = None, as_json: Json = False, 
     return run_async(work)
 
 
-def _options_of(output: Path | None, state: Path | None, manifests: Sequence[Manifest], settings: Settings) -> RunOptions:
-    """The library that the flags name, or else the first manifest, with what that one says of fetching."""
-    flags = parse_flags({"output": output, "state": state})
-    return resolve_options(flags, settings, manifests[0].options if manifests else {})
-
-
-def _once(archives: Sequence[tuple[ArchiveAddress, Secrets]]) -> Sequence[tuple[ArchiveAddress, Secrets]]:
-    """Each archive by its name once: several manifests may name the same."""
-    return list({address.name: (address, secrets) for address, secrets in archives}.values())
+def _options_of(output: Path | None, state: Path | None, settings: Settings) -> RunOptions:
+    return resolve_options(parse_flags({"output": output, "state": state}), settings, {})
