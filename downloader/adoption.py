@@ -18,7 +18,7 @@ from downloader.errors import ArchiveError, CorruptZipError, SeriesWithdrawnErro
 from downloader.fetch import limits_for
 from downloader.library.foreign import ForeignFiles, ForeignTree, Unreadable
 from downloader.library.port import Adoption, ForeignImage, Staging
-from downloader.model import Receipt, Series, SeriesState
+from downloader.model import Receipt, Series, SeriesState, StoredZip
 from downloader.patience import Patience
 from downloader.salvage import prove_salvaged
 from downloader.store.port import Store
@@ -135,12 +135,12 @@ class Adopter:
         staging = await self.bench.in_thread(self.bench.library.begin, listed)
         try:
             await self.bench.in_thread(_unpack, self.tree, path, staging, limits_for(listed))
-            await self._commit(listed, staging)
+            await self._commit(listed, staging, await self.bench.in_thread(staging.stored_zip))
         finally:
             with CancelScope(shield=True):
                 await self.bench.in_thread(staging.discard)
 
-    async def _commit(self, listed: Series, adoption: Adoption | Staging) -> None:
+    async def _commit(self, listed: Series, adoption: Adoption | Staging, stored_zip: StoredZip | None = None) -> None:
         """Prove the images against the archive, and let library and store have them.
 
         Raises:
@@ -156,6 +156,7 @@ class Adopter:
             images=await self.bench.in_thread(adoption.named_images),
             proof=proven.proof,
             received_bytes=0,
+            zip=stored_zip,
         )
         folder: PurePosixPath = await self.bench.in_thread(adoption.commit, receipt)
         await self.store.restore([(receipt, str(folder))])
@@ -199,6 +200,7 @@ def _unpack(tree: ForeignTree, path: Path, staging: Staging, limits: ZipLimits) 
     reader = ZipReader(limits)
     try:
         for block in tree.blocks(path):
+            staging.receive(block)
             for event in reader.feed(block):
                 staging.take(event)
         reader.finish()

@@ -17,7 +17,7 @@ from downloader.archive.port import Archive, ArchiveQueries
 from downloader.archive.profiles import open_archive, open_queries
 from downloader.bandwidth import BandwidthPlan
 from downloader.clock import Clock, SystemClock
-from downloader.errors import SettingsError, StoreError
+from downloader.errors import StoreError
 from downloader.fetch import Bench
 from downloader.library.local import LocalLibrary
 from downloader.library.port import Library
@@ -26,7 +26,7 @@ from downloader.library.run_records import write_run_record
 from downloader.manifest import ArchiveAddress, Manifest
 from downloader.mirror import SINGLE_RUN, Manner, MirrorRun, Parts
 from downloader.model import Series, SeriesState
-from downloader.options import OptionValues, RunOptions, Secrets, StorageFormat
+from downloader.options import OptionValues, RunOptions, Secrets
 from downloader.pacing import BandwidthPace, RetryPace
 from downloader.patience import Patience
 from downloader.plan import plan_manifest
@@ -55,8 +55,6 @@ def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) 
         SettingsError: they ask for what this tciad cannot do, or credentials are missing.
     """
     options = resolve_options(flags, settings, manifest.options)
-    if options.format is not StorageFormat.IMAGES:
-        raise SettingsError(f"output.format {options.format} is not built yet", next_step="use images")
     # secrets of the environment are meant for the manifest's archive: the archive of an entry must not learn them
     unsaid = settings.model_copy(update=dict.fromkeys(SECRET_NAMES))
     secrets = {
@@ -232,7 +230,7 @@ async def _open_store_for_reading(path: Path) -> AsyncIterator[Store]:
 
 def open_library(options: RunOptions) -> LocalLibrary:
     """The library of the options, made if need be. Blocks."""
-    return LocalLibrary(options.output, layout=options.layout, min_free_bytes=options.min_free_bytes)
+    return LocalLibrary(options.output, layout=options.layout, storage=options.format, min_free_bytes=options.min_free_bytes)
 
 
 def free_bytes_at(path: Path) -> int:

@@ -33,6 +33,7 @@ from downloader.zipstream import ZipLimits, ZipReader
 
 __all__ = ["Bench", "FetchedSeries", "fetch_series", "find_stored", "limits_for"]
 
+NO_PARTS: Final = "a ZIP cannot be continued and begins anew; if it breaks off each time, use output.format images"
 LINE_BROKE: Final = (CutTransferError, StalledTransferError, TruncatedZipError)
 BROKEN_STREAM: Final = (*LINE_BROKE, CorruptZipError)
 """How a ZIP breaks off. What it brought before passed CRC-32 and size, and may be kept."""
@@ -83,6 +84,7 @@ async def fetch_series(series: Series, bench: Bench) -> FetchedSeries:
             images=await bench.in_thread(staging.named_images),
             proof=proven.proof,
             received_bytes=staging.salvage.received_bytes + intake.received_bytes,
+            zip=await bench.in_thread(staging.stored_zip),
         )
         folder = await bench.in_thread(staging.commit, receipt)
     return FetchedSeries(receipt=receipt, folder=folder, first_byte_seconds=intake.first_byte_seconds)
@@ -97,6 +99,8 @@ async def _open_staging(series: Series, intake: Intake, bench: Bench) -> AsyncIt
     except BaseException as error:
         if isinstance(error, TciadError):
             error.series_instance_uid = error.series_instance_uid or series.series_instance_uid
+            if isinstance(error, LINE_BROKE) and not staging.keeps_parts:
+                error.next_step = error.next_step or NO_PARTS
         with CancelScope(shield=True):
             if leaves_images(error):
                 line_broke = isinstance(error, LINE_BROKE)
@@ -162,6 +166,7 @@ async def _receive(series: Series, body: SeriesBody, staging: Staging, intake: I
 
 def _take_batch(reader: ZipReader, staging: Staging, batch: Sequence[bytes]) -> None:
     for chunk in batch:
+        staging.receive(chunk)
         for event in reader.feed(chunk):
             staging.take(event)
 

@@ -1,6 +1,7 @@
 """The nouns that every floor shares. All frozen; times are aware UTC, sizes are bytes."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -120,8 +121,20 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredZip:
+    """The ZIP of a series as the archive sent it: its file name inside the series folder, size, and lower-case hex MD5."""
+
+    name: str
+    size_bytes: int
+    md5: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """The proof of what was stored for one series; written beside the images as `.receipt.json`."""
+    """The proof of what was stored for one series; written beside the images as `.receipt.json`.
+
+    With a `zip`, the images are its members and not files: their names are what the ZIP calls them.
+    """
 
     series: Series
     archive: str
@@ -131,10 +144,18 @@ class Receipt:
     images: tuple[Image, ...]
     proof: Proof
     received_bytes: int
+    zip: StoredZip | None = None
+
+    @property
+    def file_sizes(self) -> Mapping[str, int]:
+        """Name and size of every file that lies in the series folder beside the receipt."""
+        if self.zip is not None:
+            return {self.zip.name: self.zip.size_bytes}
+        return {image.name: image.size_bytes for image in self.images}
 
     @property
     def stored_bytes(self) -> int:
-        """Sum of the sizes of the images."""
+        """Sum of the sizes of the images, in a ZIP as well."""
         return sum(image.size_bytes for image in self.images)
 
 

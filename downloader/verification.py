@@ -14,9 +14,9 @@ import anyio.to_thread
 from anyio import CapacityLimiter, Lock
 
 from downloader.archive.port import Archive
-from downloader.errors import ArchiveError, DamagedReceiptError, LibraryError
-from downloader.library.port import Library
-from downloader.model import Image, Receipt, Series, SeriesState
+from downloader.errors import ArchiveError, DamagedReceiptError, LibraryError, TransferError
+from downloader.library.port import HashedMember, Library
+from downloader.model import Image, Receipt, Series, SeriesState, StoredZip
 from downloader.patience import Patience
 from downloader.store.port import Store, StoredSeries
 from downloader.upstream import Standing, compare_upstream
@@ -153,7 +153,11 @@ async def _check_once(folder: PurePosixPath, receipt: Receipt, examination: Exam
     contents = await _in_thread(examination, examination.library.contents, folder)
     findings = list(compare_contents(folder, receipt, contents))
     read_bytes = 0
-    if examination.deep:
+    if examination.deep and receipt.zip is not None:
+        if not findings:
+            zip_findings, read_bytes = await _check_zip(folder, receipt, receipt.zip, examination)
+            findings += zip_findings
+    elif examination.deep:
         wrong = {finding.path for finding in findings}
         sound = [image for image in receipt.images if str(folder / image.name) not in wrong]
         for portion in _portions(sound):
@@ -175,15 +179,16 @@ async def _check_once(folder: PurePosixPath, receipt: Receipt, examination: Exam
 
 def compare_contents(folder: PurePosixPath, receipt: Receipt, contents: Mapping[str, int | None]) -> Iterator[Finding]:
     """What the names and sizes of a folder show, beside its receipt."""
-    for image in receipt.images:
-        size_bytes = contents.get(image.name)
-        path = folder / image.name
+    what = "image" if receipt.zip is None else "ZIP"
+    for name, told_bytes in receipt.file_sizes.items():
+        size_bytes = contents.get(name)
+        path = folder / name
         if size_bytes is None:
-            yield _finding(FindingKind.MISSING_IMAGE, receipt.series, path, "the image is not there")
-        elif size_bytes != image.size_bytes:
-            sentence = f"the image has {size_bytes:,} bytes, its receipt says {image.size_bytes:,}"
+            yield _finding(FindingKind.MISSING_IMAGE, receipt.series, path, f"the {what} is not there")
+        elif size_bytes != told_bytes:
+            sentence = f"the {what} has {size_bytes:,} bytes, its receipt says {told_bytes:,}"
             yield _finding(FindingKind.WRONG_SIZE, receipt.series, path, sentence)
-    for name in sorted(contents.keys() - {image.name for image in receipt.images}):
+    for name in sorted(contents.keys() - receipt.file_sizes.keys()):
         yield _finding(FindingKind.UNKNOWN_FILE, receipt.series, folder / name, "the receipt does not know this file")
 
 
@@ -215,6 +220,46 @@ def _hash(folder: PurePosixPath, receipt: Receipt, images: Sequence[Image], libr
             sentence = f"the image has MD5 {md5}, its receipt says {image.md5}"
             findings.append(_finding(FindingKind.WRONG_MD5, receipt.series, path, sentence))
     return findings
+
+
+async def _check_zip(
+    folder: PurePosixPath, receipt: Receipt, stored: StoredZip, examination: Examination
+) -> tuple[Sequence[Finding], int]:
+    """Read a ZIP whole, and compare its members with the receipt; also how many bytes of images that were."""
+    place = folder / stored.name
+    expected = {image.name: image for image in receipt.images}
+    findings: list[Finding] = []
+    read_bytes = 0
+    try:
+        contents = await _in_thread(examination, examination.library.open_zip, folder, receipt)
+        while members := await _in_thread(examination, contents.next_images, HASHED_AT_ONCE_BYTES):
+            read_bytes += sum(member.size_bytes for member in members)
+            findings += _compare_members(place, receipt, members, expected)
+    except (LibraryError, TransferError) as error:
+        return [*findings, _finding(FindingKind.UNREADABLE_IMAGE, receipt.series, place, error.what)], read_bytes
+    for name in expected:
+        findings.append(_finding(FindingKind.MISSING_IMAGE, receipt.series, place / name, "the image is not in the ZIP"))
+    if not findings and contents.md5 != stored.md5:
+        # what lies around the images: headers, lists, the licence
+        sentence = f"the ZIP has MD5 {contents.md5}, its receipt says {stored.md5}; its images are whole"
+        findings.append(_finding(FindingKind.WRONG_MD5, receipt.series, place, sentence))
+    return findings, read_bytes
+
+
+def _compare_members(
+    place: PurePosixPath, receipt: Receipt, members: Sequence[HashedMember], expected: dict[str, Image]
+) -> Iterator[Finding]:
+    """Compare members with what the receipt says of them; those that it knows are taken out of `expected`."""
+    for member in members:
+        image = expected.pop(member.name, None)
+        if image is None:
+            yield _finding(FindingKind.WRONG_MD5, receipt.series, place / member.name, "the receipt does not know this member")
+        elif member.size_bytes != image.size_bytes:
+            sentence = f"the image has {member.size_bytes:,} bytes, its receipt says {image.size_bytes:,}"
+            yield _finding(FindingKind.WRONG_SIZE, receipt.series, place / member.name, sentence)
+        elif member.md5 != image.md5:
+            sentence = f"the image has MD5 {member.md5}, its receipt says {image.md5}"
+            yield _finding(FindingKind.WRONG_MD5, receipt.series, place / member.name, sentence)
 
 
 async def _compare_with_store(

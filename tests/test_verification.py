@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from random import Random
@@ -21,13 +21,15 @@ from downloader.errors import (
 from downloader.library.local import LocalLibrary
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.model import Receipt, Series
+from downloader.options import StorageFormat
 from downloader.pacing import RetryPace
 from downloader.patience import Patience
 from downloader.verification import CheckedSeries, Examination, FindingKind, verify_library
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_archive import MemoryArchive
 from tests.fakes.memory_store import MemoryStore
-from tests.library.series_streams import SERIES, store
+from tests.library.series_streams import SERIES, md5_of, members_of, store
+from tests.library.zips import store_zip, zip_of
 
 pytestmark = pytest.mark.anyio
 
@@ -87,6 +89,89 @@ class Place:
             archive.images[receipt.series.series_instance_uid] = contents
         self.archives = {"tcia": archive}
         return archive
+
+
+class ZipPlace(Place):
+    """A library with two series that are kept as ZIPs."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        shutil.rmtree(root / "LIDC-IDRI")
+        self.library = LocalLibrary(root, storage=StorageFormat.ZIP)
+        self.folder = store_zip(self.library, SERIES)
+        self.other_folder = store_zip(self.library, OTHER)
+
+    @property
+    def zip(self) -> Path:
+        """The first series' ZIP."""
+        return self.path / f"{SERIES.series_instance_uid}.zip"
+
+    def replace_zip(self, members: Mapping[str, bytes]) -> None:
+        """Put another ZIP in the place of the first, which the receipt calls the right one in size and MD5."""
+        content = zip_of(members)
+        self.zip.write_bytes(content)
+        receipt = self.library.receipt_in(self.folder)
+        assert receipt is not None
+        assert receipt.zip is not None
+        told = replace(receipt, zip=replace(receipt.zip, size_bytes=len(content), md5=md5_of(content)))
+        (self.path / RECEIPT_NAME).write_bytes(encode_receipt(told))
+
+
+@pytest.fixture
+async def zips(tmp_path: Path) -> ZipPlace:
+    """As a run leaves it that keeps ZIPs."""
+    place = ZipPlace(tmp_path / "library")
+    await place.enter()
+    return place
+
+
+@pytest.mark.parametrize("deep", [False, True])
+async def test_nothing_is_found_where_no_zip_is_wrong(zips: ZipPlace, deep: bool) -> None:
+    """A deep verification reads every image in the ZIPs."""
+    checked = await zips.check(deep=deep)
+    assert [finding for one in checked for finding in one.findings] == []
+    stored_bytes = sum(receipt.stored_bytes for _, receipt in zips.library.receipts())
+    assert sum(one.read_bytes for one in checked) == (stored_bytes if deep else 0)
+
+
+async def test_a_zip_that_is_gone_cut_or_joined_by_something(zips: ZipPlace) -> None:
+    """Names and sizes tell, without reading."""
+    path = f"{zips.folder}/{zips.zip.name}"
+    (zips.path / "note.txt").write_text("mine")
+    zips.zip.write_bytes(zips.zip.read_bytes()[:-1])
+    assert await zips.findings() == [(FindingKind.WRONG_SIZE, path), (FindingKind.UNKNOWN_FILE, f"{zips.folder}/note.txt")]
+    zips.zip.unlink()
+    assert (await zips.findings(deep=True))[0] == (FindingKind.MISSING_IMAGE, path)
+
+
+async def test_a_bit_that_fell_over_in_a_zip(zips: ZipPlace) -> None:
+    """Wherever it is: in an image, or in what lies around the images."""
+    content = bytearray(zips.zip.read_bytes())
+    path = f"{zips.folder}/{zips.zip.name}"
+    for position in (len(content) // 2, 12):  # in an image's data; in the date of the first member
+        damaged = bytearray(content)
+        damaged[position] ^= 1
+        zips.zip.write_bytes(damaged)
+        assert await zips.findings() == []
+        (found,) = await zips.findings(deep=True)
+        assert found[0] in {FindingKind.UNREADABLE_IMAGE, FindingKind.WRONG_MD5}
+        assert found[1].startswith(path)
+
+
+async def test_members_are_compared_with_the_receipt_one_by_one(zips: ZipPlace) -> None:
+    """A ZIP that is sound in itself, and is not the one that was proven."""
+    members = members_of(SERIES)
+    gone, other = members.pop("1-01.dcm"), members["1-02.dcm"]
+    zips.replace_zip({**members, "1-02.dcm": other[:-1] + b"x", "1-03.dcm": members["1-03.dcm"] + b"\0\0", "1-09.dcm": gone})
+    path = f"{zips.folder}/{zips.zip.name}"
+    assert sorted(await zips.findings(deep=True)) == sorted(
+        [
+            (FindingKind.MISSING_IMAGE, f"{path}/1-01.dcm"),
+            (FindingKind.WRONG_MD5, f"{path}/1-02.dcm"),
+            (FindingKind.WRONG_SIZE, f"{path}/1-03.dcm"),
+            (FindingKind.WRONG_MD5, f"{path}/1-09.dcm"),
+        ]
+    )
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ Deadline = Annotated[
 ]
 MinFreeSpace = Annotated[str | None, typer.Option("--min-free-space", metavar="SIZE", help="Room that is never used.")]
 Md5 = Annotated[str | None, typer.Option("--md5", metavar="MODE", help="auto, require or off.")]
+Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help="images, or zip: each series as it was sent.")]
 Layout = Annotated[str | None, typer.Option("--layout", metavar="NAME", help="Layout of the library.")]
 ManifestFiles = Annotated[list[Path], typer.Argument(metavar="MANIFEST…", help="Manifests, or .tcia, .csv or .txt lists.")]
 
@@ -59,6 +60,7 @@ def _run(
     min_free_space: MinFreeSpace = None,
     md5: Md5 = None,
     layout: Layout = None,
+    storage: Format = None,
     deadline: Deadline = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -77,6 +79,7 @@ def _run(
             "min_free_space": min_free_space,
             "md5": md5,
             "layout": layout,
+            "format": storage,
             "deadline": deadline,
         }
     )

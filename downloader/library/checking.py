@@ -5,7 +5,7 @@ Raises OSError; see faults.py.
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,14 +35,20 @@ def _size_of(item: "os.DirEntry[str]") -> int | None:
 def hash_file(path: Path) -> str:
     """The MD5 of the file. What is read once and not again is not left in the page cache, where it would displace the rest."""
     digest = hashlib.md5(usedforsecurity=False)
+    for block in read_blocks(path):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def read_blocks(path: Path) -> Iterator[memoryview]:
+    """The bytes of the file in blocks, each good until the next; they are not left in the page cache."""
     buffer = bytearray(BLOCK_BYTES)
     view = memoryview(buffer)
     with path.open("rb", buffering=0) as file:
         _advise(file.fileno(), "POSIX_FADV_SEQUENTIAL")
         while read_bytes := file.readinto(buffer):
-            digest.update(view[:read_bytes])
+            yield view[:read_bytes]
         _advise(file.fileno(), "POSIX_FADV_DONTNEED")
-    return digest.hexdigest()
 
 
 def _advise(descriptor: int, advice: str) -> None:

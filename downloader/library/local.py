@@ -5,21 +5,26 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from downloader.errors import DamagedReceiptError, LibraryError
+from downloader.errors import DamagedReceiptError, LibraryError, TciadError
 from downloader.library.adopting import AdoptedStaging
 from downloader.library.checking import hash_file, list_folder, set_aside
 from downloader.library.disk import remove_empty_folders, remove_folder, replaced_folder, sync_folder
 from downloader.library.faults import LibraryFaults
 from downloader.library.journal import JOURNAL_SUFFIX, journal_path, read_series
 from downloader.library.layout import parse_layout
+from downloader.library.members import LONGEST_TEXT_BYTES
 from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
-from downloader.library.port import ForeignImage
+from downloader.library.port import ForeignImage, Staging
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
 from downloader.library.salvaging import salvage
 from downloader.library.shelf import OWN_FOLDER, Shelf
 from downloader.library.staging import LocalStaging
+from downloader.library.zip_reading import StoredZipFile
+from downloader.library.zip_staging import ZipStaging
 from downloader.model import Receipt, Series
+from downloader.options import StorageFormat
+from downloader.zipstream import ZipLimits
 
 
 class LocalLibrary:
@@ -28,6 +33,7 @@ class LocalLibrary:
     Args:
         root: the library; tciad's own things are in `<root>/.tciad`.
         layout: the name of a layout, or a template (see layout.py).
+        storage: whether new series are kept as images or as the ZIP that the archive sends.
         min_free_bytes: what tciad leaves free on the file system.
 
     Raises:
@@ -35,10 +41,18 @@ class LocalLibrary:
         SettingsError: the layout is none.
     """
 
-    def __init__(self, root: Path, *, layout: str = "classic", min_free_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        layout: str = "classic",
+        storage: StorageFormat = StorageFormat.IMAGES,
+        min_free_bytes: int = 0,
+    ) -> None:
         self._root = root.absolute()
         self._room = Room(self._root, min_free_bytes)
         self._shelf = Shelf(self._root, parse_layout(layout))
+        self._storage = storage
         self._staging = self._root / OWN_FOLDER / "staging"
         self._faults = LibraryFaults(self._root)
         if self._root.exists() and not self._root.is_dir():
@@ -49,7 +63,7 @@ class LocalLibrary:
             with tempfile.TemporaryFile(dir=self._staging):
                 pass  # folders that are there say nothing: only writing shows that it can be done
 
-    def begin(self, series: Series) -> LocalStaging:
+    def begin(self, series: Series) -> Staging:
         """See the port.
 
         Raises:
@@ -58,12 +72,22 @@ class LocalLibrary:
         place = PurePosixPath(OWN_FOLDER, "staging", safe_name(series.series_instance_uid))
         faults = LibraryFaults(self._root, place=str(place), series_instance_uid=series.series_instance_uid)
         folder = self._root / place
+        if self._storage is StorageFormat.ZIP:
+            return self._begin_zip(series, folder, faults)
         with faults:
             remove_folder(replaced_folder(folder))
             staged = salvage(folder, series)
             staged_bytes = sum(image.size_bytes for image in staged.images.values())
             self._room.require(series.series_instance_uid, max(0, (series.file_size_bytes or 0) - staged_bytes))
         return LocalStaging(series, folder, staged, self._shelf, self._room, faults)
+
+    def _begin_zip(self, series: Series, folder: Path, faults: LibraryFaults) -> ZipStaging:
+        self.drop_staged(series)
+        with faults:
+            # how far the ZIP is smaller than its images, nobody knows before
+            self._room.require(series.series_instance_uid, series.file_size_bytes or 0)
+            folder.mkdir()
+            return ZipStaging(series, folder, self._shelf, self._room, faults)
 
     def adopt(self, series: Series, images: Sequence[ForeignImage], *, link: bool) -> AdoptedStaging:
         """See the port."""
@@ -102,6 +126,18 @@ class LocalLibrary:
         """See the port."""
         with LibraryFaults(self._root, place=str(folder / name)):
             return hash_file(self._root / folder / name)
+
+    def open_zip(self, folder: PurePosixPath, receipt: Receipt) -> StoredZipFile:
+        """See the port."""
+        if receipt.zip is None:
+            raise TciadError("the series is not kept as a ZIP", series_instance_uid=receipt.series.series_instance_uid)
+        place = folder / receipt.zip.name
+        limits = ZipLimits(
+            member_count=len(receipt.images) + len(LONGEST_TEXT_BYTES),
+            member_bytes=max([*LONGEST_TEXT_BYTES.values(), *(image.size_bytes for image in receipt.images)]),
+            total_bytes=receipt.stored_bytes + sum(LONGEST_TEXT_BYTES.values()),
+        )
+        return StoredZipFile(self._root / place, limits, LibraryFaults(self._root, place=str(place)))
 
     def quarantine(self, path: PurePosixPath, label: str, at: datetime) -> PurePosixPath:
         """See the port."""

@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from downloader.dicomstream import DicomIdentity, DicomScanner
-from downloader.errors import NotDicomError, UnsafeMemberError
+from downloader.errors import NotDicomError, UnsafeMemberError, WrongSeriesError
 from downloader.library.disk import write_all
+from downloader.model import Series, StagedImage
 
 LICENSE_MEMBER: Final = "LICENSE"
 MD5_LIST_MEMBER: Final = "md5hashes.csv"
@@ -16,7 +17,7 @@ MD5_LIST_MEMBER: Final = "md5hashes.csv"
 LONGEST_TEXT_BYTES: Final = MappingProxyType({LICENSE_MEMBER: 1024 * 1024, MD5_LIST_MEMBER: 64 * 1024 * 1024})
 
 _LONGEST_NAME = 1024
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _UNSAFE_NAME = re.compile(
     r"""
     [\x00-\x1f\x7f-\x9f]        # control characters, NUL among them
@@ -73,19 +74,19 @@ class ImageMember:
 
     Args:
         what: how messages call it.
-        path: a new file of ours.
+        path: a new file of ours; None where it is written elsewhere.
         name: what the ZIP calls it; empty for one that came singly.
     """
 
     __slots__ = ("_descriptor", "_md5", "_scanner", "name", "size_bytes", "what")
 
-    def __init__(self, what: str, path: str, name: str = "") -> None:
+    def __init__(self, what: str, path: str | None, name: str = "") -> None:
         self.what = what
         self.name = name
         self.size_bytes = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._scanner = DicomScanner()
-        self._descriptor = os.open(path, _NEW_FILE, 0o666)
+        self._descriptor = -1 if path is None else os.open(path, NEW_FILE, 0o666)
 
     def write(self, data: bytes) -> None:
         """See Member.
@@ -99,7 +100,8 @@ class ImageMember:
             raise self._named(error) from error
         self._md5.update(data)
         self.size_bytes += len(data)
-        write_all(self._descriptor, data)
+        if self._descriptor >= 0:
+            write_all(self._descriptor, data)
 
     def finish(self) -> tuple[DicomIdentity, str]:
         """Close the file; returns what the image says it is, and the MD5 of its bytes.
@@ -121,6 +123,55 @@ class ImageMember:
 
     def _named(self, error: NotDicomError) -> NotDicomError:
         return NotDicomError(f"{self.what}: {error.what}", next_step=error.next_step)
+
+
+class MemberNames:
+    """The names of one ZIP's members so far; `last` is the newest."""
+
+    __slots__ = ("_seen", "last")
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self.last = ""
+
+    def add(self, name: str) -> None:
+        """Another member begins.
+
+        Raises:
+            UnsafeMemberError: a name that no honest archive sends, or one that was there before.
+        """
+        refuse_unsafe_name(name)
+        if name in self._seen:
+            # the archive stops before it writes a name twice (ARCHIVE §4.4), so this ZIP is not its work
+            raise UnsafeMemberError(f"the ZIP has two members called {name!r}, which no honest archive sends")
+        self._seen.add(name)
+        self.last = name
+
+
+def identify(member: ImageMember, position: int, series: Series) -> StagedImage:
+    """What the image is, now that it ended: one of the series, which is told `position` of its member.
+
+    Raises:
+        NotDicomError: it is none, or ends before it says which.
+        WrongSeriesError: it is of another series.
+    """
+    identity, md5 = member.finish()
+    if identity.series_instance_uid != series.series_instance_uid:
+        raise WrongSeriesError(
+            f"{member.what} is an image of series {identity.series_instance_uid}",
+            series_instance_uid=series.series_instance_uid,
+        )
+    return StagedImage(
+        position=position,
+        member_name=member.name,
+        sop_instance_uid=identity.sop_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        instance_number=identity.instance_number,
+        acquisition_number=identity.acquisition_number,
+        size_bytes=member.size_bytes,
+        md5=md5,
+        ends_whole=identity.ends_whole,
+    )
 
 
 def refuse_unsafe_name(name: str) -> None:

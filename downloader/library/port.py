@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, Self
 
 from downloader.errors import DamagedReceiptError
-from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries
+from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries, StoredZip
 from downloader.zipstream import ZipEvent
 
 
@@ -33,8 +33,17 @@ class Staging(Protocol):
         ...
 
     @property
+    def keeps_parts(self) -> bool:
+        """Whether images of an attempt that broke off are of use to the next one."""
+        ...
+
+    @property
     def images_written(self) -> int:
         """Images written and closed so far in this attempt."""
+        ...
+
+    def receive(self, chunk: bytes) -> None:
+        """Take the next bytes of the ZIP itself, before what the ZIP reader finds in them."""
         ...
 
     def take(self, event: ZipEvent) -> None:
@@ -81,6 +90,10 @@ class Staging(Protocol):
 
     def named_images(self) -> tuple[Image, ...]:
         """The staged images under the names that they will have in the library, in the order of those names."""
+        ...
+
+    def stored_zip(self) -> StoredZip | None:
+        """The ZIP that came, where the series is kept as one; None where its images are files."""
         ...
 
     def commit(self, receipt: Receipt) -> PurePosixPath:
@@ -151,6 +164,32 @@ class ShelvedSeries:
         return cls(series=series, folder=PurePosixPath(folder), stored_bytes=stored_bytes, completed_at=completed_at)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashedMember:
+    """An image in a stored ZIP, as it is there now: what the ZIP calls it, its size, and the MD5 of its bytes."""
+
+    name: str
+    size_bytes: int
+    md5: str
+
+
+class ZipContents(Protocol):
+    """A stored ZIP that is being read once more, from its beginning to its end."""
+
+    @property
+    def md5(self) -> str:
+        """The MD5 of all that was read: of the whole file once `next_images` has given nothing."""
+        ...
+
+    def next_images(self, enough_bytes: int) -> Sequence[HashedMember]:
+        """Read on until at least so many bytes of images were hashed; nothing at the end, when the ZIP turned out whole.
+
+        Raises:
+            TransferError: the ZIP is damaged, by the rules that held when it came.
+        """
+        ...
+
+
 class MetadataTable(Protocol):
     """A new metadata.csv in the making. Until `commit` the old one is there."""
 
@@ -213,6 +252,10 @@ class Library(Protocol):
 
     def hash_image(self, folder: PurePosixPath, name: str) -> str:
         """The MD5 of a file in a folder as the disk has it, without crowding other files out of the system's memory."""
+        ...
+
+    def open_zip(self, folder: PurePosixPath, receipt: Receipt) -> ZipContents:
+        """The ZIP of a series that is kept as one, to be read and hashed as `hash_image` does it."""
         ...
 
     def quarantine(self, path: PurePosixPath, label: str, at: datetime) -> PurePosixPath:

@@ -59,9 +59,12 @@ def _check(receipt: Receipt) -> None:
     """A receipt may come from anywhere: its image names must stay in the folder, its figures must be possible."""
     if receipt.completed_at.tzinfo is None:
         raise _damaged("completed_at has no time zone")
+    for name in receipt.file_sizes:
+        if not is_image_name(name):
+            raise _damaged(f"{name!r} is no name of an image")
+    if receipt.zip is not None and (receipt.zip.size_bytes < 0 or not _MD5.fullmatch(receipt.zip.md5)):
+        raise _damaged("size or MD5 of the ZIP cannot be true")
     for image in receipt.images:
-        if not is_image_name(image.name):
-            raise _damaged(f"{image.name!r} is no name of an image")
         if image.size_bytes < 0 or not _MD5.fullmatch(image.md5):
             raise _damaged(f"size or MD5 of {image.name!r} cannot be true")
     if len({image.name for image in receipt.images}) != len(receipt.images):

@@ -50,7 +50,7 @@ class Shelf:
         """See the port."""
         for folder in self._layout.folders(series):
             receipt = self.read_receipt(folder)
-            if receipt is not None and _is_of(receipt, series) and has_images(self._root / folder, receipt):
+            if receipt is not None and _is_of(receipt, series) and has_files(self._root / folder, receipt):
                 return receipt
         return None
 
@@ -154,14 +154,14 @@ class Shelf:
                     yield folder / item.name
 
 
-def has_images(folder: Path, receipt: Receipt) -> bool:
-    """Whether every image of the receipt is a file in the folder, in its size. Their content is not read."""
-    for image in receipt.images:
+def has_files(folder: Path, receipt: Receipt) -> bool:
+    """Whether every file of the receipt is in the folder, in its size. Their content is not read."""
+    for name, size_bytes in receipt.file_sizes.items():
         try:
-            status = (folder / image.name).stat()
+            status = (folder / name).stat()
         except FileNotFoundError:
             return False
-        if status.st_size != image.size_bytes or not stat.S_ISREG(status.st_mode):
+        if status.st_size != size_bytes or not stat.S_ISREG(status.st_mode):
             return False
     return True
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from downloader.errors import TciadError, UnsafeMemberError, WrongSeriesError
+from downloader.errors import TciadError, WrongSeriesError
 from downloader.library.disk import remove_folder, rename_within, sync_files, sync_folder, write_new
 from downloader.library.faults import LibraryFaults
 from downloader.library.image_names import name_images
@@ -14,8 +14,9 @@ from downloader.library.members import (
     LONGEST_TEXT_BYTES,
     MD5_LIST_MEMBER,
     ImageMember,
+    MemberNames,
     TextMember,
-    refuse_unsafe_name,
+    identify,
 )
 from downloader.library.port import Salvage
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
@@ -31,6 +32,8 @@ class LocalStaging:
 
     Images are called by the position of their member until all have come: what the ZIP calls them is never a path.
     """
+
+    keeps_parts = True
 
     def __init__(self, series: Series, folder: Path, staged: Staged, shelf: Shelf, room: Room, faults: LibraryFaults) -> None:
         self._series = series
@@ -48,8 +51,7 @@ class LocalStaging:
         self._images_written = 0
         self._arrived: dict[str, StagedImage] = {}
         self._texts: dict[str, bytes] = {}
-        self._member_names: set[str] = set()
-        self._last_member_name = ""
+        self._names = MemberNames()
         self._is_over = False
 
     @property
@@ -65,6 +67,9 @@ class LocalStaging:
     def images_written(self) -> int:
         """See the port."""
         return self._images_written
+
+    def receive(self, chunk: bytes) -> None:
+        """See the port. Members are written by themselves, so their ZIP is not."""
 
     def take(self, event: ZipEvent) -> None:
         """See the port.
@@ -99,7 +104,7 @@ class LocalStaging:
     def end_image(self, sop_instance_uid: str) -> None:
         """See the port."""
         with self._faults:
-            image = self._finish(self._opened_image())
+            image = identify(self._opened_image(), self._position, self._series)
             if image.sop_instance_uid != sop_instance_uid:
                 raise WrongSeriesError(
                     f"the archive sent image {image.sop_instance_uid} where {sop_instance_uid} was asked for",
@@ -112,7 +117,7 @@ class LocalStaging:
         return StagedSeries(
             images=tuple(self._arrived.values()),
             md5_list=self._texts.get(MD5_LIST_MEMBER),
-            md5_list_is_last=self._last_member_name == MD5_LIST_MEMBER,
+            md5_list_is_last=self._names.last == MD5_LIST_MEMBER,
             license_text=self._texts.get(LICENSE_MEMBER),
             other_members=tuple(self._texts),
         )
@@ -136,6 +141,10 @@ class LocalStaging:
             Image(name=name, sop_instance_uid=staged.sop_instance_uid, size_bytes=staged.size_bytes, md5=staged.md5)
             for name, staged in name_images(self.images()).items()
         )
+
+    def stored_zip(self) -> None:
+        """See the port."""
+        return
 
     def commit(self, receipt: Receipt) -> PurePosixPath:
         """See the port. The collection's LICENSE is written with its first series."""
@@ -187,12 +196,7 @@ class LocalStaging:
     def _start(self, name: str) -> None:
         self._drop_member()
         self._note_followed()
-        refuse_unsafe_name(name)
-        if name in self._member_names:
-            # the archive stops before it writes a name twice (ARCHIVE §4.4), so this ZIP is not its work
-            raise UnsafeMemberError(f"the ZIP has two members called {name!r}, which no honest archive sends")
-        self._member_names.add(name)
-        self._last_member_name = name
+        self._names.add(name)
         if name in LONGEST_TEXT_BYTES:
             self._position += 1
             self._member = TextMember(name)
@@ -216,31 +220,12 @@ class LocalStaging:
             self._journal.note_license(self._texts[LICENSE_MEMBER])
 
     def _end_member(self, member: ImageMember) -> None:
-        image = self._finish(member)
+        image = identify(member, self._position, self._series)
         if image.sop_instance_uid in self._arrived:
             raise WrongSeriesError(
                 f"image {image.sop_instance_uid} came twice", series_instance_uid=self._series.series_instance_uid
             )
         self._arrived[image.sop_instance_uid] = self._admit(image)
-
-    def _finish(self, member: ImageMember) -> StagedImage:
-        identity, md5 = member.finish()
-        if identity.series_instance_uid != self._series.series_instance_uid:
-            raise WrongSeriesError(
-                f"{member.what} is an image of series {identity.series_instance_uid}",
-                series_instance_uid=self._series.series_instance_uid,
-            )
-        return StagedImage(
-            position=self._position,
-            member_name=member.name,
-            sop_instance_uid=identity.sop_instance_uid,
-            series_instance_uid=identity.series_instance_uid,
-            instance_number=identity.instance_number,
-            acquisition_number=identity.acquisition_number,
-            size_bytes=member.size_bytes,
-            md5=md5,
-            ends_whole=identity.ends_whole,
-        )
 
     def _admit(self, image: StagedImage) -> StagedImage:
         """Put an image that ended among those that are here; returns it as it lies here."""

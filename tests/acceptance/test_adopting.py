@@ -139,6 +139,30 @@ def test_what_the_real_tcia_utils_made_is_adopted(archive: ServedArchive, tmp_pa
     assert_mirrors(tmp_path / "library", archive)
 
 
+def test_zips_are_adopted_as_zips_where_the_library_keeps_them(archive: ServedArchive, tmp_path: Path) -> None:
+    """Byte by byte; what lies there in folders is adopted as images all the same."""
+    first, *others = (series.series_instance_uid for series in series_of(archive))
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in others:
+        (tree / f"{name}.zip").write_bytes(zip_of(archive, name))
+    with zipfile.ZipFile(io.BytesIO(zip_of(archive, first))) as content:
+        content.extractall(tree / first)
+
+    ended = run_command(
+        *("adopt", tree, "--archive", archive.sandbox.base_url, "-o", tmp_path / "library", "--json"),
+        environment={"TCIAD_FORMAT": "zip"},
+    )
+
+    assert ended.exit_code == 0, ended.stdout + ended.stderr
+    assert ended.document["series"]["adopted"] == SERIES
+    receipts = receipts_of(tmp_path / "library")
+    assert {name for name, (_, receipt) in receipts.items() if receipt["zip"]} == set(others)
+    for name in others:
+        folder, _ = receipts[name]
+        assert (folder / f"{name}.zip").read_bytes() == (tree / f"{name}.zip").read_bytes()
+
+
 def test_what_is_not_proven_is_left_and_said(archive: ServedArchive, tmp_path: Path) -> None:
     """Half a series, a flipped bit, and one that the archive does not have: each with its reason; the rest is adopted."""
     tree = tmp_path / "tree"

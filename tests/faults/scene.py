@@ -1,6 +1,7 @@
 """A run from manifest to report against a sandbox on a real socket, with pauses that cost nothing."""
 
 import hashlib
+import zipfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -129,10 +130,12 @@ class Scene:
             held = {image.sop_instance_uid: self.sandbox.md5(image) for image in self.sandbox.images_of(series_instance_uid)}
             assert {image.sop_instance_uid: image.md5 for image in receipt.images} == held
             proven.add(folder / RECEIPT_NAME)
+            if receipt.zip is not None:
+                proven.add(folder / receipt.zip.name)
             for image in receipt.images:
-                content = (folder / image.name).read_bytes()
+                content = content_of(folder, receipt, image.name)
                 assert hashlib.md5(content, usedforsecurity=False).hexdigest() == held[image.sop_instance_uid]
-                proven.add(folder / image.name)
+                proven.add(folder / image.name)  # where it is no file, the others show that nothing else is there
         files = {path for path in self.library.rglob("*") if path.is_file() and self.library / OWN_FOLDER not in path.parents}
         assert {path for path in files - proven if path.name != "LICENSE"} == set()
 
@@ -155,6 +158,14 @@ class Scene:
     def assert_nothing_staged(self) -> None:
         """No half-made series is left behind."""
         assert list((self.library / OWN_FOLDER / "staging").iterdir()) == []
+
+
+def content_of(folder: Path, receipt: Receipt, name: str) -> bytes:
+    """The bytes of one image, which is a file or in a ZIP."""
+    if receipt.zip is None:
+        return (folder / name).read_bytes()
+    with zipfile.ZipFile(folder / receipt.zip.name) as stored:
+        return stored.read(name)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from downloader.errors import DamagedReceiptError
 from downloader.library.receipt import decode_receipt, encode_receipt
-from downloader.model import Image
+from downloader.model import Image, StoredZip
 from tests.library.series_streams import SERIES, receipt_of
 
 IMAGES = (
@@ -23,6 +23,25 @@ RECEIPT = receipt_of(
 def test_a_receipt_is_read_as_it_was_written() -> None:
     """Every attribute, the whole series included."""
     assert decode_receipt(encode_receipt(RECEIPT)) == RECEIPT
+
+
+ZIPPED = replace(RECEIPT, zip=StoredZip(name="1.2.zip", size_bytes=7, md5="a" * 32))
+
+
+def test_a_receipt_of_a_zip_is_read_as_it_was_written() -> None:
+    """Its images are members, whose names are no paths."""
+    odd = replace(ZIPPED, images=(replace(IMAGES[0], name="00000001.5/IMG1"), IMAGES[1]))
+    assert decode_receipt(encode_receipt(odd)) == odd
+    assert odd.file_sizes == {"1.2.zip": 7}
+
+
+@pytest.mark.parametrize("zipped", [{"name": "../x.zip"}, {"name": ".receipt.json"}, {"size_bytes": -1}, {"md5": "b"}])
+def test_a_zip_that_cannot_be_is_refused(zipped: dict[str, object]) -> None:
+    """A receipt may come from anywhere: what it names must stay in its folder."""
+    document = json.loads(encode_receipt(ZIPPED))
+    document["zip"].update(zipped)
+    with pytest.raises(DamagedReceiptError):
+        decode_receipt(json.dumps(document).encode())
 
 
 def test_the_same_receipt_is_the_same_bytes() -> None:

@@ -1,0 +1,39 @@
+"""Whole ZIPs, and a library that keeps them."""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from io import BytesIO
+from pathlib import PurePosixPath
+
+from downloader.library.port import Library, Staging
+from downloader.model import Series
+from downloader.zipstream import ZipReader
+from tests.library.series_streams import members_of, receipt_of
+
+
+def zip_of(members: Mapping[str, bytes]) -> bytes:
+    """A ZIP with these members, in their order."""
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return content.getvalue()
+
+
+def take_zip(staging: Staging, content: bytes, *, chunk_bytes: int = 700) -> None:
+    """Let `staging` take a ZIP as an attempt does."""
+    reader = ZipReader()
+    for start in range(0, len(content), chunk_bytes):
+        chunk = content[start : start + chunk_bytes]
+        staging.receive(chunk)
+        for event in reader.feed(chunk):
+            staging.take(event)
+    reader.finish()
+
+
+def store_zip(library: Library, series: Series, members: Mapping[str, bytes] | None = None) -> PurePosixPath:
+    """Take a whole series into a library that keeps ZIPs; returns its folder."""
+    staging = library.begin(series)
+    take_zip(staging, zip_of(members_of(series) if members is None else members))
+    return staging.commit(replace(receipt_of(series, staging.named_images()), zip=staging.stored_zip()))
