@@ -1,6 +1,7 @@
 """Every error that tciad raises, as one tree.
 
 TciadError                      exit 1
+├── PartDiedError                        a part of the service ended before it
 ├── UsageError                  exit 2   bad manifest, argument or configuration
 │   ├── ManifestError
 │   ├── SettingsError
@@ -72,6 +73,10 @@ class TciadError(Exception):
         about = f"series {self.series_instance_uid}: " if self.series_instance_uid else ""
         advice = f"; {self.next_step}" if self.next_step else ""
         return f"{about}{self.what}{advice}"
+
+
+class PartDiedError(TciadError):
+    """A part of the service ended, or met a fault of tciad itself, before the service was to end."""
 
 
 class UsageError(TciadError):

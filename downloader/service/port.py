@@ -91,7 +91,6 @@ class RunPhase(StrEnum):
 
     RESOLVING = "resolving"
     FETCHING = "fetching"
-    TIDYING = "tidying"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +155,9 @@ class ManifestState(StrEnum):
 class ManifestStatus:
     """One manifest. `problem` says what is wrong with its file as it is now.
 
-    `in_force`: a good one is being worked by, if need be an older one than the file holds now. `schedule` is text for people.
-    `last_success_at` is when a cycle last ended with everything complete; it outlives the service, as `last_cycle` does.
+    `in_force`: a good one is being worked by, if need be an older one than the file holds now. `archive` names the archives, by
+    commas; `schedule` is text for people. `last_success_at` is when a cycle last ended with everything complete; it outlives the
+    service, as `last_cycle` does.
     """
 
     name: str

@@ -1,0 +1,162 @@
+"""One cycle of one manifest: a run that is guarded, so that whatever ends it, the next one follows."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import anyio
+import structlog
+from anyio import CancelScope
+
+from downloader.clock import Clock
+from downloader.engine import hold_library, open_run
+from downloader.errors import ArchiveError, StoreError, TciadError
+from downloader.manifest import Manifest
+from downloader.mirror import EXIT_DRAINED, Manner, MirrorRun
+from downloader.options import RunOptions
+from downloader.service.progress import CycleProgress
+from downloader.store.port import CycleNote, Store
+from downloader.views.progress import ProgressView
+from downloader.views.report import Outcome, RunReport, empty_report
+
+EXIT_FAULT = 1
+_log = structlog.get_logger(__name__)
+
+
+class OpenRun(Protocol):
+    """How a run is opened: `engine.open_run`, unless a test has another."""
+
+    def __call__(  # noqa: D102  told above
+        self,
+        manifest: Manifest,
+        options: RunOptions,
+        store: Store,
+        progress: ProgressView,
+        *,
+        clock: Clock,
+        manner: Manner,
+    ) -> AbstractAsyncContextManager[MirrorRun]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Openers:
+    """How libraries and runs are opened."""
+
+    hold_library: Callable[[RunOptions, Clock], AbstractAsyncContextManager[Store]] = hold_library
+    open_run: OpenRun = open_run
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """One manifest in force, and how it stands. `run`, `progress` and `scope` are those of the cycle that runs now."""
+
+    manifest: Manifest
+    options: RunOptions
+    due_at: datetime
+    is_ordered: bool = False
+    is_draining: bool = False
+    last: CycleNote | None = None
+    progress: CycleProgress | None = None
+    run: MirrorRun | None = None
+    scope: CancelScope | None = None
+
+    @property
+    def name(self) -> str:
+        """The manifest's."""
+        return self.manifest.name
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a cycle of it is under way."""
+        return self.progress is not None
+
+    def interrupt(self) -> None:
+        """End the cycle: what is in flight is set back."""
+        if self.scope:
+            self.scope.cancel()
+
+    def drain(self) -> None:
+        """Let the cycle end after what is in flight, also one that is about to begin."""
+        self.is_draining = True
+        if self.run:
+            self.run.drain()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleOutcome:
+    """How a cycle ended; `archive_error` is what the archive as a whole did to it, if that ended it."""
+
+    report: RunReport
+    note: CycleNote
+    archive_error: ArchiveError | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Cycle:
+    """What one cycle of `work` needs."""
+
+    work: Work
+    store: Store
+    progress: CycleProgress
+    clock: Clock
+    manner: Manner
+    open_run: OpenRun
+    _archive_error: ArchiveError | None = field(default=None, init=False)
+
+    async def run(self) -> CycleOutcome:
+        """Run, and tell how it ended. Raises nothing but the cancellation of whoever called."""
+        began_at = self.clock.now()
+        scope = self.work.scope = CancelScope()
+        try:
+            with structlog.contextvars.bound_contextvars(run=began_at.isoformat()):
+                report = await self._guarded(scope)
+        finally:
+            self.work.run = self.work.scope = None
+        before = self.work.last.succeeded_at if self.work.last else None
+        ended_at = self.clock.now()
+        note = CycleNote(
+            began_at=began_at,
+            ended_at=ended_at,
+            outcome=report.outcome.value,
+            exit_code=report.exit_code,
+            error=report.error,
+            succeeded_at=ended_at if report.exit_code == 0 else before,
+        )
+        return CycleOutcome(report=report, note=note, archive_error=self._archive_error)
+
+    async def _guarded(self, scope: CancelScope) -> RunReport:
+        name = self.work.name
+        try:
+            async with self.open_run(
+                self.work.manifest, self.work.options, self.store, self.progress, clock=self.clock, manner=self.manner
+            ) as run:
+                self.work.run = run
+                if self.work.is_draining:
+                    run.drain()
+                return await self._to_its_end(run, scope)
+        except TciadError as error:
+            _log.error("cycle failed", manifest=name, error=type(error).__name__, message=str(error))
+            return empty_report(name, error.exit_code, str(error))
+        except Exception:
+            # one manifest must not take the others down with it
+            _log.exception("cycle failed by a fault of tciad itself", manifest=name, next_step="please report it with this log")
+            return empty_report(name, EXIT_FAULT, "a fault of tciad itself; the log tells more")
+
+    async def _to_its_end(self, run: MirrorRun, scope: CancelScope) -> RunReport:
+        """Run, and report however it ends."""
+        try:
+            with scope:
+                return await run.run()
+        except anyio.get_cancelled_exc_class():
+            with CancelScope(shield=True):
+                await run.report_ended(Outcome.INTERRUPTED, EXIT_DRAINED)
+            raise
+        except StoreError:
+            raise  # what cannot be read cannot be counted either
+        except TciadError as error:
+            if isinstance(error, ArchiveError):
+                self._archive_error = error
+            return await run.report_ended(Outcome.FAILED, error.exit_code, str(error))
+        return await run.report_ended(Outcome.INTERRUPTED, EXIT_DRAINED)

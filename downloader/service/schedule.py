@@ -1,0 +1,57 @@
+"""When a manifest runs next. Pure: time and time zone are passed in."""
+
+import os
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim
+
+from downloader.manifest import Schedule
+
+DAILY_SECONDS: Final = 86_400.0
+"""How often a manifest runs that does not say when."""
+_LOCAL_TIME: Final = Path("/etc/localtime")
+
+
+def next_run_at(schedule: Schedule | None, last_began_at: datetime | None, now: datetime, zone: tzinfo) -> datetime:
+    """When the manifest is to run next; not after `now` when that is at once.
+
+    `every` counts from the start of the last cycle, and a manifest that never ran is due at once. `cron` is kept to the minute,
+    in the zone: what was missed while nobody ran is not made up for.
+    """
+    if schedule is not None and schedule.cron is not None:
+        return next(CronSim(schedule.cron, now.astimezone(zone))).astimezone(UTC)
+    if last_began_at is None:
+        return now
+    return max(now, last_began_at + timedelta(seconds=_every_seconds(schedule)))
+
+
+def describe_schedule(schedule: Schedule | None) -> str:
+    """The schedule for people."""
+    if schedule is not None and schedule.cron is not None:
+        return f"cron {schedule.cron}"
+    seconds = _every_seconds(schedule)
+    for unit, unit_seconds in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= unit_seconds and seconds % unit_seconds == 0:
+            return f"every {seconds / unit_seconds:g}{unit}"
+    return f"every {seconds:g}s"
+
+
+def local_zone() -> tzinfo:
+    """The zone of this machine, with its changes between summer and winter where its name can be found.
+
+    The name is in TZ, or in the link that /etc/localtime is; without either, the offset of this moment holds.
+    """
+    name = os.environ.get("TZ", "").lstrip(":")
+    if not name and _LOCAL_TIME.is_symlink():
+        name = str(_LOCAL_TIME.resolve()).rpartition("zoneinfo/")[2]
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return datetime.now(UTC).astimezone().tzinfo or UTC
+
+
+def _every_seconds(schedule: Schedule | None) -> float:
+    return DAILY_SECONDS if schedule is None or schedule.every_seconds is None else schedule.every_seconds

@@ -1,0 +1,380 @@
+"""The service: manifests of a folder, a keeper for each library, and whatever runs beside them, in one task group."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import structlog
+from anyio.abc import TaskGroup, TaskStatus
+
+from downloader import __version__
+from downloader.clock import Clock
+from downloader.engine import state_path
+from downloader.errors import ArchiveUnreachableError, OrderError, SettingsError
+from downloader.library.records import CHANGES, RUNS
+from downloader.manifest import Manifest
+from downloader.model import SeriesState
+from downloader.options import RunOptions
+from downloader.pacing import BreakerState
+from downloader.service.answers import page_records, page_series, tell_manifest
+from downloader.service.archive_watch import ArchiveWatch
+from downloader.service.cycle import Openers
+from downloader.service.keeper import LibraryKeeper, ServicePace, Surroundings
+from downloader.service.live import LiveFeed, LiveSubscription
+from downloader.service.manifest_folder import FolderView, ManifestFile, ManifestFolder
+from downloader.service.port import (
+    LiveKind,
+    ManifestStatus,
+    Observer,
+    RecordPage,
+    RunProgress,
+    SeriesFilter,
+    SeriesPage,
+    ServiceEvent,
+    ServicePart,
+    ServiceStatus,
+)
+from downloader.service.supervision import Supervision
+from downloader.service.waiting import Bell
+from downloader.wording import suggest
+from downloader.workers import first_of_ours
+
+_log = structlog.get_logger(__name__)
+_OUT_OF_REACH = ArchiveUnreachableError("the archive does not answer; it is probed from time to time")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """What a service is made of.
+
+    Attributes:
+        folder: where the manifests are.
+        decide: the options of a manifest, from flags, environment and the manifest itself; raises SettingsError.
+        observers: are told everything that happens, such as metrics.
+    """
+
+    folder: Path
+    decide: Callable[[Manifest], RunOptions]
+    clock: Clock
+    zone: tzinfo
+    pace: ServicePace = field(default_factory=ServicePace)
+    openers: Openers = field(default_factory=Openers)
+    observers: Sequence[Observer] = ()
+
+
+class MirrorService:
+    """Implements `Service`. Runs until it is drained, cancelled, or a part of it dies."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._clock = settings.clock
+        self._started_at = self._beat_at = settings.clock.now()
+        self._folder = ManifestFolder(settings.folder)
+        self._view = FolderView()
+        self._problems: dict[Path, str] = {}
+        self._keepers: dict[tuple[Path, Path], LibraryKeeper] = {}
+        self._archives = ArchiveWatch()
+        self._feed = LiveFeed(settings.clock)
+        self._supervision = Supervision()
+        self._look_again = Bell()
+        self._looking = anyio.Lock()
+        self._is_thorough = False
+        self._is_draining = False
+        self._is_paused = False
+        self._drained = anyio.Event()
+        self._group: TaskGroup | None = None
+        self._surroundings = Surroundings(
+            clock=settings.clock,
+            zone=settings.zone,
+            pace=settings.pace,
+            openers=settings.openers,
+            archives=self._archives,
+            tell=self._tell,
+        )
+
+    async def run(self, parts: Sequence[ServicePart] = (), *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Serve, with these parts beside, until `drain` is done.
+
+        Raises:
+            SettingsError: there is no such folder.
+            LibraryError, StoreError: at the start: a library cannot be used.
+            PartDiedError, TciadError: a part died.
+        """
+        if not await anyio.Path(self._settings.folder).is_dir():
+            raise SettingsError(f"{self._settings.folder} is no folder", next_step="name the folder that the manifests are in")
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                async with self._looking:
+                    await self._look(at_start=True)
+                self._is_paused = bool(self._keepers) and all(keeper.is_paused for keeper in self._keepers.values())
+                self._start_part("heartbeat", self._beat)
+                self._start_part("manifest folder", self._watch)
+                for part in parts:
+                    self._start_part(part.name, partial(part.run, self))
+                _log.info("service started", folder=str(self._settings.folder), manifests=len(self._view.files))
+                task_status.started()
+                await self._drained.wait()
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as group_error:
+            raise first_of_ours(group_error) from group_error
+        _log.info("service ended")
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Begin nothing more, let what is in flight end, for so long; set back what has not ended then; end the service."""
+        _log.info("service drains", grace_seconds=grace_seconds)
+        async with self._looking:
+            self._is_draining = True
+            for keeper in self._keepers.values():
+                keeper.drain()
+        async with anyio.create_task_group() as group:
+
+            async def lose_patience() -> None:
+                await self._clock.sleep(grace_seconds)
+                _log.warning("what is in flight is set back", grace_seconds=grace_seconds)
+                for keeper in self._keepers.values():
+                    keeper.interrupt()
+
+            group.start_soon(lose_patience)
+            for keeper in self._keepers.values():
+                await keeper.ended.wait()
+            group.cancel_scope.cancel()
+        self._drained.set()
+
+    def reload(self) -> None:
+        """Look at every manifest again, now."""
+        self._is_thorough = True
+        self._look_again.ring()
+
+    # what the port says
+
+    def beat_at(self) -> datetime:
+        """See the port."""
+        return self._beat_at
+
+    def progress(self) -> Mapping[str, RunProgress]:
+        """See the port."""
+        return {
+            work.name: work.progress.now(work.run.pressure if work.run else None)
+            for keeper in self._keepers.values()
+            for work in keeper.works
+            if work.progress
+        }
+
+    async def status(self) -> ServiceStatus:
+        """See the port."""
+        keepers = self._sorted_keepers()
+        self._note_outages()
+        return ServiceStatus(
+            version=__version__,
+            told_at=self._clock.now(),
+            started_at=self._started_at,
+            beat_at=self._beat_at,
+            paused=self._is_paused,
+            draining=self._is_draining,
+            folder=str(self._settings.folder),
+            folder_problem=self._view.problem,
+            parts=self._supervision.statuses(),
+            libraries=tuple([await keeper.status() for keeper in keepers]),
+            archives=self._archives.statuses(),
+        )
+
+    async def manifests(self) -> Sequence[ManifestStatus]:
+        """See the port."""
+        told = [
+            await tell_manifest(file, file.problem or self._problems.get(file.path, ""), self._keeper_of(file.name))
+            for file in self._view.files
+        ]
+        return sorted(told, key=lambda status: status.name)
+
+    async def series(self, wanted: SeriesFilter, *, after: str | None = None, limit: int = 100) -> SeriesPage:
+        """See the port."""
+        keepers: Sequence[LibraryKeeper] = self._sorted_keepers()
+        if wanted.manifest is not None:
+            keepers = [self._require(wanted.manifest)]
+        return await page_series(keepers, wanted, after, limit)
+
+    async def failures(self, manifest: str | None = None, *, after: str | None = None, limit: int = 100) -> SeriesPage:
+        """See the port."""
+        return await self.series(SeriesFilter(state=SeriesState.FAILED, manifest=manifest), after=after, limit=limit)
+
+    async def runs(self, manifest: str | None = None, *, before: str | None = None, limit: int = 20) -> RecordPage:
+        """See the port."""
+        return await page_records(self._directories(manifest), RUNS, manifest, before, limit)
+
+    async def changes(self, manifest: str | None = None, *, before: str | None = None, limit: int = 20) -> RecordPage:
+        """See the port."""
+        return await page_records(self._directories(manifest), CHANGES, manifest, before, limit)
+
+    def subscribe(self) -> AbstractContextManager[LiveSubscription]:
+        """See the port."""
+        return self._feed.subscribe()
+
+    async def start(self, manifest: str) -> None:
+        """See the port."""
+        keeper = self._require(manifest)
+        _log.info("cycle ordered", manifest=manifest)
+        keeper.order(manifest)
+
+    async def pause(self) -> None:
+        """See the port."""
+        self._is_paused = True
+        for keeper in self._keepers.values():
+            await keeper.pause()
+        _log.info("paused")
+        self._feed.publish(LiveKind.PAUSED)
+
+    async def resume(self) -> None:
+        """See the port."""
+        self._is_paused = False
+        for keeper in self._keepers.values():
+            await keeper.resume()
+        _log.info("resumed")
+        self._feed.publish(LiveKind.RESUMED)
+
+    async def retry(self, *, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
+        """See the port."""
+        keepers = self._sorted_keepers() if manifest is None else [self._require(manifest)]
+        retried = 0
+        for keeper in keepers:
+            retried += await keeper.retry(manifest, series_instance_uid)
+        if series_instance_uid is not None and not retried:
+            raise OrderError(f"series {series_instance_uid} has not failed", next_step="look it up with `tciad failures`")
+        return retried
+
+    # what goes on
+
+    def _start_part(self, name: str, work: Callable[[], Awaitable[None]], *, may_end: bool = False) -> None:
+        if self._group is not None:
+            self._group.start_soon(partial(self._supervision.keep_alive, name, work, may_end=may_end))
+
+    async def _beat(self) -> None:
+        while True:
+            self._beat_at = self._clock.now()
+            await self._clock.sleep(self._settings.pace.beat_seconds)
+
+    async def _watch(self) -> None:
+        while True:
+            await self._look_again.wait(self._clock, self._settings.pace.look_seconds)
+            async with self._looking:
+                if not self._is_draining:
+                    await self._look()
+
+    async def _look(self, *, at_start: bool = False) -> None:
+        """Read the folder, and work by what it says now."""
+        look = partial(self._folder.look, thoroughly=self._is_thorough)
+        self._is_thorough = False
+        before, problems_before = self._view, self._problems
+        self._view = await anyio.to_thread.run_sync(look)
+        self._keepers = {place: keeper for place, keeper in self._keepers.items() if not keeper.ended.is_set()}
+        problems: dict[Path, str] = {}
+        opened: list[LibraryKeeper] = []
+        for file in self._view.files:
+            if file.manifest is None:
+                continue
+            try:
+                await self._put(file.manifest, opened)
+            except SettingsError as error:
+                problems[file.path] = str(error)
+        self._problems = problems
+        self._drop_removed()
+        self._archives.know(
+            address for keeper in self._keepers.values() for work in keeper.works for address in work.manifest.archives
+        )
+        if (before, problems_before) != (self._view, problems):
+            tell_changes(before, self._view, problems_before, problems)
+            self._feed.publish(LiveKind.MANIFESTS_CHANGED)
+        await self._open(opened, at_start=at_start)
+
+    async def _put(self, manifest: Manifest, opened: list[LibraryKeeper]) -> None:
+        """Give the manifest to the keeper of its library; one that it makes is added to `opened`.
+
+        Raises:
+            SettingsError: the manifest cannot be worked by; an older one of its name stays in force.
+        """
+        options = await anyio.to_thread.run_sync(self._settings.decide, manifest)
+        place = (options.output.absolute(), state_path(options).absolute())
+        for directory, store in self._keepers:
+            if store == place[1] and directory != place[0]:
+                raise SettingsError(
+                    f"{manifest.path}: the state store {store} is that of the library {directory}, and a store has one library",
+                    next_step="leave --state out, or serve one library",
+                )
+        keeper = self._keeper_of(manifest.name)
+        if keeper is not None and keeper is not self._keepers.get(place):
+            keeper.drop(manifest.name)
+        if place not in self._keepers:
+            self._keepers[place] = LibraryKeeper(options, self._surroundings)
+            opened.append(self._keepers[place])
+        self._keepers[place].put(manifest, options)
+
+    def _drop_removed(self) -> None:
+        """What has no file any more is worked by no more."""
+        names = {file.name for file in self._view.files}
+        for keeper in self._keepers.values():
+            for name in [work.name for work in keeper.works if work.name not in names]:
+                keeper.drop(name)
+
+    async def _open(self, keepers: Sequence[LibraryKeeper], *, at_start: bool) -> None:
+        for keeper in keepers:
+            run = partial(keeper.run, at_start=at_start)
+            self._start_part(f"library {keeper.directory}", run, may_end=True)
+        if at_start:
+            for keeper in keepers:
+                await keeper.opened.wait()
+        elif self._is_paused:
+            for keeper in keepers:
+                await keeper.pause()
+
+    def _tell(self, manifest: str, event: ServiceEvent) -> None:
+        for observer in self._settings.observers:
+            observer.take(manifest, event)
+        self._feed.tell(manifest, event)
+
+    def _note_outages(self) -> None:
+        """An archive that a running cycle probes in vain is out of reach now, whatever it was before."""
+        for keeper in self._keepers.values():
+            for work in keeper.works:
+                pressure = work.run.pressure if work.run else None
+                if pressure and pressure.breaker is BreakerState.OPEN:
+                    self._archives.failed(work.manifest.archives, self._clock.now(), _OUT_OF_REACH)
+
+    def _sorted_keepers(self) -> list[LibraryKeeper]:
+        return sorted(self._keepers.values(), key=lambda keeper: str(keeper.directory))
+
+    def _keeper_of(self, manifest: str) -> LibraryKeeper | None:
+        return next((keeper for keeper in self._keepers.values() if keeper.work(manifest)), None)
+
+    def _require(self, manifest: str) -> LibraryKeeper:
+        keeper = self._keeper_of(manifest)
+        if keeper is None:
+            names = sorted(work.name for known in self._keepers.values() for work in known.works)
+            raise OrderError(f"no manifest {manifest!r} is in force{suggest(manifest, names)}")
+        return keeper
+
+    def _directories(self, manifest: str | None) -> list[Path]:
+        keepers = self._sorted_keepers() if manifest is None else [self._require(manifest)]
+        return [keeper.directory for keeper in keepers]
+
+
+def tell_changes(
+    before: FolderView, after: FolderView, problems_before: Mapping[Path, str], problems: Mapping[Path, str]
+) -> None:
+    """Log what is new about the manifests."""
+    if after.problem and after.problem != before.problem:
+        _log.error("the folder of manifests cannot be read; what was in force stays so", message=after.problem)
+    known = {file.path: file for file in before.files}
+    for file in after.files:
+        old = known.pop(file.path, ManifestFile(path=file.path))
+        problem = file.problem or problems.get(file.path, "")
+        if problem and problem != (old.problem or problems_before.get(file.path, "")):
+            _log.error("a manifest is wrong", file=str(file.path), message=problem, in_force=file.manifest is not None)
+        elif file.manifest is not None and not problem and file.manifest != old.manifest:
+            _log.info("a manifest is in force", file=str(file.path), manifest=file.name)
+    for gone in known.values():
+        _log.info("a manifest was removed", file=str(gone.path), manifest=gone.name)
