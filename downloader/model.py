@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+LARGEST_FIGURE = 2**42
+"""No series has a hundredth of it in images or bytes, and a store can add up two million of them (its integers have 63 bits)."""
 _DICOM_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(?:\.[0-9]+)*", re.ASCII)
 
 

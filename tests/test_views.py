@@ -1,11 +1,13 @@
 """What people and programs see."""
 
+import json
+
 import pytest
 
 from downloader.model import Failure, SeriesTally
 from downloader.views.counter import RunCounter
 from downloader.views.report import Outcome, RunReport, judge
-from downloader.views.texts import count_text, duration_text, printable, size_text
+from downloader.views.texts import count_text, duration_text, json_text, printable, size_text
 
 KEYS = {
     "manifest",
@@ -71,6 +73,16 @@ def test_what_the_archive_wrote_is_shown_and_never_obeyed() -> None:
     assert printable("a\x1b[2Jb\x07c\nd\u202ee") == "a\\x1b[2Jb\\x07c\\nd\\u202ee"
     failure = Failure(series_instance_uid="1.2", error="E", message="\x1b]0;owned\x07", attempts=1)
     assert "\x1b" not in report_of(SeriesTally(failed=1), failures=(failure,)).as_text()
+
+
+@pytest.mark.parametrize("text", ["µ ² ä", "\x1b[2J\x9b2J\u202e\x07", "\ud800", "\U000e0001", 'a\n"b"\\\\'])
+def test_json_is_shown_and_never_obeyed(text: str) -> None:
+    """It says the same, and neither a terminal nor an encoding stumbles over it."""
+    document = {"a": [text], text: {}}
+    shown = json_text(document)
+    assert json.loads(shown) == document
+    assert shown.replace("\n", "").isprintable()
+    assert ("µ ² ä" in shown) == ("µ" in text)
 
 
 @pytest.mark.parametrize(

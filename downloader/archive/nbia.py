@@ -22,6 +22,7 @@ from downloader.transport import Reply
 SINGLE_QUERIES_AT_ONCE: Final = 4
 _SINGLE_QUERIES_IN_A_ROW: Final = 100
 _STUDIES_REMEMBERED: Final = 1_000
+_MOST_ROWS: Final = 1_000_000
 _MD5: Final = re.compile(r"[0-9a-f]{1,32}", re.ASCII)
 _log = structlog.get_logger(__name__)
 
@@ -225,6 +226,10 @@ class NbiaArchive:
             await self._asker.expect_answer(reply)
             async for chunk in reply.chunks():
                 rows += reader.feed(chunk)
+                if len(rows) > _MOST_ROWS:
+                    raise ArchiveFaultError(
+                        f"{endpoint.name}: more than {_MOST_ROWS:,} rows came", next_step="check base_url if this lasts"
+                    )
         reader.finish()
         return rows
 

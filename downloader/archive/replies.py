@@ -22,6 +22,8 @@ from downloader.errors import (
 )
 
 QUOTED_CHARACTERS: Final = 200
+LONGEST_WAIT_SECONDS: Final = 86_400.0
+"""An archive that asks for more is asked again after a day: nobody means years, and a run must end some time."""
 READ_BYTES: Final = 4096
 """How much of an error's body is worth reading."""
 
@@ -117,19 +119,19 @@ def is_page(headers: Mapping[str, str]) -> bool:
 
 
 def parse_retry_after(header: str, now: datetime) -> float | None:
-    """Seconds to wait, from either form of the header; None where there is none that can be read.
+    """Seconds to wait, a day at most, from either form of the header; None where there is none that can be read.
 
     Source: RFC 9110 §10.2.3.
     """
     if re.fullmatch(r"[0-9]{1,9}", header.strip(), re.ASCII):
-        return float(header)
+        return min(float(header), LONGEST_WAIT_SECONDS)
     try:
         until = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - now).total_seconds())
+    return min(max(0.0, (until - now).total_seconds()), LONGEST_WAIT_SECONDS)
 
 
 def quote_text(text: str) -> str:

@@ -17,6 +17,8 @@ _KEYCLOAK: Final = "/protocol/openid-connect/token"
 # a token is renewed when a tenth of its life is left, but not more than so long before its end
 _MOST_SECONDS_AHEAD: Final = 60.0
 _TOKEN_BYTES: Final = 64 * 1024
+_LONGEST_LIFE_SECONDS: Final = 1e9
+_NO_JSON: Final = (ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +143,7 @@ def _read_token(text: str, url: str, asked_at: float) -> _Token:
     """What is in the answer; `text` is never quoted, since it may hold a token."""
     try:
         answer = json.loads(text)
-    except ValueError as error:
+    except _NO_JSON as error:
         raise ArchiveFaultError(
             f"{url}: no token came, but something that is no JSON", next_step="check auth.token_url"
         ) from error
@@ -160,7 +162,7 @@ def _read_token(text: str, url: str, asked_at: float) -> _Token:
 
 def _seconds(value: object) -> float | None:
     """A lifetime; Keycloak writes 0 for refresh tokens without end."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_LIFE_SECONDS:
         return None
     return float(value)
 
@@ -168,7 +170,7 @@ def _seconds(value: object) -> float | None:
 def _reason(text: str) -> str:
     try:
         answer = json.loads(text)
-    except ValueError:
+    except _NO_JSON:
         return quote_text(text)
     told = answer.get("error_description") or answer.get("error") if isinstance(answer, dict) else None
     return quote_text(told if isinstance(told, str) else "")

@@ -13,14 +13,18 @@ from typing import Any, Final, TypeVar
 
 import ijson
 
+from downloader.archive.nesting import NestingWatch
 from downloader.archive.port import SeriesSize
 from downloader.archive.replies import quote_text
 from downloader.errors import ArchiveFaultError
-from downloader.model import Series, is_dicom_uid
+from downloader.model import LARGEST_FIGURE, Series, is_dicom_uid
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _HEAD_BYTES: Final = 2048
 _NAMED_ROWS: Final = 5
+_DEEPEST: Final = 32
+_ROW_BYTES_MAX: Final = 4 * 1024 * 1024
+_HELP_DESK: Final = "tell the archive's help desk if this lasts"
 _Value = TypeVar("_Value")
 
 
@@ -44,6 +48,8 @@ class RowReader:
         self._head = bytearray()
         self._rows_begun = False
         self._number = 0
+        self._row_bytes = 0
+        self._nesting = NestingWatch(_DEEPEST)
         self._parsed: Any = ijson.sendable_list()
         self._parser: Any = ijson.items_coro(self._parsed, "item", use_float=True)
 
@@ -80,22 +86,34 @@ class RowReader:
         try:
             self._parser.close()
         except ijson.JSONError as error:
-            raise ArchiveFaultError(f"{self._what}: the list of rows breaks off after row {self._number}") from error
+            raise self._broken("breaks off") from error
 
     def _parse(self, chunk: bytes) -> list[Row]:
+        if self._nesting.is_too_deep(chunk):
+            raise self._broken("nests more deeply than rows do")
         try:
             self._parser.send(chunk)
-        except ijson.JSONError as error:
-            raise ArchiveFaultError(f"{self._what}: the list of rows is no JSON after row {self._number}") from error
+        except (ijson.JSONError, UnicodeDecodeError) as error:
+            raise self._broken("is no JSON", f" ({_reason(error)})") from error
+        if not self._parsed:
+            self._row_bytes += len(chunk)
+            if self._row_bytes > _ROW_BYTES_MAX:
+                raise self._broken(f"goes on for more than {_ROW_BYTES_MAX:,} bytes without another row")
+            return []
+        self._row_bytes = 0
         rows: list[Row] = []
         for attributes in self._parsed:
             self._number += 1
             if not isinstance(attributes, dict):
-                raise ArchiveFaultError(f"{self._what}: row {self._number} is no object")
+                raise ArchiveFaultError(f"{self._what}: row {self._number} is no object", next_step=_HELP_DESK)
             if attributes:
                 rows.append(Row(self._number, attributes))
         self._parsed.clear()
         return rows
+
+    def _broken(self, how: str, why: str = "") -> ArchiveFaultError:
+        row = self._number + len(self._parsed)
+        return ArchiveFaultError(f"{self._what}: the list of rows {how} after row {row}{why}", next_step=_HELP_DESK)
 
     def _refuse(self, begin: bytes) -> ArchiveFaultError:
         kind = {b"<": "a web page", b"{": "an object"}.get(begin[:1], "a text")
@@ -103,6 +121,15 @@ class RowReader:
         return ArchiveFaultError(
             f"{self._what}: {kind} came in place of a list of rows: {text}", next_step="check base_url if this lasts"
         )
+
+
+def _reason(error: ijson.JSONError | UnicodeDecodeError) -> str:
+    """What the parser did not like, without the text that it shows around the place."""
+    if isinstance(error, UnicodeDecodeError):
+        return "half a surrogate pair"
+    said = error.args[0] if error.args else ""
+    text = said.decode("ascii", "replace") if isinstance(said, bytes) else str(said)
+    return text.partition("\n")[0].rstrip(".")
 
 
 class _UnreadableError(ValueError):
@@ -138,7 +165,7 @@ def _to_count(value: object) -> int | None:
     if not text.strip():
         return None
     whole = _WHOLE.fullmatch(text)
-    if whole is None or isinstance(value, bool) or int(whole[1]) < 0:
+    if whole is None or isinstance(value, bool) or not 0 <= int(whole[1]) <= LARGEST_FIGURE:
         raise _UnreadableError
     return int(whole[1])
 
@@ -263,7 +290,7 @@ class SeriesReader:
             more = f" and {unnamed} more" if unnamed else ""
             raise ArchiveFaultError(
                 f"{self._what}: cannot read {', '.join(self._broken.first)}{more}",
-                next_step="tell the archive's help desk if this lasts",
+                next_step=_HELP_DESK,
             )
 
     def _read(self, row: Row) -> Series:

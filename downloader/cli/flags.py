@@ -1,6 +1,5 @@
 """Flags that several verbs share, and what is made of them."""
 
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -11,6 +10,7 @@ import typer
 from downloader.cli.interruption import until_signal
 from downloader.settings import Settings, load_settings
 from downloader.views.log import configure_log
+from downloader.views.texts import json_text
 
 Result = TypeVar("Result")
 
@@ -42,4 +42,4 @@ def run_async(work: Callable[[], Awaitable[Result]]) -> Result:
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """One JSON document on stdout."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    typer.echo(json_text(document))

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from downloader.errors import DamagedReceiptError
-from downloader.model import Receipt
+from downloader.model import LARGEST_FIGURE, Receipt
 
 RECEIPT_NAME = ".receipt.json"
 
@@ -69,6 +69,14 @@ def _check(receipt: Receipt) -> None:
             raise _damaged(f"size or MD5 of {image.name!r} cannot be true")
     if len({image.name for image in receipt.images}) != len(receipt.images):
         raise _damaged("two images have the same name")
+    _check_figures(receipt)
+
+
+def _check_figures(receipt: Receipt) -> None:
+    series = receipt.series
+    for figure in (series.image_count or 0, series.file_size_bytes or 0, receipt.stored_bytes, receipt.received_bytes):
+        if not 0 <= figure <= LARGEST_FIGURE:
+            raise _damaged(f"no series has a count or size of {figure}")
 
 
 def is_image_name(name: str) -> bool:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from downloader.manifest.problems import Problem, refuse, show_path
+from downloader.manifest.source import HALF_A_PAIR, is_text
 from downloader.manifest.yaml_tree import DEEPEST, MOST_NODES, KeyPath, Mark, YamlTree
-from downloader.wording import kind_of
+from downloader.wording import kind_of, quote
 
 _NOWHERE: Final = Mark(0, "")
 
@@ -30,6 +31,8 @@ def plain_tree(document: Mapping[str, object], path: Path) -> YamlTree:
             return {str(key): build(item, (*at, str(key))) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [build(item, (*at, index)) for index, item in enumerate(value)]
+        if isinstance(value, str) and not is_text(value):
+            raise refuse(path, [Problem(0, show_path(at), f"{quote(value)} {HALF_A_PAIR}")])
         if isinstance(value, str | Path):
             return str(value)
         if isinstance(value, bool | int | float | date):

@@ -1,12 +1,21 @@
 """Files as text: encodings, byte order marks and limits, the same for manifests and series lists."""
 
 import codecs
+import re
 from pathlib import Path
 from typing import Final
 
 from downloader.manifest.problems import Problem, SourceError, refuse
 
 _BYTE_ORDER_MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+HALF_A_PAIR: Final = "holds half of a surrogate pair, which is no character"
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def is_text(value: str) -> bool:
+    """Whether all of it are characters: an escape can write half of a surrogate pair, which nothing can send or store."""
+    return _SURROGATE.search(value) is None
 
 
 def read_text(path: Path, largest_bytes: int) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 import yaml
 
 from downloader.manifest.problems import Problem, refuse, show_path
+from downloader.manifest.source import HALF_A_PAIR, is_text
 from downloader.wording import quote
 
 MOST_NODES: Final = 100_000
@@ -135,6 +136,9 @@ class _Builder:
                 what = "merge keys (<<) are not for manifests" if isinstance(key, str) else "a key must be plain text"
                 self.problems.append(Problem(line, show_path(at), what))
                 continue
+            if not is_text(key):
+                self.problems.append(Problem(line, show_path(at), f"the key {quote(key)} {HALF_A_PAIR}"))
+                continue
             if key in data:
                 what = f"the key stands here twice, first in line {self.marks[*at, key].line}"
                 self.problems.append(Problem(line, show_path((*at, key)), what))
@@ -156,11 +160,17 @@ class _Builder:
                 case "timestamp":
                     return self.loader.construct_yaml_timestamp(node)
                 case _:
-                    return str(node.value)
+                    return self._build_text(str(node.value), at)
         except (ValueError, LookupError, AttributeError, OverflowError):
             # explicit tags on text that does not fit them fail in many ways inside PyYAML
             self._complain(at, f"{quote(str(node.value))} looks like {_SCALARS[kind]} and is none; put it in quotes")
             return None
+
+    def _build_text(self, text: str, at: KeyPath) -> str | None:
+        if is_text(text):
+            return text
+        self._complain(at, f"{quote(text)} {HALF_A_PAIR}")
+        return None
 
     def _complain(self, at: KeyPath, what: str) -> None:
         self.problems.append(Problem(self.marks[at].line, show_path(at), what))

@@ -3,10 +3,11 @@
 import logging
 import os
 import sys
-from typing import Any
+from io import StringIO
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, WrappedLogger
 
 from downloader.views.texts import printable
 
@@ -25,8 +26,7 @@ def configure_log(log_format: str, level: str) -> None:
         shared.append(_escape_texts)
         last = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
-            # the default shows local variables, and one of them may be a password
-            exception_formatter=structlog.dev.plain_traceback,
+            exception_formatter=_write_traceback,
         )
     structlog.configure(
         processors=[*shared, last],
@@ -44,6 +44,13 @@ def configure_unless_configured(log_format: str, level: str) -> None:
 
 def _escape_texts(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
     return {key: printable(value) if isinstance(value, str) else value for key, value in event_dict.items()}
+
+
+def _write_traceback(target: TextIO, error: ExcInfo) -> None:
+    """Without local variables, which structlog shows unless told: one of them may be a password."""
+    text = StringIO()
+    structlog.dev.plain_traceback(text, error)
+    target.write("\n".join(map(printable, text.getvalue().splitlines())))
 
 
 class _Stderr:

@@ -1,6 +1,8 @@
 """Words and figures as people read them. What the archive wrote is shown, never obeyed."""
 
+import json
 import unicodedata
+from typing import Any
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
@@ -36,6 +38,19 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        character if not unicodedata.category(character).startswith("C") else character.encode("unicode_escape").decode("ascii")
-        for character in text
+        character.encode("unicode_escape").decode("ascii") if _is_obeyed(character) else character for character in text
     )
+
+
+def json_text(document: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+    """The document as JSON, in which everything that a terminal would obey, or UTF-8 cannot hold, is an escape."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        json.dumps(character)[1:-1] if character != "\n" and _is_obeyed(character) else character for character in text
+    )
+
+
+def _is_obeyed(character: str) -> bool:
+    return unicodedata.category(character).startswith("C")

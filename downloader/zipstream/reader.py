@@ -23,6 +23,9 @@ from downloader.zipstream.members import ZipMember, ZipSummary
 _INFLATE_INPUT_BYTES = 64 * 1024
 # How much it may give back at once: deflate packs a thousand to one, and a bomb must be seen before it has gone off.
 _INFLATE_OUTPUT_BYTES = 1024 * 1024
+# Deflate stores what it cannot pack with 5 bytes for each 64 KiB at most; a writer that flushes often adds a little more. Blocks
+# without content go on for ever.
+_PACKED_MARGIN_BYTES = 1024 * 1024
 # APPNOTE leaves the extensible data of the ZIP64 end record open; nobody writes any.
 _ZIP64_END_BYTES_MAX = 4096
 
@@ -168,13 +171,16 @@ class ZipReader:
         """Inflate to the end of the deflate stream, which is the only thing that delimits a member with a descriptor."""
         inflater = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
         room_bytes = self._room_bytes()
-        size_bytes = crc32 = 0
+        size_bytes = crc32 = packed_bytes = 0
         while not inflater.eof:
             compressed: bytes | memoryview = b""
             if inflater.needs_input:
                 yield from self._need(1)
                 compressed = memoryview(self._buffer)[self._position : self._position + _INFLATE_INPUT_BYTES]
                 self._position += len(compressed)
+                packed_bytes += len(compressed)
+                if packed_bytes > room_bytes + room_bytes // 8 + _PACKED_MARGIN_BYTES:
+                    raise UnsafeMemberError(f"{member} goes on without content")
             try:
                 data = inflater.decompress(compressed, _INFLATE_OUTPUT_BYTES)
             except _InflateError as error:

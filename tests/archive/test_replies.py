@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from downloader.archive.replies import Refusal, classify, parse_retry_after, quote_text, says_not_offered
+from downloader.archive.replies import LONGEST_WAIT_SECONDS, Refusal, classify, parse_retry_after, quote_text, says_not_offered
 from downloader.errors import (
     AccessDeniedError,
     ArchiveBusyError,
@@ -89,10 +89,14 @@ def test_a_refusal_that_concerns_no_series_concerns_who_asks(status: int) -> Non
         ("soon", None),
         ("٣", None),
         ("Mon, 99 Nov 2026 12:01:30 GMT", None),
+        ("Mon, 23 Nov 99999999999999999999 12:01:30 GMT", None),
+        ("Mon, 23 Nov 2026 12:01:30 +99999999999999999999", None),
+        ("999999999", LONGEST_WAIT_SECONDS),
+        ("Mon, 23 Nov 9026 12:01:30 GMT", LONGEST_WAIT_SECONDS),
     ],
 )
 def test_retry_after_is_read_in_both_forms(header: str, seconds: float | None) -> None:
-    """Seconds or a date (RFC 9110 §10.2.3); nonsense is no order."""
+    """Seconds or a date (RFC 9110 §10.2.3); nonsense is no order, and nobody is made to wait for years."""
     assert parse_retry_after(header, NOW) == seconds
     error = classify(refusal(503, **{"Retry-After": header}), NOW)
     assert isinstance(error, ArchiveBusyError)

@@ -236,6 +236,9 @@ async def test_a_token_that_is_refused_when_new_is_the_end() -> None:
         (ScriptedReply(status=404), UnexpectedReplyError),
         (ScriptedReply(body=b"<html>Maintenance</html>"), ArchiveFaultError),
         (ScriptedReply(body=b"[]"), UnexpectedReplyError),
+        (ScriptedReply(body=b"[" * 60_000), ArchiveFaultError),
+        (ScriptedReply(status=401, body=b"[" * 60_000), CredentialsRejectedError),
+        (ScriptedReply(body=b'{"access_token": "\\ud800"}'), UnexpectedReplyError),
         (ScriptedReply(body=json.dumps({"access_token": "a\r\nX: y"}).encode()), UnexpectedReplyError),
         (ScriptedReply(status=400, body=b"nonsense"), CredentialsRejectedError),
     ],
@@ -246,6 +249,21 @@ async def test_what_is_no_token(reply: ScriptedReply, error: type[TciadError]) -
         with pytest.raises(error) as caught:
             await archive.find_collections()
         assert "a\r\nX: y" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lifetime", ["1" + "0" * 400, "1e999", "NaN", '"soon"', "[]", "-1"])
+async def test_a_lifetime_that_cannot_be_is_none(lifetime: str) -> None:
+    """The token is used all the same."""
+
+    def script(request: ScriptedRequest) -> ScriptedReply:
+        if request.path == "oauth/token":
+            return ScriptedReply(body=f'{{"access_token": "t", "expires_in": {lifetime}}}'.encode())
+        return ScriptedReply(body=b'[{"Collection":"A"}]')
+
+    async with scripted(script) as (archive, paths):
+        for _ in range(2):
+            assert await archive.find_collections() == ["A"]
+        assert paths() == ["oauth/token", "v2/getCollectionValues", "v2/getCollectionValues"]
 
 
 async def test_a_lifetime_that_nobody_tells_is_found_out() -> None:

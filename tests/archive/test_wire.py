@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from downloader.archive.port import SeriesSize
 from downloader.archive.wire import Row, RowReader, SeriesReader, read_collection, read_series_size, read_sop_instance_uid
 from downloader.errors import ArchiveFaultError, Verdict
-from downloader.model import Series
+from downloader.model import LARGEST_FIGURE, Series
 
 SERIES_UID = "1.3.6.1.4.1.14519.5.2.1.1"
 
@@ -166,7 +166,7 @@ def test_no_rows(body: bytes) -> None:
         (b'{"errorMessage":"java.lang.X"}', "an object came in place"),
         (b"\xff\xfe", "a text came in place"),
         (b'[{"a":1},]', "no JSON after row"),
-        (b'[{"SeriesInstanceUID":"1.2"}] trailing', "no JSON after row"),
+        (b'[{"SeriesInstanceUID":"1.2"}] trailing', "no JSON after row 1"),
         (b"[1]", "row 1 is no object"),
         (b'[{}, ["x"]]', "row 2 is no object"),
     ],
@@ -177,6 +177,58 @@ def test_what_is_no_list_of_rows_is_a_fault(body: bytes, message: str) -> None:
         read_chunks([body])
     assert message in str(caught.value)
     assert caught.value.verdict is Verdict.RETRY
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("99999999999999999999999999", "integer overflow"),
+        ("1e999", "overflow"),
+        ("NaN", "invalid char"),
+        ("-Infinity", "malformed number"),
+        ('"a\\udc80b"', "half a surrogate pair"),
+        ("[" * 300_000 + "]" * 300_000, "nests more deeply"),
+        ('{"a":' * 300_000 + "1" + "}" * 300_000, "nests more deeply"),
+    ],
+    ids=["too large", "endless", "not a number", "infinite", "half a pair", "deep lists", "deep objects"],
+)
+def test_values_that_no_row_can_hold_are_told(value: str, message: str) -> None:
+    """No memory is spent on them, the rows before them are not lost, and the user learns whom to tell."""
+    reader = SeriesReader("getSeries")
+    assert [series.series_instance_uid for series in reader.feed(b'[{"SeriesInstanceUID":"1.1"},')] == ["1.1"]
+    with pytest.raises(ArchiveFaultError, match=f"after row 1.*{message}|{message}.* after row 1") as caught:
+        reader.feed(f'{{"SeriesInstanceUID":"1.2","Modality":{value}}}]'.encode())
+    assert "tell the archive's help desk" in str(caught.value)
+
+
+@given(st.integers(min_value=-(2**80), max_value=2**80), st.booleans())
+def test_figures_are_what_a_store_can_add_up_or_told(figure: int, as_text: bool) -> None:
+    """Whatever their size, as a number and as text."""
+    value = json.dumps(str(figure) if as_text else figure)
+    body = f'[{{"SeriesInstanceUID":"1.1","FileSize":{value}}}]'.encode()
+    if 0 <= figure <= LARGEST_FIGURE:
+        assert [series.file_size_bytes for series in read_chunks([body])] == [figure]
+        return
+    with pytest.raises(ArchiveFaultError, match=r"cannot read row 1 \(FileSize is|integer overflow"):
+        read_chunks([body])
+
+
+def test_of_a_key_that_comes_twice_the_last_counts() -> None:
+    """As most readers of JSON have it; what comes of it is judged like any other row."""
+    (series,) = read_chunks([b'[{"SeriesInstanceUID":"1.1","Modality":"CT","SeriesInstanceUID":"1.2","Modality":"MR"}]'])
+    assert (series.series_instance_uid, series.modality) == ("1.2", "MR")
+    with pytest.raises(ArchiveFaultError, match="SeriesInstanceUID is"):
+        read_chunks([b'[{"SeriesInstanceUID":"1.1","SeriesInstanceUID":"../x"}]'])
+
+
+def test_a_row_without_end_does_not_fill_the_memory() -> None:
+    """Four megabytes are more than any row has."""
+    reader = SeriesReader("getSeries")
+    reader.feed(b'[{"SeriesInstanceUID":"1.1"},{"SeriesDescription":"')
+    for _ in range(41):
+        assert reader.feed(b"x" * 100_000) == []
+    with pytest.raises(ArchiveFaultError, match="without another row after row 1"):
+        reader.feed(b"x" * 100_000)
 
 
 def test_a_long_page_is_refused_before_its_end() -> None:

@@ -252,6 +252,19 @@ def test_nesting_without_end_is_refused(write: Write, text: str) -> None:
     assert "nested too deeply" in refusal(write("m.yaml", text))
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('select:\n  - collection: "a\\ud800b"\n', "select[0].collection: 'a\\ud800b'"),
+        ('select:\n  - series_list: "\\udfff.tcia"\n', "select[0].series_list: '\\udfff.tcia'"),
+        ('select:\n  - "\\ud800": a\n', "select[0]: the key '\\ud800'"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_refused(write: Write, text: str, place: str) -> None:
+    """YAML can write it as an escape; nothing can send or store it."""
+    assert f"{place} holds half of a surrogate pair" in refusal(write("m.yaml", f"{HEAD}{text}"))
+
+
 def test_files_that_are_no_text_are_refused(write: Write) -> None:
     """Each says what it is, and the line where there is one."""
     assert refusal(Path("none.yaml")) == "none.yaml: there is no such file"

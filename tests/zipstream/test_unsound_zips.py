@@ -1,7 +1,9 @@
 """What the reader refuses, and what it says then."""
 
+import random
 import struct
 import zipfile
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -202,6 +204,31 @@ def test_a_bomb_is_stopped_before_it_goes_off(streamed: bool, limits: ZipLimits)
     with pytest.raises(UnsafeMemberError, match=r"member 2 at byte [0-9]+ inflates to more than is allowed"):
         events.extend(ZipReader(limits).feed(body))
     assert sum(len(event.data) for event in events if isinstance(event, MemberData)) <= 3_000_000
+
+
+def test_a_member_without_end_and_content_is_refused() -> None:
+    """Empty deflate blocks inflate to nothing for ever: no limit of what comes out of them is ever reached."""
+    header = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0x0808, 8, 0, 33, 0, 0, 0, 1, 0) + b"x"
+    empty_blocks = b"\0\0\0\xff\xff" * 100_000
+    reader = ZipReader(ZipLimits(member_bytes=1_000_000))
+    assert [type(event) for event in reader.feed(header)] == [MemberStarted]
+    for _ in range(4):
+        assert list(reader.feed(empty_blocks)) == []
+    with pytest.raises(UnsafeMemberError, match="member 1 at byte 0 goes on without content"):
+        list(reader.feed(empty_blocks))
+
+
+def test_what_cannot_be_packed_is_no_bomb() -> None:
+    """Noise deflates to a little more than it is, and so does what a writer flushes after each few bytes."""
+    noise = random.Random(1).randbytes(3_000_000)
+    packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    pieces = [packer.compress(noise[start : start + 64]) + packer.flush(zlib.Z_SYNC_FLUSH) for start in range(0, len(noise), 64)]
+    member = Crafted.of("noise", noise)
+    data = b"".join(pieces) + packer.flush()
+    flushed = replace(member, data=data, compressed_bytes=len(data), listed_compressed_bytes=len(data))
+    for one in (member, flushed):
+        _, summary = read_events([crafted_zip([one])], ZipLimits(member_bytes=len(noise)))
+        assert summary.members[0].size_bytes == len(noise)
 
 
 def test_total_bytes_are_counted_over_all_members() -> None:
