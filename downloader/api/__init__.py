@@ -7,15 +7,19 @@ It reads like this::
     plan = tciad.plan("lung-ct.yaml")                     # asks the archive, changes nothing
     result = tciad.run("lung-ct.yaml", output="library")  # fetches and proves
     pandas.DataFrame(result.series)                       # a row for each series; polars.DataFrame takes it as well
+    tciad.verify("library", deep=True)                    # reads every image
+    tciad.query("patients", collection="LIDC-IDRI")       # any query of any archive
 
 A manifest is a file, or a mapping that says the same. Each function has an async twin (`run_async`, …). The plain ones also
 work where a loop runs already, as in a notebook, which shows progress below the cell. Whatever goes wrong is raised as a
 `TciadError` that says what happened and what to do next.
 """
 
+from downloader.api.asking import QueryResult, query, query_async
 from downloader.api.keywords import ManifestLike, RunKeywords, manifest_from
-from downloader.api.libraries import library_series, library_series_async
+from downloader.api.libraries import Verification, library_series, library_series_async, verify, verify_async
 from downloader.api.mirroring import Plan, PlannedSeries, RunResult, plan, plan_async, run, run_async
+from downloader.archive.port import Topic
 from downloader.errors import (
     ArchiveError,
     LibraryError,
@@ -26,12 +30,14 @@ from downloader.errors import (
     TransferError,
     UsageError,
 )
+from downloader.verification import Finding
 from downloader.views.library_series import LibrarySeries
 from downloader.views.plan import PlanReport
 from downloader.views.report import Outcome, RunReport
 
 __all__ = [
     "ArchiveError",
+    "Finding",
     "LibraryError",
     "LibrarySeries",
     "ManifestError",
@@ -40,19 +46,26 @@ __all__ = [
     "Plan",
     "PlanReport",
     "PlannedSeries",
+    "QueryResult",
     "RunKeywords",
     "RunReport",
     "RunResult",
     "SettingsError",
     "StoreError",
     "TciadError",
+    "Topic",
     "TransferError",
     "UsageError",
+    "Verification",
     "library_series",
     "library_series_async",
     "manifest_from",
     "plan",
     "plan_async",
+    "query",
+    "query_async",
     "run",
     "run_async",
+    "verify",
+    "verify_async",
 ]

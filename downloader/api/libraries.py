@@ -1,14 +1,24 @@
-"""What a library holds."""
+"""What a library holds, and whether it is what it was."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import anyio.to_thread
+
 from downloader.api.blocking import wait_for
-from downloader.api.keywords import prepare
-from downloader.engine import open_records
+from downloader.api.keywords import ManifestLike, manifest_from, prepare
+from downloader.clock import SystemClock
+from downloader.engine import decide_options, open_records
 from downloader.errors import SettingsError
 from downloader.settings import resolve_options
+from downloader.verification import Finding
+from downloader.views.counting import open_count
 from downloader.views.library_series import LibrarySeries, flatten
+from downloader.views.mending import VerificationReport
+from downloader.views.notebook import open_python_progress
+from downloader.workshop import open_verification
 
 
 async def library_series_async(
@@ -39,3 +49,100 @@ def library_series(
 ) -> tuple[LibrarySeries, ...]:
     """The same as `library_series_async`, for code that does not await."""
     return wait_for(partial(library_series_async, library, manifest=manifest, state=state))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What a verification found. `outcome` is sound, mended where a repair left nothing, or unsound."""
+
+    outcome: str
+    series: int
+    images: int
+    stored_bytes: int
+    findings: tuple[Finding, ...]
+    text: str
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the library is as it should be now."""
+        return self.outcome != "unsound"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+async def verify_async(
+    library: str | Path,
+    *,
+    manifests: Sequence[ManifestLike] = (),
+    state: str | Path | None = None,
+    deep: bool = False,
+    upstream: bool = False,
+    repair: bool = False,
+    progress: bool = True,
+) -> Verification:
+    """Prove a library against its receipts and its store.
+
+    Args:
+        library: its folder.
+        manifests: say where archives are that are not built in, for `upstream` and `repair`.
+        state: the state store, if it is not inside the library.
+        deep: read every image, and compare its MD5.
+        upstream: compare with the archive's own digests; downloads nothing.
+        repair: move what is wrong into quarantine, and fetch it again.
+        progress: whether to show progress.
+
+    Raises:
+        StoreError: there is no library, its store cannot be read, or a run holds it while it is to be repaired.
+        LibraryError: it cannot be read.
+        ArchiveError: an archive is out of reach, or refuses the credentials.
+    """
+    flags, settings = prepare({"output": library, "state": state})
+    wanted = [await anyio.to_thread.run_sync(manifest_from, one) for one in manifests]
+    decided = [decide_options(flags, settings, manifest) for manifest in wanted]
+    options = decided[0] if decided else resolve_options(flags, settings, {})
+    options = replace(options, secrets={name: secrets for one in decided for name, secrets in one.secrets.items()})
+    archives = [address for manifest in wanted for address in manifest.archives]
+    findings: list[Finding] = []
+    report = VerificationReport(library=str(options.output), deep=deep, upstream=upstream, tell=findings.append)
+    clock = SystemClock()
+    began = clock.monotonic()
+    async with open_verification(options, archives, deep=deep, upstream=upstream, repair=repair) as verification:
+        with open_count(clock, silent=not progress) as count:
+            await verification.verify(report, count)
+        with open_python_progress(clock, silent=not progress) as view:
+            await verification.fetch(report, view)
+    report.elapsed_seconds = clock.monotonic() - began
+    return Verification(
+        outcome=report.outcome,
+        series=report.series,
+        images=report.images,
+        stored_bytes=report.stored_bytes,
+        findings=tuple(findings),
+        text=report.as_text(),
+    )
+
+
+def verify(
+    library: str | Path,
+    *,
+    manifests: Sequence[ManifestLike] = (),
+    state: str | Path | None = None,
+    deep: bool = False,
+    upstream: bool = False,
+    repair: bool = False,
+    progress: bool = True,
+) -> Verification:
+    """The same as `verify_async`, for code that does not await."""
+    return wait_for(
+        partial(
+            verify_async,
+            library,
+            manifests=manifests,
+            state=state,
+            deep=deep,
+            upstream=upstream,
+            repair=repair,
+            progress=progress,
+        )
+    )

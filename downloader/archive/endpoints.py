@@ -77,7 +77,7 @@ class Topic(StrEnum):
     SERIES_SIZE = "series-size"
     SERIES_METADATA = "series-metadata"
     IMAGES = "images"
-    SHARED_LIST = "shared-list"
+    SHARED_CART = "shared-cart"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ class Generation:
     `queries` has at least collections, series and series-size. `listed_series` is None where series cannot be asked by list;
     `image_routes` are tried in their order, since deployments lag behind the API; `single_image`, `image_md5` and `series_md5`
     are None where there is no such endpoint; `image_md5_parameter` is spelled differently in each generation. `shared_cart` is
-    for a generation that does not have the query shared-list: where deployments offer it nevertheless.
+    for a generation that does not have the query shared-cart: where deployments offer it nevertheless.
     """
 
     name: str

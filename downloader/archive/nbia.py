@@ -105,7 +105,7 @@ class NbiaArchive:
         Raises:
             UnexpectedReplyError: this generation, or this deployment, has no carts.
         """
-        query = self._table.queries.get(Topic.SHARED_LIST)
+        query = self._table.queries.get(Topic.SHARED_CART)
         endpoint = query.endpoint if query else self._table.shared_cart
         if endpoint is None:
             raise UnexpectedReplyError(f"{self.name} has no shared carts in generation {self.generation}")

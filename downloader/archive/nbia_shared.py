@@ -147,9 +147,9 @@ def make_queries(prefix: str) -> dict[Topic, QueryEndpoint]:
         Topic.SERIES_SIZE: query("getSeriesSize", _OF_SERIES, ("TotalSizeInBytes", "ObjectCount"), required=SERIES),
         Topic.SERIES_METADATA: query("getSeriesMetaData", _OF_SERIES, _METADATA, required=SERIES),
         Topic.IMAGES: query("getSOPInstanceUIDs", _OF_SERIES, ("SOPInstanceUID",), required=SERIES),
-        Topic.SHARED_LIST: QueryEndpoint(
+        Topic.SHARED_CART: QueryEndpoint(
             endpoint=Endpoint(path=f"{prefix}/getContentsByName", required=frozenset({"name"})),
-            filters={"shared_list": "name"},
+            filters={"shared_cart": "name"},
             attributes=(*_UP_TO_IMAGE_COUNT, "Date Released"),
             formats=(ReplyFormat.JSON,),
         ),

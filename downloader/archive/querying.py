@@ -154,7 +154,7 @@ class NbiaQueries:
 def _filters_of(question: Question, query: QueryEndpoint) -> _Filters:
     """What the question gives, under the tables' names for filters; each has one value, but series may be many."""
     given: _Filters = {}
-    for name in (*_ATTRIBUTES_OF.keys() - {_SERIES}, "shared_list"):
+    for name in (*_ATTRIBUTES_OF.keys() - {_SERIES}, "shared_cart"):
         if value := getattr(question, name):
             given[name] = (value,)
     if question.series_instance_uids:

@@ -7,7 +7,7 @@ import structlog
 import typer
 
 from downloader import __version__
-from downloader.cli import inspecting, mending, mirroring, serving, trying
+from downloader.cli import asking, inspecting, mending, mirroring, serving, trying
 from downloader.cli.interruption import Interrupted
 from downloader.errors import TciadError
 from downloader.views.texts import printable
@@ -24,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 mirroring.add_to(app)
+asking.add_to(app)
 inspecting.add_to(app)
 mending.add_to(app)
 serving.add_to(app)

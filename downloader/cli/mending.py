@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from downloader.archive.credentials import gather_secrets
-from downloader.cli.addresses import ArchiveName, address_of
+from downloader.cli.addresses import Api, ArchiveName
 from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
 from downloader.clock import SystemClock
 from downloader.engine import decide_options, open_records
 from downloader.errors import SettingsError
-from downloader.manifest import load_manifest
+from downloader.manifest import load_manifest, named_address
 from downloader.model import Md5Mode
 from downloader.options import RunOptions
 from downloader.settings import Settings, parse_flags, resolve_options
@@ -123,6 +123,7 @@ def _retry(
 def _adopt(
     tree: Annotated[Path, typer.Argument(metavar="DIR", help="What another program downloaded; nothing in it is changed.")],
     archive: ArchiveName = "tcia",
+    api: Api = None,
     manifest: Annotated[Path | None, typer.Option("--manifest", metavar="FILE", help="Take archive and layout from it.")] = None,
     output: Output = None,
     state: State = None,
@@ -138,7 +139,7 @@ def _adopt(
     """Take over series that other programs downloaded, once each is proven against the archive; downloads nothing."""
     settings = start(quiet=quiet, verbose=verbose)
     wanted = [load_manifest(manifest)] if manifest is not None else []
-    address = wanted[0].archive if wanted else address_of(archive)
+    address = wanted[0].archive if wanted else named_address(archive, api, "--archive")
     flags = parse_flags({"output": output, "state": state, "layout": layout, "md5": md5})
     options = decide_options(flags, settings, wanted[0]) if wanted else resolve_options(flags, settings, {})
     secrets = {address.name: gather_secrets(address, settings)}

@@ -10,13 +10,13 @@ import anyio
 import typer
 from anyio import CancelScope
 
-from downloader.cli.addresses import ArchiveName, address_of
+from downloader.cli.addresses import Api, ArchiveName
 from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
 from downloader.cli.interruption import Interrupted
 from downloader.clock import SystemClock
 from downloader.engine import decide_options, make_plan, open_mirror
 from downloader.errors import ManifestError, SettingsError, StoreError, TciadError
-from downloader.manifest import Manifest, Selection, check_uid, load_manifest
+from downloader.manifest import Manifest, Selection, check_uid, load_manifest, named_address
 from downloader.options import OptionValues, RunOptions
 from downloader.settings import Settings, parse_flags
 from downloader.views.progress import ProgressView, open_progress
@@ -91,6 +91,7 @@ def _run(
 def _get(
     series_instance_uids: Annotated[list[str], typer.Argument(metavar="SERIES_INSTANCE_UID…", help="The series to fetch.")],
     archive: ArchiveName = "tcia",
+    api: Api = None,
     output: Output = None,
     state: State = None,
     concurrency: Concurrency = None,
@@ -101,7 +102,7 @@ def _get(
     """Fetch and prove a few series, without a manifest."""
     settings = start(quiet=quiet, verbose=verbose)
     flags = parse_flags({"output": output, "state": state, "concurrency": concurrency})
-    return _mirror([_manifest_of(series_instance_uids, archive)], flags, settings, as_json=as_json, quiet=quiet)
+    return _mirror([_manifest_of(series_instance_uids, archive, api)], flags, settings, as_json=as_json, quiet=quiet)
 
 
 def _plan(
@@ -188,7 +189,7 @@ def _print_reports(reports: Sequence[RunReport], *, as_json: bool) -> None:
         typer.echo(report.as_text())
 
 
-def _manifest_of(series_instance_uids: Sequence[str], archive: str) -> Manifest:
+def _manifest_of(series_instance_uids: Sequence[str], archive: str, api: str | None) -> Manifest:
     """The manifest that means exactly these series; each set of them has a name of its own in the store.
 
     Raises:
@@ -202,7 +203,7 @@ def _manifest_of(series_instance_uids: Sequence[str], archive: str) -> Manifest:
     return Manifest(
         path=Path("command line"),
         name=f"get-{digest}",
-        archive=address_of(archive),
+        archive=named_address(archive, api, "--archive"),
         select=(Selection(position="command line", series_instance_uids=listed),),
     )
 

@@ -8,7 +8,16 @@ for selection in manifest.select:
 manifest.wants(series)                              # the final word on each row of the catalogue
 """
 
-from downloader.manifest.archives import PROFILES, SANDBOX_PORT, SANDBOX_PROFILE, ApiGeneration, ArchiveAddress, Auth, KeyPlace
+from downloader.manifest.archives import (
+    PROFILES,
+    SANDBOX_PORT,
+    SANDBOX_PROFILE,
+    ApiGeneration,
+    ArchiveAddress,
+    Auth,
+    KeyPlace,
+    named_address,
+)
 from downloader.manifest.coverage import Coverage
 from downloader.manifest.document import CountRange, DayRange, Schedule, WithdrawnPolicy
 from downloader.manifest.identifiers import check_uid
@@ -38,5 +47,6 @@ __all__ = [
     "load_manifest",
     "load_series_list",
     "manifest_schema",
+    "named_address",
     "read_manifest",
 ]

@@ -8,13 +8,22 @@ from types import MappingProxyType
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from downloader.errors import SettingsError
 from downloader.manifest.keys import FileName, Keys, Text
 from downloader.options import choose
-from downloader.wording import quote, refuse_choice
+from downloader.wording import explain, quote, refuse_choice
 
 SANDBOX_PORT: Final = 8742
 SANDBOX_PROFILE: Final = "sandbox"
@@ -218,3 +227,21 @@ def archive_of_download_url(download_url: str) -> ArchiveAddress:
     parts = urlsplit(_SERVLET.sub("", address))
     folder = parts.path if _SERVLET.search(address) else ""
     return ArchiveAddress(base_url=f"{parts.scheme}://{parts.netloc}{folder}/nbia-api/services")
+
+
+def named_address(archive: str, api: str | None, named: str) -> ArchiveAddress:
+    """The archive that somebody names: a built-in one, or a base URL with the generation of its API.
+
+    Raises:
+        SettingsError: neither of the two; `named` is how the user calls what he said.
+    """
+    if archive in PROFILES and api is None:
+        return PROFILES[archive]
+    if "://" not in archive:
+        if archive in PROFILES:
+            raise SettingsError(f"{named}: {archive} is built in, and says itself which API it speaks; leave api out")
+        raise SettingsError(f"{named}: {refuse_choice(archive, list(PROFILES))}, nor a base URL")
+    try:
+        return ArchiveAddress.model_validate({"base_url": archive} if api is None else {"base_url": archive, "api": api})
+    except ValidationError as error:
+        raise SettingsError(f"{named}: {explain(error.errors()[0])}") from error

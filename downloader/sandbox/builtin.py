@@ -20,7 +20,7 @@ def builtin_catalogue() -> Catalogue:
     """The same catalogue each time; images are made when they are asked for."""
     collections = (_lung(), _brain(), _ultrasound(), _therapy())
     catalogue = Catalogue(collections=collections)
-    return Catalogue(collections=collections, shared_lists={"nbia-1000": tuple(catalogue.holdings)[:3]})
+    return Catalogue(collections=collections, shared_carts={"nbia-1000": tuple(catalogue.holdings)[:3]})
 
 
 def _lung() -> SandboxCollection:

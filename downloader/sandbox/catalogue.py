@@ -147,10 +147,10 @@ class Holding:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """Everything a sandbox holds. `shared_lists` are the carts that getContentsByName knows: name to series."""
+    """Everything a sandbox holds. `shared_carts` are the carts that getContentsByName knows: name to series."""
 
     collections: tuple[SandboxCollection, ...]
-    shared_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shared_carts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def holdings(self) -> Mapping[str, Holding]:

@@ -122,7 +122,7 @@ class _Access(_Strict):
 class _File(_Strict):
     collections: tuple[_Collection, ...]
     access: _Access = _Access()
-    shared_lists: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    shared_carts: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     faults: tuple[_Fault, ...] = ()
 
 
@@ -169,7 +169,7 @@ class _Reader:
             for one in content.collections
         )
         self.faults.extend(_fault(one) for one in content.faults)
-        catalogue = Catalogue(collections=collections, shared_lists=dict(content.shared_lists))
+        catalogue = Catalogue(collections=collections, shared_carts=dict(content.shared_carts))
         access = Access(**content.access.model_dump(exclude_unset=True))
         return CatalogueFile(catalogue=catalogue, faults=tuple(self.faults), access=access)
 

@@ -211,7 +211,7 @@ def contents_by_name(columns: tuple[str, ...], sources: ColumnTable) -> Answerin
     """The series of a shared list."""
 
     def answer(view: View, parameters: Parameters) -> Answer:
-        wanted = view.catalogue.shared_lists.get(first(parameters, "name") or "", ())
+        wanted = view.catalogue.shared_carts.get(first(parameters, "name") or "", ())
         table = table_of(columns, sources, _known(view, wanted))
         return Table(columns=table.columns, rows=table.rows, formats=("json",))
 

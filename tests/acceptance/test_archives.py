@@ -167,7 +167,7 @@ def test_a_shared_cart_is_mirrored_by_its_name(tmp_path: Path) -> None:
     manifest = tmp_path / "m.yaml"
 
     def run(cart: list[str], *arguments: str | Path) -> Ended:
-        catalogue = replace(catalogue_of(series), shared_lists={"nbia-1": tuple(cart)})
+        catalogue = replace(catalogue_of(series), shared_carts={"nbia-1": tuple(cart)})
         with serve_archive(catalogue) as archive:
             manifest.write_text(
                 f"version: 1\narchive: {{base_url: {archive.sandbox.base_url!r}}}\nselect:\n  - shared_cart: nbia-1\n"

@@ -75,5 +75,5 @@ FULL = Catalogue(
             patients=(SandboxPatient(patient_id="B1", studies=(study_of(BARE, seed=2, study_date=None),)),),
         ),
     ),
-    shared_lists={CART: (KNOWN.series_instance_uid,)},
+    shared_carts={CART: (KNOWN.series_instance_uid,)},
 )

@@ -68,7 +68,7 @@ def sufficient(api: str, topic: Topic) -> Question:
         collection=COLLECTION if "collection" in needed else None,
         modality="CT" if "modality" in needed else None,
         since=LONG_AGO if "since" in needed else None,
-        shared_list=CART if "shared_list" in needed else None,
+        shared_cart=CART if "shared_cart" in needed else None,
         series_instance_uids=(SERIES,) if "series_instance_uid" in needed else (),
     )
 
@@ -111,7 +111,7 @@ async def test_every_filter_is_asked_and_obeyed(api: str, topic: Topic) -> None:
         "manufacturer": KNOWN.manufacturer,
         "manufacturer_model_name": KNOWN.manufacturer_model_name,
         "since": LONG_AGO,
-        "shared_list": CART,
+        "shared_cart": CART,
     }
     offer = GENERATIONS[api].queries[topic]
     question = Question(topic=topic, **{name: value for name, value in given.items() if name in offer.filters})  # type: ignore[arg-type]  # each fits
@@ -149,12 +149,12 @@ async def test_what_a_generation_cannot_do_is_refused_before_it_is_asked(api: st
         ):
             with pytest.raises(SettingsError, match=words):
                 await here.rows(question)
-        if Topic.SHARED_LIST not in here.queries.offers:
-            with pytest.raises(SettingsError, match=f"api {api} cannot be asked for shared-list; it can be asked for"):
-                await here.rows(Question(topic=Topic.SHARED_LIST, shared_list=CART))
+        if Topic.SHARED_CART not in here.queries.offers:
+            with pytest.raises(SettingsError, match=f"api {api} cannot be asked for shared-cart; it can be asked for"):
+                await here.rows(Question(topic=Topic.SHARED_CART, shared_cart=CART))
         else:
             with pytest.raises(SettingsError, match="does not answer getContentsByName in csv; it answers in json"):
-                await here.rows(Question(topic=Topic.SHARED_LIST, shared_list=CART), ReplyFormat.CSV)
+                await here.rows(Question(topic=Topic.SHARED_CART, shared_cart=CART), ReplyFormat.CSV)
         assert here.sandbox.requests == []
 
 

@@ -29,7 +29,7 @@ collections:
                   - {kind: cut, at_bytes: 100, times: 2}
               - {images: 3, copies: 4, body_part_examined: CHEST}
               - {series_instance_uid: "1.2.3", seed: 50}
-shared_lists:
+shared_carts:
   cart: ["1.2.3"]
 faults:
   - {kind: status, status: 503, endpoints: [getSeries], after: 1}
@@ -56,7 +56,7 @@ def test_a_good_file(tmp_path: Path) -> None:
     assert holdings[0].study.study_description == "first"
     assert holdings[0].patient.patient_id == "P 1"
     assert holdings[0].collection.license_text == "Cite us."
-    assert read.catalogue.shared_lists == {"cart": ("1.2.3",)}
+    assert read.catalogue.shared_carts == {"cart": ("1.2.3",)}
     cut, status = read.faults
     assert (cut.kind, cut.at_bytes, cut.times) == (FaultKind.CUT, 100, 2)
     assert cut.series_instance_uid == holdings[1].series.series_instance_uid

@@ -276,7 +276,7 @@ async def test_a_listed_series_is_known_to_the_metadata_only(client: Client) -> 
         assert (await client.get(sandbox, "v4/getImage", SeriesInstanceUID=listed)).status == 400
 
 
-async def test_a_shared_list_is_v1_only(client: Client) -> None:
+async def test_a_shared_cart_is_v1_only(client: Client) -> None:
     """Carts have a blank in their last column, and no v4."""
     async with serve_sandbox(BUILTIN) as sandbox:
         rows = await _json(client, sandbox, "v1/getContentsByName", name="nbia-1000")

@@ -58,7 +58,7 @@ def images_of(sandbox: Sandbox) -> dict[str, dict[str, bytes]]:
 async def open_subject(kind: str) -> AsyncIterator[Subject]:
     """One implementation, open: a generation, `v4 of early 2025`, or `memory`, which offers what v4 does."""
     async with AsyncExitStack() as stack:
-        catalogue = replace(catalogue_of(SERIES, collection=COLLECTION, patient_id=PATIENT_ID), shared_lists=CARTS)
+        catalogue = replace(catalogue_of(SERIES, collection=COLLECTION, patient_id=PATIENT_ID), shared_carts=CARTS)
         sandbox = await stack.enter_async_context(serve_sandbox(catalogue, include_md5=kind != "v4 of early 2025"))
         images = images_of(sandbox)
         if kind == "memory":

@@ -1,0 +1,252 @@
+"""`query` and `doctor`: every query of every generation as one verb, and a doctor who says what to put into the manifest."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from downloader.archive.generations import GENERATIONS
+from downloader.archive.port import Topic
+from downloader.sandbox import API_KEY, Fault, FaultKind
+from tests.acceptance.archives import ServedArchive, serve_archive, small_catalogue
+from tests.acceptance.command import Ended, run_command
+from tests.archive.full_catalogue import CART, COLLECTION, FULL, KNOWN, PATIENT_ID
+
+pytestmark = pytest.mark.acceptance
+
+FILTERS = {
+    "collection": COLLECTION,
+    "patient_id": PATIENT_ID,
+    "modality": KNOWN.modality,
+    "since": "1999-12-31",
+    "shared_cart": CART,
+    "series_instance_uid": KNOWN.series_instance_uid,
+}
+# The return-value tables of the guide of 2013, by the query that has them.
+GUIDE = {
+    Topic.COLLECTIONS: ["Collection"],
+    Topic.MODALITIES: ["Modality"],
+    Topic.BODY_PARTS: ["BodyPartExamined"],
+    Topic.MANUFACTURERS: ["Manufacturer"],
+    Topic.PATIENTS: ["PatientID", "PatientName", "PatientBirthDate", "PatientSex", "EthnicGroup", "Collection"],
+    Topic.STUDIES: [
+        "StudyInstanceUID",
+        "StudyDate",
+        "StudyDescription",
+        "AdmittingDiagnosesDescription",
+        "StudyID",
+        "PatientAge",
+        "PatientID",
+        "PatientName",
+        "PatientBirthDate",
+        "PatientSex",
+        "EthnicGroup",
+        "Collection",
+        "SeriesCount",
+    ],
+    Topic.SERIES: [
+        "SeriesInstanceUID",
+        "StudyInstanceUID",
+        "Modality",
+        "ProtocolName",
+        "SeriesDate",
+        "SeriesDescription",
+        "BodyPartExamined",
+        "SeriesNumber",
+        "AnnotationsFlag",
+        "Collection",
+        "PatientID",
+        "Manufacturer",
+        "ManufacturerModelName",
+        "SoftwareVersions",
+        "ImageCount",
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queried:
+    """An archive, and the verb that asks it."""
+
+    archive: ServedArchive
+
+    def query(self, what: str, *arguments: str, api: str = "v4") -> Ended:
+        base_url = self.archive.sandbox.bindaas_url if api == "bindaas" else self.archive.sandbox.base_url
+        environment = {"TCIAD_API_KEY": API_KEY} if api == "bindaas" else {}
+        return run_command("query", what, "--archive", base_url, "--api", api, *arguments, environment=environment)
+
+
+@pytest.fixture(scope="module")
+def queried() -> Iterator[Queried]:
+    with serve_archive(FULL) as archive:
+        yield Queried(archive=archive)
+
+
+def needed(api: str, topic: Topic) -> list[str]:
+    """The flags without which the archive does not answer."""
+    flags = []
+    for name in GENERATIONS[api].queries[topic].required_filters:
+        flags += [f"--{name.replace('_', '-')}", FILTERS[name]]
+    return flags
+
+
+@pytest.mark.parametrize("api", GENERATIONS)
+def test_the_three_formats_say_the_same(queried: Queried, api: str) -> None:
+    """JSON, CSV and table of the series: the same rows under the archive's own names."""
+    rows = queried.query("series", "--format", "json", api=api).document
+    lines = list(csv.DictReader(io.StringIO(queried.query("series", "--format", "csv", api=api).stdout)))
+    table = queried.query("series", "--columns", "SeriesInstanceUID,Modality", api=api).stdout
+
+    assert [{name: value for name, value in line.items() if value} for line in lines] == [
+        {name: str(value) for name, value in row.items()} for row in rows
+    ]
+    assert re.findall(r"^(2\S+) +([A-Z]+) *$", table, re.MULTILINE) == [
+        (row["SeriesInstanceUID"], row["Modality"]) for row in rows if "Modality" in row
+    ]
+    assert queried.query("series", "--json", api=api).document == rows
+
+
+def test_every_attribute_of_the_guide_is_there(queried: Queried) -> None:
+    """For each query of the guide of 2013, the header of the CSV has its whole return-value table."""
+    for topic, attributes in GUIDE.items():
+        ended = queried.query(topic, "--format", "csv", *needed("bindaas", topic), api="bindaas")
+        assert ended.exit_code == 0, ended.stderr
+        header = next(csv.reader(io.StringIO(ended.stdout)))
+        assert set(attributes) - set(header) == set(), topic
+
+
+@pytest.mark.parametrize("form", ["csv", "html", "xml", "json"])
+def test_raw_is_what_the_archive_writes(queried: Queried, form: str) -> None:
+    """Byte by byte, in each of its formats."""
+    ended = queried.query("collections", "--raw", form)
+
+    assert ended.exit_code == 0
+    signs = {"csv": "Collection", "html": "<table", "xml": "<?xml", "json": "[{"}
+    assert signs[form].casefold() in ended.stdout.casefold()
+    assert COLLECTION in ended.stdout
+
+
+def test_filters_narrow_the_rows(queried: Queried) -> None:
+    """They are sent where the generation has them, and applied to the rows where it has not."""
+    for api in GENERATIONS:
+        rows = queried.query("series", "--json", "--series-instance-uid", KNOWN.series_instance_uid, api=api).document
+        assert [row["SeriesInstanceUID"] for row in rows] == [KNOWN.series_instance_uid], api
+
+
+def test_no_rows_are_said(queried: Queried) -> None:
+    """An empty table is a sentence, empty JSON a list, empty CSV a header; none of it is an error."""
+    arguments = ("--collection", "none such")
+    assert queried.query("series", *arguments).stdout == "no rows\n"
+    assert queried.query("series", *arguments, "--json").document == []
+    assert len(queried.query("series", *arguments, "--format", "csv").stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("modality",), "did you mean 'modalities'?"),
+        (("series", "--format", "xml"), "--format: 'xml' is not table, json or csv"),
+        (("series", "--raw", "yaml"), "--raw: 'yaml' is not json, csv, html or xml"),
+        (("series", "--columns", "Modalty"), "did you mean 'Modality'?"),
+        (("series-size",), "must be asked by series_instance_uid"),
+        (("new-patients", "--collection", "x", "--since", "yesterday"), "--since: 'yesterday' is not a day like 2026-01-31"),
+        (("series", "--series-instance-uid", "1.2.x"), "--series-instance-uid: "),
+        (("collections", "--collection", "x", "--raw", "json"), "cannot be asked by"),
+        (("shared-cart", "--shared-cart", "x"), "cannot be asked for shared-cart"),
+    ],
+)
+def test_a_wrong_question_is_refused(queried: Queried, arguments: tuple[str, ...], said: str) -> None:
+    """Exit 2, one sentence, nothing on stdout."""
+    ended = queried.query(*arguments)
+
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_what_breaks_off_is_not_shown_as_if_it_were_all() -> None:
+    """A list that is cut: exit 3, nothing on stdout."""
+    faults = [Fault(kind=FaultKind.CUT_LIST, endpoints=("getSeries",))]
+    with serve_archive(small_catalogue(5), faults=faults) as archive:
+        ended = Queried(archive=archive).query("series", "--format", "csv")
+
+    assert ended.exit_code == 3
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+
+
+def test_terminal_escapes_are_shown_and_not_obeyed() -> None:
+    """Whatever the archive puts into its texts."""
+    catalogue = small_catalogue(1)
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e"
+    (collection,) = catalogue.collections
+    with serve_archive(replace(catalogue, collections=(replace(collection, name=f"a{evil}"),))) as archive:
+        told = Queried(archive=archive).query("collections").stdout
+
+    assert "\\x1b" in told
+    assert not set("\x1b\x07\u202e") & set(told)
+
+
+def test_the_doctor_finds_out_which_generation_an_address_speaks(queried: Queried, tmp_path: Path) -> None:
+    """Also where it is too long or too short; what it tells for the manifest is a manifest's."""
+    sandbox = queried.archive.sandbox
+    origin = sandbox.base_url.partition("/nbia-api")[0]
+    for address in (sandbox.base_url, f"{sandbox.base_url}/v4/getSeries?Collection=x", f"{sandbox.base_url}/v4/", origin):
+        ended = run_command("doctor", "--archive", address, "-o", tmp_path / "library", "--json")
+        assert ended.exit_code == 0, ended.stdout
+        told = yaml.safe_load(ended.document["manifest"])
+        assert told == {"archive": {"base_url": sandbox.base_url, "api": "v4"}}
+        assert {check["health"] for check in ended.document["checks"]} == {"ok"}
+    assert not (tmp_path / "library").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "exit_code"), [({}, 4), ({"TCIAD_API_KEY": "wrong"}, 4), ({"TCIAD_API_KEY": API_KEY}, 0)]
+)
+def test_the_doctor_tries_the_key_of_a_2013_api(queried: Queried, environment: dict[str, str], exit_code: int) -> None:
+    """It says that the key is missing or wrong, and what to write."""
+    ended = run_command("doctor", "--archive", queried.archive.sandbox.bindaas_url, "--json", environment=environment)
+
+    assert ended.exit_code == exit_code, ended.stdout
+    told = yaml.safe_load(ended.document["manifest"])["archive"]
+    assert told["api"] == "bindaas"
+    assert ("auth" in told) == bool(exit_code)
+    assert API_KEY not in ended.stdout + ended.stderr
+
+
+def test_the_doctor_says_what_is_wrong(tmp_path: Path) -> None:
+    """Nobody there, another program, no such folder, a damaged store: each with its exit code and the next step."""
+    nobody = run_command("doctor", "--archive", "http://127.0.0.1:1/nbia-api/services", "-o", tmp_path)
+    assert (nobody.exit_code, "FAILED   archive" in nobody.stdout, "→" in nobody.stdout) == (4, True, True)
+
+    (tmp_path / "file").write_text("")
+    with serve_archive(small_catalogue(1)) as archive:
+        address = ("--archive", archive.sandbox.base_url)
+        wrong_place = run_command("doctor", *address, "-o", tmp_path / "file" / "library", "--json")
+        assert wrong_place.exit_code == 5
+        (tmp_path / "library" / ".tciad").mkdir(parents=True)
+        (tmp_path / "library" / ".tciad" / "state.db").write_text("this is no database at all, but long enough to be one" * 40)
+        damaged = run_command("doctor", *address, "-o", tmp_path / "library", "--json")
+        assert damaged.exit_code == 6
+        assert "tciad store rebuild" in json.dumps(damaged.document)
+        stranger = run_command("doctor", "--archive", archive.sandbox.base_url.partition("/nbia-api")[0] + "/other", "--json")
+        assert stranger.exit_code == 0  # another path of a host that has an archive at the usual place
+
+
+def test_the_doctor_takes_a_manifest(queried: Queried, tmp_path: Path) -> None:
+    """With its archive and credentials, and a wrong certificate file is said first."""
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(
+        f"version: 1\narchive: {{base_url: {queried.archive.sandbox.base_url}, api: v1}}\nselect: [{{collection: x}}]\n"
+    )
+    assert run_command("doctor", "--manifest", manifest, "-o", tmp_path).exit_code == 0
+    assert run_command("doctor", "--manifest", manifest, "--api", "v2").exit_code == 2
+    missing = run_command("doctor", "--manifest", manifest, "--json", environment={"SSL_CERT_FILE": str(tmp_path / "none.pem")})
+    assert missing.exit_code != 0
+    assert "none.pem" in missing.stdout + missing.stderr
