@@ -1,9 +1,19 @@
 """What every test may use."""
 
+from collections.abc import Iterator
+
 import pytest
+import structlog
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """Run async tests on asyncio: aiohttp knows no other loop."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """Undo what a command that ran inside the test set up: structlog's set-up belongs to the whole process."""
+    yield
+    structlog.reset_defaults()

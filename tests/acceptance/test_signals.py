@@ -100,8 +100,8 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path, number: signal.Signals) 
             ended = end_of(process, GRACE_SECONDS)
         assert ended.exit_code in {EXIT_CODES[number], -number}
 
-        archive.release()
-        mirror.assert_goes_on()
+    with serve_archive(small_catalogue(SERIES)) as healthy:
+        mirror_of(healthy, tmp_path).assert_goes_on()
 
 
 def test_what_was_complete_before_the_signal_is_kept(tmp_path: Path) -> None:

@@ -255,8 +255,9 @@ def test_a_cart_of_the_servlet_is_fetched_from_the_api(tmp_path: Path) -> None:
 
 
 def test_stale_generations_are_asked_only_by_name() -> None:
-    """Trap 32: the 2013 API may answer with collections of years ago; no profile and no default leads to it."""
-    assert {profile.api for profile in PROFILES.values()} == {V4}
+    """Trap 32: the 2013 API may answer with collections of years ago; no default leads to it, and its profiles say so."""
+    assert {name for name, profile in PROFILES.items() if profile.api is not V4} == {"tcia-2013", "tcia-2013-test"}
+    assert PROFILES["tcia"].api is V4
     assert ArchiveAddress(base_url="https://archive.example/nbia-api/services").api is V4
 
 
