@@ -270,16 +270,19 @@ async def open_transport(settings: TransportSettings, clock: Clock) -> AsyncIter
         yield Transport(session, settings, clock)
 
 
-def _load_tls() -> ssl.SSLContext:
+def _load_tls() -> ssl.SSLContext | bool:
+    """What proves hosts: True is the system's authorities, which aiohttp has read when it was imported."""
+    authorities = os.environ.get("SSL_CERT_FILE")
+    if not authorities:
+        return True
     context = ssl.create_default_context()
-    if authorities := os.environ.get("SSL_CERT_FILE"):
-        # OpenSSL has read the file already, but says nothing when it cannot
-        try:
-            context.load_verify_locations(cafile=authorities)
-        except OSError as error:
-            raise SettingsError(
-                f"SSL_CERT_FILE names {authorities}, which cannot be read as certificates", next_step="name a PEM file"
-            ) from error
+    # OpenSSL has read the file already, but says nothing when it cannot
+    try:
+        context.load_verify_locations(cafile=authorities)
+    except OSError as error:
+        raise SettingsError(
+            f"SSL_CERT_FILE names {authorities}, which cannot be read as certificates", next_step="name a PEM file"
+        ) from error
     return context
 
 

@@ -9,7 +9,6 @@ import typer
 from downloader.cli.flags import Json, print_json, run_async, start
 from downloader.cli.interruption import Interrupted
 from downloader.manifest import SANDBOX_PORT, manifest_schema
-from downloader.sandbox import read_catalogue_file, serve_sandbox
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,6 +26,8 @@ def _sandbox(
     as_json: Json = False,
 ) -> int:
     """Serve a local archive with real DICOM images, until interrupted."""
+    from downloader.sandbox import read_catalogue_file, serve_sandbox  # noqa: PLC0415 - a third of a second, for this verb only
+
     start()
     loaded = read_catalogue_file(script) if script else None
 
