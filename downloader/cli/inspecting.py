@@ -1,20 +1,28 @@
 """`status` and `failures`: what a library says of itself."""
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import anyio.to_thread
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.live import Live
 
 from downloader.cli.flags import Json, Output, State, print_json, run_async, start
+from downloader.cli.interruption import Interrupted
+from downloader.clock import SystemClock
 from downloader.engine import open_records
 from downloader.errors import SettingsError
-from downloader.model import SeriesTally
+from downloader.library.pause_file import is_paused
 from downloader.options import RunOptions
 from downloader.settings import parse_flags, resolve_options
-from downloader.views.texts import count_text, printable, size_text
+from downloader.store.port import Store
+from downloader.views.status import LastCycle, StatusView
+from downloader.views.texts import count_text, printable
+
+WATCH_SECONDS = 2.0
 
 ManifestName = Annotated[str | None, typer.Option("--manifest", metavar="NAME", help="Only what this manifest wants.")]
 
@@ -25,22 +33,64 @@ def add_to(app: typer.Typer) -> None:
     app.command("failures")(_failures)
 
 
-def _status(output: Output = None, state: State = None, as_json: Json = False) -> int:
+def _status(
+    output: Output = None,
+    state: State = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until interrupted.")] = False,
+    as_json: Json = False,
+) -> int:
     """How complete a library is, manifest by manifest."""
     options = _library_options(output, state)
+    if watch and as_json:
+        raise SettingsError("--watch shows a table again and again, and --json prints one document", next_step="leave one out")
 
     async def work() -> int:
         async with open_records(options.output, options.state) as store:
-            tallies = {name: await store.tally(name) for name in await store.manifests()}
-            total = await store.tally()
+            if watch:
+                await _watch(options.output, store)
+            view = await _view_of(options.output, store)
         if as_json:
-            manifests = [{"manifest": name, **_tally_json(tally)} for name, tally in tallies.items()]
-            print_json({"library": str(options.output), **_tally_json(total), "manifests": manifests})
+            print_json(view.as_json())
         else:
-            _print_status(options.output, total, tallies)
+            _console().print(view.as_table())
         return 0
 
-    return run_async(work)
+    try:
+        return run_async(work)
+    except Interrupted:
+        if watch:
+            return 0
+        raise
+
+
+async def _watch(library: Path, store: Store) -> None:
+    """On a terminal one table that changes, elsewhere one table after another. Never returns."""
+    clock, console = SystemClock(), _console()
+    with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
+        while True:
+            table = (await _view_of(library, store)).as_table()
+            if live is None:
+                console.print(table)
+            else:
+                live.update(table, refresh=True)
+            await clock.sleep(WATCH_SECONDS)
+
+
+async def _view_of(library: Path, store: Store) -> StatusView:
+    return StatusView(
+        library=str(library),
+        paused=await anyio.to_thread.run_sync(is_paused, library),
+        total=await store.tally(),
+        tallies={name: await store.tally(name) for name in await store.manifests()},
+        cycles={
+            name: LastCycle(ended_at=note.ended_at, outcome=note.outcome, error=note.error, succeeded_at=note.succeeded_at)
+            for name, note in (await store.cycles()).items()
+        },
+    )
+
+
+def _console() -> Console:
+    return Console(markup=False, highlight=False)
 
 
 def _failures(output: Output = None, state: State = None, manifest: ManifestName = None, as_json: Json = False) -> int:
@@ -69,38 +119,3 @@ def _failures(output: Output = None, state: State = None, manifest: ManifestName
 def _library_options(output: Path | None, state: Path | None) -> RunOptions:
     settings = start()
     return resolve_options(parse_flags({"output": output, "state": state}), settings, {})
-
-
-def _tally_json(tally: SeriesTally) -> dict[str, Any]:
-    return {
-        "series": {
-            "selected": tally.selected,
-            "complete": tally.complete,
-            "pending": tally.pending,
-            "claimed": tally.claimed,
-            "failed": tally.failed,
-            "withdrawn": tally.withdrawn,
-        },
-        "images": tally.images,
-        "stored_bytes": tally.stored_bytes,
-        "expected_images": tally.expected_images,
-        "expected_bytes": tally.expected_bytes,
-    }
-
-
-def _print_status(library: Path, total: SeriesTally, tallies: dict[str, SeriesTally]) -> None:
-    table = Table(title=f"{printable(str(library))}", title_justify="left")
-    for heading in ("manifest", "complete", "of", "pending", "failed", "withdrawn", "images", "stored"):
-        table.add_column(heading, justify="left" if heading == "manifest" else "right")
-    for name, tally in [*tallies.items(), ("all", total)]:
-        table.add_row(
-            printable(name),
-            f"{tally.complete:,}",
-            f"{tally.selected:,}",
-            f"{tally.pending + tally.claimed:,}",
-            f"{tally.failed:,}",
-            f"{tally.withdrawn:,}",
-            f"{tally.images:,}",
-            size_text(tally.stored_bytes),
-        )
-    Console(markup=False, highlight=False).print(table)

@@ -1,4 +1,4 @@
-"""`verify`, `retry`, `adopt` and `store rebuild`: what proves and mends a library."""
+"""`verify`, `retry`, `adopt` and `store`: what proves and mends a library."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from downloader.archive.credentials import gather_secrets
 from downloader.cli.addresses import Api, ArchiveName
+from downloader.cli.backing_up import back_up
 from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
 from downloader.clock import SystemClock
 from downloader.engine import decide_options, open_records
@@ -35,6 +36,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("retry")(_retry)
     app.command("adopt")(_adopt)
     store_app.command("rebuild")(_rebuild)
+    store_app.command("backup")(back_up)
     app.add_typer(store_app)
 
 

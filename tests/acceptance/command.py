@@ -53,11 +53,11 @@ def run_command(*arguments: str | Path, directory: Path | None = None, environme
 
 
 @contextmanager
-def start_command(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+def start_command(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """Start the command; it is killed at the end of the block if it still runs then."""
     process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
-        env=clean_environment(),
+        env=clean_environment(**(environment or {})),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

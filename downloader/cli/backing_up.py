@@ -1,0 +1,30 @@
+"""`store backup`: a copy of the state store while it is in use."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from downloader.cli.flags import Json, Output, State, print_json, start
+from downloader.engine import state_path
+from downloader.errors import StoreError
+from downloader.settings import parse_flags, resolve_options
+from downloader.store.backup import back_up_store
+from downloader.views.texts import size_text
+
+Target = Annotated[Path, typer.Argument(metavar="TO", help="The file to write; one that is there is replaced in one step.")]
+
+
+def back_up(to: Target, output: Output = None, state: State = None, as_json: Json = False) -> int:
+    """Copy the state store of a library, also while a run or the service is using it."""
+    settings = start()
+    options = resolve_options(parse_flags({"output": output, "state": state}), settings, {})
+    path = state_path(options)
+    if not path.exists():
+        raise StoreError(f"{options.output} has no state store at {path}", next_step="name the library with -o")
+    copied_bytes = back_up_store(path, to)
+    if as_json:
+        print_json({"store": str(path), "backup": str(to), "bytes": copied_bytes})
+    else:
+        typer.echo(f"{path} is copied to {to}: {size_text(copied_bytes)}")
+    return 0
