@@ -114,6 +114,7 @@ class Scheduler:
         self._owner = uuid.uuid4().hex
         self._pace = ConcurrencyPace(policy.concurrency)
         self._breakers = {name: CircuitBreaker() for name in benches}
+        self._rests_until = 0.0
         self._slots = CapacityLimiter(self._pace.limit)
         self._ended = Signal()
         self._admit = admit
@@ -155,6 +156,7 @@ class Scheduler:
         await self._wait_for_room()
         slot = object()
         await self._slots.acquire_on_behalf_of(slot)
+        await self._let_rest()
         self._ended = Signal()
         claim = await self._claim(manifest)
         if claim:
@@ -192,6 +194,12 @@ class Scheduler:
                 await self._clock.sleep(pause_seconds)
             else:
                 breaker.succeeded()
+
+    async def _let_rest(self) -> None:
+        """Ask nothing for as long as an archive wants to be left alone: Retry-After is the archive's word, not the series'."""
+        while (rest_seconds := self._rests_until - self._clock.monotonic()) > 0:
+            _log.warning("the archive asks for a rest", rest_seconds=round(rest_seconds, 1))
+            await self._clock.sleep(rest_seconds)
 
     async def _wait_for_room(self) -> None:
         """Pause after the disk was full; the next claim shows whether it still is."""
@@ -306,7 +314,9 @@ class Scheduler:
     def _note_fault(self, breaker: CircuitBreaker, error: TciadError) -> None:
         """Let the pace and the archive's breaker hear of errors that may be the whole archive's."""
         if isinstance(error, ArchiveBusyError):
-            self._pace.pushed_back(self._clock.monotonic())
+            now = self._clock.monotonic()
+            self._rests_until = max(self._rests_until, now + (error.retry_after_seconds or 0.0))
+            self._pace.pushed_back(now)
             self._slots.total_tokens = self._pace.limit
         if isinstance(error, ArchiveBusyError | ArchiveFaultError | ArchiveUnreachableError):
             breaker.faulted()

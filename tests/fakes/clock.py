@@ -46,9 +46,9 @@ class FakeClock:
 
 
 @asynccontextmanager
-async def turning_clock() -> AsyncIterator[FakeClock]:
+async def turning_clock(clock: FakeClock | None = None) -> AsyncIterator[FakeClock]:
     """A clock that advances by itself whenever all tasks wait."""
-    clock = FakeClock()
+    clock = clock or FakeClock()
 
     async def turn() -> None:
         while True:
