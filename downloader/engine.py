@@ -1,6 +1,7 @@
 """Puts the parts together: the only place that names concrete classes, and the one that opens and closes them."""
 
 import random
+import shlex
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,6 +20,7 @@ from downloader.bandwidth import BandwidthPlan
 from downloader.clock import Clock, SystemClock
 from downloader.errors import StoreError
 from downloader.fetch import Bench
+from downloader.library.form import LibraryForm, read_form, settle_form
 from downloader.library.local import LocalLibrary
 from downloader.library.port import Library
 from downloader.library.records import CHANGES, write_record
@@ -112,6 +114,7 @@ async def open_run(
         # the library is held, so every claim and every folder in staging belongs to a run that is over
         await store.release([])
         await _clear_staging(library, store)
+        warnings = await settle(options, store)
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock))
         threads = CapacityLimiter(WORKER_THREADS)
         throttle = _make_throttle(options.bandwidth, clock)
@@ -130,6 +133,7 @@ async def open_run(
             keep_record=partial(write_run_record, options.output),
             keep_changes=partial(write_record, options.output, CHANGES),
             manner=manner,
+            warnings=warnings,
         )
         yield MirrorRun(manifest, parts, progress)
 
@@ -228,8 +232,30 @@ async def _open_store_for_reading(path: Path) -> AsyncIterator[Store]:
 
 
 def open_library(options: RunOptions) -> LocalLibrary:
-    """The library of the options, made if need be. Blocks."""
-    return LocalLibrary(options.output, layout=options.layout, storage=options.format, min_free_bytes=options.min_free_bytes)
+    """The library of the options, made if need be, in its own layout and format unless they say otherwise. Blocks."""
+    form = read_form(options.output) or LibraryForm()
+    return LocalLibrary(
+        options.output,
+        layout=options.layout or form.layout,
+        storage=options.format or form.format,
+        min_free_bytes=options.min_free_bytes,
+    )
+
+
+async def settle(options: RunOptions, store: Store) -> tuple[str, ...]:
+    """Tell the library, which is held, how it is laid out from now on; what the user should know of it."""
+    holds_series = (await store.tally()).complete > 0
+    form = await anyio.to_thread.run_sync(
+        partial(settle_form, options.output, options.layout, options.format, holds_series=holds_series)
+    )
+    command = f"`tciad relayout {shlex.quote(form.layout)} -o {shlex.quote(str(options.output))}`"
+    if form.is_moving:
+        return (f"moving the library to the layout {form.layout} was interrupted: {command} finishes it",)
+    if options.layout is None or options.layout == form.layout:
+        return ()
+    command = command.replace(shlex.quote(form.layout), shlex.quote(options.layout), 1)
+    stays = f"the layout of the library is {form.layout}: what is complete stays where it is"
+    return (f"{stays}, and what is new goes where {options.layout} says; {command} moves all of it",)
 
 
 def free_bytes_at(path: Path) -> int:

@@ -62,7 +62,8 @@ SINGLE_RUN: Final = Manner()
 class Parts:
     """What a run is made of. `draw` gives random numbers in [0, 1); `benches` has one for each archive of the manifest, by name.
 
-    `keep_record` and `keep_changes` keep the report of a run and the changes that it found with the library.
+    `keep_record` and `keep_changes` keep the report of a run and the changes that it found with the library. `warnings` are told
+    with whatever comes of the run.
     """
 
     resolver: Resolver
@@ -75,6 +76,7 @@ class Parts:
     keep_record: Keep
     keep_changes: Keep
     manner: Manner = SINGLE_RUN
+    warnings: tuple[str, ...] = ()
 
 
 class MirrorRun:
@@ -87,7 +89,7 @@ class MirrorRun:
         self._counter = RunCounter()
         self._began = parts.clock.monotonic()
         self._started_at = parts.clock.now()
-        self._warnings: list[str] = []
+        self._warnings = list(parts.warnings)
         self._unproven = False
         self._changes = ChangeLog()
         self._scheduler: Scheduler | None = None

@@ -56,6 +56,10 @@ class StorageFormat(StrEnum):
     ZIP = "zip"
 
 
+DEFAULT_LAYOUT: Final = "classic"
+DEFAULT_FORMAT: Final = StorageFormat.IMAGES
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
     """What proves to an archive who asks; None where nobody said. They show as asterisks wherever they are printed."""
@@ -70,7 +74,7 @@ class Secrets:
 class RunOptions:
     """Everything about a run that is not what it wants: the defaults are tciad's.
 
-    `state` is the store's file; None puts it into the library.
+    `state` is the store's file; None puts it into the library. `layout` and `format` None are those that the library has.
     `max_shrink_percent`: a catalogue that lost more series than this since the last resolve is not acted upon.
     `minimum_bytes_per_second`: a body that comes more slowly counts as stalled; 0 switches that off. `deadline_seconds`: how long
     the run may take in all; None is as long as it needs. `secrets` are by the archive's name: each is for that archive
@@ -79,8 +83,8 @@ class RunOptions:
 
     output: Path = Path("library")
     state: Path | None = None
-    layout: str = "classic"
-    format: StorageFormat = StorageFormat.IMAGES
+    layout: str | None = None
+    format: StorageFormat | None = None
     concurrency: int = 4
     bandwidth: BandwidthPlan = NO_LIMIT
     order: FetchOrder = FetchOrder.ARCHIVE

@@ -20,17 +20,20 @@ from downloader.engine import (
     make_patience,
     open_library,
     open_named_archive,
+    settle,
     state_path,
 )
 from downloader.errors import LibraryError, SettingsError
 from downloader.inventory import write_metadata
 from downloader.library.foreign import ForeignTree
+from downloader.library.form import LibraryForm, read_form, write_form
 from downloader.library.port import Library
 from downloader.manifest import PROFILES, ArchiveAddress
 from downloader.mirror import SINGLE_RUN, policy_of
 from downloader.model import Event
 from downloader.options import RunOptions
 from downloader.rebuilding import rebuild
+from downloader.relayout import Relayout
 from downloader.repair import Repair, verify_into
 from downloader.scheduler import Scheduler
 from downloader.store.aside import keep_aside
@@ -41,6 +44,7 @@ from downloader.verification import Examination, Finding
 from downloader.views.counting import CountView
 from downloader.views.mending import AdoptionReport, RebuildReport, VerificationReport
 from downloader.views.progress import ProgressView
+from downloader.views.relayout import RelayoutReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +156,7 @@ async def open_adoption(
         stack.enter_context(lock_library(options.output, clock.now()))
         store = await stack.enter_async_context(open_store(state_path(options)))
         await store.release([])
+        await settle(options, store)
         archive = await stack.enter_async_context(open_named_archive(address, options, clock))
         yield Adopter(
             tree=ForeignTree(tree),
@@ -170,6 +175,37 @@ def _check_tree(tree: Path, library: Path) -> None:
         raise SettingsError(f"{tree} is not a folder", next_step="name the folder that the other program filled")
     if library.resolve() == tree.resolve():
         raise SettingsError(f"{tree} is the library itself", next_step="name another library with -o")
+
+
+async def relayout_library(options: RunOptions, count: CountView, *, dry_run: bool) -> RelayoutReport:
+    """Move the library of the options to the layout that they name, or go on where that was interrupted.
+
+    With `dry_run` nothing is locked and nothing moved.
+
+    Raises:
+        SettingsError: the layout is none.
+        LibraryError: a folder cannot be read or moved.
+        StoreError: there is no store, or another run holds the library.
+    """
+    await expect_store(options)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        if not dry_run:
+            stack.enter_context(lock_library(options.output, clock.now()))
+        library = await anyio.to_thread.run_sync(open_library, options)
+        store = await stack.enter_async_context(open_store(state_path(options)))
+        known = await anyio.to_thread.run_sync(read_form, options.output) or LibraryForm()
+        form = replace(known, layout=options.layout or known.layout)
+        if not dry_run:
+            # whoever finds the library half moved knows from this where the rest belongs
+            await anyio.to_thread.run_sync(write_form, options.output, replace(form, is_moving=True))
+        count.begin("looked at", (await store.tally()).complete)
+        relayout = Relayout(library=library, store=store, dry_run=dry_run, advance=count.advance)
+        await relayout.move_all()
+        if not dry_run:
+            await write_metadata(library, store)
+            await anyio.to_thread.run_sync(write_form, options.output, replace(form, is_moving=False))
+        return RelayoutReport(library=str(options.output), layout=form.layout, dry_run=dry_run, tally=relayout.tally)
 
 
 async def rebuild_store(options: RunOptions, count: CountView) -> RebuildReport:

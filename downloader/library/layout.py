@@ -102,6 +102,11 @@ class Layout:
         return PurePosixPath(safe_name(_collection_id(series) if by_collection_id else series.collection))
 
 
+def collection_folders(series: Series) -> tuple[PurePosixPath, ...]:
+    """Every folder in which one layout or another puts files about the series' collection."""
+    return tuple({PurePosixPath(safe_name(name)): None for name in (series.collection, _collection_id(series))})
+
+
 def parse_layout(layout: str) -> Layout:
     """Read the name of a built-in layout, or a template such as `{collection}/{series_instance_uid}`.
 

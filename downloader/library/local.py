@@ -14,6 +14,7 @@ from downloader.library.journal import JOURNAL_SUFFIX, journal_path, read_series
 from downloader.library.layout import parse_layout
 from downloader.library.members import LONGEST_TEXT_BYTES
 from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
+from downloader.library.moving import move_folder
 from downloader.library.port import ForeignImage, Staging
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
@@ -145,6 +146,29 @@ class LocalLibrary:
             moved = set_aside(self._root / path, self._root / OWN_FOLDER / "quarantine", safe_name(label), at)
             remove_empty_folders(self._root / path.parent, self._root)
         return PurePosixPath(moved.relative_to(self._root))
+
+    def best_folder(self, series: Series) -> PurePosixPath:
+        """See the port."""
+        return self._shelf.best_folder(series)
+
+    def place_for(self, folder: PurePosixPath, series: Series, taken: Collection[PurePosixPath] = ()) -> PurePosixPath:
+        """See the port."""
+        with LibraryFaults(self._root, place=str(folder), series_instance_uid=series.series_instance_uid):
+            return self._shelf.place_for(folder, series, taken)
+
+    def move(self, folder: PurePosixPath, target: PurePosixPath) -> None:
+        """See the port."""
+        with LibraryFaults(self._root, place=str(folder)):
+            move_folder(self._root, folder, target)
+
+    def papers_folder(self, series: Series) -> PurePosixPath:
+        """See the port."""
+        return self._shelf.papers_folder(series)
+
+    def move_papers(self, series: Series, others: Collection[PurePosixPath]) -> None:
+        """See the port."""
+        with self._faults:
+            self._shelf.move_papers(series, others)
 
     def drop_staged(self, series: Series) -> None:
         """See the port."""

@@ -262,6 +262,38 @@ class Library(Protocol):
         """Move a folder or a file out of the tree, into `.tciad/quarantine/<time>-<label>`. Returns where it lies now."""
         ...
 
+    def best_folder(self, series: Series) -> PurePosixPath:
+        """Where the layout would have the series if no other lay there."""
+        ...
+
+    def place_for(self, folder: PurePosixPath, series: Series, taken: Collection[PurePosixPath] = ()) -> PurePosixPath:
+        """Where a series that lies in `folder` belongs by the layout: there, if it may, else in the best place that is free.
+
+        `taken` are places that others will have.
+
+        Raises:
+            LibraryError: something else lies in every place, or the series cannot be moved.
+        """
+        ...
+
+    def move(self, folder: PurePosixPath, target: PurePosixPath) -> None:
+        """Rename the folder of a series to a place that `place_for` gave; durable. Folders that are empty then are removed.
+
+        Whoever is killed meanwhile leaves the series whole, in one place or another that `folders` finds.
+        """
+        ...
+
+    def papers_folder(self, series: Series) -> PurePosixPath:
+        """Where licence and citation of the series' collection belong by the layout."""
+        ...
+
+    def move_papers(self, series: Series, others: Collection[PurePosixPath]) -> None:
+        """Bring licence and citation of the series' collection there from where another layout put them.
+
+        `others` are the folders of papers that stay, as another collection's.
+        """
+        ...
+
     def drop_staged(self, series: Series) -> None:
         """Remove what lies in staging of a series that turned out to be in the library already."""
         ...

@@ -3,7 +3,7 @@
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from downloader.errors import DamagedReceiptError, LibraryError
@@ -17,12 +17,14 @@ from downloader.library.disk import (
     write_new,
 )
 from downloader.library.faults import LibraryFaults
-from downloader.library.layout import Layout
+from downloader.library.layout import Layout, collection_folders
+from downloader.library.moving import choose_place, move_paper
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.model import Receipt, Series
 
 OWN_FOLDER = ".tciad"
 LICENSE_NAME = "LICENSE"
+COLLECTION_PAPERS = (LICENSE_NAME,)
 
 
 class Shelf:
@@ -111,6 +113,26 @@ class Shelf:
         for replaced in (finished, replaced_folder(finished)):
             remove_folder(replaced)
         return folder
+
+    def place_for(self, folder: PurePosixPath, series: Series, taken: Collection[PurePosixPath] = ()) -> PurePosixPath:
+        """See the port."""
+        return choose_place(self._root, folder, self._layout.folders(series), taken)
+
+    def best_folder(self, series: Series) -> PurePosixPath:
+        """See the port."""
+        return self._layout.folders(series)[0]
+
+    def move_papers(self, series: Series, others: Collection[PurePosixPath]) -> None:
+        """See the port."""
+        new = self._layout.collection_folder(series)
+        for old in collection_folders(series):
+            if old != new and old not in others:
+                for name in COLLECTION_PAPERS:
+                    move_paper(self._root, name, old, new)
+
+    def papers_folder(self, series: Series) -> PurePosixPath:
+        """See the port."""
+        return self._layout.collection_folder(series)
 
     def _holds(self, folder: PurePosixPath, series: Series) -> bool:
         receipt = self.read_receipt(folder)

@@ -14,6 +14,8 @@ from downloader.manifest.keys import Keys, OneOrList, Text, Uid, check_text, fol
 from downloader.manifest.problems import SourceError
 from downloader.manifest.series_list import SeriesList, read_series_list
 from downloader.options import (
+    DEFAULT_FORMAT,
+    DEFAULT_LAYOUT,
     Attempts,
     Bandwidth,
     Concurrency,
@@ -222,8 +224,12 @@ class OutputKeys(Keys):
     output: PathName = Field(
         default=_DEFAULTS.output, alias="directory", description="Folder of the library, relative to the working directory."
     )
-    layout: LayoutName = Field(default=_DEFAULTS.layout, description="Built-in layout, or a template with {series_instance_uid}.")
-    format: Format = Field(default=_DEFAULTS.format, description="A folder of images per series, or one ZIP.")
+    layout: LayoutName = Field(
+        default=DEFAULT_LAYOUT, description="Built-in layout, or a template with {series_instance_uid}; a library keeps its own."
+    )
+    format: Format = Field(
+        default=DEFAULT_FORMAT, description="The images of each series as files, or in one ZIP; a library keeps its own."
+    )
 
 
 class DownloadKeys(Keys):

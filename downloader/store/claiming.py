@@ -73,6 +73,13 @@ def restore(connection: Connection, stored: Sequence[tuple[Receipt, str]]) -> No
             )
 
 
+def relocate(connection: Connection, folders: Sequence[tuple[str, str]]) -> None:
+    """See `Store.relocate`."""
+    moved = [{"series_instance_uid": series_instance_uid, "folder": folder} for series_instance_uid, folder in folders]
+    with connection.transaction(durable=True):
+        connection.change_each("relocate", moved)
+
+
 def _completion(receipt: Receipt, folder: str) -> dict[str, Value]:
     """What the store keeps of a receipt."""
     proven = receipt.series

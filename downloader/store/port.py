@@ -248,6 +248,10 @@ class Store(Protocol):
         """
         ...
 
+    async def relocate(self, folders: Sequence[tuple[str, str]]) -> None:
+        """Note where series lie now, by SeriesInstanceUID; durable. What has nothing in the library stays as it is."""
+        ...
+
     async def find_named(self, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
         """The rows of these series, in this order; those that are not known are left out."""
         ...

@@ -213,6 +213,10 @@ class SqliteStore:
         """See `Store`."""
         await self._on_thread(claiming.restore, stored)
 
+    async def relocate(self, folders: Sequence[tuple[str, str]]) -> None:
+        """See `Store`."""
+        await self._on_thread(claiming.relocate, folders)
+
     async def find_named(self, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
         """See `Store`."""
         return await self._on_thread(listing.find_named, series_instance_uids)

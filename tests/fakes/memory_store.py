@@ -323,6 +323,12 @@ class MemoryStore:
         next_after = rows[limit - 1].key if len(rows) >= limit else None
         return StoredPage(rows=tuple(row.stored for row in rows[:limit]), next_after=next_after)
 
+    async def relocate(self, folders: Sequence[tuple[str, str]]) -> None:
+        for series_instance_uid, folder in folders:
+            row = self._rows.get(series_instance_uid)
+            if row is not None and row.stored.folder:
+                row.stored = replace(row.stored, folder=folder)
+
     async def forget_folder(self, series_instance_uid: str) -> None:
         row = self._rows.get(series_instance_uid)
         if row is not None and row.stored.state is SeriesState.WITHDRAWN:

@@ -458,6 +458,10 @@ UPDATE series
 SET state = 'claimed', owner = :owner, attempts = 1, claimable_at = NULL
 WHERE series_instance_uid = :series_instance_uid;
 
+-- relocate --
+-- Whatever its state: the images of a series that is to come again lie there, too.
+UPDATE series SET folder = :folder WHERE series_instance_uid = :series_instance_uid AND folder IS NOT NULL;
+
 -- forget_wishes --
 -- What nobody wants any more stays: it may lie in the library.
 DELETE FROM wanted WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest);

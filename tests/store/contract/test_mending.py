@@ -7,7 +7,7 @@ import pytest
 from downloader.errors import LeaseLostError
 from downloader.model import SeriesTally
 from downloader.store.port import Store
-from tests.store.examples import START_AT, claim, complete_all, enqueue, receipt, series, states, uid
+from tests.store.examples import START_AT, claim, complete_all, enqueue, grown, receipt, series, states, uid
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +35,19 @@ async def test_restore_brings_a_known_series_up_to_date(store: Store) -> None:
         await store.complete(held, receipt(series(1)), "a/1")
     (row,) = await store.find_named([uid(1)])
     assert row.folder == "elsewhere"
+
+
+async def test_series_that_were_moved_are_found_in_their_new_folders(store: Store) -> None:
+    """Whatever their state, while something of them lies in the library; the rest of the row stays as it is."""
+    await enqueue(store, "m", series(1), series(2), series(3))
+    for held in (await claim(store))[:2]:
+        await store.complete(held, receipt(held.series), "old/place")
+    await enqueue(store, "m", grown(series(2)))
+    before = await store.find_named([uid(1), uid(2), uid(3)])
+    await store.relocate([(uid(1), "new/1"), (uid(2), "new/2"), (uid(3), "new/3"), (uid(9), "new/9")])
+    after = await store.find_named([uid(1), uid(2), uid(3), uid(9)])
+    assert [row.folder for row in after] == ["new/1", "new/2", ""]
+    assert [replace(row, folder="") for row in after] == [replace(row, folder="") for row in before]
 
 
 async def test_a_forgotten_manifest_leaves_its_series(store: Store) -> None:

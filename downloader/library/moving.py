@@ -1,0 +1,91 @@
+"""Moves series folders from one layout to another, each by one rename wherever that can be. Raises OSError; see faults.py."""
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from downloader.errors import LibraryError
+from downloader.library.disk import make_folders, remove_empty_folders, sync_folder
+
+MOVING_MARK: Final = "~moving"
+"""Ends the name of a folder that has to step aside before it can go to its new place. It cannot be that of a layout's folder:
+names that end in `~` and something are marked with eight digits (see safe_names.py)."""
+
+
+def choose_place(
+    root: Path, folder: PurePosixPath, candidates: Sequence[PurePosixPath], taken: Collection[PurePosixPath] = ()
+) -> PurePosixPath:
+    """The place that the series in `folder` has among the candidates, or else the first of them that is free.
+
+    `taken` are places that are promised to others.
+
+    Raises:
+        LibraryError: there is none, or the series cannot be moved.
+    """
+    if folder in candidates:
+        return folder
+    if (root / folder).resolve() != root.resolve() / folder:
+        raise LibraryError(f"{folder} is reached through a link", next_step="move it by hand")
+    for candidate in candidates:
+        if candidate not in taken and _is_free(root, candidate, folder):
+            return candidate
+    raise LibraryError(f"{candidates[0]} in the library is in the way: it is not this series", next_step="move it elsewhere")
+
+
+def move_folder(root: Path, folder: PurePosixPath, target: PurePosixPath) -> None:
+    """Rename the folder of a series to a place that is free; durable when this returns. Folders that are empty then are removed.
+
+    Killed between two steps, it leaves the series whole, under a name that a walk through the library finds.
+    """
+    source, goal = root / folder, root / target
+    if target.is_relative_to(folder) or folder.is_relative_to(target):
+        source = _step_aside(root, folder, target)
+    make_folders(goal.parent)
+    source.rename(goal)
+    sync_folder(goal.parent)
+    sync_folder(source.parent)
+    remove_empty_folders(source.parent, root)
+
+
+def move_paper(root: Path, name: str, old: PurePosixPath, new: PurePosixPath) -> None:
+    """Bring a file about a collection to the collection's new folder. One that says the same there already is enough."""
+    source, goal = root / old / name, root / new / name
+    if not source.is_file():
+        return
+    if not os.path.lexists(goal):
+        make_folders(goal.parent)
+        source.rename(goal)
+        sync_folder(goal.parent)
+    elif goal.is_file() and goal.read_bytes() == source.read_bytes():
+        source.unlink()
+    sync_folder(source.parent)
+    remove_empty_folders(source.parent, root)
+
+
+def _is_free(root: Path, candidate: PurePosixPath, folder: PurePosixPath) -> bool:
+    path = root / candidate
+    if not os.path.lexists(path):
+        return True
+    if path.is_symlink() or not path.is_dir():
+        return False
+    if not folder.is_relative_to(candidate):
+        return not any(path.iterdir())
+    # a folder above: free when nothing else lies in it
+    return all(
+        [child.name for child in (root / above).iterdir()] == [below.name]
+        for above, below in zip(folder.parents, (folder, *folder.parents), strict=False)
+        if above.is_relative_to(candidate)
+    )
+
+
+def _step_aside(root: Path, folder: PurePosixPath, target: PurePosixPath) -> Path:
+    """Rename the folder to a place beside itself and its target, of which one lies in the other."""
+    outer = min(folder, target, key=lambda path: len(path.parts))
+    aside = root / outer.with_name(f"{outer.name}{MOVING_MARK}")
+    source = root / folder
+    source.rename(aside)
+    sync_folder(aside.parent)
+    if source.parent != aside.parent:
+        remove_empty_folders(source.parent, aside.parent)
+    return aside
