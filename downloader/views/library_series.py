@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Final
 
 from downloader.model import Series, SeriesState
@@ -30,6 +31,8 @@ class LibrarySeries(Series):
 
 _OF_SERIES: Final = tuple(field.name for field in fields(Series))
 COLUMNS: Final = tuple(field.name for field in fields(LibrarySeries))
+_of_catalogue: Final = attrgetter(*_OF_SERIES)
+_of_stored: Final = attrgetter(*COLUMNS[len(_OF_SERIES) :])
 
 
 def flatten(stored: StoredSeries) -> LibrarySeries:
@@ -47,6 +50,7 @@ def flatten(stored: StoredSeries) -> LibrarySeries:
     )
 
 
-def cells_of(series: LibrarySeries) -> tuple[Cell, ...]:
-    """The values in the order of COLUMNS."""
-    return tuple(getattr(series, name) for name in COLUMNS)
+def cells_of(stored: StoredSeries) -> tuple[Cell, ...]:
+    """The values of the same row in the order of COLUMNS."""
+    own: tuple[Cell, ...] = _of_stored(stored)
+    return (*_of_catalogue(stored.series), *own)

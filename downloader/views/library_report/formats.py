@@ -1,0 +1,17 @@
+"""In which forms a library can be told."""
+
+from enum import StrEnum
+
+
+class ReportFormat(StrEnum):
+    """A page for people; or the series, as rows."""
+
+    HTML = "html"
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSON = "json"
+
+    @property
+    def file_name(self) -> str:
+        """What the report is called where nobody gives it a name."""
+        return "report.html" if self is ReportFormat.HTML else f"series.{self}"
