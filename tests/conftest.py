@@ -1,6 +1,7 @@
 """What every test may use."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -10,6 +11,14 @@ import structlog
 def anyio_backend() -> str:
     """Run async tests on asyncio: aiohttp knows no other loop."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """Where pictures of pages are kept, for people to look at."""
+    folder = Path(__file__).parents[1] / "build" / "artefacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @pytest.fixture(autouse=True)

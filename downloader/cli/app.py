@@ -7,7 +7,7 @@ import structlog
 import typer
 
 from downloader import __version__
-from downloader.cli import arranging, asking, inspecting, mending, mirroring, serving, trying
+from downloader.cli import arranging, asking, inspecting, mending, mirroring, reporting, serving, trying
 from downloader.cli.interruption import Interrupted
 from downloader.errors import TciadError
 from downloader.views.texts import printable
@@ -28,6 +28,7 @@ asking.add_to(app)
 inspecting.add_to(app)
 mending.add_to(app)
 arranging.add_to(app)
+reporting.add_to(app)
 serving.add_to(app)
 trying.add_to(app)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from downloader.model import SeriesTally
+from downloader.views.tallies import tally_json
 from downloader.views.texts import printable, size_text
 
 
@@ -35,10 +36,10 @@ class StatusView:
     def as_json(self) -> dict[str, Any]:
         """The document of `status --json`."""
         manifests = [
-            {"manifest": name, **_tally_json(tally), "last_cycle": _cycle_json(self.cycles.get(name))}
+            {"manifest": name, **tally_json(tally), "last_cycle": _cycle_json(self.cycles.get(name))}
             for name, tally in self.tallies.items()
         ]
-        return {"library": self.library, "paused": self.paused, **_tally_json(self.total), "manifests": manifests}
+        return {"library": self.library, "paused": self.paused, **tally_json(self.total), "manifests": manifests}
 
     def as_table(self) -> Table:
         """The same for people."""
@@ -60,23 +61,6 @@ class StatusView:
                 size_text(tally.stored_bytes),
             )
         return table
-
-
-def _tally_json(tally: SeriesTally) -> dict[str, Any]:
-    return {
-        "series": {
-            "selected": tally.selected,
-            "complete": tally.complete,
-            "pending": tally.pending,
-            "claimed": tally.claimed,
-            "failed": tally.failed,
-            "withdrawn": tally.withdrawn,
-        },
-        "images": tally.images,
-        "stored_bytes": tally.stored_bytes,
-        "expected_images": tally.expected_images,
-        "expected_bytes": tally.expected_bytes,
-    }
 
 
 def _cycle_json(cycle: LastCycle | None) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, StrictUndefined
 
 from downloader import errors
+from downloader.views.library_report.gathering import MOST_RUNS
 from downloader.views.library_report.plots import draw_plots
 from downloader.views.library_report.summary import LibrarySummary
 from downloader.views.texts import count_text, duration_text, printable, size_text
@@ -27,7 +28,7 @@ def render_page(summary: LibrarySummary) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(_filters())
     template = environment.from_string((files(__package__) / _TEMPLATE).read_text(encoding="utf-8"))
-    return template.render(summary=summary, plots=draw_plots(summary), most_rows=MOST_ROWS)
+    return template.render(summary=summary, plots=draw_plots(summary), most_rows=MOST_ROWS, most_runs=MOST_RUNS)
 
 
 def _filters() -> Mapping[str, Callable[..., Any]]:

@@ -122,10 +122,11 @@ def _draw_growth(summary: LibrarySummary, what: str) -> Mapping[str, str]:
         return period.total.stored_bytes if of_bytes else period.total.images
 
     def drawing(axes: "Axes") -> None:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - an extra
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num  # noqa: PLC0415 - an extra
 
         end_at = max(summary.made_at, periods[-1].began_at)
-        moments = [periods[0].began_at, *(period.began_at for period in periods), end_at]
+        shown_at = (periods[0].began_at, *(period.began_at for period in periods), end_at)
+        moments = [float(date2num(at)) for at in shown_at]  # type: ignore[no-untyped-call]
         totals = [0, *map(total_of, periods), total_of(periods[-1])]
         axes.fill_between(moments, totals, step="post", color=ACCENT, alpha=0.16, linewidth=0)
         axes.step(moments, totals, where="post", color=ACCENT, linewidth=1.8)

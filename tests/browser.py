@@ -1,0 +1,71 @@
+"""Chromium for pages. It needs no network; whatever a page asks for, or complains of, is written down."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Route, sync_playwright
+
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1280, "height": 900}
+ColorScheme = Literal["dark", "light"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedPage:
+    """A page, the addresses it asked for beyond its own host, and what its console had to say."""
+
+    page: Page
+    strangers: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def assert_quiet(self) -> None:
+        """Nothing was asked of another host, nothing was complained of, and nothing sticks out of the window."""
+        assert self.strangers == []
+        assert self.complaints == []
+        assert self.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """The Chromium of the system."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert path, "these tests need Chromium: install the package chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def open_page(
+    browser: Browser, address: str, *, own: str = "", color_scheme: ColorScheme = "light", viewport: dict[str, int] | None = None
+) -> Iterator[WatchedPage]:
+    """A page at an address. `own` is how the addresses begin that it may ask for beside its own."""
+    context = browser.new_context(color_scheme=color_scheme, viewport=viewport or DESK, has_touch=viewport == PHONE)  # type: ignore[arg-type]
+    watched = WatchedPage(page=context.new_page())
+
+    def admit(route: Route) -> None:
+        asked = route.request.url
+        if asked == address or (own and asked.startswith(own)):
+            route.continue_()
+            return
+        watched.strangers.append(asked)
+        route.abort()
+
+    watched.page.route("**/*", admit)
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            watched.complaints.append(message.text)
+
+    def listen_to_errors(error: Error) -> None:
+        watched.complaints.append(str(error))
+
+    watched.page.on("console", listen)
+    watched.page.on("pageerror", listen_to_errors)
+    watched.page.goto(address)
+    yield watched
+    context.close()
