@@ -55,6 +55,7 @@ _FIELD_OF: Final = {
     "deadline": "deadline_seconds",
 }
 SECRET_NAMES: Final = ("api_key", "username", "password")
+"""Secrets that an archive asks for."""
 
 
 class LogFormat(StrEnum):
@@ -117,6 +118,9 @@ class Settings(BaseSettings, _OptionFields):
     username_file: PathName | None = None
     password: SecretStr | None = Field(default=None, repr=False)
     password_file: PathName | None = None
+    listen: str | None = None
+    serve_token: SecretStr | None = Field(default=None, repr=False)
+    serve_token_file: PathName | None = None
 
 
 def load_settings() -> Settings:
@@ -190,7 +194,7 @@ def read_secret(path: Path, named_by: str) -> SecretStr:
 
 def _read_secrets(settings: Settings) -> dict[str, SecretStr]:
     secrets = {}
-    for name in SECRET_NAMES:
+    for name in (*SECRET_NAMES, "serve_token"):
         path: Path | None = getattr(settings, f"{name}_file")
         if path is None:
             continue

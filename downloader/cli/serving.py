@@ -16,9 +16,22 @@ from downloader.quantities import parse_duration
 from downloader.service.schedule import local_zone
 from downloader.service.service import MirrorService, ServiceSettings
 from downloader.service.signals import serve_until_signal
-from downloader.settings import parse_flags, resolve_options
+from downloader.settings import Settings, parse_flags, read_secret, resolve_options
+from downloader.web.address import DEFAULT_LISTEN, OFF, parse_listen
+from downloader.web.guard import Guard
+from downloader.web.metrics import Metrics
+from downloader.web.server import HttpServer
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the manifests.")]
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        "--listen", metavar="HOST:PORT", help=f"Where page, API and metrics are; {OFF}: nowhere.", show_default=DEFAULT_LISTEN
+    ),
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", metavar="FILE", help="What everybody has to know who asks page, API or metrics.")
+]
 Grace = Annotated[str, typer.Option("--grace", metavar="DURATION", help="How long SIGTERM lets what is in flight end.")]
 
 
@@ -33,6 +46,8 @@ def _serve(
     folder: Folder,
     output: Output = None,
     state: State = None,
+    listen: Listen = None,
+    token_file: TokenFile = None,
     grace: Grace = "30s",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings in the log.")] = False,
 ) -> int:
@@ -40,17 +55,40 @@ def _serve(
     settings = start(quiet=quiet, verbose=not quiet)
     flags = parse_flags({"output": output, "state": state})
     grace_seconds = _parse_grace(grace)
+    guard = _decide_guard(listen, token_file, settings)
 
     async def work() -> None:
+        clock, metrics = SystemClock(), Metrics()
         service = MirrorService(
             ServiceSettings(
-                folder=folder, decide=partial(decide_options, flags, settings), clock=SystemClock(), zone=local_zone()
+                folder=folder,
+                decide=partial(decide_options, flags, settings),
+                clock=clock,
+                zone=local_zone(),
+                observers=(metrics,),
             )
         )
-        await serve_until_signal(service, (), grace_seconds)
+        parts = (HttpServer(guard, metrics, clock),) if guard else ()
+        await serve_until_signal(service, parts, grace_seconds)
 
     anyio.run(work)
     return 0
+
+
+def _decide_guard(listen: str | None, token_file: Path | None, settings: Settings) -> Guard | None:
+    """Where the service listens, and for whom; None where nowhere. Whoever is not on this machine needs a token."""
+    text = listen or settings.listen or DEFAULT_LISTEN
+    if text == OFF:
+        return None
+    address = parse_listen(text, "--listen" if listen else "TCIAD_LISTEN")
+    secret = read_secret(token_file, "--token-file") if token_file else settings.serve_token
+    token = secret.get_secret_value() if secret else ""
+    if not token and not address.is_loopback:
+        raise SettingsError(
+            f"--listen {address}: others can get there, so a token is wanted",
+            next_step="write a long random one into a file and name it with --token-file",
+        )
+    return Guard(address=address, token=token)
 
 
 def _pause(output: Output = None, as_json: Json = False) -> int:

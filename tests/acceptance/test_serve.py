@@ -49,7 +49,8 @@ class Served:
 @contextmanager
 def serving(folder: Path, library: Path, *more: str) -> Iterator[Served]:
     """The service, with logs that programs can read."""
-    with start_command("serve", folder, "-o", library, *more, environment={"TCIAD_LOG_FORMAT": "json"}) as process:
+    environment = {"TCIAD_LOG_FORMAT": "json", "TCIAD_LISTEN": "127.0.0.1:0"}
+    with start_command("serve", folder, "-o", library, *more, environment=environment) as process:
         yield Served(process)
 
 

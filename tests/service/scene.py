@@ -1,7 +1,7 @@
 """A running service with a sandbox on a real socket, a clock that the test turns, and a real library."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -20,7 +20,7 @@ from downloader.sandbox import Catalogue, Sandbox, catalogue_of, generated_serie
 from downloader.scheduler import LEASE_SECONDS
 from downloader.service.cycle import Openers
 from downloader.service.keeper import ServicePace
-from downloader.service.port import CycleEnded, ManifestStatus, ServiceEvent
+from downloader.service.port import CycleEnded, ManifestStatus, Observer, ServiceEvent
 from downloader.service.service import MirrorService, ServiceSettings
 from downloader.settings import Settings
 from tests.fakes.clock import FakeClock
@@ -164,7 +164,11 @@ def small_catalogue(*seeds: int, images: int = 2) -> Catalogue:
 
 
 def make_service(
-    root: Path, clock: TurnedClock, ends: MemoryObjectSendStream[tuple[str, CycleEnded]], pace: ServicePace = RARELY
+    root: Path,
+    clock: TurnedClock,
+    ends: MemoryObjectSendStream[tuple[str, CycleEnded]],
+    pace: ServicePace = RARELY,
+    observers: Sequence[Observer] = (),
 ) -> MirrorService:
     """A service of the manifests in `root`, not yet running."""
     run_clock = RunClock(clock)
@@ -186,20 +190,24 @@ def make_service(
             zone=UTC,
             pace=pace,
             openers=Openers(open_run=open_pausing),
-            observers=(Ends(ends),),
+            observers=(*observers, Ends(ends)),
         )
     )
 
 
 @asynccontextmanager
 async def running_service(
-    root: Path, sandbox: Sandbox, clock: TurnedClock | None = None, pace: ServicePace = RARELY
+    root: Path,
+    sandbox: Sandbox,
+    clock: TurnedClock | None = None,
+    pace: ServicePace = RARELY,
+    observers: Sequence[Observer] = (),
 ) -> AsyncIterator[ServiceScene]:
     """A service that runs until the end of the block, and then drains."""
     clock = clock or TurnedClock()
     send, receive = anyio.create_memory_object_stream[tuple[str, CycleEnded]](10_000)
     (root / "manifests").mkdir(exist_ok=True)
-    service = make_service(root, clock, send, pace)
+    service = make_service(root, clock, send, pace, observers)
     with send, receive:
         async with anyio.create_task_group() as group:
             await group.start(partial(service.run))

@@ -1,0 +1,169 @@
+"""The API: every endpoint with what it takes, tells and does. The OpenAPI document is made from the same table."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from downloader.service.port import RecordPage, Service
+from downloader.web.documents import (
+    ManifestsReply,
+    OrderReply,
+    RecordsReply,
+    RetryReply,
+    SeriesReply,
+    StatusReply,
+    ThroughputReply,
+    tell_page,
+)
+from downloader.web.questions import (
+    AFTER,
+    BEFORE,
+    COLLECTION,
+    LIMIT,
+    MANIFEST,
+    SERIES,
+    STATE,
+    TEXT,
+    Parameter,
+    check_names,
+    read_filter,
+    read_limit,
+)
+from downloader.web.replies import as_json, reply_json
+from downloader.web.throughput import SAMPLE_SECONDS, Throughput
+
+PREFIX: Final = "/api/v1"
+_PAGE_ROWS: Final = 100
+_RECORDS: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What the endpoints ask."""
+
+    service: Service
+    throughput: Throughput
+
+
+Answer = Callable[[Sources, web.Request], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One endpoint; `path` is below PREFIX, `reply` the type of what `answer` returns."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    reply: Any
+    answer: Answer
+    takes: tuple[Parameter, ...] = ()
+
+
+async def _tell_status(sources: Sources, request: web.Request) -> StatusReply:  # noqa: ARG001
+    status = await sources.service.status()
+    return StatusReply(ready=status.ready and not status.draining, status=status)
+
+
+async def _tell_manifests(sources: Sources, request: web.Request) -> ManifestsReply:  # noqa: ARG001
+    return ManifestsReply(manifests=tuple(await sources.service.manifests()))
+
+
+async def _tell_series(sources: Sources, request: web.Request) -> SeriesReply:
+    page = await sources.service.series(
+        read_filter(request), after=request.query.get(AFTER.name), limit=read_limit(request, _PAGE_ROWS)
+    )
+    return tell_page(page)
+
+
+async def _tell_failures(sources: Sources, request: web.Request) -> SeriesReply:
+    page = await sources.service.failures(
+        request.query.get(MANIFEST.name), after=request.query.get(AFTER.name), limit=read_limit(request, _PAGE_ROWS)
+    )
+    return tell_page(page)
+
+
+async def _tell_runs(sources: Sources, request: web.Request) -> RecordsReply:
+    limit = read_limit(request, _RECORDS)
+    return _records(await sources.service.runs(request.query.get(MANIFEST.name), before=_before(request), limit=limit))
+
+
+async def _tell_changes(sources: Sources, request: web.Request) -> RecordsReply:
+    limit = read_limit(request, _RECORDS)
+    return _records(await sources.service.changes(request.query.get(MANIFEST.name), before=_before(request), limit=limit))
+
+
+async def _tell_throughput(sources: Sources, request: web.Request) -> ThroughputReply:  # noqa: ARG001
+    return ThroughputReply(seconds_between=SAMPLE_SECONDS, samples=sources.throughput.samples())
+
+
+async def _start(sources: Sources, request: web.Request) -> OrderReply:
+    await sources.service.start(request.match_info["manifest"])
+    return OrderReply(done="a cycle begins as soon as the library is free")
+
+
+async def _pause(sources: Sources, request: web.Request) -> OrderReply:  # noqa: ARG001
+    await sources.service.pause()
+    return OrderReply(done="nothing more is claimed")
+
+
+async def _resume(sources: Sources, request: web.Request) -> OrderReply:  # noqa: ARG001
+    await sources.service.resume()
+    return OrderReply(done="the service goes on")
+
+
+async def _retry(sources: Sources, request: web.Request) -> RetryReply:
+    retried = await sources.service.retry(
+        manifest=request.query.get(MANIFEST.name), series_instance_uid=request.query.get(SERIES.name)
+    )
+    return RetryReply(retried=retried)
+
+
+def _records(page: RecordPage) -> RecordsReply:
+    return RecordsReply(records=tuple(dict(record) for record in page.records), next_before=page.next_before)
+
+
+def _before(request: web.Request) -> str | None:
+    return request.query.get(BEFORE.name)
+
+
+def _ask(path: str, name: str, summary: str, reply: type, answer: Answer, *takes: Parameter) -> Endpoint:
+    return Endpoint(method=hdrs.METH_GET, path=path, name=name, summary=summary, reply=reply, answer=answer, takes=takes)
+
+
+def _order(path: str, name: str, summary: str, reply: type, answer: Answer, *takes: Parameter) -> Endpoint:
+    return Endpoint(method=hdrs.METH_POST, path=path, name=name, summary=summary, reply=reply, answer=answer, takes=takes)
+
+
+ENDPOINTS: Final = (
+    _ask("/status", "status", "The service, its libraries and archives.", StatusReply, _tell_status),
+    _ask("/manifests", "manifests", "Every manifest: how it stands, and what runs now.", ManifestsReply, _tell_manifests),
+    _ask(
+        "/series", "series", "Series by filters, page by page.", SeriesReply, _tell_series,
+        STATE, MANIFEST, COLLECTION, TEXT, AFTER, LIMIT,
+    ),
+    _ask("/failures", "failures", "Failed series with their reasons.", SeriesReply, _tell_failures, MANIFEST, AFTER, LIMIT),
+    _ask("/runs", "runs", "What runs reported, newest first.", RecordsReply, _tell_runs, MANIFEST, BEFORE, LIMIT),
+    _ask("/changes", "changes", "What cycles found changed, newest first.", RecordsReply, _tell_changes, MANIFEST, BEFORE, LIMIT),
+    _ask("/throughput", "throughput", "Bytes per second over the last hour.", ThroughputReply, _tell_throughput),
+    _order("/manifests/{manifest}/start", "start", "Begin a cycle of a manifest now.", OrderReply, _start),
+    _order("/pause", "pause", "Claim nothing more, until resumed.", OrderReply, _pause),
+    _order("/resume", "resume", "Go on after a pause.", OrderReply, _resume),
+    _order("/retry", "retry", "Give failed series a new chance.", RetryReply, _retry, MANIFEST, SERIES),
+)  # fmt: skip
+
+
+def routes_of(sources: Sources) -> list[web.RouteDef]:
+    """The endpoints as routes."""
+    return [web.route(endpoint.method, f"{PREFIX}{endpoint.path}", _handler(endpoint, sources)) for endpoint in ENDPOINTS]
+
+
+def _handler(endpoint: Endpoint, sources: Sources) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        check_names(request, endpoint.takes)
+        return reply_json(as_json(endpoint.reply, await endpoint.answer(sources, request)))
+
+    return handle

@@ -1,0 +1,88 @@
+"""Live events for browsers: server-sent events (WHATWG HTML, section 9.2)."""
+
+from collections.abc import Awaitable
+from typing import Final
+
+import anyio
+from aiohttp import web
+from anyio.abc import TaskGroup
+
+from downloader.clock import Clock
+from downloader.errors import StoreError
+from downloader.service.port import LiveEvent, Service, Subscription
+from downloader.web.documents import Happening, Progress
+from downloader.web.replies import as_json
+
+PROGRESS_SECONDS: Final = 1.0
+MOST_LISTENERS: Final = 64
+_RETRY_MILLISECONDS: Final = 3000
+
+
+class EventStream:
+    """Tells every listener what happens, and once a second how far the running cycles are."""
+
+    def __init__(self, service: Service, clock: Clock) -> None:
+        self._service = service
+        self._clock = clock
+        self._listeners = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One listener, until it goes.
+
+        Raises:
+            StoreError: there are as many as can be served.
+        """
+        if self._listeners >= MOST_LISTENERS:
+            raise StoreError(f"{MOST_LISTENERS} listen already", next_step="close a page, or ask /api/v1/status now and then")
+        self._listeners += 1
+        try:
+            return await self._tell(request)
+        finally:
+            self._listeners -= 1
+
+    async def _tell(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"})
+        await response.prepare(request)
+        await response.write(f"retry: {_RETRY_MILLISECONDS}\n\n".encode())
+        with self._service.subscribe() as happenings:
+            try:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._tell_until_gone, group, self._progress(response))
+                    group.start_soon(self._tell_until_gone, group, _happenings(response, happenings))
+            finally:
+                # whoever is cancelled has no time for a farewell
+                response.force_close()
+        return response
+
+    async def _tell_until_gone(self, group: TaskGroup, telling: Awaitable[None]) -> None:
+        try:
+            await telling
+        except ConnectionError:
+            group.cancel_scope.cancel()
+
+    async def _progress(self, response: web.StreamResponse) -> None:
+        while True:
+            await response.write(_event("progress", as_json(Progress, self._service.progress())))
+            await self._clock.sleep(PROGRESS_SECONDS)
+
+
+async def _happenings(response: web.StreamResponse, happenings: Subscription) -> None:
+    async for event in happenings:
+        await response.write(_event("happening", as_json(Happening, _told(event)), event.number))
+
+
+def _told(event: LiveEvent) -> Happening:
+    return Happening(
+        number=event.number,
+        at=event.at,
+        kind=event.kind,
+        manifest=event.manifest,
+        series_instance_uid=event.series_instance_uid,
+        figures=dict(event.figures),
+    )
+
+
+def _event(name: str, data: bytes, number: int | None = None) -> bytes:
+    """One event; JSON has no line breaks of its own."""
+    number_line = b"" if number is None else f"id: {number}\n".encode()
+    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), number_line, data)

@@ -1,0 +1,36 @@
+"""Whether the service is alive, and whether it can do its work: for container runtimes and load balancers."""
+
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from downloader.clock import Clock
+from downloader.service.port import Service, ServiceStatus
+from downloader.web.replies import adapter_of, reply_json
+
+BEAT_AGE: Final = timedelta(seconds=30)
+"""A loop that has not turned for so long is stuck, though it may still answer now and then."""
+
+
+async def tell_alive(service: Service, clock: Clock) -> web.Response:
+    """200 while the loop turns."""
+    alive = clock.now() - service.beat_at() < BEAT_AGE
+    return _tell([] if alive else ["the service has not turned for half a minute"])
+
+
+async def tell_ready(service: Service) -> web.Response:
+    """200 when every library can be used and every archive was reachable lately."""
+    return _tell(_problems(await service.status()))
+
+
+def _problems(status: ServiceStatus) -> list[str]:
+    problems = [f"{library.directory}: {library.problem}" for library in status.libraries if not library.usable]
+    problems += [f"{archive.name}: {archive.problem}" for archive in status.archives if not archive.reachable]
+    return [*problems, "the service drains"] if status.draining else problems
+
+
+def _tell(problems: list[str]) -> web.Response:
+    status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
+    return reply_json(adapter_of(dict[str, bool | list[str]]).dump_json({"ok": not problems, "problems": problems}), status)

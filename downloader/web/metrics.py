@@ -1,0 +1,159 @@
+"""Figures for Prometheus: counters that hear of everything, and gauges of the moment in which they are asked for."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from downloader.model import BytesReceived, SeriesCompleted, SeriesFailed, SeriesSetBack
+from downloader.pacing import BreakerState
+from downloader.service.port import CycleEnded, LibraryStatus, ManifestStatus, Service, ServiceEvent, ServiceStatus
+
+_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+_RATES: Final = (1e4, 3e4, 1e5, 3e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8, 5e8)
+_STATES: Final = ("pending", "claimed", "complete", "failed", "withdrawn")
+_MANIFEST: Final = ["manifest"]
+
+
+class Metrics:
+    """Counts what happens (`Observer`), and writes everything down when asked."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._moment = Moment()
+        self._registry.register(self._moment)
+        self._received = self._counter("tciad_received_bytes", "Bytes of bodies that came in.", _MANIFEST)
+        self._images = self._counter("tciad_images", "Images of series that became complete.", _MANIFEST)
+        self._attempts = self._counter("tciad_attempts", "Attempts at series, by how they ended.", ["manifest", "outcome"])
+        self._cycles = self._counter("tciad_cycles", "Cycles, by how they ended.", ["manifest", "outcome"])
+        self._first_byte = self._histogram("tciad_first_byte_seconds", "How long the archive took to begin a reply.", _SECONDS)
+        self._elapsed = self._histogram("tciad_attempt_seconds", "How long attempts took that completed a series.", _SECONDS)
+        self._rate = self._histogram("tciad_attempt_bytes_per_second", "How fast the bytes of completed series came.", _RATES)
+
+    def take(self, manifest: str, event: ServiceEvent) -> None:
+        """Implements `Observer`."""
+        match event:
+            case BytesReceived():
+                self._received.labels(manifest).inc(event.received_bytes)
+            case SeriesCompleted() if event.downloaded:
+                self._attempts.labels(manifest, "completed").inc()
+                self._images.labels(manifest).inc(len(event.receipt.images))
+                self._first_byte.labels(manifest).observe(event.first_byte_seconds)
+                self._elapsed.labels(manifest).observe(event.elapsed_seconds)
+                if event.elapsed_seconds > 0:
+                    self._rate.labels(manifest).observe(event.receipt.received_bytes / event.elapsed_seconds)
+            case SeriesSetBack():
+                self._attempts.labels(manifest, "set_back").inc()
+            case SeriesFailed():
+                self._attempts.labels(manifest, "failed").inc()
+            case CycleEnded():
+                self._cycles.labels(manifest, event.summary.outcome).inc()
+            case _:
+                return
+
+    async def expose(self, service: Service, accept: str) -> tuple[bytes, str]:
+        """All figures, and their content type: OpenMetrics for those who accept it.
+
+        Raises:
+            StoreError: the store cannot be asked.
+        """
+        status, manifests = await service.status(), await service.manifests()
+        # nothing is awaited from here on, so that no other request can put its moment in between
+        self._moment.status, self._moment.manifests = status, manifests
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(name, text, _MANIFEST, buckets=buckets, registry=self._registry)
+
+
+class Moment(Collector):
+    """Gauges of one moment."""
+
+    def __init__(self) -> None:
+        self.status: ServiceStatus | None = None
+        self.manifests: Sequence[ManifestStatus] = ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Implements `Collector`."""
+        if self.status is None:
+            return
+        yield InfoMetricFamily("tciad_build", "The version that runs.", {"version": self.status.version})
+        yield _gauge("tciad_started_timestamp_seconds", "When the service began.", [], {(): self.status.started_at.timestamp()})
+        yield _gauge("tciad_paused", "Whether the service is paused.", [], {(): self.status.paused})
+        yield _gauge(
+            "tciad_archive_reachable",
+            "Whether the archive answered the last time that it was asked.",
+            ["archive"],
+            {(archive.base_url,): archive.reachable for archive in self.status.archives},
+        )
+        yield from _of_libraries(self.status)
+        yield from _of_manifests(self.manifests)
+
+
+def _of_libraries(status: ServiceStatus) -> Iterable[Metric]:
+    def gauge(name: str, text: str, values: Iterable[tuple[LibraryStatus, float | None]]) -> Metric:
+        return _gauge(name, text, ["library"], {(library.directory,): value for library, value in values})
+
+    libraries = status.libraries
+    yield gauge("tciad_library_usable", "Whether library and store can be used.", [(of, of.usable) for of in libraries])
+    yield gauge("tciad_library_paused", "Whether nothing is claimed for it.", [(of, of.paused) for of in libraries])
+    yield gauge("tciad_short_of_room", "Whether claiming waits for room.", [(of, of.short_of_room) for of in libraries])
+    yield gauge("tciad_free_bytes", "Free space where the library is.", [(of, of.free_bytes) for of in libraries])
+    yield gauge("tciad_min_free_bytes", "Space that is never used.", [(of, of.min_free_bytes) for of in libraries])
+    yield gauge("tciad_stored_bytes", "Bytes of complete images.", [(of, of.tally.stored_bytes) for of in libraries])
+    ages = [(of, (status.told_at - of.queued_since_at).total_seconds() if of.queued_since_at else 0.0) for of in libraries]
+    yield gauge("tciad_queue_age_seconds", "How long the queue has not been empty.", ages)
+
+
+def _of_manifests(manifests: Sequence[ManifestStatus]) -> Iterable[Metric]:
+    def gauge(name: str, text: str, values: Iterable[tuple[ManifestStatus, float | None]]) -> Metric:
+        return _gauge(name, text, _MANIFEST, {(manifest.name,): value for manifest, value in values})
+
+    states: dict[tuple[str, ...], float | None] = {
+        (of.name, state): getattr(of.tally, state) for of in manifests for state in _STATES
+    }
+    yield _gauge("tciad_series", "Series of the manifest, by state.", ["manifest", "state"], states)
+    running = [(of, of.progress) for of in manifests]
+    yield gauge("tciad_running", "Whether a cycle is under way.", [(of, now is not None) for of, now in running])
+    yield gauge("tciad_manifest_wrong", "Whether the file is wrong as it is now.", [(of, bool(of.problem)) for of in manifests])
+    yield gauge(
+        "tciad_last_success_timestamp_seconds",
+        "When a cycle last ended with everything complete.",
+        [(of, of.last_success_at.timestamp() if of.last_success_at else None) for of in manifests],
+    )
+    yield gauge(
+        "tciad_next_run_timestamp_seconds",
+        "When the next cycle begins.",
+        [(of, of.next_run_at.timestamp() if of.next_run_at else None) for of in manifests],
+    )
+    yield gauge("tciad_concurrency", "Series at once now.", [(of, now.concurrency if now else 0) for of, now in running])
+    yield gauge(
+        "tciad_concurrency_ceiling",
+        "Series at once at most.",
+        [(of, now.concurrency_ceiling if now else 0) for of, now in running],
+    )
+    yield gauge("tciad_active_series", "Series under way.", [(of, len(now.active) if now else 0) for of, now in running])
+    is_open = [(of, now is not None and now.breaker is not BreakerState.CLOSED) for of, now in running]
+    yield gauge("tciad_breaker_open", "Whether claiming waits because the archive is out.", is_open)
+    yield gauge(
+        "tciad_receive_bytes_per_second",
+        "What came in lately.",
+        [(of, now.bytes_per_second if now else 0) for of, now in running],
+    )
+
+
+def _gauge(name: str, text: str, labels: Sequence[str], values: dict[tuple[str, ...], float | None]) -> Metric:
+    """A gauge; what is not known is left out."""
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for label_values, value in values.items():
+        if value is not None:
+            family.add_metric(label_values, float(value))
+    return family

@@ -1,0 +1,46 @@
+"""A real service with a real HTTP server, and a client on the same loop."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import anyio
+
+from downloader.sandbox import Catalogue, Fault, serve_sandbox
+from downloader.web.address import ListenAddress
+from downloader.web.guard import Guard
+from downloader.web.metrics import Metrics
+from downloader.web.server import HttpServer
+from tests.service.scene import ServiceScene, running_service, small_catalogue, write_manifest
+
+TOKEN = "a long random token"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpScene:
+    """What a test has at hand."""
+
+    scene: ServiceScene
+    client: aiohttp.ClientSession
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def served(
+    root: Path, catalogue: Catalogue | None = None, *, token: str = "", faults: tuple[Fault, ...] = (), runs: bool = True
+) -> AsyncIterator[HttpScene]:
+    """A service with the manifest `m`, whose first cycle is over unless `runs` is false."""
+    async with serve_sandbox(catalogue or small_catalogue(1, 2), faults=faults) as sandbox:
+        if runs:
+            write_manifest(root / "manifests", sandbox.base_url, "m")
+        metrics = Metrics()
+        async with running_service(root, sandbox, observers=(metrics,)) as scene, anyio.create_task_group() as group:
+            if runs:
+                await scene.cycle_of("m")
+            guard = Guard(address=ListenAddress(host="127.0.0.1", port=0), token=token)
+            address = await group.start(HttpServer(guard, metrics, scene.clock).run, scene.service)
+            async with aiohttp.ClientSession(f"http://{address}") as client:
+                yield HttpScene(scene=scene, client=client, metrics=metrics)
+            group.cancel_scope.cancel()
