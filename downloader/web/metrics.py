@@ -55,6 +55,10 @@ class Metrics:
             case _:
                 return
 
+    def names(self) -> set[str]:
+        """What is counted, without the endings that Prometheus gives to counters and histograms."""
+        return {metric.name for metric in self._registry.collect()}
+
     async def expose(self, service: Service, accept: str) -> tuple[bytes, str]:
         """All figures, and their content type: OpenMetrics for those who accept it.
 

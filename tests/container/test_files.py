@@ -1,0 +1,115 @@
+"""The files beside the image: each is read by the program that it is for, and names only what is there."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from downloader.cli.app import app
+from downloader.settings import Settings
+from downloader.web.metrics import Metrics, Moment
+from tests.web.figures import status_of_everything
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+
+
+def check(*command: str | Path) -> None:
+    """The program has nothing to say against it."""
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_compose_and_its_profile_are_valid() -> None:
+    """By the schema of the Compose specification."""
+    check(Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DOCKER / "compose.yaml")
+
+
+def test_prometheus_accepts_its_configuration_and_the_alerts() -> None:
+    """And each alert fires when it should, and only then."""
+    check("promtool", "check", "config", "--syntax-only", DOCKER / "prometheus.yaml")
+    check("promtool", "check", "rules", DOCKER / "alerts.yaml")
+    check("promtool", "test", "rules", DOCKER / "alerts_test.yaml")
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Every alert."""
+    (group,) = yaml.safe_load((DOCKER / "alerts.yaml").read_text())["groups"]
+    rules: list[dict[str, Any]] = group["rules"]
+    return rules
+
+
+def expressions() -> list[str]:
+    """Every expression of alerts and dashboard."""
+    panels = json.loads((DOCKER / "grafana" / "dashboard.json").read_text())["panels"]
+    return [rule["expr"] for rule in alerts()] + [target["expr"] for panel in panels for target in panel["targets"]]
+
+
+def test_alerts_and_dashboard_ask_for_what_is_told() -> None:
+    """Every metric that they name is one of the service's."""
+    told = set(Metrics().names())
+    moment = Moment()
+    moment.status, moment.manifests = status_of_everything()
+    told |= {metric.name for metric in moment.collect()}
+    named = {name for expression in expressions() for name in re.findall(r"tciad_\w+", expression)}
+    assert {re.sub(r"_(total|bucket)$", "", name) for name in named} <= told
+
+
+def test_every_expression_can_be_read(tmp_path: Path) -> None:
+    """By Prometheus itself."""
+    rules = [{"record": f"test:{number}", "expr": expression} for number, expression in enumerate(expressions())]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "test", "rules": rules}]}))
+    check("promtool", "check", "rules", tmp_path / "rules.yaml")
+
+
+@pytest.mark.parametrize("alert", [rule["alert"] for rule in alerts()])
+def test_every_alert_says_what_to_do(alert: str) -> None:
+    """In the runbook, under its name; and it is tested."""
+    (rule,) = [rule for rule in alerts() if rule["alert"] == alert]
+    page, _, anchor = rule["annotations"]["runbook"].partition("#")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+    assert anchor == alert.lower()
+    assert alert in headings
+    assert f"alertname: {alert}" in (DOCKER / "alerts_test.yaml").read_text()
+
+
+def commands() -> list[list[str]]:
+    """How each of the files starts tciad."""
+    compose = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["tciad"]["command"]
+    kinds = list(yaml.safe_load_all((DOCKER / "kubernetes.yaml").read_text()))
+    (deployment,) = [kind for kind in kinds if kind["kind"] == "Deployment"]
+    (unit,) = re.findall(r"^ExecStart=\S+/tciad (.+)$", (DOCKER / "tciad.service").read_text(), re.MULTILINE)
+    (image,) = re.findall(r"^CMD (\[.+\])$", (DOCKER / "Dockerfile").read_text(), re.MULTILINE)
+    return [compose, deployment["spec"]["template"]["spec"]["containers"][0]["args"], unit.split(), json.loads(image)]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_is_one_that_tciad_takes(command: list[str]) -> None:
+    """With flags that it knows."""
+    verb = get_command(app).commands[command[0]]  # type: ignore[attr-defined]
+    known = {flag for parameter in verb.params for flag in parameter.opts}
+    assert {word for word in command if word.startswith("-")} <= known
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", "kubernetes.yaml", "tciad.service"])
+def test_every_variable_is_one_that_tciad_reads(name: str) -> None:
+    """Those that compose itself fills in are named in it."""
+    text = (DOCKER / name).read_text()
+    own = set(re.findall(r"\$\{(TCIAD_\w+)", text))
+    known = {f"TCIAD_{field.upper()}" for field in Settings.model_fields}
+    assert set(re.findall(r"TCIAD_[A-Z_]+", text)) - own <= known
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    """But for the program, which is not installed where it says."""
+    unit = tmp_path / "tciad.service"
+    unit.write_text((DOCKER / "tciad.service").read_text().replace("/opt/tciad/bin/tciad", "/bin/true"))
+    check("systemd-analyze", "verify", unit)
