@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup check fix test soak docs bench lock
+.PHONY: setup check fix test soak fuzz docs bench lock
 
 $(BIN)/pytest: requirements/test.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,15 @@ soak: setup  ## kill -9 at many moments, and at every call that makes something 
 
 docs: setup  ## the documents and the Python API as pages, in build/docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+
+$(VENV)-fuzz/ready: requirements/fuzz.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-fuzz
+	$(VENV)-fuzz/bin/pip install --quiet --require-hashes -r requirements/fuzz.txt
+	$(VENV)-fuzz/bin/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+fuzz: $(VENV)-fuzz/ready  ## feed ZIP reader, DICOM scanner, wire decoders and manifest parser, SECONDS each (60)
+	for target in zip dicom catalogue manifest; do $(VENV)-fuzz/bin/python -m tests.fuzz $$target $(or $(SECONDS),60) || exit 1; done
 
 $(VENV)-bench/ready: requirements/bench.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-bench

@@ -1,0 +1,1 @@
+"""Fuzzing by coverage, with atheris: `make fuzz`. Whatever comes in, nothing but our own errors comes out."""
