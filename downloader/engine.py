@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import structlog
 from anyio import CapacityLimiter
 
 from downloader.archive.credentials import gather_secrets, make_authentication
@@ -77,8 +78,9 @@ async def open_mirror(
         LibraryError, StoreError, SettingsError: something of it cannot be used.
     """
     clock = clock or SystemClock()
-    async with hold_library(options, clock) as store, open_run(manifest, options, store, progress, clock=clock) as run:
-        yield run
+    with structlog.contextvars.bound_contextvars(run=clock.now().isoformat()):
+        async with hold_library(options, clock) as store, open_run(manifest, options, store, progress, clock=clock) as run:
+            yield run
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from tests.acceptance.archives import (
     assert_nothing_staged,
     receipts_of,
     serve_archive,
+    small_catalogue,
     write_manifest,
 )
 from tests.acceptance.command import end_of, run_command, start_command
@@ -108,6 +109,18 @@ def test_the_example_needs_no_archive(tmp_path: Path) -> None:
     assert ended.exit_code == 0, ended.stderr
     assert ended.stdout.startswith("sandbox: complete\n")
     assert_nothing_staged(tmp_path)
+
+
+def test_the_log_tells_attempts_and_the_run_by_the_same_name(tmp_path: Path) -> None:
+    """As the service does: `run` is when it began."""
+    with serve_archive(small_catalogue(2)) as archive:
+        manifest = write_manifest(tmp_path / "m.yaml", archive.sandbox.base_url)
+        ran = run_command("run", manifest, "-o", tmp_path / "library", "-v", environment={"TCIAD_LOG_FORMAT": "json"})
+    lines = [json.loads(line) for line in ran.stderr.splitlines() if line.startswith("{")]
+    assert sorted(line["event"] for line in lines) == ["complete", "complete", "run ended"]
+    assert {line["manifest"] for line in lines} == {"m"}
+    assert len({line["run"] for line in lines}) == 1
+    assert len({line["series_instance_uid"] for line in lines if line["event"] == "complete"}) == 2
 
 
 def test_several_manifests_print_one_list(archive: ServedArchive, tmp_path: Path) -> None:

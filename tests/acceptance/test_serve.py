@@ -41,6 +41,12 @@ class Served:
                 return entry
         pytest.fail(f"the service ended before {event} {figures}")
 
+    def next_line(self) -> dict[str, Any]:
+        """The next log line."""
+        assert self.process.stderr is not None
+        line: dict[str, Any] = json.loads(self.process.stderr.readline())
+        return line
+
     def reload(self) -> None:
         """Let it look at its manifests now."""
         self.process.send_signal(signal.SIGHUP)
@@ -227,3 +233,26 @@ def test_a_second_service_on_one_library_is_refused(archive: ServedArchive, fold
         second = run_command("serve", folder, "-o", library)
         assert (second.exit_code, f"process {served.process.pid}" in second.stderr) == (6, True)
         wait_until(lambda: served.process.poll() is None)
+
+
+def test_one_line_tells_each_attempt_and_each_cycle(folder: Path, library: Path) -> None:
+    """With run, manifest and series bound, so that one search finds all of a series."""
+    catalogue = small_catalogue(2)
+    bad = next(iter(catalogue.holdings))
+    with serve_archive(catalogue, [Fault(kind=FaultKind.WRONG_CRC, series_instance_uid=bad)]) as archive:
+        write_manifest(folder / "m.yaml", archive.sandbox.base_url, "download: {attempts: 2}")
+        with serving(folder, library) as served:
+            lines: list[dict[str, Any]] = []
+            while not lines or lines[-1]["event"] != "run ended":
+                lines.append(served.next_line())
+    attempts = [line for line in lines if line["event"] in {"complete", "set back", "failed"}]
+    assert sorted((line["event"], line["series_instance_uid"] == bad) for line in attempts) == [
+        ("complete", False),
+        ("failed", True),
+        ("set back", True),
+    ]
+    ended = lines[-1]
+    for line in [*attempts, ended]:
+        assert (line["manifest"], line["run"], line["library"]) == ("m", ended["run"], str(library))
+    assert (ended["outcome"], ended["completed"], ended["failed_series"]) == ("incomplete", 1, 1)
+    assert {"selected", "received_bytes", "elapsed_seconds", "new_series"} <= ended.keys()
