@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from downloader.errors import DamagedReceiptError, LibraryError, TciadError
 from downloader.library.adopting import AdoptedStaging
 from downloader.library.checking import hash_file, list_folder, set_aside
+from downloader.library.citations import CITATION_NAME, write_citations
 from downloader.library.disk import remove_empty_folders, remove_folder, replaced_folder, sync_folder
 from downloader.library.faults import LibraryFaults
 from downloader.library.journal import JOURNAL_SUFFIX, journal_path, read_series
@@ -15,7 +16,7 @@ from downloader.library.layout import parse_layout
 from downloader.library.members import LONGEST_TEXT_BYTES
 from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
 from downloader.library.moving import move_folder
-from downloader.library.port import ForeignImage, Staging
+from downloader.library.port import Citation, ForeignImage, Staging
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
 from downloader.library.salvaging import salvage
@@ -231,3 +232,8 @@ class LocalLibrary:
         """See the port."""
         faults = LibraryFaults(self._root, place=METADATA_NAME)
         return MetadataFile(self._staging, self._root / METADATA_NAME, faults)
+
+    def write_citations(self, citations: Sequence[Citation]) -> None:
+        """See the port."""
+        faults = LibraryFaults(self._root, place=CITATION_NAME)
+        write_citations(citations, self._staging, self._root / CITATION_NAME, faults)

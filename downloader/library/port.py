@@ -165,6 +165,17 @@ class ShelvedSeries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """How many complete series of a collection the archive gives this page of the data, and this licence; empty is not told."""
+
+    collection: str
+    data_description_uri: str
+    license_name: str
+    license_uri: str
+    series: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HashedMember:
     """An image in a stored ZIP, as it is there now: what the ZIP calls it, its size, and the MD5 of its bytes."""
 
@@ -324,4 +335,8 @@ class Library(Protocol):
 
     def begin_metadata(self) -> MetadataTable:
         """Start to write metadata.csv anew, for all series of the library."""
+        ...
+
+    def write_citations(self, citations: Sequence[Citation]) -> None:
+        """Write CITATION.txt anew, for all collections of the library."""
         ...

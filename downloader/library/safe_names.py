@@ -16,7 +16,7 @@ _DIGEST_DIGITS = 8
 # control, format (such as bidirectional overrides), surrogate, line and paragraph separator
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # files that tciad itself puts beside the folders of patients and collections
-_TAKEN = frozenset({"license", "metadata.csv"})
+_TAKEN = frozenset({"license", "metadata.csv", "citation.txt"})
 
 
 def safe_name(text: str) -> str:

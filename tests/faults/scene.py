@@ -125,7 +125,7 @@ class Scene:
     def assert_nothing_wrong(self) -> None:
         """Every file under a final name belongs to a series that is, byte by byte, what the archive holds."""
         assert {path.name for path in self.root.iterdir()} <= {"library"}, "something was written outside of the library"
-        proven = {self.library / "metadata.csv"}
+        proven = {self.library / "metadata.csv", self.library / "CITATION.txt"}
         for series_instance_uid, (folder, receipt) in self.receipts().items():
             held = {image.sop_instance_uid: self.sandbox.md5(image) for image in self.sandbox.images_of(series_instance_uid)}
             assert {image.sop_instance_uid: image.md5 for image in receipt.images} == held
