@@ -6,6 +6,7 @@ The sandbox and tciad share the loopback of a pod, which has no other network.
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,8 +51,10 @@ def volumes(tmp_path: Path) -> tuple[str, ...]:
         (tmp_path / name).mkdir()
     for name in ("library", "state"):
         (tmp_path / name).chmod(0o777)
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            # pytest keeps its folders to their owner, and the container's user is another
+            folder.chmod(0o755)
     lines = ["version: 1", f"archive: {{base_url: {BASE_URL!r}, api: v4}}", "select: [{collection: '*'}]"]
     (tmp_path / "manifests" / "m.yaml").write_text("\n".join([*lines, "schedule: {every: 6h}", ""]))
     modes = {"manifests": "ro", "library": "rw", "state": "rw"}
