@@ -27,8 +27,8 @@ fix: setup  ## what the tools can mend by themselves
 test: setup
 	$(BIN)/pytest -n auto
 
-soak: setup  ## kill -9 at many moments, and at every call that makes something durable (about twenty minutes)
-	TCIAD_TEST_CRASHES=$(or $(CRASHES),60) TCIAD_TEST_CRASH_POINTS=100000 $(BIN)/pytest -n auto tests/acceptance/test_crash.py tests/acceptance/test_crash_points.py
+soak: setup  ## kill -9 at many moments, and at every call that makes something durable (about half an hour)
+	TCIAD_TEST_CRASHES=$(or $(CRASHES),60) TCIAD_TEST_CRASH_POINTS=100000 $(BIN)/pytest -n auto tests/acceptance/test_crash.py tests/acceptance/test_crash_points.py tests/acceptance/test_relayout.py
 
 docs: setup  ## the documents and the Python API as pages, in build/docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs

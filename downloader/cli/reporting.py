@@ -19,7 +19,6 @@ from downloader.store.port import Store
 from downloader.views.library_report.extras import require_extra
 from downloader.views.library_report.formats import ReportFormat
 from downloader.views.library_report.gathering import gather_summary
-from downloader.views.library_report.page import render_page
 from downloader.views.library_report.series_files import write_series
 from downloader.views.library_report.target import STDOUT, open_target
 from downloader.views.tallies import tally_json
@@ -91,6 +90,8 @@ def _format_of(report_format: str | None, to: Path | None) -> ReportFormat:
 
 
 async def _write_page(order: _Order, options: RunOptions, store: Store) -> SeriesTally:
+    from downloader.views.library_report.page import render_page  # noqa: PLC0415 - with Jinja, which no other verb needs
+
     summary = await gather_summary(store, options.output, made_at=SystemClock().now(), tool_version=__version__)
     page = await anyio.to_thread.run_sync(render_page, summary)
     async with open_target(order.target) as stream:
