@@ -26,12 +26,12 @@ from downloader.errors import (
     TruncatedZipError,
     Verdict,
 )
-from downloader.library.port import Staging
+from downloader.library.port import Library, Staging
 from downloader.model import Receipt, Series, StagedSeries
 from downloader.salvage import ProvenSeries, fetch_singly, find_missing, prove_salvaged
 from downloader.zipstream import ZipLimits, ZipReader
 
-__all__ = ["Bench", "FetchedSeries", "fetch_series", "find_stored", "limits_for"]
+__all__ = ["Bench", "FetchedSeries", "fetch_series", "limits_for"]
 
 NO_PARTS: Final = "a ZIP cannot be continued and begins anew; if it breaks off each time, use output.format images"
 LINE_BROKE: Final = (CutTransferError, StalledTransferError, TruncatedZipError)
@@ -43,26 +43,14 @@ BROKEN_STREAM: Final = (*LINE_BROKE, CorruptZipError)
 class FetchedSeries:
     """A series that is now in the library, in `folder` relative to it.
 
-    `first_byte_seconds` is how long the archive took to begin its reply; 0 where nothing was asked.
+    `downloaded` is False where it lay there already. `first_byte_seconds` is how long the archive took to begin its reply; 0
+    where nothing was asked.
     """
 
     receipt: Receipt
     folder: PurePosixPath
+    downloaded: bool
     first_byte_seconds: float = 0.0
-
-
-async def find_stored(series: Series, bench: Bench) -> FetchedSeries | None:
-    """The series as it already lies in the library, if its receipt is of what the catalogue lists now.
-
-    A run that was killed between the rename and the store's word leaves such a series behind: it needs no download. What else it
-    left of the series in staging is removed.
-    """
-    receipt = await bench.in_thread(bench.library.find_receipt, series)
-    if receipt is None or not describes_same_content(receipt.series, series):
-        return None
-    folder = await bench.in_thread(bench.library.folder_of, series)
-    await bench.in_thread(bench.library.drop_staged, series)
-    return FetchedSeries(receipt=receipt, folder=folder)
 
 
 async def fetch_series(series: Series, bench: Bench) -> FetchedSeries:
@@ -72,28 +60,53 @@ async def fetch_series(series: Series, bench: Bench) -> FetchedSeries:
         ArchiveError, TransferError: the archive did not give the series, or gave something else.
         LibraryError: the library cannot take it.
     """
+    # each hop to a thread costs more than most of what small series need done there: few do all (docs/decisions/0010)
+    begun = await bench.in_thread(_find_or_begin, series, bench.library)
+    if isinstance(begun, FetchedSeries):
+        return begun
     intake = Intake(series.series_instance_uid, bench)
-    async with _open_staging(series, intake, bench) as staging:
+    async with _kept_if_good(series, begun, intake, bench) as staging:
         proven = await _bring(series, staging, intake, bench)
-        receipt = Receipt(
-            series=proven.series,
-            archive=bench.archive.name,
-            generation=bench.archive.generation,
-            completed_at=bench.clock.now().astimezone(UTC),
-            tool_version=__version__,
-            images=await bench.in_thread(staging.named_images),
-            proof=proven.proof,
-            received_bytes=staging.salvage.received_bytes + intake.received_bytes,
-            zip=await bench.in_thread(staging.stored_zip),
-        )
-        folder = await bench.in_thread(staging.commit, receipt)
-    return FetchedSeries(receipt=receipt, folder=folder, first_byte_seconds=intake.first_byte_seconds)
+        return await bench.in_thread(_store, proven, staging, intake, bench)
+
+
+def _find_or_begin(series: Series, library: Library) -> FetchedSeries | Staging:
+    """The series as it already lies in the library, if its receipt is of what the catalogue lists now; else its staging.
+
+    A run that was killed between the rename and the store's word leaves such a series behind: it needs no download. What else it
+    left of the series in staging is removed.
+    """
+    receipt = library.find_receipt(series)
+    if receipt is None or not describes_same_content(receipt.series, series):
+        return library.begin(series)
+    library.drop_staged(series)
+    return FetchedSeries(receipt=receipt, folder=library.folder_of(series), downloaded=False)
+
+
+def _store(proven: ProvenSeries, staging: Staging, intake: Intake, bench: Bench) -> FetchedSeries:
+    """Put what is proven into the library, with its receipt."""
+    receipt = Receipt(
+        series=proven.series,
+        archive=bench.archive.name,
+        generation=bench.archive.generation,
+        completed_at=bench.clock.now().astimezone(UTC),
+        tool_version=__version__,
+        images=staging.named_images(),
+        proof=proven.proof,
+        received_bytes=staging.salvage.received_bytes + intake.received_bytes,
+        zip=staging.stored_zip(),
+    )
+    return FetchedSeries(
+        receipt=receipt,
+        folder=staging.commit(receipt),
+        downloaded=True,
+        first_byte_seconds=intake.first_byte_seconds,
+    )
 
 
 @asynccontextmanager
-async def _open_staging(series: Series, intake: Intake, bench: Bench) -> AsyncIterator[Staging]:
+async def _kept_if_good(series: Series, staging: Staging, intake: Intake, bench: Bench) -> AsyncIterator[Staging]:
     """Staging that outlives a failed attempt only where its images can be believed."""
-    staging = await bench.in_thread(bench.library.begin, series)
     try:
         yield staging
     except BaseException as error:
@@ -142,7 +155,7 @@ async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench
     async with bench.archive.open_series(series, bench.md5) as body:
         intake.first_byte_seconds = bench.clock.monotonic() - asked_at
         await _receive(series, body, staging, intake, bench)
-    staged = await bench.in_thread(staging.contents)
+    staged = staging.contents()
     series = await _confirm_catalogue(series, staged, bench.archive)
     proof = prove(
         series,
@@ -151,7 +164,8 @@ async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench
         md5_list_expected=body.md5_list_expected,
         announced_images=body.announced_images,
     )
-    await bench.in_thread(staging.narrow_to, staged.images)
+    if staging.salvage.images:
+        await bench.in_thread(staging.narrow_to, staged.images)
     return ProvenSeries(series=series, proof=proof)
 
 
@@ -161,7 +175,7 @@ async def _receive(series: Series, body: SeriesBody, staging: Staging, intake: I
     async for batch in body.batches():
         await intake.count(batch, staging.images_written)
         await bench.in_thread(_take_batch, reader, staging, batch)
-    await bench.in_thread(reader.finish)
+    reader.finish()
 
 
 def _take_batch(reader: ZipReader, staging: Staging, batch: Sequence[bytes]) -> None:

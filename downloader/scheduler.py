@@ -25,7 +25,7 @@ from downloader.errors import (
     TciadError,
     Verdict,
 )
-from downloader.fetch import Bench, FetchedSeries, fetch_series, find_stored
+from downloader.fetch import Bench, FetchedSeries, fetch_series
 from downloader.model import (
     AttemptStarted,
     Claim,
@@ -256,10 +256,8 @@ class Scheduler:
             )
             return
         self._listener(AttemptStarted(series=claim.series, attempt=claim.attempt))
-        stored = None
         try:
-            stored = await find_stored(claim.series, self._bench_of(claim))
-            fetched = stored or await self._fetch_under_lease(claim)
+            fetched = await self._fetch_under_lease(claim)
             with CancelScope(shield=True):
                 await self._store.complete(claim, fetched.receipt, str(fetched.folder))
                 await self._clear_former(claim, fetched)
@@ -273,7 +271,7 @@ class Scheduler:
                 await self._give_back(claim)
             raise
         else:
-            if stored is None:
+            if fetched.downloaded:
                 self._note_success(claim, fetched)
             elapsed_seconds = self._clock.monotonic() - started
             self._listener(
@@ -281,7 +279,7 @@ class Scheduler:
                     receipt=fetched.receipt,
                     attempt=claim.attempt,
                     elapsed_seconds=elapsed_seconds,
-                    downloaded=stored is None,
+                    downloaded=fetched.downloaded,
                     first_byte_seconds=fetched.first_byte_seconds,
                 )
             )

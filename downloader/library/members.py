@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from downloader.dicomstream import DicomIdentity, DicomScanner
 from downloader.errors import NotDicomError, UnsafeMemberError, WrongSeriesError
+from downloader.library.beside import WriterBeside
 from downloader.library.disk import write_all
 from downloader.model import Series, StagedImage
 
@@ -17,6 +18,8 @@ MD5_LIST_MEMBER: Final = "md5hashes.csv"
 LONGEST_TEXT_BYTES: Final = MappingProxyType({LICENSE_MEMBER: 1024 * 1024, MD5_LIST_MEMBER: 64 * 1024 * 1024})
 
 _LONGEST_NAME = 1024
+# from here on an image is worth a thread of its own: series of many images keep all processors busy without
+_LARGE_BYTES = 16 * 1024 * 1024
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _UNSAFE_NAME = re.compile(
     r"""
@@ -70,7 +73,7 @@ class TextMember:
 
 
 class ImageMember:
-    """An image that is hashed, identified and written while it passes by.
+    """An image that is hashed, identified and written while it passes by; a large one with the help of a thread.
 
     Args:
         what: how messages call it.
@@ -78,7 +81,7 @@ class ImageMember:
         name: what the ZIP calls it; empty for one that came singly.
     """
 
-    __slots__ = ("_descriptor", "_md5", "_scanner", "name", "size_bytes", "what")
+    __slots__ = ("_beside", "_descriptor", "_md5", "_scanner", "name", "size_bytes", "what")
 
     def __init__(self, what: str, path: str | None, name: str = "") -> None:
         self.what = what
@@ -87,6 +90,7 @@ class ImageMember:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._scanner = DicomScanner()
         self._descriptor = -1 if path is None else os.open(path, NEW_FILE, 0o666)
+        self._beside: WriterBeside | None = None
 
     def write(self, data: bytes) -> None:
         """See Member.
@@ -98,10 +102,15 @@ class ImageMember:
             self._scanner.feed(data)
         except NotDicomError as error:
             raise self._named(error) from error
-        self._md5.update(data)
         self.size_bytes += len(data)
+        if self._beside is not None:
+            self._beside.write(data)
+            return
+        self._md5.update(data)
         if self._descriptor >= 0:
             write_all(self._descriptor, data)
+            if self.size_bytes >= _LARGE_BYTES:
+                self._beside = WriterBeside(self._descriptor, self._md5)
 
     def finish(self) -> tuple[DicomIdentity, str]:
         """Close the file; returns what the image says it is, and the MD5 of its bytes.
@@ -109,6 +118,8 @@ class ImageMember:
         Raises:
             NotDicomError: the member is no DICOM file, or ends before it says which image it is.
         """
+        if self._beside is not None:
+            self._beside.finish()
         self.close()
         try:
             return self._scanner.finish(), self._md5.hexdigest()
@@ -117,6 +128,9 @@ class ImageMember:
 
     def close(self) -> None:
         """See Member."""
+        if self._beside is not None:
+            beside, self._beside = self._beside, None
+            beside.close()
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)

@@ -77,7 +77,10 @@ class Staging(Protocol):
         ...
 
     def contents(self) -> StagedSeries:
-        """What the ZIP of this attempt brought, for the completeness rules. Images that were here before are named as it does."""
+        """What the ZIP of this attempt brought, for the completeness rules. Images that were here before are named as it does.
+
+        Does not block.
+        """
         ...
 
     def images(self) -> tuple[StagedImage, ...]:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 
 from pathvalidate import sanitize_filename
 
@@ -12,6 +13,8 @@ NOTHING = "NA"
 _NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _LOOKS_MARKED = re.compile(r"~[0-9a-f]{8}\Z")
 _REPLACEMENT = "_"
+# the series of a study come one after the other, and cleaning takes as long as inflating a small image
+_REMEMBERED_NAMES = 1024
 _DIGEST_DIGITS = 8
 # control, format (such as bidirectional overrides), surrogate, line and paragraph separator
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -19,6 +22,7 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _TAKEN = frozenset({"license", "metadata.csv", "citation.txt"})
 
 
+@lru_cache(maxsize=_REMEMBERED_NAMES)
 def safe_name(text: str) -> str:
     """Make one folder name of `text`, the same every time.
 
