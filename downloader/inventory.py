@@ -2,6 +2,7 @@
 
 from collections import Counter
 from functools import partial
+from pathlib import PurePosixPath
 
 import anyio.to_thread
 
@@ -24,7 +25,15 @@ async def write_metadata(library: Library, store: Store) -> None:
     async for row in store.find(state=SeriesState.COMPLETE):
         series = row.series
         citations[series.collection, series.data_description_uri, series.license_name, series.license_uri] += 1
-        page.append(ShelvedSeries.of(row.series, row.folder, row.stored_bytes, row.completed_at))
+        page.append(
+            ShelvedSeries(
+                series=row.series,
+                folder=PurePosixPath(row.folder),
+                stored_bytes=row.stored_bytes,
+                completed_at=row.completed_at,
+                sop_class_uid=row.sop_class_uid,
+            )
+        )
         if len(page) >= PAGE_SERIES:
             await anyio.to_thread.run_sync(partial(table.add, page))
             page = []

@@ -1,6 +1,7 @@
 """The nouns that every floor shares. All frozen; times are aware UTC, sizes are bytes."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -99,12 +100,16 @@ class SeriesQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One stored SOP instance: its file name inside the series folder, size, and lower-case hex MD5."""
+    """One stored SOP instance: its file name inside the series folder, size, and lower-case hex MD5.
+
+    `sop_class_uid` is empty where the image does not tell it, and in receipts from before it was looked for.
+    """
 
     name: str
     sop_instance_uid: str
     size_bytes: int
     md5: str
+    sop_class_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +164,12 @@ class Receipt:
     def stored_bytes(self) -> int:
         """Sum of the sizes of the images, in a ZIP as well."""
         return sum(image.size_bytes for image in self.images)
+
+    @property
+    def sop_class_uid(self) -> str:
+        """What most of the images are; empty where none tells."""
+        told = Counter(image.sop_class_uid for image in self.images if image.sop_class_uid)
+        return max(told, key=told.__getitem__, default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +303,7 @@ class StagedImage:
     size_bytes: int
     md5: str
     ends_whole: bool | None
+    sop_class_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Sans-I/O scanner of one DICOM file while it passes by: who it is, and whether it ends where its data set does."""
 
 from downloader.dicomstream.scanner import DicomIdentity, DicomScanner
+from downloader.dicomstream.sop_classes import sop_class_name
 
-__all__ = ["DicomIdentity", "DicomScanner"]
+__all__ = ["DicomIdentity", "DicomScanner", "sop_class_name"]

@@ -54,12 +54,14 @@ _INTEGER_STRING = re.compile(rb"[\0 ]*([+-]?[0-9]{1,12})[\0 ]*")
 class DicomIdentity:
     """Who a DICOM file is.
 
-    `instance_number` and `acquisition_number` are None where they are absent, empty or no integer. `ends_whole` tells whether the
-    data set ends where the file does: False when an element, item or sequence is cut, or when an image has no pixels; None when
-    that cannot be told (deflated data sets, or bytes that no longer read as elements). A cut exactly between two top-level
-    elements of something that is no image cannot be seen, and counts as whole.
+    `sop_class_uid` is empty where it is absent or no UID, `instance_number` and `acquisition_number` are None where they are
+    absent, empty or no integer. `ends_whole` tells whether the data set ends where the file does: False when an element, item or
+    sequence is cut, or when an image has no pixels; None when that cannot be told (deflated data sets, or bytes that no longer
+    read as elements). A cut exactly between two top-level elements of something that is no image cannot be seen, and counts as
+    whole.
     """
 
+    sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
     instance_number: int | None
@@ -106,6 +108,7 @@ class DicomScanner:
         if not self._has_preamble and (walker.is_odd or walker.is_lost):
             raise NotDicomError("the file has no DICOM preamble, and does not read as a data set either")
         return DicomIdentity(
+            sop_class_uid=_sop_class_uid_in(walker),
             sop_instance_uid=_uid_in(walker, _SOP_INSTANCE_UID, "SOP Instance UID (0008,0018)"),
             series_instance_uid=_uid_in(walker, _SERIES_INSTANCE_UID, "Series Instance UID (0020,000E)"),
             instance_number=_integer_in(walker, _INSTANCE_NUMBER),
@@ -163,6 +166,11 @@ def _uid_in(walker: DataSetWalker, tag: int, name: str) -> str:
     return text
 
 
+def _sop_class_uid_in(walker: DataSetWalker) -> str:
+    text = walker.values.get(_SOP_CLASS_UID, b"").strip(b"\0 ").decode("ascii", "replace")
+    return text if is_dicom_uid(text) else ""
+
+
 def _integer_in(walker: DataSetWalker, tag: int) -> int | None:
     match = _INTEGER_STRING.fullmatch(walker.values.get(tag, b""))
     return int(match[1]) if match else None
@@ -180,5 +188,4 @@ def _lacks_pixels(walker: DataSetWalker) -> bool:
     """Whether something that is an image by its SOP class or its Rows ends before its pixels begin."""
     if not _PIXELS.isdisjoint(walker.values):
         return False
-    sop_class_uid = walker.values.get(_SOP_CLASS_UID, b"").strip(b"\0 ").decode("ascii", "replace")
-    return _ROWS in walker.values or holds_pixels(sop_class_uid)
+    return _ROWS in walker.values or holds_pixels(_sop_class_uid_in(walker))

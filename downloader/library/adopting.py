@@ -55,6 +55,7 @@ class AdoptedStaging:
                 sop_instance_uid=image.staged.sop_instance_uid,
                 size_bytes=image.staged.size_bytes,
                 md5=image.staged.md5,
+                sop_class_uid=image.staged.sop_class_uid,
             )
             for name, image in self._named.items()
         )

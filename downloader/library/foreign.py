@@ -140,5 +140,6 @@ def _examine_image(path: Path, position: int) -> ForeignImage:
         size_bytes=identity.size_bytes,
         md5=md5.hexdigest(),
         ends_whole=identity.ends_whole,
+        sop_class_uid=identity.sop_class_uid,
     )
     return ForeignImage(path=path, staged=staged, changed_at_ns=changed_at_ns)

@@ -185,6 +185,7 @@ def identify(member: ImageMember, position: int, series: Series) -> StagedImage:
         size_bytes=member.size_bytes,
         md5=md5,
         ends_whole=identity.ends_whole,
+        sop_class_uid=identity.sop_class_uid,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from downloader.dicomstream import sop_class_name
 from downloader.library.disk import put_file
 from downloader.library.faults import LibraryFaults
 from downloader.library.port import ShelvedSeries
@@ -76,8 +77,8 @@ def row_of(shelved: ShelvedSeries) -> tuple[str, ...]:
         series.series_description,
         series.manufacturer,
         series.modality,
-        "",  # the archive's catalogue does not say which SOP class a series has
-        "",
+        sop_class_name(shelved.sop_class_uid),
+        shelved.sop_class_uid,
         "" if series.image_count is None else str(series.image_count),
         _human_size(shelved.stored_bytes),
         f"./{shelved.folder}",

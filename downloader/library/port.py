@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Protocol, Self
+from typing import Protocol
 
 from downloader.errors import DamagedReceiptError
 from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries, StoredZip
@@ -160,11 +160,7 @@ class ShelvedSeries:
     folder: PurePosixPath
     stored_bytes: int
     completed_at: datetime | None
-
-    @classmethod
-    def of(cls, series: Series, folder: str | PurePosixPath, stored_bytes: int, completed_at: datetime | None) -> Self:
-        """Made from the columns of the store, or from a receipt."""
-        return cls(series=series, folder=PurePosixPath(folder), stored_bytes=stored_bytes, completed_at=completed_at)
+    sop_class_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

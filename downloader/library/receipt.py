@@ -9,7 +9,7 @@ from typing import Final, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from downloader.errors import DamagedReceiptError
-from downloader.model import LARGEST_FIGURE, Receipt
+from downloader.model import LARGEST_FIGURE, Receipt, is_dicom_uid
 
 RECEIPT_NAME = ".receipt.json"
 
@@ -67,6 +67,8 @@ def _check(receipt: Receipt) -> None:
     for image in receipt.images:
         if image.size_bytes < 0 or not _MD5.fullmatch(image.md5):
             raise _damaged(f"size or MD5 of {image.name!r} cannot be true")
+        if image.sop_class_uid and not is_dicom_uid(image.sop_class_uid):
+            raise _damaged(f"the SOP class of {image.name!r} is no UID")
     if len({image.name for image in receipt.images}) != len(receipt.images):
         raise _damaged("two images have the same name")
     _check_figures(receipt)

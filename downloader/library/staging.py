@@ -138,7 +138,13 @@ class LocalStaging:
     def named_images(self) -> tuple[Image, ...]:
         """See the port."""
         return tuple(
-            Image(name=name, sop_instance_uid=staged.sop_instance_uid, size_bytes=staged.size_bytes, md5=staged.md5)
+            Image(
+                name=name,
+                sop_instance_uid=staged.sop_instance_uid,
+                size_bytes=staged.size_bytes,
+                md5=staged.md5,
+                sop_class_uid=staged.sop_class_uid,
+            )
             for name, staged in name_images(self.images()).items()
         )
 

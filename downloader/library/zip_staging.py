@@ -125,6 +125,7 @@ class ZipStaging:
                 sop_instance_uid=image.sop_instance_uid,
                 size_bytes=image.size_bytes,
                 md5=image.md5,
+                sop_class_uid=image.sop_class_uid,
             )
             for image in named
         )

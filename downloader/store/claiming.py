@@ -89,6 +89,7 @@ def _completion(receipt: Receipt, folder: str) -> dict[str, Value]:
         "stored_images": len(receipt.images),
         "stored_bytes": receipt.stored_bytes,
         "completed_at": to_text(receipt.completed_at),
+        "sop_class_uid": receipt.sop_class_uid or None,
         "image_count": proven.image_count,
         "file_size_bytes": proven.file_size_bytes,
         "date_released": date_value(proven.date_released),

@@ -50,6 +50,7 @@ class StoredSeries:
     failed_rounds: int = 0
     rests_until_at: datetime | None = None
     withdrawn_at: datetime | None = None
+    sop_class_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,7 @@ def to_stored_series(row: Row) -> StoredSeries:
         failed_rounds=row["failed_rounds"],
         rests_until_at=_time_of(row["rests_until_at"]),
         withdrawn_at=_time_of(row["withdrawn_at"]),
+        sop_class_uid=row["sop_class_uid"] or "",
     )
 
 

@@ -95,6 +95,9 @@ def assert_papers(library: Path, archive: ServedArchive) -> None:
     header, *rows = csv.reader(text.splitlines())
     assert len(header) == DATA_RETRIEVER_COLUMNS
     assert sorted(row[header.index("Series UID")] for row in rows) == sorted(archive.public_series())
+    names = {row[header.index("SOP Class UID")]: row[header.index("SOP Class Name")] for row in rows}
+    assert names["1.2.840.10008.5.1.4.1.1.2"] == "CT Image Storage"
+    assert all(names.values())
     for folder, receipt in receipts_of(library).values():
         assert receipt["archive"] == urlsplit(archive.sandbox.base_url).netloc
         collection_folder = library / folder.relative_to(library).parts[0]

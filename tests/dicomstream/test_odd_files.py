@@ -30,6 +30,7 @@ from tests.dicomstream.making import (
 
 PIXELS = element(0x7FE00010, "OW", bytes(512))
 PLAIN = DicomIdentity(
+    sop_class_uid=RT_PLAN_STORAGE,
     sop_instance_uid=SOP_INSTANCE_UID,
     series_instance_uid=SERIES_INSTANCE_UID,
     instance_number=12,

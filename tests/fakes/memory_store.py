@@ -221,6 +221,7 @@ class MemoryStore:
             withdrawn_at=None,
             folder=folder,
             stored_bytes=receipt.stored_bytes,
+            sop_class_uid=receipt.sop_class_uid,
             completed_at=receipt.completed_at,
         )
 

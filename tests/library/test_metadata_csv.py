@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import pytest
+from pydicom.uid import CTImageStorage
 
 from downloader.library.local import LocalLibrary
 from downloader.library.port import ShelvedSeries
@@ -23,7 +24,13 @@ FOLDER = PurePosixPath("LIDC-IDRI/LIDC-IDRI-0001/1/2")
 
 def shelved(size_bytes: int, series_instance_uid: str = SERIES.series_instance_uid, description: str = "chest") -> ShelvedSeries:
     series = replace(SERIES, series_instance_uid=series_instance_uid, series_description=description)
-    return ShelvedSeries.of(series, FOLDER, size_bytes, datetime(2026, 11, 23, 12, 30, 15, 250_000, tzinfo=UTC))
+    return ShelvedSeries(
+        series=series,
+        folder=FOLDER,
+        stored_bytes=size_bytes,
+        completed_at=datetime(2026, 11, 23, 12, 30, 15, 250_000, tzinfo=UTC),
+        sop_class_uid=CTImageStorage,
+    )
 
 
 def write(root: Path, *pages: Iterable[ShelvedSeries]) -> None:
@@ -55,6 +62,8 @@ def test_the_table_has_the_17_columns(tmp_path: Path) -> None:
             "Study Date": "01-31-2000",
             "Series Description": "chest",
             "Modality": "CT",
+            "SOP Class Name": "CT Image Storage",
+            "SOP Class UID": "1.2.840.10008.5.1.4.1.1.2",
             "Number of Images": "3",
             "File Size": "12.35 MB",
             "File Location": "./LIDC-IDRI/LIDC-IDRI-0001/1/2",
@@ -83,9 +92,10 @@ def test_any_text_survives(tmp_path: Path, description: str) -> None:
 def test_unknown_figures_are_blank(tmp_path: Path) -> None:
     """Not `None`."""
     bare = Series(series_instance_uid="1.1")
-    write(tmp_path, [ShelvedSeries.of(bare, "1.1", 1, None)])
+    write(tmp_path, [ShelvedSeries(series=bare, folder=PurePosixPath("1.1"), stored_bytes=1, completed_at=None)])
     (row,) = rows(tmp_path)
     assert (row["Number of Images"], row["Study Date"], row["Download Timestamp"]) == ("", "", "")
+    assert (row["SOP Class Name"], row["SOP Class UID"]) == ("", "")
 
 
 def test_the_table_is_written_in_pages(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from downloader.model import Image, StoredZip
 from tests.library.series_streams import SERIES, receipt_of
 
 IMAGES = (
-    Image(name="1-1.dcm", sop_instance_uid="1.2.1", size_bytes=10, md5="0" * 32),
+    Image(name="1-1.dcm", sop_instance_uid="1.2.1", size_bytes=10, md5="0" * 32, sop_class_uid="1.2.840.10008.5.1.4.1.1.2"),
     Image(name="1-2.dcm", sop_instance_uid="1.2.2", size_bytes=0, md5="f" * 32),
 )
 RECEIPT = receipt_of(
@@ -55,6 +55,25 @@ def test_the_same_receipt_is_the_same_bytes() -> None:
     assert content.endswith(b"}\n")
 
 
+def test_a_receipt_from_before_sop_classes_is_read() -> None:
+    """What it does not tell is not made up."""
+    document = json.loads(encode_receipt(RECEIPT))
+    for image in document["images"]:
+        del image["sop_class_uid"]
+    read = decode_receipt(json.dumps(document).encode())
+    assert read.sop_class_uid == ""
+    assert [image.md5 for image in read.images] == [image.md5 for image in IMAGES]
+
+
+def test_the_class_of_a_series_is_that_of_most_of_its_images() -> None:
+    """A series may hold a localizer of another class; images that tell nothing do not vote."""
+    images = tuple(
+        replace(IMAGES[0], name=f"{number}", sop_class_uid=told) for number, told in enumerate(("", "", "1.4", "1.7", "1.4"))
+    )
+    assert replace(RECEIPT, images=images).sop_class_uid == "1.4"
+    assert replace(RECEIPT, images=()).sop_class_uid == ""
+
+
 def test_half_a_surrogate_pair_does_not_stop_a_receipt() -> None:
     """A broken catalogue may send one; the receipt must be written all the same."""
     receipt = replace(RECEIPT, series=replace(RECEIPT.series, series_description="x\ud800y"))
@@ -93,6 +112,7 @@ def with_image(**changes: object) -> bytes:
         changed(received_bytes=-1),
         changed(received_bytes=10**30),
         with_image(size_bytes=10**30),
+        with_image(sop_class_uid="CT"),
         changed(series={"series_instance_uid": "1.2", "file_size_bytes": 2**63}),
         changed(images=None),
         changed(series={}),

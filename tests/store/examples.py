@@ -68,6 +68,9 @@ def whole_series() -> Series:
     )
 
 
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
 def receipt(of: Series, *, images: int = 3, archive: str = ARCHIVE) -> Receipt:
     """A receipt of that many images of 1000 bytes."""
     return Receipt(
@@ -77,7 +80,7 @@ def receipt(of: Series, *, images: int = 3, archive: str = ARCHIVE) -> Receipt:
         completed_at=after(60),
         tool_version="1.0",
         images=tuple(
-            Image(name=f"1-{number}.dcm", sop_instance_uid=f"1.2.{number}", size_bytes=1000, md5="0" * 32)
+            Image(name=f"1-{number}.dcm", sop_instance_uid=f"1.2.{number}", size_bytes=1000, md5="0" * 32, sop_class_uid=CT)
             for number in range(images)
         ),
         proof=Proof(size=True, md5_images=images, md5_blank=0),

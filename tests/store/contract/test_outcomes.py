@@ -9,6 +9,7 @@ from downloader.errors import LeaseLostError
 from downloader.model import Claim, Failure, SeriesState
 from downloader.store.port import Store, StoredSeries
 from tests.store.examples import (
+    CT,
     after,
     claim,
     complete_all,
@@ -57,6 +58,7 @@ async def test_complete_records_what_was_stored(store: Store) -> None:
             folder="LIDC-IDRI/x",
             stored_bytes=3000,
             completed_at=after(60),
+            sop_class_uid=CT,
         )
     ]
 
