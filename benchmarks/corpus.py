@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IMAGE_CORPORA = ("normal", "tiny", "huge", "real")
+SLOW_CORPUS = "slow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Corpus:
 
 
 def ready_corpus(name: str, place: Path, scale: float) -> Corpus:
-    """One of IMAGE_CORPORA, made below `place` unless it is there."""
+    """One of IMAGE_CORPORA, or SLOW_CORPUS, made below `place` unless it is there."""
     folder = place / f"{name}-{scale:g}"
     told = folder / "corpus.json"
     if not told.exists():

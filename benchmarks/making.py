@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bodies import BLOCK_BYTES, BodyMaker, MadeSeries, SeriesPlan
-from benchmarks.corpus import IMAGE_CORPORA, Corpus
+from benchmarks.corpus import IMAGE_CORPORA, SLOW_CORPUS, Corpus
 from benchmarks.replies import ReplyFile, catalogue_path, collections_path, images_path, write_rows
 
 SEED = 20261124
+_NAMES = (*IMAGE_CORPORA, SLOW_CORPUS)
 _REAL_BYTES = 1_000_000_000
 _REAL_SERIES = 160
+# a slow archive is only told from a fast one by series that take longer than the first byte does
+_SLOW_BYTES = 7_000_000_000
+_SLOW_SERIES = 400
 
 
 def make_images(name: str, folder: Path, scale: float) -> None:
@@ -49,19 +53,21 @@ def _plans(name: str, scale: float) -> Iterator[SeriesPlan]:
         shapes = [(dice.randint(1, 5), 50_000) for _ in range(max(4, round(1500 * scale)))]
     elif name == "huge":
         shapes = [(1, round(2048 * min(1.0, scale)) * BLOCK_BYTES)]
+    elif name == SLOW_CORPUS:
+        shapes = _real_shapes(round(_SLOW_SERIES * scale), _SLOW_BYTES * scale)
     else:
-        shapes = _real_shapes(scale)
+        shapes = _real_shapes(round(_REAL_SERIES * scale), _REAL_BYTES * scale)
     for number, (image_count, pixel_bytes) in enumerate(shapes, 1):
-        yield SeriesPlan(f"1.3.6.1.4.1.14519.5.2.1.{IMAGE_CORPORA.index(name) + 1}.{number:06d}", image_count, pixel_bytes)
+        yield SeriesPlan(f"1.3.6.1.4.1.14519.5.2.1.{_NAMES.index(name) + 1}.{number:06d}", image_count, pixel_bytes)
 
 
-def _real_shapes(scale: float) -> Iterator[tuple[int, int]]:
+def _real_shapes(series_count: int, total_bytes: float) -> Iterator[tuple[int, int]]:
     """Series drawn from the real catalogue, all shrunk by one factor: first to fewer images, then to smaller ones."""
     from benchmarks.real_catalogue import read_tcia_rows  # noqa: PLC0415 - pyarrow takes 200 MB
 
     figures = read_tcia_rows(["instanceCount", "series_size_MB"])
-    drawn = random.Random(SEED).sample(figures, max(4, round(_REAL_SERIES * scale)))
-    factor = _REAL_BYTES * scale / sum(row["series_size_MB"] * 1e6 for row in drawn)
+    drawn = random.Random(SEED).sample(figures, max(4, series_count))
+    factor = total_bytes / sum(row["series_size_MB"] * 1e6 for row in drawn)
     for row in drawn:
         wanted_bytes = row["series_size_MB"] * 1e6 * factor
         image_count = max(1, round(row["instanceCount"] * factor))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.archive import CAP_BYTES_PER_SECOND, FIRST_BYTE_SECONDS, STREAM_BYTES_PER_SECOND
-from benchmarks.corpus import IMAGE_CORPORA, Corpus, ready_catalogue, ready_corpus
+from benchmarks.corpus import IMAGE_CORPORA, SLOW_CORPUS, Corpus, ready_catalogue, ready_corpus
 from benchmarks.marking import complete_everything
 from benchmarks.measuring import BenchmarkError, Cost, Spread, ask_figures, run, serve
 from benchmarks.peers import Peer, Task, fetch_by_tciad, quiet, tciad, write_manifest
@@ -17,7 +17,6 @@ from benchmarks.peers import Peer, Task, fetch_by_tciad, quiet, tciad, write_man
 CONCURRENCY = {"huge": 1}
 USUAL_CONCURRENCY = 4
 SLOW_CONCURRENCY = 32
-SLOW_SCALE = 4.0
 REAL_SERIES, MANY_SERIES = 492_204, 1_000_000
 _MIB = 1024 * 1024
 
@@ -205,7 +204,7 @@ def _run_again(plan: Plan, library: Path, manifest: Path, address: str, count: i
 
 def measure_slow(plan: Plan) -> list[Table]:
     """An archive as it usually is: slow streams, a shared link, late first bytes, a 503 now and then."""
-    corpus = ready_corpus("real", plan.place, SLOW_SCALE * plan.scale)
+    corpus = ready_corpus(SLOW_CORPUS, plan.place, plan.scale)
     least_seconds = max(
         corpus.body_bytes / CAP_BYTES_PER_SECOND,
         max(corpus.series.values()) / STREAM_BYTES_PER_SECOND + FIRST_BYTE_SECONDS[0],

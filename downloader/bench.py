@@ -17,11 +17,16 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
+def _nothing(_first_byte_seconds: float) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """What every attempt works with.
 
     `threads` bounds how many attempts use the processor at once; `throttle` is told how many bytes came in and may take its time.
+    `answered` is told how long the archive took to begin its reply, in seconds, once images of a series really come.
     """
 
     archive: Archive
@@ -31,6 +36,7 @@ class Bench:
     md5: Md5Mode
     throttle: Callable[[int], float]
     listener: Callable[[BytesReceived], None]
+    answered: Callable[[float], None] = _nothing
 
     async def in_thread(
         self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
@@ -56,6 +62,8 @@ class Intake:
     async def count(self, batch: Sequence[bytes], images: int) -> None:
         """Bytes of a body came in, and `images` have been written in this attempt; waits where a bandwidth is set."""
         batch_bytes = sum(map(len, batch))
+        if not self.received_bytes:
+            self._bench.answered(self.first_byte_seconds)
         self.received_bytes += batch_bytes
         self._bench.listener(
             BytesReceived(series_instance_uid=self._series_instance_uid, received_bytes=batch_bytes, images=images)

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
@@ -106,7 +106,7 @@ class Scheduler:
         admit: Callable[[], Awaitable[None]] = always,
     ) -> None:
         self._store = store
-        self._benches = benches
+        self._benches = {name: replace(bench, answered=self._note_answer) for name, bench in benches.items()}
         self._policy = policy
         self._clock = clock
         self._draw = draw
@@ -272,7 +272,7 @@ class Scheduler:
             raise
         else:
             if fetched.downloaded:
-                self._note_success(claim, fetched)
+                self._note_success(claim)
             elapsed_seconds = self._clock.monotonic() - started
             self._listener(
                 SeriesCompleted(
@@ -303,10 +303,13 @@ class Scheduler:
     def _bench_of(self, claim: Claim) -> Bench:
         return self._benches[self._archive_of(claim)]
 
-    def _note_success(self, claim: Claim, fetched: FetchedSeries) -> None:
+    def _note_success(self, claim: Claim) -> None:
         self._short_of_room = False
         self._breakers[self._archive_of(claim)].succeeded()
-        self._pace.succeeded(fetched.first_byte_seconds, self._clock.monotonic())
+
+    def _note_answer(self, first_byte_seconds: float) -> None:
+        """Images come: there may be room for more of them at once. Not when they have come, since that can take hours."""
+        self._pace.answered(first_byte_seconds, self._clock.monotonic())
         self._slots.total_tokens = self._pace.limit
 
     def _note_fault(self, breaker: CircuitBreaker, error: TciadError) -> None:

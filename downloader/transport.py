@@ -38,7 +38,8 @@ from downloader.errors import (
 
 BATCH_BYTES: Final = 1024 * 1024
 AHEAD_BYTES: Final = 1024 * 1024
-"""Half of what may lie received and unread: the line goes on while a batch is inflated (docs/decisions/0010)."""
+AHEAD_OF_ALL_BYTES: Final = 8 * 1024 * 1024
+"""Half of what may lie received and unread, of one body and of all: the line goes on while a batch is inflated."""
 CHUNK_BYTES: Final = 64 * 1024
 MAX_REDIRECTS: Final = 5
 FOREIGN_ERRORS: Final = (aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError)
@@ -267,7 +268,7 @@ async def open_transport(settings: TransportSettings, clock: Clock) -> AsyncIter
         cookie_jar=aiohttp.DummyCookieJar(),
         # any Accept but this one risks a 406, and a compressed ZIP is only more work (ARCHIVE §2.1)
         headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": settings.user_agent},
-        read_bufsize=AHEAD_BYTES,
+        read_bufsize=max(CHUNK_BYTES, min(AHEAD_BYTES, AHEAD_OF_ALL_BYTES // settings.max_connections)),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_seconds),
     ) as session:
         yield Transport(session, settings, clock)

@@ -72,16 +72,14 @@ def test_a_window_may_end_at_midnight() -> None:
 class TestConcurrency:
     """How many series at once."""
 
-    def test_it_grows_by_about_one_for_each_round_and_stops_at_the_ceiling(self) -> None:
-        """Additive increase: four successes at four make five."""
-        pace = ConcurrencyPace(8)
+    def test_it_doubles_with_each_round_and_stops_at_the_ceiling(self) -> None:
+        """Four answers at four make eight: an archive that is well is not kept waiting."""
+        pace = ConcurrencyPace(20)
         assert pace.limit == 4
-        for _ in range(5):
-            pace.succeeded(0.1, now=1.0)
-        assert pace.limit == 5
-        for _ in range(500):
-            pace.succeeded(0.1, now=1.0)
-        assert pace.limit == 8
+        for expected in (8, 16, 20, 20):
+            for _ in range(pace.limit):
+                pace.answered(0.1, now=1.0)
+            assert pace.limit == expected
 
     def test_push_back_halves_it_once_however_many_workers_hear_it(self) -> None:
         """Everything that was under way answers 503 at once: that is one message."""
@@ -90,25 +88,51 @@ class TestConcurrency:
             pace.pushed_back(now=100.0)
         assert pace.limit == 2
 
-    def test_it_does_not_grow_while_it_settles(self) -> None:
-        """Successes of attempts that began before the push-back prove nothing."""
+    def test_after_it_was_halved_it_grows_by_about_one_for_each_round(self) -> None:
+        """Up to three quarters it hurries, from there on it feels its way."""
         pace = ConcurrencyPace(16)
-        pace.pushed_back(now=100.0)
+        for _ in range(12):
+            pace.answered(0.1, now=1.0)
+        for _ in range(3):
+            pace.pushed_back(now=100.0)
+        assert pace.limit == 8
+        for _ in range(4):
+            pace.answered(0.1, now=110.0)
+        assert pace.limit == 12
+        for _ in range(13):
+            pace.answered(0.1, now=111.0)
+        assert pace.limit == 13
+
+    def test_a_refusal_now_and_then_costs_little(self) -> None:
+        """One in fifty is the archive's own weakness: at half speed nothing would be gained for anybody."""
+        pace = ConcurrencyPace(32)
+        limits = []
+        for second in range(1000):
+            pace.pushed_back(float(second)) if second % 50 == 49 else pace.answered(0.1, float(second))
+            limits.append(pace.limit)
+        assert min(limits[100:]) >= 28
+        assert sum(limits[100:]) / len(limits[100:]) > 31
+
+    def test_it_does_not_grow_while_it_settles(self) -> None:
+        """Answers to what was asked before the push-back prove nothing."""
+        pace = ConcurrencyPace(16)
+        for _ in range(3):
+            pace.pushed_back(now=100.0)
         for _ in range(100):
-            pace.succeeded(0.1, now=105.0)
+            pace.answered(0.1, now=104.0)
         assert pace.limit == 2
 
     def test_rising_latency_holds_it_and_congestion_lowers_it(self) -> None:
         """Later and later first bytes say the same as 503, more politely."""
         pace = ConcurrencyPace(16)
         for _ in range(20):
-            pace.succeeded(0.2, now=1.0)
+            pace.answered(0.2, now=1.0)
         before = pace.limit
         for step in range(3):
-            pace.succeeded(2.0, now=2.0 + step)
+            pace.answered(2.0, now=2.0 + step)
         assert pace.limit <= before
         for step in range(30):
-            pace.succeeded(10.0, now=100.0 + step)
+            pace.answered(10.0, now=100.0 + step)
         assert pace.limit < before
 
     @given(st.lists(st.tuples(st.booleans(), st.floats(min_value=0, max_value=100)), max_size=300))
@@ -118,7 +142,7 @@ class TestConcurrency:
         now = 0.0
         for success, seconds in events:
             now += seconds
-            pace.succeeded(seconds, now) if success else pace.pushed_back(now)
+            pace.answered(seconds, now) if success else pace.pushed_back(now)
             assert 1 <= pace.limit <= 6
 
 

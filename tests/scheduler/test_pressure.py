@@ -115,7 +115,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def test_an_archive_that_is_well_is_asked_for_more(scene: Scene) -> None:
-    """One more after each round, from four on; the ceiling is the user's."""
+    """Twice as much after each round, from four on; the ceiling is the user's."""
     scene.offer(24)
     await scene.drain()
     assert scene.limits[0] == GENTLE_START
@@ -157,7 +157,7 @@ async def test_errors_never_make_it_faster(scene: Scene) -> None:
 async def test_later_and_later_first_bytes_make_it_slower(scene: Scene) -> None:
     """Nobody said 429, and still less is asked at once when the archive needs ten seconds for what took a tenth of one."""
     scene.archive.first_byte_seconds = lambda number: 0.1 if number <= 16 else 10.0
-    scene.offer(44)
+    scene.offer(80)
     await scene.drain()
     highest = max(scene.limits)
     assert scene.limits[-1] <= highest / 2
