@@ -1,7 +1,8 @@
 """Claim, limit, fetch, record: the loop that empties the queue. The only place that acts on our errors."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -117,6 +118,7 @@ class Scheduler:
         self._rests_until = 0.0
         self._slots = CapacityLimiter(self._pace.limit)
         self._ended = Signal()
+        self._under_way: dict[str, Signal] = {}
         self._admit = admit
         self._claiming = CancelScope()
         self._short_of_room = False
@@ -238,10 +240,26 @@ class Scheduler:
 
     async def _work(self, claim: Claim, slot: object) -> None:
         try:
-            await self._attempt(claim)
+            async with self._alone_at(claim.series.series_instance_uid):
+                await self._attempt(claim)
         finally:
             self._slots.release_on_behalf_of(slot)
             self._ended.set()
+
+    @asynccontextmanager
+    async def _alone_at(self, series_instance_uid: str) -> AsyncIterator[None]:
+        """Wait until no other attempt of ours is at this series.
+
+        A machine that slept for longer than a lease wakes up with attempts under way whose series can be claimed again.
+        """
+        while before := self._under_way.get(series_instance_uid):
+            await before.wait()
+        ended = self._under_way[series_instance_uid] = Signal()
+        try:
+            yield
+        finally:
+            del self._under_way[series_instance_uid]
+            ended.set()
 
     async def _attempt(self, claim: Claim) -> None:
         started = self._clock.monotonic()

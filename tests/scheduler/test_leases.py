@@ -8,11 +8,13 @@ from pathlib import Path
 import anyio
 import pytest
 
+from downloader.errors import CutTransferError
 from downloader.library.local import LocalLibrary
 from downloader.model import SeriesCompleted, SeriesFailed, SeriesState
 from downloader.scheduler import LEASE_SECONDS
 from tests.fakes.clock import turning_clock
 from tests.fakes.memory_archive import MemoryBody
+from tests.scheduler.test_pressure import UnleasedClock
 from tests.scheduler.test_scheduler import Scene, listed, zip_of
 
 pytestmark = pytest.mark.anyio
@@ -76,3 +78,22 @@ async def test_a_worker_that_lost_its_lease_drops_its_work_quietly(scene: Scene)
     assert failure.message == "by the other"
     assert scene.seen(SeriesCompleted) == []
     assert scene.seen(SeriesFailed) == []
+
+
+async def test_a_machine_that_slept_past_a_lease_goes_on_with_one_attempt_at_a_time(tmp_path: Path) -> None:
+    """Nobody renewed it while the machine slept. The series can be claimed again at once, and is still under way here."""
+    async with turning_clock(UnleasedClock()) as clock:
+        scene = Scene(clock=clock, library=LocalLibrary(tmp_path))
+        body = offer_slowly(scene)
+        for number in (2, 3, 4):
+            scene.offer(listed(number), CutTransferError("the line broke"))
+        async with anyio.create_task_group() as group:
+            group.start_soon(scene.drain)
+            await body.begun.wait()
+            clock.elapsed_seconds += 2 * LEASE_SECONDS
+            while [row.attempts async for row in scene.store.find("m", state=SeriesState.CLAIMED)] != [2]:
+                await anyio.lowlevel.checkpoint()
+            body.released.set()
+    assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
+    asked = [series_instance_uid for series_instance_uid, _ in scene.archive.opened]
+    assert asked.count(listed(1).series_instance_uid) == 1, "the second attempt finds what the first one stored"
