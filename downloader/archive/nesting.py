@@ -17,7 +17,7 @@ class NestingWatch:
     """Takes the chunks of one text, cut anywhere. What it says of a text that is no JSON means nothing.
 
     Args:
-        deepest: up to this depth nothing is refused; twice as deep always is.
+        deepest: up to this depth nothing is refused; more than three times as deep always is.
     """
 
     def __init__(self, deepest: int) -> None:
@@ -29,6 +29,7 @@ class NestingWatch:
     def is_too_deep(self, chunk: bytes) -> bool:
         """Note the next chunk; true when something in it, with what was open before, is nested too deeply."""
         brackets = self._open + self._brackets_of(chunk)
+        # a round closes one level or two, so what is closed within one chunk may have been twice as deep as this looks
         for _ in range(self._deepest):
             rest = brackets.replace(b"{}", b"").replace(b"[]", b"")
             if len(rest) == len(brackets):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from downloader.archive.nesting import NestingWatch
@@ -38,8 +38,9 @@ def test_what_is_flat_enough_passes(rows: list[object], chunk_bytes: int) -> Non
         assert not is_too_deep(json.dumps(rows, ensure_ascii=False).encode(), chunk_bytes)
 
 
+@example(["object", "list"] * (3 * DEEPEST // 2), "", 115)
 @given(
-    st.lists(st.sampled_from(["list", "object"]), min_size=2 * DEEPEST + 2, max_size=60),
+    st.lists(st.sampled_from(["list", "object"]), min_size=3 * DEEPEST, max_size=60),
     st.text(alphabet='[]{}"\\\\', max_size=8),
     st.integers(min_value=1, max_value=90),
 )
