@@ -11,7 +11,7 @@ from downloader.errors import DigestMismatchError
 from downloader.library.checking import hash_file
 from downloader.library.disk import remove_folder, sync_files, sync_folder, write_new
 from downloader.library.faults import LibraryFaults
-from downloader.library.image_names import name_images
+from downloader.library.image_names import name_images, receipt_image
 from downloader.library.port import ForeignImage
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.room import Room
@@ -49,16 +49,7 @@ class AdoptedStaging:
 
     def named_images(self) -> tuple[Image, ...]:
         """The images under the names that they will have in the library, in the order of those names."""
-        return tuple(
-            Image(
-                name=name,
-                sop_instance_uid=image.staged.sop_instance_uid,
-                size_bytes=image.staged.size_bytes,
-                md5=image.staged.md5,
-                sop_class_uid=image.staged.sop_class_uid,
-            )
-            for name, image in self._named.items()
-        )
+        return tuple(receipt_image(name, image.staged) for name, image in self._named.items())
 
     def commit(self, receipt: Receipt) -> PurePosixPath:
         """Bring the images, sync them, write the receipt, and rename the folder into the library; see Staging.commit.

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from downloader.model import StagedImage
+from downloader.model import Image, StagedImage
 
 # what the archive calls images when asked for NewFileNames (ARCHIVE §4.1)
 _ARCHIVE_NAME = re.compile(r"[0-9]{1,9}-[0-9]{1,9}\.dcm")
@@ -34,6 +34,17 @@ def name_images(images: Sequence[StagedImage]) -> dict[str, StagedImage]:
         for instance_rank, image in enumerate(in_order, start=1):
             named[f"{acquisition_rank:0{acquisition_digits}d}-{instance_rank:0{instance_digits}d}.dcm"] = image
     return named
+
+
+def receipt_image(name: str, staged: StagedImage) -> Image:
+    """What the receipt says of a staged image that is called `name` from now on."""
+    return Image(
+        name=name,
+        sop_instance_uid=staged.sop_instance_uid,
+        size_bytes=staged.size_bytes,
+        md5=staged.md5,
+        sop_class_uid=staged.sop_class_uid,
+    )
 
 
 def _numbers_first(number: int | None) -> tuple[bool, int]:

@@ -139,29 +139,6 @@ class ImageMember:
         return NotDicomError(f"{self.what}: {error.what}", next_step=error.next_step)
 
 
-class MemberNames:
-    """The names of one ZIP's members so far; `last` is the newest."""
-
-    __slots__ = ("_seen", "last")
-
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
-        self.last = ""
-
-    def add(self, name: str) -> None:
-        """Another member begins.
-
-        Raises:
-            UnsafeMemberError: a name that no honest archive sends, or one that was there before.
-        """
-        refuse_unsafe_name(name)
-        if name in self._seen:
-            # the archive stops before it writes a name twice (ARCHIVE §4.4), so this ZIP is not its work
-            raise UnsafeMemberError(f"the ZIP has two members called {name!r}, which no honest archive sends")
-        self._seen.add(name)
-        self.last = name
-
-
 def identify(member: ImageMember, position: int, series: Series) -> StagedImage:
     """What the image is, now that it ended: one of the series, which is told `position` of its member.
 

@@ -5,16 +5,15 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from downloader.errors import TciadError, WrongSeriesError
+from downloader.library.arrivals import Arrivals
 from downloader.library.disk import remove_folder, rename_within, sync_files, sync_folder, write_new
 from downloader.library.faults import LibraryFaults
-from downloader.library.image_names import name_images
+from downloader.library.image_names import name_images, receipt_image
 from downloader.library.journal import Journal, Staged, journal_path
 from downloader.library.members import (
     LICENSE_MEMBER,
     LONGEST_TEXT_BYTES,
-    MD5_LIST_MEMBER,
     ImageMember,
-    MemberNames,
     TextMember,
     identify,
 )
@@ -49,9 +48,7 @@ class LocalStaging:
         self._member: ImageMember | TextMember | None = None
         self._unnoted: StagedImage | None = None
         self._images_written = 0
-        self._arrived: dict[str, StagedImage] = {}
-        self._texts: dict[str, bytes] = {}
-        self._names = MemberNames()
+        self._arrivals = Arrivals()
         self._is_over = False
 
     @property
@@ -113,14 +110,8 @@ class LocalStaging:
             self._admit(image)
 
     def contents(self) -> StagedSeries:
-        """See the port. Texts are the only members that are not images."""
-        return StagedSeries(
-            images=tuple(self._arrived.values()),
-            md5_list=self._texts.get(MD5_LIST_MEMBER),
-            md5_list_is_last=self._names.last == MD5_LIST_MEMBER,
-            license_text=self._texts.get(LICENSE_MEMBER),
-            other_members=tuple(self._texts),
-        )
+        """See the port."""
+        return self._arrivals.contents()
 
     def images(self) -> tuple[StagedImage, ...]:
         """See the port."""
@@ -137,16 +128,7 @@ class LocalStaging:
 
     def named_images(self) -> tuple[Image, ...]:
         """See the port."""
-        return tuple(
-            Image(
-                name=name,
-                sop_instance_uid=staged.sop_instance_uid,
-                size_bytes=staged.size_bytes,
-                md5=staged.md5,
-                sop_class_uid=staged.sop_class_uid,
-            )
-            for name, staged in name_images(self.images()).items()
-        )
+        return tuple(receipt_image(name, staged) for name, staged in name_images(self.images()).items())
 
     def stored_zip(self) -> None:
         """See the port."""
@@ -165,7 +147,9 @@ class LocalStaging:
             rename_within(self._folder, ((part_name(image.position), name) for name, image in named.items()))
             sync_files(self._folder, (*named, RECEIPT_NAME))
             sync_folder(self._folder)
-            license_text = self._texts.get(LICENSE_MEMBER, self._staged.license_text)
+            license_text = self._arrivals.license_text
+            if license_text is None:
+                license_text = self._staged.license_text
             folder = self._shelf.put(self._folder, receipt, license_text)
             self._journal.remove()
         self._is_over = True
@@ -202,7 +186,7 @@ class LocalStaging:
     def _start(self, name: str) -> None:
         self._drop_member()
         self._note_followed()
-        self._names.add(name)
+        self._arrivals.begin(name)
         if name in LONGEST_TEXT_BYTES:
             self._position += 1
             self._member = TextMember(name)
@@ -221,17 +205,14 @@ class LocalStaging:
 
     def _end_text(self, member: TextMember) -> None:
         self._member = None
-        self._texts[member.name] = member.content()
+        self._arrivals.add_text(member)
         if member.name == LICENSE_MEMBER and self._staged.license_text is None:
-            self._journal.note_license(self._texts[LICENSE_MEMBER])
+            self._journal.note_license(member.content())
 
     def _end_member(self, member: ImageMember) -> None:
         image = identify(member, self._position, self._series)
-        if image.sop_instance_uid in self._arrived:
-            raise WrongSeriesError(
-                f"image {image.sop_instance_uid} came twice", series_instance_uid=self._series.series_instance_uid
-            )
-        self._arrived[image.sop_instance_uid] = self._admit(image)
+        self._arrivals.refuse_known(image)
+        self._arrivals.add_image(self._admit(image))
 
     def _admit(self, image: StagedImage) -> StagedImage:
         """Put an image that ended among those that are here; returns it as it lies here."""

@@ -6,16 +6,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from downloader.errors import TciadError, WrongSeriesError
+from downloader.errors import TciadError
+from downloader.library.arrivals import Arrivals
 from downloader.library.disk import remove_folder, sync_files, sync_folder, write_all, write_new
 from downloader.library.faults import LibraryFaults
+from downloader.library.image_names import receipt_image
 from downloader.library.members import (
-    LICENSE_MEMBER,
     LONGEST_TEXT_BYTES,
-    MD5_LIST_MEMBER,
     NEW_FILE,
     ImageMember,
-    MemberNames,
     TextMember,
     identify,
 )
@@ -49,16 +48,14 @@ class ZipStaging:
         self._descriptor = os.open(folder / self._name, NEW_FILE, 0o666)
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._size_bytes = 0
-        self._names = MemberNames()
+        self._arrivals = Arrivals()
         self._member: ImageMember | TextMember | None = None
-        self._images: dict[str, StagedImage] = {}
-        self._texts: dict[str, bytes] = {}
         self._is_over = False
 
     @property
     def images_written(self) -> int:
         """See the port."""
-        return len(self._images)
+        return len(self._arrivals.images)
 
     def receive(self, chunk: bytes) -> None:
         """See the port."""
@@ -82,7 +79,7 @@ class ZipStaging:
         elif isinstance(self._member, ImageMember):
             self._end_image(self._member)
         else:
-            self._texts[self._member.name] = self._member.content()
+            self._arrivals.add_text(self._member)
             self._member = None
 
     def begin_image(self, sop_instance_uid: str) -> None:
@@ -99,36 +96,21 @@ class ZipStaging:
 
     def contents(self) -> StagedSeries:
         """See the port."""
-        return StagedSeries(
-            images=self.images(),
-            md5_list=self._texts.get(MD5_LIST_MEMBER),
-            md5_list_is_last=self._names.last == MD5_LIST_MEMBER,
-            license_text=self._texts.get(LICENSE_MEMBER),
-            other_members=tuple(self._texts),
-        )
+        return self._arrivals.contents()
 
     def images(self) -> tuple[StagedImage, ...]:
         """See the port."""
-        return tuple(self._images.values())
+        return tuple(self._arrivals.images.values())
 
     def narrow_to(self, images: Iterable[StagedImage]) -> None:
         """See the port. Nothing is here but what came in this ZIP."""
-        if {image.sop_instance_uid for image in images} != self._images.keys():
+        if {image.sop_instance_uid for image in images} != self._arrivals.images.keys():
             raise TciadError("a ZIP that is kept as it was sent cannot be narrowed to some of its images")
 
     def named_images(self) -> tuple[Image, ...]:
         """The images by the names of their members in the ZIP."""
-        named = sorted(self._images.values(), key=lambda image: image.member_name)
-        return tuple(
-            Image(
-                name=image.member_name,
-                sop_instance_uid=image.sop_instance_uid,
-                size_bytes=image.size_bytes,
-                md5=image.md5,
-                sop_class_uid=image.sop_class_uid,
-            )
-            for image in named
-        )
+        named = sorted(self.images(), key=lambda image: image.member_name)
+        return tuple(receipt_image(image.member_name, image) for image in named)
 
     def stored_zip(self) -> StoredZip:
         """See the port."""
@@ -143,7 +125,7 @@ class ZipStaging:
             write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
             sync_files(self._folder, (self._name, RECEIPT_NAME))
             sync_folder(self._folder)
-            folder = self._shelf.put(self._folder, receipt, self._texts.get(LICENSE_MEMBER))
+            folder = self._shelf.put(self._folder, receipt, self._arrivals.license_text)
         self._is_over = True
         return folder
 
@@ -161,18 +143,15 @@ class ZipStaging:
         self._is_over = True
 
     def _start(self, name: str) -> None:
-        self._names.add(name)
+        self._arrivals.begin(name)
         with self._faults:
             self._room.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
         self._member = TextMember(name) if name in LONGEST_TEXT_BYTES else ImageMember(f"member {name!r} of the ZIP", None, name)
 
     def _end_image(self, member: ImageMember) -> None:
-        image = identify(member, len(self._images), self._series)
-        if image.sop_instance_uid in self._images:
-            raise WrongSeriesError(
-                f"image {image.sop_instance_uid} came twice", series_instance_uid=self._series.series_instance_uid
-            )
-        self._images[image.sop_instance_uid] = image
+        image = identify(member, len(self._arrivals.images), self._series)
+        self._arrivals.refuse_known(image)
+        self._arrivals.add_image(image)
         self._member = None
 
     def _close(self) -> None:
