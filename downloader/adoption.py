@@ -15,7 +15,6 @@ from downloader import __version__
 from downloader.bench import Bench
 from downloader.catalogue import ask_again
 from downloader.errors import ArchiveError, CorruptZipError, SeriesWithdrawnError, TransferError, TruncatedZipError
-from downloader.fetch import limits_for
 from downloader.library.foreign import ForeignFiles, ForeignTree, Unreadable
 from downloader.library.port import Adoption, ForeignImage, Staging
 from downloader.model import Receipt, Series, SeriesState, StoredZip
@@ -23,6 +22,7 @@ from downloader.patience import Patience
 from downloader.salvage import prove_salvaged
 from downloader.store.port import Store
 from downloader.views.mending import AdoptionReport, LeftSeries
+from downloader.whole import limits_for
 from downloader.workers import work_through
 from downloader.zipstream import ZipLimits, ZipReader
 

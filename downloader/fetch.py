@@ -26,12 +26,15 @@ from downloader.errors import (
     TruncatedZipError,
     Verdict,
 )
-from downloader.library.port import Library, Staging
+from downloader.library.port import Library, Salvage, Staging
 from downloader.model import Receipt, Series, StagedSeries
 from downloader.salvage import ProvenSeries, fetch_singly, find_missing, prove_salvaged
-from downloader.zipstream import ZipLimits, ZipReader
+from downloader.whole import StoredSeries, WholeSeries, limits_for, store_whole
+from downloader.zipstream import ZipReader
 
-__all__ = ["Bench", "FetchedSeries", "fetch_series", "limits_for"]
+__all__ = ["Bench", "FetchedSeries", "fetch_series"]
+
+NOTHING_SALVAGED: Final = Salvage()
 
 NO_PARTS: Final = "a ZIP cannot be continued and begins anew; if it breaks off each time, use output.format images"
 LINE_BROKE: Final = (CutTransferError, StalledTransferError, TruncatedZipError)
@@ -66,8 +69,7 @@ async def fetch_series(series: Series, bench: Bench) -> FetchedSeries:
         return begun
     intake = Intake(series.series_instance_uid, bench)
     async with _kept_if_good(series, begun, intake, bench) as staging:
-        proven = await _bring(series, staging, intake, bench)
-        return await bench.in_thread(_store, proven, staging, intake, bench)
+        return await _bring(series, staging, intake, bench)
 
 
 def _find_or_begin(series: Series, library: Library) -> FetchedSeries | Staging:
@@ -96,12 +98,7 @@ def _store(proven: ProvenSeries, staging: Staging, intake: Intake, bench: Bench)
         received_bytes=staging.salvage.received_bytes + intake.received_bytes,
         zip=staging.stored_zip(),
     )
-    return FetchedSeries(
-        receipt=receipt,
-        folder=staging.commit(receipt),
-        downloaded=True,
-        first_byte_seconds=intake.first_byte_seconds,
-    )
+    return _fetched(StoredSeries(receipt=receipt, folder=staging.commit(receipt)), intake)
 
 
 @asynccontextmanager
@@ -134,27 +131,29 @@ def leaves_images(error: BaseException) -> bool:
     return isinstance(error, (*BROKEN_STREAM, anyio.get_cancelled_exc_class()))
 
 
-async def _bring(series: Series, staging: Staging, intake: Intake, bench: Bench) -> ProvenSeries:
-    """Have all images in staging, and prove them: those that were there and the missing ones singly, or all in one ZIP."""
+async def _bring(series: Series, staging: Staging, intake: Intake, bench: Bench) -> FetchedSeries:
+    """Have all images proven and stored: those that were there and the missing ones singly, or all in one ZIP."""
     missing = await find_missing(series, staging, intake, bench)
-    if missing is not None and await fetch_singly(series, missing, staging, intake, bench):
-        return await prove_salvaged(series, staging, bench)
-    try:
-        return await _stream(series, staging, intake, bench)
-    except BROKEN_STREAM:
-        images = await bench.in_thread(staging.images)
-        if not staging.salvage.images or len(images) != series.image_count:
-            raise
-    # this ZIP broke off, but not before it brought what earlier ones had not
-    return await prove_salvaged(series, staging, bench)
+    if missing is None or not await fetch_singly(series, missing, staging, intake, bench):
+        try:
+            return await _stream(series, staging, intake, bench)
+        except BROKEN_STREAM:
+            images = await bench.in_thread(staging.images)
+            if not staging.salvage.images or len(images) != series.image_count:
+                raise
+            # this ZIP broke off, but not before it brought what earlier ones had not
+    proven = await prove_salvaged(series, staging, bench)
+    return await bench.in_thread(_store, proven, staging, intake, bench)
 
 
-async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench) -> ProvenSeries:
+async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench) -> FetchedSeries:
     """All images in one ZIP, which proves itself: what was in staging before and did not come with it is dropped."""
     asked_at = bench.clock.monotonic()
     async with bench.archive.open_series(series, bench.md5) as body:
         intake.first_byte_seconds = bench.clock.monotonic() - asked_at
-        await _receive(series, body, staging, intake, bench)
+        stored = await _receive(series, body, staging, intake, bench)
+    if stored is not None:
+        return stored
     staged = staging.contents()
     series = await _confirm_catalogue(series, staged, bench.archive)
     proof = prove(
@@ -166,16 +165,44 @@ async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench
     )
     if staging.salvage.images:
         await bench.in_thread(staging.narrow_to, staged.images)
-    return ProvenSeries(series=series, proof=proof)
+    return await bench.in_thread(_store, ProvenSeries(series=series, proof=proof), staging, intake, bench)
 
 
-async def _receive(series: Series, body: SeriesBody, staging: Staging, intake: Intake, bench: Bench) -> None:
-    """Stream the body through the ZIP reader into staging; rules 1 and 2 hold when this returns."""
+async def _receive(series: Series, body: SeriesBody, staging: Staging, intake: Intake, bench: Bench) -> FetchedSeries | None:
+    """Stream the body through the ZIP reader into staging; rules 1 and 2 hold when this returns.
+
+    A small series that came whole and proves itself at once is stored at once, and returned.
+    """
     reader = ZipReader(limits_for(series))
     async for batch in body.batches():
+        is_first = not intake.received_bytes
         await intake.count(batch, staging.images_written)
+        if is_first and body.has_ended and staging.salvage == NOTHING_SALVAGED:
+            stored = await bench.in_thread(store_whole, _whole(series, batch, body, bench), bench.library)
+            if stored is not None:
+                return _fetched(stored, intake)
         await bench.in_thread(_take_batch, reader, staging, batch)
     reader.finish()
+    return None
+
+
+def _whole(series: Series, batch: Sequence[bytes], body: SeriesBody, bench: Bench) -> WholeSeries:
+    return WholeSeries(
+        series=series,
+        chunks=batch,
+        md5=bench.md5,
+        md5_list_expected=body.md5_list_expected,
+        announced_images=body.announced_images,
+        archive=bench.archive.name,
+        generation=bench.archive.generation,
+        completed_at=bench.clock.now().astimezone(UTC),
+    )
+
+
+def _fetched(stored: StoredSeries, intake: Intake) -> FetchedSeries:
+    return FetchedSeries(
+        receipt=stored.receipt, folder=stored.folder, downloaded=True, first_byte_seconds=intake.first_byte_seconds
+    )
 
 
 def _take_batch(reader: ZipReader, staging: Staging, batch: Sequence[bytes]) -> None:
@@ -211,19 +238,3 @@ async def _ask_catalogue(series: Series, archive: Archive, mismatch: IncompleteS
         series_instance_uid=series.series_instance_uid,
         next_step="look it up on the archive's site; it may have been withdrawn or renamed",
     ) from mismatch
-
-
-_MARGIN = 1.1
-_MARGIN_BYTES = 64 * 1024 * 1024
-
-
-def limits_for(series: Series) -> ZipLimits:
-    """How much a ZIP of this series may hold: what the catalogue says with a margin for lists and a re-curation under way."""
-    limits = ZipLimits()
-    member_count = limits.member_count if series.image_count is None else int(series.image_count * _MARGIN) + 1_000
-    total_bytes = limits.total_bytes if series.file_size_bytes is None else int(series.file_size_bytes * _MARGIN) + _MARGIN_BYTES
-    return ZipLimits(
-        member_count=min(member_count, limits.member_count),
-        member_bytes=min(total_bytes, limits.member_bytes),
-        total_bytes=min(total_bytes, limits.total_bytes),
-    )

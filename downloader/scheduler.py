@@ -27,6 +27,7 @@ from downloader.errors import (
     Verdict,
 )
 from downloader.fetch import Bench, FetchedSeries, fetch_series
+from downloader.leases import Leases
 from downloader.model import (
     AttemptStarted,
     Claim,
@@ -42,7 +43,6 @@ from downloader.store.port import Store
 from downloader.workers import first_of_ours
 
 BRIEF_ATTEMPTS = 3
-LEASE_SECONDS = 600.0
 ROOM_PAUSE_SECONDS = 60.0
 """How long nothing is claimed after there was no room."""
 NO_ROOM_PAUSE_SECONDS = 600.0
@@ -112,7 +112,7 @@ class Scheduler:
         self._clock = clock
         self._draw = draw
         self._listener = listener
-        self._owner = uuid.uuid4().hex
+        self._leases = Leases(store, clock, uuid.uuid4().hex, policy.order)
         self._pace = ConcurrencyPace(policy.concurrency)
         self._breakers = {name: CircuitBreaker() for name in benches}
         self._rests_until = 0.0
@@ -142,12 +142,21 @@ class Scheduler:
             TciadError: one whose verdict is to stop: the credentials, the library or the store. Work in flight was set back.
         """
         try:
-            async with anyio.create_task_group() as workers:
-                with self._claiming:
-                    while await self._claim_next(manifest, workers):
-                        pass
+            async with anyio.create_task_group() as keeper:
+                keeper.start_soon(self._leases.keep)
+                await self._empty(manifest)
+                keeper.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             raise first_of_ours(group) from group
+        finally:
+            with CancelScope(shield=True):
+                await self._leases.give_back()
+
+    async def _empty(self, manifest: str) -> None:
+        async with anyio.create_task_group() as workers:
+            with self._claiming:
+                while await self._claim_next(manifest, workers):
+                    pass
 
     async def _claim_next(self, manifest: str, workers: TaskGroup) -> bool:
         """Start one attempt, or wait until there may be one to start. False when nothing is left."""
@@ -160,7 +169,7 @@ class Scheduler:
         await self._slots.acquire_on_behalf_of(slot)
         await self._let_rest()
         self._ended = Signal()
-        claim = await self._claim(manifest)
+        claim = await self._leases.claim(manifest)
         if claim:
             workers.start_soon(self._work, claim, slot)
             return True
@@ -208,20 +217,6 @@ class Scheduler:
         if self._pauses_for_room:
             await self._clock.sleep(ROOM_PAUSE_SECONDS)
             self._pauses_for_room = False
-
-    async def _claim(self, manifest: str) -> Claim | None:
-        """The next series that is due, if one is."""
-        at = self._clock.now()
-        # a claim whose caller was cancelled would be a lease that nobody holds
-        with CancelScope(shield=True):
-            claims = await self._store.claim(
-                manifest,
-                owner=self._owner,
-                at=at,
-                lease_until_at=at + timedelta(seconds=LEASE_SECONDS),
-                order=self._policy.order,
-            )
-        return claims[0] if claims else None
 
     async def _wait(self, seconds: float | None) -> None:
         """Until that much time has passed or an attempt ended, whichever is first."""
@@ -275,7 +270,8 @@ class Scheduler:
             return
         self._listener(AttemptStarted(series=claim.series, attempt=claim.attempt))
         try:
-            fetched = await self._fetch_under_lease(claim)
+            with self._leases.held(claim):
+                fetched = await fetch_series(claim.series, self._bench_of(claim))
             with CancelScope(shield=True):
                 await self._store.complete(claim, fetched.receipt, str(fetched.folder))
                 await self._clear_former(claim, fetched)
@@ -339,22 +335,6 @@ class Scheduler:
             self._slots.total_tokens = self._pace.limit
         if isinstance(error, ArchiveBusyError | ArchiveFaultError | ArchiveUnreachableError):
             breaker.faulted()
-
-    async def _fetch_under_lease(self, claim: Claim) -> FetchedSeries:
-        """Fetch while a companion keeps the lease alive; losing the lease ends the fetch."""
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._keep_lease, claim)
-                fetched = await fetch_series(claim.series, self._bench_of(claim))
-                group.cancel_scope.cancel()
-        except BaseExceptionGroup as group_error:
-            raise first_of_ours(group_error) from group_error
-        return fetched
-
-    async def _keep_lease(self, claim: Claim) -> None:
-        while True:
-            await self._clock.sleep(LEASE_SECONDS / 3)
-            await self._store.extend(claim, self._clock.now() + timedelta(seconds=LEASE_SECONDS))
 
     async def _settle(self, claim: Claim, error: TciadError) -> None:
         """Record what an error means for its series."""

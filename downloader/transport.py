@@ -108,13 +108,17 @@ class _Request:
 
 
 class Reply:
-    """Status and headers, and the body while it arrives. `url` is fit for messages: secrets in it are masked."""
+    """Status and headers, and the body while it arrives.
+
+    `url` is fit for messages: secrets in it are masked. `has_ended` tells that the body came to its end as HTTP says it must.
+    """
 
     def __init__(self, response: aiohttp.ClientResponse, settings: TransportSettings, clock: Clock) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self.url = mask(response.url)
         self.received_bytes = 0
+        self.has_ended = False
         self._content = response.content
         self._idle_seconds = settings.idle_seconds
         self._clock = clock
@@ -166,6 +170,7 @@ class Reply:
                     asked_at = self._clock.monotonic()
                     chunk = await self._content.readany()
                     if not chunk:
+                        self.has_ended = True
                         return False
                     batch.append(chunk)
                     held_bytes += len(chunk)

@@ -41,6 +41,11 @@ class NbiaBody:
         told = self.reply.headers.get("imageCount", "")
         return int(told) if re.fullmatch(r"[0-9]{1,9}", told, re.ASCII) else None
 
+    @property
+    def has_ended(self) -> bool:
+        """See the port."""
+        return self.reply.has_ended
+
     def batches(self) -> AsyncIterator[Sequence[bytes]]:
         """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer)."""
         return self.reply.batches()

@@ -53,6 +53,11 @@ class SeriesBody(Protocol):
     @property
     def announced_images(self) -> int | None: ...  # noqa: D102  told above
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the body has ended as HTTP says it must, and all of it was given."""
+        ...
+
     def batches(self) -> AsyncIterator[Sequence[bytes]]:
         """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer).
 

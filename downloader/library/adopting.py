@@ -9,7 +9,7 @@ from typing import Final
 
 from downloader.errors import DigestMismatchError
 from downloader.library.checking import hash_file
-from downloader.library.disk import remove_folder, sync_files, sync_folder, write_new
+from downloader.library.disk import make_new_folder, remove_folder, sync_files, sync_folder, write_new
 from downloader.library.faults import LibraryFaults
 from downloader.library.image_names import name_images, receipt_image
 from downloader.library.port import ForeignImage
@@ -60,8 +60,7 @@ class AdoptedStaging:
             LibraryError: see faults.py.
         """
         with self._faults:
-            remove_folder(self._folder)
-            self._folder.mkdir()
+            make_new_folder(self._folder)
             for name, image in self._named.items():
                 self._bring(image, self._folder / name)
             write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))

@@ -5,11 +5,12 @@ import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
 # some network file systems cannot sync a folder, and need not
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
@@ -32,12 +33,11 @@ def sync_files(folder: Path, names: Iterable[str]) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Return once the names in the folder are on the disk."""
-    with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in _NO_FOLDER_SYNC:
-                raise
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _sync_names(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def rename_within(folder: Path, names: Iterable[tuple[str, str]]) -> None:
@@ -62,9 +62,41 @@ def write_new(path: Path, content: bytes) -> None:
         write_all(descriptor, content)
 
 
+def write_synced(folder: Path, files: Mapping[str, Iterable[bytes]]) -> None:
+    """Write files into a folder that has none of them; all, and their names, are on the disk when this returns.
+
+    Each stays open until it is synced: to open it once more takes as long as to write a small one.
+    """
+    with contextlib.ExitStack() as opened:
+        folder_descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened.callback(os.close, folder_descriptor)
+        descriptors = []
+        for name, chunks in files.items():
+            descriptor = os.open(name, _NEW_FILE, 0o666, dir_fd=folder_descriptor)
+            opened.callback(os.close, descriptor)
+            descriptors.append(descriptor)
+            for chunk in chunks:
+                write_all(descriptor, chunk)
+        for descriptor in descriptors:
+            os.fsync(descriptor)
+        _sync_names(folder_descriptor)
+
+
+def make_new_folder(folder: Path) -> None:
+    """Make the folder, empty: whatever was there, or in its `replaced_folder`, is gone."""
+    try:
+        os.mkdir(folder)  # noqa: PTH102 - for each series
+    except FileExistsError:
+        remove_folder(folder)
+        folder.mkdir()
+    replaced = replaced_folder(folder)
+    if os.path.lexists(replaced):
+        remove_folder(replaced)
+
+
 def make_folders(folder: Path) -> None:
     """Make the folder and those above it, each synced into the one above."""
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112 - for each series
         return
     make_folders(folder.parent)
     folder.mkdir(exist_ok=True)
@@ -78,14 +110,11 @@ def put_file(temporary: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def put_folder(folder: Path, target: Path) -> None:
-    """Rename `folder` to `target`; what was there then lies in `folder`, or in its `replaced_folder`, and may be removed.
+def exchange_folder(folder: Path, target: Path) -> None:
+    """Put `folder` in place of `target`, which then lies in `folder`, or in its `replaced_folder`, and may be removed.
 
     Where the kernel and the file system can, the two change places in one step and `target` is never absent (renameat2(2)).
     """
-    if not os.path.lexists(target):
-        folder.rename(target)
-        return
     try:
         _exchange(folder, target)
     except OSError as error:
@@ -95,7 +124,7 @@ def put_folder(folder: Path, target: Path) -> None:
 
 
 def swap_folder(folder: Path, target: Path) -> None:
-    """What `put_folder` does where an exchange cannot be had: two renames, `target` absent between them."""
+    """What `exchange_folder` does where an exchange cannot be had: two renames, `target` absent between them."""
     target.rename(replaced_folder(folder))
     folder.rename(target)
 
@@ -131,6 +160,14 @@ def remove_empty_folders(folder: Path, root: Path) -> None:
         except OSError:
             return  # not empty, or a link: it stays
         folder = folder.parent
+
+
+def _sync_names(folder_descriptor: int) -> None:
+    try:
+        os.fsync(folder_descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ from downloader.errors import DamagedReceiptError, LibraryError, TciadError
 from downloader.library.adopting import AdoptedStaging
 from downloader.library.checking import hash_file, list_folder, set_aside
 from downloader.library.citations import CITATION_NAME, write_citations
-from downloader.library.disk import remove_empty_folders, remove_folder, replaced_folder, sync_folder
+from downloader.library.disk import make_new_folder, remove_empty_folders, remove_folder, replaced_folder, sync_folder
 from downloader.library.faults import LibraryFaults
+from downloader.library.held import HeldSeries, may_be_held
 from downloader.library.journal import JOURNAL_SUFFIX, journal_path, read_series
 from downloader.library.layout import parse_layout
 from downloader.library.members import LONGEST_TEXT_BYTES
@@ -71,32 +72,41 @@ class LocalLibrary:
         Raises:
             NoSpaceError: the series would leave less than `min_free_bytes`.
         """
-        place = PurePosixPath(OWN_FOLDER, "staging", safe_name(series.series_instance_uid))
-        faults = LibraryFaults(self._root, place=str(place), series_instance_uid=series.series_instance_uid)
-        folder = self._root / place
+        folder, faults = self._place(series)
         if self._storage is StorageFormat.ZIP:
             return self._begin_zip(series, folder, faults)
         with faults:
-            remove_folder(replaced_folder(folder))
             staged = salvage(folder, series)
             staged_bytes = sum(image.size_bytes for image in staged.images.values())
             self._room.require(series.series_instance_uid, max(0, (series.file_size_bytes or 0) - staged_bytes))
         return LocalStaging(series, folder, staged, self._shelf, self._room, faults)
 
     def _begin_zip(self, series: Series, folder: Path, faults: LibraryFaults) -> ZipStaging:
-        self.drop_staged(series)
         with faults:
             # how far the ZIP is smaller than its images, nobody knows before
             self._room.require(series.series_instance_uid, series.file_size_bytes or 0)
-            folder.mkdir()
+            journal_path(folder).unlink(missing_ok=True)
+            make_new_folder(folder)
             return ZipStaging(series, folder, self._shelf, self._room, faults)
+
+    def _place(self, series: Series) -> tuple[Path, LibraryFaults]:
+        """The folder of the series in staging, and what its faults are called."""
+        name = safe_name(series.series_instance_uid)
+        place = f"{OWN_FOLDER}/staging/{name}"
+        return self._staging / name, LibraryFaults(self._root, place=place, series_instance_uid=series.series_instance_uid)
+
+    def hold(self, series: Series) -> HeldSeries | None:
+        """See the port."""
+        if self._storage is StorageFormat.ZIP or not may_be_held(series):
+            return None
+        folder, faults = self._place(series)
+        return HeldSeries(series, folder, self._shelf, self._room, faults)
 
     def adopt(self, series: Series, images: Sequence[ForeignImage], *, link: bool) -> AdoptedStaging:
         """See the port."""
-        place = PurePosixPath(OWN_FOLDER, "staging", safe_name(series.series_instance_uid))
-        faults = LibraryFaults(self._root, place=str(place), series_instance_uid=series.series_instance_uid)
+        folder, faults = self._place(series)
         self.drop_staged(series)
-        return AdoptedStaging(self._root / place, images, self._shelf, self._room, faults, link=link)
+        return AdoptedStaging(folder, images, self._shelf, self._room, faults, link=link)
 
     def folder_of(self, series: Series) -> PurePosixPath:
         """See the port."""

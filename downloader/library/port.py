@@ -8,7 +8,7 @@ from typing import Protocol
 
 from downloader.errors import DamagedReceiptError
 from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries, StoredZip
-from downloader.zipstream import ZipEvent
+from downloader.zipstream import ZipEvent, ZipLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,31 @@ class Salvage:
     images: tuple[StagedImage, ...] = ()
     received_bytes: int = 0
     broken_streams: int = 0
+
+
+class HeldStaging(Protocol):
+    """A small series that is taken whole from memory. Nothing is on the disk before `commit`, so there is nothing to undo."""
+
+    @property
+    def limits(self) -> ZipLimits:
+        """How much a ZIP may hold to be held."""
+        ...
+
+    def take(self, event: ZipEvent) -> None:
+        """Hash, identify and hold what the ZIP reader found. Raises as `Staging.take`."""
+        ...
+
+    def contents(self) -> StagedSeries:
+        """See `Staging.contents`."""
+        ...
+
+    def named_images(self) -> tuple[Image, ...]:
+        """See `Staging.named_images`."""
+        ...
+
+    def commit(self, receipt: Receipt) -> PurePosixPath:
+        """Write everything, and put it into the library as `Staging.commit` does."""
+        ...
 
 
 class Staging(Protocol):
@@ -220,6 +245,10 @@ class Library(Protocol):
 
         Each is hashed again. None are kept of a series whose ImageCount, FileSize or dates have changed since.
         """
+        ...
+
+    def hold(self, series: Series) -> HeldStaging | None:
+        """A way to take a whole series from memory when nothing of it is staged; None where it is too large, or kept as a ZIP."""
         ...
 
     def adopt(self, series: Series, images: Sequence[ForeignImage], *, link: bool) -> Adoption:

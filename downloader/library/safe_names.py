@@ -11,9 +11,11 @@ LONGEST_NAME_BYTES = 120
 NOTHING = "NA"
 
 _NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+# safe wherever there are files: no name that Windows keeps for itself has a hyphen or a low line
+_PLAIN = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)+")
 _LOOKS_MARKED = re.compile(r"~[0-9a-f]{8}\Z")
 _REPLACEMENT = "_"
-# the series of a study come one after the other, and cleaning takes as long as inflating a small image
+# the series of a study come one after the other
 _REMEMBERED_NAMES = 1024
 _DIGEST_DIGITS = 8
 # control, format (such as bidirectional overrides), surrogate, line and paragraph separator
@@ -32,8 +34,8 @@ def safe_name(text: str) -> str:
     """
     if not text:
         return NOTHING
-    if len(text) <= LONGEST_NAME_BYTES and _NUMBERS.fullmatch(text):
-        return text
+    if len(text) <= LONGEST_NAME_BYTES and (_NUMBERS.fullmatch(text) or _PLAIN.fullmatch(text)):
+        return text  # most names, and cleaning takes as long as inflating a small image
     cleaned = _clean(text)
     if cleaned == text and len(text.encode()) <= LONGEST_NAME_BYTES and not _LOOKS_MARKED.search(text):
         return text

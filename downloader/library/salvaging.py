@@ -8,7 +8,7 @@ from pathlib import Path
 
 from downloader.completeness import describes_same_content
 from downloader.errors import DamagedReceiptError
-from downloader.library.disk import remove_folder
+from downloader.library.disk import remove_folder, replaced_folder
 from downloader.library.journal import Journal, Staged, journal_path, read_journal
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.model import Series, StagedImage
@@ -20,17 +20,20 @@ def part_name(position: int) -> str:
 
 
 def salvage(folder: Path, series: Series) -> Staged:
-    """Keep of `folder` and its journal what is as it was noted, and nothing else; the folder is there afterwards.
+    """Keep of `folder` and its journal what is as it was noted, and nothing else.
 
-    Nothing is kept of a series that the catalogue describes otherwise now.
+    Nothing is kept of a series that the catalogue describes otherwise now. Without a journal nothing was left that could be kept,
+    and nothing is done: whoever makes the folder removes what lies there.
     """
+    if not os.path.lexists(journal_path(folder)):
+        return Staged(series=series)
     journal = Journal(journal_path(folder), series)
     noted = read_journal(journal_path(folder))
     if noted is None or not _is_of(noted, series) or folder.is_symlink() or not folder.is_dir():
         remove_folder(folder)
         journal.remove()
-        folder.mkdir()
         return Staged(series=series)
+    remove_folder(replaced_folder(folder))
     images = _verified(folder, noted, series)
     _remove_others(folder, {part_name(image.position) for image in images.values()})
     staged = replace(noted, series=series, images=images)

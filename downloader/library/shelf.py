@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.disk import (
+    exchange_folder,
     make_folders,
     put_file,
-    put_folder,
     remove_folder,
     replaced_folder,
     sync_folder,
@@ -105,13 +105,20 @@ class Shelf:
         with self._putting:
             folder = self.folder_of(receipt.series)
             target = self._root / folder
-            self._refuse_strangers(target, receipt.series)
-            make_folders(target.parent)
+            replaces = os.path.lexists(target)
+            if replaces:
+                self._refuse_strangers(target, receipt.series)
+            else:
+                make_folders(target.parent)
             self._put_license(finished.parent, receipt.series, license_text)
-            put_folder(finished, target)
+            if replaces:
+                exchange_folder(finished, target)
+            else:
+                os.rename(finished, target)  # noqa: PTH104 - for each series
             sync_folder(target.parent)
-        for replaced in (finished, replaced_folder(finished)):
-            remove_folder(replaced)
+        if replaces:
+            remove_folder(finished)
+            remove_folder(replaced_folder(finished))
         return folder
 
     def place_for(self, folder: PurePosixPath, series: Series, taken: Collection[PurePosixPath] = ()) -> PurePosixPath:
@@ -140,8 +147,6 @@ class Shelf:
 
     def _refuse_strangers(self, target: Path, series: Series) -> None:
         """Only a folder of this very series may be replaced: not a file, nor a folder with folders in it, nor another's."""
-        if not os.path.lexists(target):
-            return
         receipt = self.read_receipt(PurePosixPath(target.relative_to(self._root)))
         is_other = receipt is not None and not _is_of(receipt, series)
         if is_other or not target.is_dir() or any(path.is_dir() for path in target.iterdir()):

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from downloader.errors import TciadError, WrongSeriesError
 from downloader.library.arrivals import Arrivals
-from downloader.library.disk import remove_folder, rename_within, sync_files, sync_folder, write_new
+from downloader.library.disk import make_new_folder, remove_folder, rename_within, sync_files, sync_folder, write_new
 from downloader.library.faults import LibraryFaults
 from downloader.library.image_names import name_images, receipt_image
 from downloader.library.journal import Journal, Staged, journal_path
@@ -29,7 +29,8 @@ from downloader.zipstream import MemberData, MemberStarted, ZipEvent
 class LocalStaging:
     """Implements Staging in `folder`, for one thread at a time. `staged` is what earlier attempts left there.
 
-    Images are called by the position of their member until all have come: what the ZIP calls them is never a path.
+    Images are called by the position of their member until all have come: what the ZIP calls them is never a path. The folder is
+    made for the first of them; where nothing was left, whatever lies there goes.
     """
 
     keeps_parts = True
@@ -37,6 +38,7 @@ class LocalStaging:
     def __init__(self, series: Series, folder: Path, staged: Staged, shelf: Shelf, room: Room, faults: LibraryFaults) -> None:
         self._series = series
         self._folder = folder
+        self._has_folder = not staged.is_empty
         self._prefix = f"{folder}/"
         self._shelf = shelf
         self._room = room
@@ -142,6 +144,7 @@ class LocalStaging:
         with self._faults:
             self._drop_member()
             self._note_followed()
+            self._need_folder()
             # the receipt first: it tells whoever comes after a kill which image got which name
             write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
             rename_within(self._folder, ((part_name(image.position), name) for name, image in named.items()))
@@ -168,6 +171,7 @@ class LocalStaging:
             if not self._images and not line_broke:
                 self.discard()
                 return
+            self._need_folder()
             self._journal.note_attempt(received_bytes=received_bytes, broken_streams=int(line_broke))
             self._journal.close()
         self._is_over = True
@@ -195,8 +199,14 @@ class LocalStaging:
 
     def _open_image(self, what: str, name: str) -> None:
         self._room.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
+        self._need_folder()
         self._position += 1
         self._member = ImageMember(what, self._prefix + part_name(self._position), name)
+
+    def _need_folder(self) -> None:
+        if not self._has_folder:
+            make_new_folder(self._folder)
+            self._has_folder = True
 
     def _opened_image(self) -> ImageMember:
         if not isinstance(self._member, ImageMember):

@@ -30,6 +30,11 @@ class MemoryBody:
     names_are_ordered: bool = True
     announced_images: int | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """A body of one piece has come whole when that has."""
+        return len(self.pieces) == 1
+
     async def batches(self) -> AsyncGenerator[list[bytes], None]:
         """Yield piece by piece."""
         for piece in self.pieces:

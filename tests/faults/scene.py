@@ -12,6 +12,7 @@ import anyio.lowlevel
 from pydantic import SecretStr
 
 from downloader.engine import open_mirror
+from downloader.leases import LEASE_SECONDS
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.manifest import ApiGeneration, ArchiveAddress, Manifest, Selection
 from downloader.model import Receipt
@@ -29,7 +30,6 @@ from downloader.sandbox import (
     serve_sandbox,
 )
 from downloader.sandbox.faults import Family
-from downloader.scheduler import LEASE_SECONDS
 from downloader.views.progress import SilentProgress
 from downloader.views.report import RunReport
 from tests.fakes.clock import FakeClock

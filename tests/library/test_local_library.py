@@ -153,7 +153,7 @@ def test_an_exchange_leaves_no_moment_without_the_series(tmp_path: Path) -> None
     for folder in (new, old):
         folder.mkdir()
         (folder / folder.name).touch()
-    disk.put_folder(new, old)
+    disk.exchange_folder(new, old)
     assert [path.name for path in old.iterdir()] == ["new"]
     replaced = new if new.exists() else disk.replaced_folder(new)
     assert [path.name for path in replaced.iterdir()] == ["old"]
@@ -229,11 +229,12 @@ def test_staging_that_vanished_is_a_library_error(tmp_path: Path) -> None:
     """Somebody removed it: the message says where, relative to the library, and which series."""
     library = LocalLibrary(tmp_path)
     staging = library.begin(SERIES)
+    staging.take(MemberStarted("1-1.dcm"))
     library.clear_staging()
     with pytest.raises(LibraryError) as failed:
-        staging.take(MemberStarted("1-1.dcm"))
+        staging.take(MemberStarted("1-2.dcm"))
     assert failed.value.series_instance_uid == SERIES.series_instance_uid
-    assert f"at .tciad/staging/{SERIES.series_instance_uid}/00000000.part" in str(failed.value)
+    assert f"at .tciad/staging/{SERIES.series_instance_uid}/00000001.part" in str(failed.value)
     assert isinstance(failed.value.__cause__, FileNotFoundError)
     staging.discard()
 

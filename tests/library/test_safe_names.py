@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pathvalidate import sanitize_filename
 
 from downloader.library.safe_names import LONGEST_NAME_BYTES, safe_name
 
@@ -43,6 +44,12 @@ def test_safe_text_is_the_name(text: str) -> None:
 def test_unsafe_text_is_replaced_and_marked(text: str, name: str) -> None:
     """What a file system refuses, or tciad keeps for itself, gets another name with a mark of its own."""
     assert re.fullmatch(name, safe_name(text))
+
+
+@given(st.from_regex(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)+", fullmatch=True).filter(lambda text: len(text) <= LONGEST_NAME_BYTES))
+def test_plain_text_is_safe_by_the_library_too(text: str) -> None:
+    """Such names are not cleaned, which is right only while cleaning would leave them as they are."""
+    assert safe_name(text) == text == sanitize_filename(text, platform="universal", replacement_text="_")
 
 
 def test_empty_text_has_a_name() -> None:

@@ -1,7 +1,7 @@
 """A claim is kept alive while its series runs, and a worker that lost it drops its work without a word to the store."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,11 +9,12 @@ import anyio
 import pytest
 
 from downloader.errors import CutTransferError
+from downloader.leases import AHEAD_SECONDS, LEASE_SECONDS, Leases
 from downloader.library.local import LocalLibrary
-from downloader.model import SeriesCompleted, SeriesFailed, SeriesState
-from downloader.scheduler import LEASE_SECONDS
-from tests.fakes.clock import turning_clock
+from downloader.model import FetchOrder, SeriesCompleted, SeriesFailed, SeriesState
+from tests.fakes.clock import FakeClock, turning_clock
 from tests.fakes.memory_archive import MemoryBody
+from tests.fakes.memory_store import MemoryStore
 from tests.scheduler.test_pressure import UnleasedClock
 from tests.scheduler.test_scheduler import Scene, listed, zip_of
 
@@ -97,3 +98,83 @@ async def test_a_machine_that_slept_past_a_lease_goes_on_with_one_attempt_at_a_t
     assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
     asked = [series_instance_uid for series_instance_uid, _ in scene.archive.opened]
     assert asked.count(listed(1).series_instance_uid) == 1, "the second attempt finds what the first one stored"
+
+
+@dataclass
+class Pace:
+    """A scheduler's claims, each of which is worked at for `seconds`."""
+
+    seconds: float
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    leases: Leases = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.leases = Leases(self.store, self.clock, "me", FetchOrder.ARCHIVE)
+
+    async def enqueue(self, count: int) -> None:
+        resolve = await self.store.begin_resolve("m", self.clock.now())
+        await self.store.enqueue("m", resolve, "a", [listed(number) for number in range(count)])
+
+    async def work(self, count: int) -> None:
+        for _ in range(count):
+            claim = await self.leases.claim("m")
+            assert claim is not None
+            with self.leases.held(claim):
+                self.clock.elapsed_seconds += self.seconds
+            await self.store.set_back(
+                claim, due_at=self.clock.now() + timedelta(days=30), error="", message="", count_attempt=True
+            )
+
+    async def claimed(self) -> int:
+        return len([row async for row in self.store.find("m", SeriesState.CLAIMED)])
+
+
+async def test_series_that_take_their_time_are_claimed_one_by_one() -> None:
+    """An attempt is counted at its claim: none is counted that may not begin for long."""
+    pace = Pace(seconds=0.5)
+    await pace.enqueue(10)
+    for _ in range(5):
+        await pace.work(1)
+        assert await pace.claimed() == 0
+
+
+async def test_series_that_end_in_no_time_are_claimed_in_portions() -> None:
+    """As many as begin within a moment, never more than a few, and each is handed out once."""
+    pace = Pace(seconds=0.005)
+    await pace.enqueue(100)
+    await pace.work(2)
+    assert 0 < await pace.claimed() <= AHEAD_SECONDS / 0.005
+    await pace.work(98)
+    assert await pace.claimed() == 0
+    assert await pace.leases.claim("m") is None
+
+
+async def test_what_was_claimed_and_not_begun_is_given_back() -> None:
+    """Whoever comes next finds it as it was, without an attempt on its account."""
+    pace = Pace(seconds=0.005)
+    await pace.enqueue(50)
+    await pace.work(5)
+    assert await pace.claimed() > 0
+    await pace.leases.give_back()
+    assert await pace.claimed() == 0
+    assert sorted([row.attempts async for row in pace.store.find("m")]) == [0] * 45 + [1] * 5
+
+
+async def test_a_claim_ahead_whose_lease_was_lost_is_not_begun() -> None:
+    """Another worker has it; the rest is kept alive."""
+    async with turning_clock() as clock:
+        pace = Pace(seconds=0.005, clock=clock)
+        await pace.enqueue(50)
+        await pace.work(5)
+        ahead = await pace.claimed()
+        later = clock.now() + timedelta(days=1)
+        (stolen,) = await pace.store.claim("m", owner="other", at=later, lease_until_at=later + timedelta(days=1))
+        async with anyio.create_task_group() as group:
+            group.start_soon(pace.leases.keep)
+            await clock.sleep(3 * LEASE_SECONDS)
+            group.cancel_scope.cancel()
+        claims = [await pace.leases.claim("m") for _ in range(ahead)]
+    assert stolen.series == listed(5), "the first of those that were claimed ahead"
+    assert stolen.series.series_instance_uid not in {claim.series.series_instance_uid for claim in claims if claim}
+    assert None not in claims

@@ -10,11 +10,12 @@ import pytest
 
 from downloader.errors import ArchiveBusyError, ArchiveFaultError, TciadError
 from downloader.fetch import Bench
+from downloader.leases import LEASE_SECONDS
 from downloader.library.local import LocalLibrary
 from downloader.model import Event, FetchOrder, Md5Mode, Series, SeriesCompleted, SeriesState
 from downloader.pacing import RetryPace
 from downloader.pacing.concurrency import GENTLE_START
-from downloader.scheduler import LEASE_SECONDS, Scheduler, SchedulerPolicy
+from downloader.scheduler import Scheduler, SchedulerPolicy
 from tests.fakes.clock import FakeClock, turning_clock
 from tests.fakes.memory_archive import MemoryArchive, MemoryBody
 from tests.fakes.memory_store import MemoryStore

@@ -14,10 +14,10 @@ import anyio.lowlevel
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from downloader.engine import decide_options, open_run
+from downloader.leases import LEASE_SECONDS
 from downloader.manifest import Manifest
 from downloader.options import OptionValues, RunOptions
 from downloader.sandbox import Catalogue, Sandbox, catalogue_of, generated_series, serve_sandbox
-from downloader.scheduler import LEASE_SECONDS
 from downloader.service.cycle import Openers
 from downloader.service.keeper import ServicePace
 from downloader.service.port import CycleEnded, ManifestStatus, Observer, ServiceEvent

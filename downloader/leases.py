@@ -1,0 +1,119 @@
+"""The claims of one scheduler: taken in portions, kept alive for as long as they are held, given back where nobody began."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from anyio import CancelScope
+
+from downloader.clock import Clock
+from downloader.errors import LeaseLostError
+from downloader.model import Claim, FetchOrder
+from downloader.store.port import Store
+
+LEASE_SECONDS = 600.0
+AHEAD_SECONDS = 0.1
+"""Claimed ahead are at most the series that are likely to begin in this time: what is claimed has an attempt counted."""
+LARGEST_PORTION = 16
+
+
+@dataclass(slots=True)
+class _Hold:
+    """A claim that somebody works under; `scope` ends the work when the lease turns out to be `lost`."""
+
+    claim: Claim
+    scope: CancelScope = field(default_factory=CancelScope)
+    lost: LeaseLostError | None = None
+
+
+class Leases:
+    """Claims series of one store for one owner."""
+
+    def __init__(self, store: Store, clock: Clock, owner: str, order: FetchOrder) -> None:
+        self._store = store
+        self._clock = clock
+        self._owner = owner
+        self._order = order
+        self._ahead: deque[Claim] = deque()
+        self._holds: list[_Hold] = []
+        self._claimed_at = clock.monotonic()
+        self._ended = 0
+
+    async def claim(self, manifest: str) -> Claim | None:
+        """The next series of the manifest that is due, if one is."""
+        if not self._ahead:
+            self._ahead.extend(await self._claim_portion(manifest))
+        return self._ahead.popleft() if self._ahead else None
+
+    @contextmanager
+    def held(self, claim: Claim) -> Iterator[None]:
+        """Keep the lease alive while the block runs, and end the block when it is lost.
+
+        Raises:
+            LeaseLostError: another worker has the series now.
+        """
+        hold = _Hold(claim)
+        self._holds.append(hold)
+        try:
+            with hold.scope:
+                yield
+        finally:
+            self._holds.remove(hold)
+            self._ended += 1
+        if hold.lost is not None:
+            raise hold.lost
+
+    async def keep(self) -> None:
+        """Extend every lease in time, until cancelled.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        while True:
+            await self._clock.sleep(LEASE_SECONDS / 3)
+            for hold in list(self._holds):
+                hold.lost = await self._lost(hold.claim)
+                if hold.lost is not None:
+                    hold.scope.cancel()
+            for claim in list(self._ahead):
+                if await self._lost(claim) is not None and claim in self._ahead:
+                    self._ahead.remove(claim)
+
+    async def give_back(self) -> None:
+        """Set back what was claimed and not begun; its attempt does not count."""
+        while self._ahead:
+            claim = self._ahead.popleft()
+            await self._store.set_back(claim, due_at=self._clock.now(), error="", message="", count_attempt=False)
+
+    async def _lost(self, claim: Claim) -> LeaseLostError | None:
+        """Extend the lease; how it was lost, where it was."""
+        try:
+            await self._store.extend(claim, self._clock.now() + timedelta(seconds=LEASE_SECONDS))
+        except LeaseLostError as error:
+            return error
+        return None
+
+    async def _claim_portion(self, manifest: str) -> list[Claim]:
+        at = self._clock.now()
+        # a claim whose caller was cancelled would be a lease that nobody holds
+        with CancelScope(shield=True):
+            claims = await self._store.claim(
+                manifest,
+                owner=self._owner,
+                at=at,
+                lease_until_at=at + timedelta(seconds=LEASE_SECONDS),
+                limit=self._portion(),
+                order=self._order,
+            )
+        return list(claims)
+
+    def _portion(self) -> int:
+        """How many to claim at once: one, unless series end so fast that the next ones are sure to begin in a moment."""
+        now = self._clock.monotonic()
+        elapsed_seconds, ended = now - self._claimed_at, self._ended
+        self._claimed_at, self._ended = now, 0
+        if elapsed_seconds <= 0:
+            return 1
+        return max(1, min(LARGEST_PORTION, int(ended / elapsed_seconds * AHEAD_SECONDS)))
