@@ -1,6 +1,7 @@
 """The store in an SQLite file. One thread owns the connection, so the event loop never waits for the disk."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -60,6 +61,7 @@ class SqliteStore:
         self._path = path
         self._connection = connection
         self._executor = executor
+        self._completions: deque[claiming.Completion] = deque()
 
     async def _on_thread(
         self,
@@ -147,8 +149,16 @@ class SqliteStore:
         return await self._on_thread(claiming.extend, claim, lease_until_at)
 
     async def complete(self, claim: Claim, receipt: Receipt, folder: str) -> None:
-        """See `Store`."""
-        await self._on_thread(claiming.complete, claim, receipt, folder)
+        """See `Store`. What comes while the thread is busy is written together."""
+        completion = claiming.Completion(held=claim, receipt=receipt, folder=folder)
+        self._completions.append(completion)
+        try:
+            await self._on_thread(claiming.complete_waiting, self._completions, completion)
+        finally:
+            if completion in self._completions:  # the caller was cancelled before its turn
+                self._completions.remove(completion)
+        if completion.lost is not None:
+            raise completion.lost
 
     async def set_back(self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
         """See `Store`."""

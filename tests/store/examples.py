@@ -111,7 +111,12 @@ async def claim(
 async def complete_all(store: Store, manifest: str = "m") -> None:
     """Claim and complete everything that is due."""
     for held in await claim(store, manifest):
-        await store.complete(held, receipt(held.series), folder_of(held))
+        await complete(store, held)
+
+
+async def complete(store: Store, held: Claim) -> None:
+    """Complete what was claimed."""
+    await store.complete(held, receipt(held.series), folder_of(held))
 
 
 def folder_of(held: Claim) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from downloader.errors import LeaseLostError, StoreLockedError
 from downloader.model import Claim
 from downloader.store.sqlite import SqliteStore, open_store
-from tests.store.examples import claim, complete_all, enqueue, series, start_python, states, uid, uids
+from tests.store.examples import claim, complete, complete_all, enqueue, series, start_python, states, uid, uids
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +46,65 @@ def run_both(path: Path) -> list[str]:
     claimed = [line for child in children for line in child.communicate()[0].split()]
     assert [child.returncode for child in children] == [0, 0]
     return claimed
+
+
+async def test_completions_that_come_at_once_have_one_ending_each(tmp_path: Path) -> None:
+    """They are written together, and one whose lease was lost keeps no other from being complete."""
+    lost: list[str] = []
+
+    async def finish(store: SqliteStore, held: Claim) -> None:
+        try:
+            await complete(store, held)
+        except LeaseLostError as error:
+            lost.append(error.series_instance_uid or "")
+
+    async with open_store(tmp_path / "state.db") as store:
+        await enqueue(store, "m", *map(series, range(40)))
+        claims = await claim(store, limit=40)
+        await store.fail(claims[7], error="CutTransferError", message="by another")
+        async with anyio.create_task_group() as group:
+            for held in claims:
+                group.start_soon(finish, store, held)
+        found = await states(store)
+    assert lost == [uid(7)]
+    assert [number for number in range(40) if found[uid(number)] != "complete"] == [7]
+
+
+async def test_completions_that_cannot_be_written_are_each_told_so(tmp_path: Path) -> None:
+    """And may be said again once the store can be used."""
+    path = tmp_path / "state.db"
+    refused: list[str] = []
+
+    async def finish(store: SqliteStore, held: Claim) -> None:
+        try:
+            await complete(store, held)
+        except StoreLockedError:
+            refused.append(held.series.series_instance_uid)
+
+    async with open_store(path, busy_seconds=0.01) as store:
+        await enqueue(store, "m", *map(series, range(5)))
+        claims = await claim(store, limit=5)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            async with anyio.create_task_group() as group:
+                for held in claims:
+                    group.start_soon(finish, store, held)
+        assert sorted(refused) == uids(claims)
+        for held in claims:
+            await complete(store, held)
+        assert set((await states(store)).values()) == {"complete"}
+
+
+async def test_a_completion_that_was_cancelled_before_its_turn_is_not_written(tmp_path: Path) -> None:
+    """Another one's turn must not write it: its caller gives the series back."""
+    async with open_store(tmp_path / "state.db") as store:
+        await enqueue(store, "m", series(1), series(2))
+        first, second = await claim(store, limit=2)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await complete(store, first)
+        await complete(store, second)
+        assert await states(store) == {uid(1): "claimed", uid(2): "complete"}
 
 
 CLAIM_ALL = """
