@@ -210,7 +210,7 @@ def measure_slow(plan: Plan) -> list[Table]:
         max(corpus.series.values()) / STREAM_BYTES_PER_SECOND + FIRST_BYTE_SECONDS[0],
     )
     rows = []
-    for order in ("archive", "largest-first"):
+    for order in ("archive", "largest-first", "balanced"):
         with serve(Path(corpus.folder), "--slow") as address:
             manifest = write_manifest(plan.work / "slow.yaml", address, [corpus.name], SLOW_CONCURRENCY, order)
             target = plan.fresh("target")

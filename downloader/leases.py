@@ -1,6 +1,6 @@
 """The claims of one scheduler: taken in portions, kept alive for as long as they are held, given back where nobody began."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,21 +31,21 @@ class _Hold:
 class Leases:
     """Claims series of one store for one owner."""
 
-    def __init__(self, store: Store, clock: Clock, owner: str, order: FetchOrder) -> None:
+    def __init__(self, store: Store, clock: Clock, owner: str) -> None:
         self._store = store
         self._clock = clock
         self._owner = owner
-        self._order = order
-        self._ahead: deque[Claim] = deque()
+        self._ahead: defaultdict[FetchOrder, deque[Claim]] = defaultdict(deque)
         self._holds: list[_Hold] = []
         self._claimed_at = clock.monotonic()
         self._ended = 0
 
-    async def claim(self, manifest: str) -> Claim | None:
+    async def claim(self, manifest: str, order: FetchOrder) -> Claim | None:
         """The next series of the manifest that is due, if one is."""
-        if not self._ahead:
-            self._ahead.extend(await self._claim_portion(manifest))
-        return self._ahead.popleft() if self._ahead else None
+        ahead = self._ahead[order]
+        if not ahead:
+            ahead.extend(await self._claim_portion(manifest, order))
+        return ahead.popleft() if ahead else None
 
     @contextmanager
     def held(self, claim: Claim) -> Iterator[None]:
@@ -77,15 +77,17 @@ class Leases:
                 hold.lost = await self._lost(hold.claim)
                 if hold.lost is not None:
                     hold.scope.cancel()
-            for claim in list(self._ahead):
-                if await self._lost(claim) is not None and claim in self._ahead:
-                    self._ahead.remove(claim)
+            for ahead in self._ahead.values():
+                for claim in list(ahead):
+                    if await self._lost(claim) is not None and claim in ahead:
+                        ahead.remove(claim)
 
     async def give_back(self) -> None:
         """Set back what was claimed and not begun; its attempt does not count."""
-        while self._ahead:
-            claim = self._ahead.popleft()
-            await self._store.set_back(claim, due_at=self._clock.now(), error="", message="", count_attempt=False)
+        for ahead in self._ahead.values():
+            while ahead:
+                claim = ahead.popleft()
+                await self._store.set_back(claim, due_at=self._clock.now(), error="", message="", count_attempt=False)
 
     async def _lost(self, claim: Claim) -> LeaseLostError | None:
         """Extend the lease; how it was lost, where it was."""
@@ -95,7 +97,7 @@ class Leases:
             return error
         return None
 
-    async def _claim_portion(self, manifest: str) -> list[Claim]:
+    async def _claim_portion(self, manifest: str, order: FetchOrder) -> list[Claim]:
         at = self._clock.now()
         # a claim whose caller was cancelled would be a lease that nobody holds
         with CancelScope(shield=True):
@@ -105,7 +107,7 @@ class Leases:
                 at=at,
                 lease_until_at=at + timedelta(seconds=LEASE_SECONDS),
                 limit=self._portion(),
-                order=self._order,
+                order=order,
             )
         return list(claims)
 

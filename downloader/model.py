@@ -46,6 +46,7 @@ class FetchOrder(StrEnum):
     ARCHIVE = "archive"
     SMALLEST_FIRST = "smallest-first"
     LARGEST_FIRST = "largest-first"
+    BALANCED = "balanced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

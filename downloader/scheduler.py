@@ -1,6 +1,7 @@
 """Claim, limit, fetch, record: the loop that empties the queue. The only place that acts on our errors."""
 
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -17,8 +18,6 @@ from downloader.clock import Clock
 from downloader.errors import (
     ArchiveBusyError,
     ArchiveError,
-    ArchiveFaultError,
-    ArchiveUnreachableError,
     AttemptsExhaustedError,
     LeaseLostError,
     LibraryError,
@@ -27,6 +26,7 @@ from downloader.errors import (
     Verdict,
 )
 from downloader.fetch import Bench, FetchedSeries, fetch_series
+from downloader.gate import Gate, retry_after_of
 from downloader.leases import Leases
 from downloader.model import (
     AttemptStarted,
@@ -38,13 +38,13 @@ from downloader.model import (
     SeriesFailed,
     SeriesSetBack,
 )
-from downloader.pacing import BreakerState, CircuitBreaker, ConcurrencyPace, RetryPace
+from downloader.pacing import BreakerState, ConcurrencyPace, RetryPace
 from downloader.store.port import Store
 from downloader.workers import first_of_ours
 
 BRIEF_ATTEMPTS = 3
-ROOM_PAUSE_SECONDS = 60.0
-"""How long nothing is claimed after there was no room."""
+SMALL_SHARE = 0.25
+"""Of the series at once, how many are taken from the small end of the queue where it is to be emptied from both."""
 NO_ROOM_PAUSE_SECONDS = 600.0
 """How long the series that found none waits, so that smaller ones get their turn."""
 REST = RetryPace(first_seconds=3600.0, longest_seconds=7 * 86_400.0)
@@ -112,24 +112,20 @@ class Scheduler:
         self._clock = clock
         self._draw = draw
         self._listener = listener
-        self._leases = Leases(store, clock, uuid.uuid4().hex, policy.order)
+        self._leases = Leases(store, clock, uuid.uuid4().hex)
         self._pace = ConcurrencyPace(policy.concurrency)
-        self._breakers = {name: CircuitBreaker() for name in benches}
-        self._rests_until = 0.0
+        self._gate = Gate({name: bench.archive for name, bench in benches.items()}, clock, policy.outage_seconds)
         self._slots = CapacityLimiter(self._pace.limit)
         self._ended = Signal()
         self._under_way: dict[str, Signal] = {}
+        self._orders_under_way: Counter[FetchOrder] = Counter()
         self._admit = admit
         self._claiming = CancelScope()
-        self._short_of_room = False
-        self._pauses_for_room = False
 
     @property
     def pressure(self) -> Pressure:
         """How the fetching goes about now."""
-        states = {breaker.state for breaker in self._breakers.values()}
-        worst = next(state for state in reversed(BreakerState) if state in states)
-        return Pressure(concurrency=self._pace.limit, breaker=worst, short_of_room=self._short_of_room)
+        return Pressure(concurrency=self._pace.limit, breaker=self._gate.state, short_of_room=self._gate.short_of_room)
 
     def stop_claiming(self) -> None:
         """Claim nothing more: `drain` returns once what is under way has ended."""
@@ -161,17 +157,16 @@ class Scheduler:
     async def _claim_next(self, manifest: str, workers: TaskGroup) -> bool:
         """Start one attempt, or wait until there may be one to start. False when nothing is left."""
         await self._admit()
-        # claims come from one queue, so all wait until each archive answers again
-        for archive in self._benches:
-            await self._pass_breaker(archive)
-        await self._wait_for_room()
+        await self._gate.pass_through()
         slot = object()
         await self._slots.acquire_on_behalf_of(slot)
-        await self._let_rest()
+        await self._gate.let_rest()
         self._ended = Signal()
-        claim = await self._leases.claim(manifest)
+        order = self._next_order()
+        claim = await self._leases.claim(manifest, order)
         if claim:
-            workers.start_soon(self._work, claim, slot)
+            self._orders_under_way[order] += 1
+            workers.start_soon(self._work, claim, order, slot)
             return True
         self._slots.release_on_behalf_of(slot)
         due_at = await self._store.next_due_at(manifest)
@@ -179,44 +174,6 @@ class Scheduler:
             return False
         await self._wait(None if due_at is None else (due_at - self._clock.now()).total_seconds())
         return True
-
-    async def _pass_breaker(self, archive: str) -> None:
-        """Return once the archive as a whole can be believed to work; until then probe it, less and less often.
-
-        Raises:
-            ArchiveError: it has been out for longer than the policy bears, or refuses the credentials.
-        """
-        began, breaker = self._clock.monotonic(), self._breakers[archive]
-        while breaker.state is not BreakerState.CLOSED:
-            try:
-                await self._benches[archive].archive.find_collections()
-            except ArchiveError as error:
-                outage_seconds = self._clock.monotonic() - began
-                if error.verdict is not Verdict.RETRY or outage_seconds > self._policy.outage_seconds:
-                    raise
-                pause_seconds = breaker.probe_failed(retry_after_of(error))
-                _log.warning(
-                    "archive is out",
-                    archive=archive,
-                    message=str(error),
-                    outage_seconds=outage_seconds,
-                    next_probe_seconds=pause_seconds,
-                )
-                await self._clock.sleep(pause_seconds)
-            else:
-                breaker.succeeded()
-
-    async def _let_rest(self) -> None:
-        """Ask nothing for as long as an archive wants to be left alone: Retry-After is the archive's word, not the series'."""
-        while (rest_seconds := self._rests_until - self._clock.monotonic()) > 0:
-            _log.warning("the archive asks for a rest", rest_seconds=round(rest_seconds, 1))
-            await self._clock.sleep(rest_seconds)
-
-    async def _wait_for_room(self) -> None:
-        """Pause after the disk was full; the next claim shows whether it still is."""
-        if self._pauses_for_room:
-            await self._clock.sleep(ROOM_PAUSE_SECONDS)
-            self._pauses_for_room = False
 
     async def _wait(self, seconds: float | None) -> None:
         """Until that much time has passed or an attempt ended, whichever is first."""
@@ -233,11 +190,24 @@ class Scheduler:
                 await ended.wait()
                 group.cancel_scope.cancel()
 
-    async def _work(self, claim: Claim, slot: object) -> None:
+    def _next_order(self) -> FetchOrder:
+        """From which end of the queue to claim next.
+
+        Small series are mostly waiting for their first byte, large ones fill the line meanwhile; one after the other, they would
+        leave it idle in the end (docs/decisions/0020).
+        """
+        if self._policy.order is not FetchOrder.BALANCED:
+            return self._policy.order
+        small_at_once = int(self._pace.limit * SMALL_SHARE)
+        has_enough = self._orders_under_way[FetchOrder.SMALLEST_FIRST] >= small_at_once
+        return FetchOrder.LARGEST_FIRST if has_enough else FetchOrder.SMALLEST_FIRST
+
+    async def _work(self, claim: Claim, order: FetchOrder, slot: object) -> None:
         try:
             async with self._alone_at(claim.series.series_instance_uid):
                 await self._attempt(claim)
         finally:
+            self._orders_under_way[order] -= 1
             self._slots.release_on_behalf_of(slot)
             self._ended.set()
 
@@ -286,7 +256,7 @@ class Scheduler:
             raise
         else:
             if fetched.downloaded:
-                self._note_success(claim)
+                self._gate.note_success(self._archive_of(claim))
             elapsed_seconds = self._clock.monotonic() - started
             self._listener(
                 SeriesCompleted(
@@ -317,30 +287,19 @@ class Scheduler:
     def _bench_of(self, claim: Claim) -> Bench:
         return self._benches[self._archive_of(claim)]
 
-    def _note_success(self, claim: Claim) -> None:
-        self._short_of_room = False
-        self._breakers[self._archive_of(claim)].succeeded()
-
     def _note_answer(self, first_byte_seconds: float) -> None:
         """Images come: there may be room for more of them at once. Not when they have come, since that can take hours."""
         self._pace.answered(first_byte_seconds, self._clock.monotonic())
         self._slots.total_tokens = self._pace.limit
 
-    def _note_fault(self, breaker: CircuitBreaker, error: TciadError) -> None:
-        """Let the pace and the archive's breaker hear of errors that may be the whole archive's."""
-        if isinstance(error, ArchiveBusyError):
-            now = self._clock.monotonic()
-            self._rests_until = max(self._rests_until, now + (error.retry_after_seconds or 0.0))
-            self._pace.pushed_back(now)
-            self._slots.total_tokens = self._pace.limit
-        if isinstance(error, ArchiveBusyError | ArchiveFaultError | ArchiveUnreachableError):
-            breaker.faulted()
-
     async def _settle(self, claim: Claim, error: TciadError) -> None:
         """Record what an error means for its series."""
-        breaker = self._breakers[self._archive_of(claim)]
-        in_outage = breaker.state is not BreakerState.CLOSED and isinstance(error, ArchiveError)
-        self._note_fault(breaker, error)
+        archive = self._archive_of(claim)
+        in_outage = self._gate.is_out(archive) and isinstance(error, ArchiveError)
+        self._gate.note_fault(archive, error)
+        if isinstance(error, ArchiveBusyError):
+            self._pace.pushed_back(self._clock.monotonic())
+            self._slots.total_tokens = self._pace.limit
         if in_outage and error.verdict is Verdict.RETRY:
             await self._give_back(claim, error)
             return
@@ -387,9 +346,7 @@ class Scheduler:
 
     async def _wait_out(self, claim: Claim, error: NoSpaceError) -> None:
         """There was no room for the series: that is nothing that it did."""
-        if not self._short_of_room:
-            _log.warning("no room", series_instance_uid=claim.series.series_instance_uid, message=str(error))
-        self._short_of_room = self._pauses_for_room = True
+        self._gate.note_no_room(claim.series.series_instance_uid, error)
         due_at = self._clock.now() + timedelta(seconds=NO_ROOM_PAUSE_SECONDS)
         await self._store.set_back(claim, due_at=due_at, error=type(error).__name__, message=str(error), count_attempt=False)
 
@@ -405,8 +362,3 @@ class Scheduler:
             attempts=claim.attempt,
         )
         self._listener(SeriesFailed(failure=failure))
-
-
-def retry_after_of(error: TciadError) -> float | None:
-    """How many seconds the archive asked to wait, where it did."""
-    return error.retry_after_seconds if isinstance(error, ArchiveBusyError) else None

@@ -74,12 +74,17 @@ class TestConcurrency:
 
     def test_it_doubles_with_each_round_and_stops_at_the_ceiling(self) -> None:
         """Four answers at four make eight: an archive that is well is not kept waiting."""
-        pace = ConcurrencyPace(20)
+        pace = ConcurrencyPace(15)
         assert pace.limit == 4
-        for expected in (8, 16, 20, 20):
+        for expected in (8, 15, 15):
             for _ in range(pace.limit):
                 pace.answered(0.1, now=1.0)
             assert pace.limit == expected
+
+    @pytest.mark.parametrize(("ceiling", "limit"), [(1, 1), (3, 3), (4, 4), (16, 4), (32, 8), (64, 16)])
+    def test_it_begins_gently(self, ceiling: int, limit: int) -> None:
+        """At a quarter of what the user allows, or at four where that is more."""
+        assert ConcurrencyPace(ceiling).limit == limit
 
     def test_push_back_halves_it_once_however_many_workers_hear_it(self) -> None:
         """Everything that was under way answers 503 at once: that is one message."""

@@ -8,6 +8,8 @@ refusal now and then among many answers is the archive's own weakness, and costs
 from dataclasses import dataclass
 
 GENTLE_START = 4
+GENTLE_SHARE = 0.25
+"""It begins at this share of what the user allows, and at `GENTLE_START` at least."""
 SETTLE_SECONDS = 5.0
 LONE_SETTLE_SECONDS = 1.0
 LONE_SHARE = 0.9
@@ -49,7 +51,7 @@ class ConcurrencyPace:
 
     def __init__(self, ceiling: int) -> None:
         self._ceiling = ceiling
-        self._figure = float(min(ceiling, GENTLE_START))
+        self._figure = float(min(ceiling, max(GENTLE_START, int(ceiling * GENTLE_SHARE))))
         self._doubles_to = float(ceiling)
         self._settles_at = 0.0
         self._before_refusal = 0.0

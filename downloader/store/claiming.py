@@ -17,6 +17,8 @@ _QUERY_OF_ORDER = {
     FetchOrder.ARCHIVE: "next_in_archive_order",
     FetchOrder.SMALLEST_FIRST: "next_smallest_first",
     FetchOrder.LARGEST_FIRST: "next_largest_first",
+    # a balance is made of claims from both ends, by whoever knows what is under way
+    FetchOrder.BALANCED: "next_largest_first",
 }
 
 

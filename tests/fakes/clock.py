@@ -13,9 +13,13 @@ START_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 class FakeClock:
-    """Implements `downloader.clock.Clock`; `slept` lists every pause that was asked for."""
+    """Implements `downloader.clock.Clock`; `slept` lists every pause that was asked for.
+
+    While one of `threads` works, time stands still for a `turning_clock`: tasks that wait for a thread are not idle.
+    """
 
     def __init__(self) -> None:
+        self.threads: anyio.CapacityLimiter | None = None
         self.elapsed_seconds = 0.0
         self.slept: list[float] = []
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
@@ -53,7 +57,8 @@ async def turning_clock(clock: FakeClock | None = None) -> AsyncIterator[FakeClo
     async def turn() -> None:
         while True:
             await anyio.wait_all_tasks_blocked()
-            clock.advance()
+            if clock.threads is None or not clock.threads.borrowed_tokens:
+                clock.advance()
             await anyio.lowlevel.checkpoint()
 
     turning = asyncio.create_task(turn())

@@ -157,7 +157,7 @@ REST = [
     ("download: {bandwidth: 40MB}", "download.bandwidth: '40MB' is not a rate such as 40MB/s or 500kB/s, nor unlimited"),
     ("download: {bandwidth: 40mb/s}", "download.bandwidth: there is no unit 'mb' (did you mean 'MB'?); the units are kB MB GB TB KiB MiB GiB TiB"),
     ("download: {bandwidth: 0MB/s}", "download.bandwidth: at 0MB/s nothing would ever arrive; for no limit say unlimited"),
-    ("download: {order: smallest}", "download.order: 'smallest' is not archive, smallest-first or largest-first (did you mean 'smallest-first'?)"),
+    ("download: {order: smallest}", "download.order: 'smallest' is not archive, smallest-first, largest-first or balanced (did you mean 'smallest-first'?)"),
     ("download: {attempts: -1}", "download.attempts: -1 is too small; the least is 1"),
     ("download: {md5: on}", "download.md5: a yes or no is not auto, require or off"),
     ("download: {min_free_space: -2GB}", "download.min_free_space: '-2GB' is not a size such as 2GB or 512MiB"),

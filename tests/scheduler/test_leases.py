@@ -110,7 +110,7 @@ class Pace:
     leases: Leases = field(init=False)
 
     def __post_init__(self) -> None:
-        self.leases = Leases(self.store, self.clock, "me", FetchOrder.ARCHIVE)
+        self.leases = Leases(self.store, self.clock, "me")
 
     async def enqueue(self, count: int) -> None:
         resolve = await self.store.begin_resolve("m", self.clock.now())
@@ -118,7 +118,7 @@ class Pace:
 
     async def work(self, count: int) -> None:
         for _ in range(count):
-            claim = await self.leases.claim("m")
+            claim = await self.leases.claim("m", FetchOrder.ARCHIVE)
             assert claim is not None
             with self.leases.held(claim):
                 self.clock.elapsed_seconds += self.seconds
@@ -147,7 +147,7 @@ async def test_series_that_end_in_no_time_are_claimed_in_portions() -> None:
     assert 0 < await pace.claimed() <= AHEAD_SECONDS / 0.005
     await pace.work(98)
     assert await pace.claimed() == 0
-    assert await pace.leases.claim("m") is None
+    assert await pace.leases.claim("m", FetchOrder.ARCHIVE) is None
 
 
 async def test_what_was_claimed_and_not_begun_is_given_back() -> None:
@@ -174,7 +174,7 @@ async def test_a_claim_ahead_whose_lease_was_lost_is_not_begun() -> None:
             group.start_soon(pace.leases.keep)
             await clock.sleep(3 * LEASE_SECONDS)
             group.cancel_scope.cancel()
-        claims = [await pace.leases.claim("m") for _ in range(ahead)]
+        claims = [await pace.leases.claim("m", FetchOrder.ARCHIVE) for _ in range(ahead)]
     assert stolen.series == listed(5), "the first of those that were claimed ahead"
     assert stolen.series.series_instance_uid not in {claim.series.series_instance_uid for claim in claims if claim}
     assert None not in claims

@@ -80,11 +80,12 @@ class Scene:
 
     async def drain(self) -> Scheduler:
         """Fetch everything."""
+        self.clock.threads = anyio.CapacityLimiter(2)
         bench = Bench(
             archive=self.archive,
             library=self.library,
             clock=self.clock,
-            threads=anyio.CapacityLimiter(2),
+            threads=self.clock.threads,
             md5=Md5Mode.AUTO,
             throttle=lambda _received_bytes: 0.0,
             listener=lambda _event: None,

@@ -22,14 +22,15 @@ from downloader.errors import (
     UnexpectedReplyError,
 )
 from downloader.fetch import Bench
+from downloader.gate import ROOM_PAUSE_SECONDS
 from downloader.library.local import LocalLibrary
 from downloader.model import Event, FetchOrder, Md5Mode, Series, SeriesCompleted, SeriesFailed, SeriesSetBack, SeriesState
 from downloader.pacing import RetryPace
-from downloader.scheduler import ROOM_PAUSE_SECONDS, Scheduler, SchedulerPolicy, always
+from downloader.scheduler import Scheduler, SchedulerPolicy, always
 from tests.fakes.clock import FakeClock, turning_clock
 from tests.fakes.memory_archive import MemoryArchive, MemoryBody
 from tests.fakes.memory_store import MemoryStore
-from tests.library.series_streams import SERIES, members_of
+from tests.library.series_streams import SERIES, dicom_file, members_of
 from tests.library.series_streams import store as put_into_library
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +59,8 @@ class Scene:
     events: list[Event] = field(default_factory=list)
     attempts: int = 4
     waits_for_room: bool = False
+    concurrency: int = 2
+    order: FetchOrder = FetchOrder.ARCHIVE
     admit: Callable[[], Awaitable[None]] = always
 
     def offer(self, series: Series, *errors: TciadError) -> None:
@@ -83,9 +86,9 @@ class Scene:
 
     def scheduler(self, benches: Mapping[str, Bench] | None = None) -> Scheduler:
         policy = SchedulerPolicy(
-            concurrency=2,
+            concurrency=self.concurrency,
             attempts=self.attempts,
-            order=FetchOrder.ARCHIVE,
+            order=self.order,
             retry=RetryPace(),
             waits_for_room=self.waits_for_room,
         )
@@ -125,6 +128,49 @@ async def test_everything_that_the_archive_gives_becomes_complete(scene: Scene) 
     assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
     assert len(list(scene.library.receipts())) == 5
     assert len(scene.seen(SeriesCompleted)) == 5
+
+
+def offer_images(scene: Scene, count: int) -> None:
+    """The archive lists a series of so many images, its number is their count."""
+    images = {f"1-{number:02d}.dcm": dicom_file(listed(count), number) for number in range(1, count + 1)}
+    series = replace(listed(count), image_count=count, file_size_bytes=sum(map(len, images.values())))
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, member in images.items():
+            archive.writestr(name, member)
+    scene.archive.rows.append(series)
+    scene.archive.answers[series.series_instance_uid] = [MemoryBody(pieces=[content.getvalue()])]
+
+
+@pytest.mark.parametrize(
+    ("order", "first", "last"),
+    [
+        (FetchOrder.LARGEST_FIRST, {9, 8, 7, 6}, {1}),
+        (FetchOrder.SMALLEST_FIRST, {1, 2, 3, 4}, {9}),
+        (FetchOrder.BALANCED, {1, 9, 8, 7}, {2, 3, 4, 5}),
+    ],
+)
+async def test_the_order_says_from_which_end_of_the_queue(
+    scene: Scene, order: FetchOrder, first: set[int], last: set[int]
+) -> None:
+    """Balanced: a quarter of the series at once are small ones, and what comes last is neither the largest nor the smallest."""
+    scene.concurrency, scene.order = 4, order
+    for count in (5, 3, 9, 1, 7, 4, 8, 2, 6):
+        offer_images(scene, count)
+    await scene.drain()
+    asked = [int(series_instance_uid.rpartition(".")[2]) for series_instance_uid, _ in scene.archive.opened]
+    assert set(asked[:4]) == first
+    assert asked[-1] in last
+
+
+async def test_one_series_at_once_is_the_largest(scene: Scene) -> None:
+    """There is nothing to balance."""
+    scene.concurrency, scene.order = 1, FetchOrder.BALANCED
+    for count in (2, 3, 1):
+        offer_images(scene, count)
+    await scene.drain()
+    asked = [int(series_instance_uid.rpartition(".")[2]) for series_instance_uid, _ in scene.archive.opened]
+    assert asked == [3, 2, 1]
 
 
 async def test_a_fault_that_passes_costs_an_attempt_and_a_pause(scene: Scene) -> None:
