@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from downloader.archive.port import Question, Topic
-from downloader.engine import free_bytes_at, open_archive_queries, open_records, state_path
+from downloader.engine import free_bytes_at, open_archive_queries
 from downloader.errors import (
     AccessDeniedError,
     ArchiveUnreachableError,
@@ -27,6 +27,7 @@ from downloader.errors import (
 from downloader.manifest import PROFILES, ApiGeneration, ArchiveAddress
 from downloader.options import RunOptions
 from downloader.settings import Settings
+from downloader.stores import open_records, state_path
 from downloader.views.doctor import Check, DoctorReport, Health
 from downloader.views.texts import count_text, size_text
 from downloader.wording import explain

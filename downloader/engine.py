@@ -19,7 +19,6 @@ from downloader.archive.port import Archive, ArchiveQueries
 from downloader.archive.profiles import open_archive, open_queries
 from downloader.bandwidth import BandwidthPlan
 from downloader.clock import Clock, SystemClock
-from downloader.errors import StoreError
 from downloader.fetch import Bench
 from downloader.library.form import LibraryForm, read_form, settle_form
 from downloader.library.local import LocalLibrary
@@ -38,12 +37,11 @@ from downloader.settings import SECRET_NAMES, Settings, resolve_options
 from downloader.store.lock import lock_library
 from downloader.store.port import Standing, Store
 from downloader.store.sqlite import open_store
+from downloader.stores import open_store_for_reading, state_path
 from downloader.transport import Transport, TransportSettings, open_transport
 from downloader.views.plan import PlanReport
 from downloader.views.progress import ProgressView
 
-OWN_FOLDER = ".tciad"
-STATE_NAME = "state.db"
 SANDBOX_PROFILE = "sandbox"
 QUERY_ATTEMPTS = 5
 WORKER_THREADS = 4
@@ -152,7 +150,7 @@ async def make_plan(
     """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_open_store_for_reading(state_path(options)))
+        store = await stack.enter_async_context(open_store_for_reading(state_path(options)))
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock))
         return await plan_manifest(
             manifest,
@@ -184,35 +182,6 @@ async def open_archive_queries(address: ArchiveAddress, settings: Settings) -> A
         )
 
 
-@asynccontextmanager
-async def open_records(output: Path, state: Path | None) -> AsyncIterator[Store]:
-    """The store of a library, to be asked.
-
-    Raises:
-        StoreError: there is none.
-    """
-    options = RunOptions(output=output, state=state)
-    await expect_store(options)
-    async with open_store(state_path(options)) as store:
-        yield store
-
-
-async def expect_store(options: RunOptions) -> None:
-    """Raise StoreError, with what to do next, where the library has no store."""
-    path = state_path(options)
-    if await anyio.Path(path).exists():
-        return
-    next_step = "name the library with -o, or run a manifest first"
-    if await anyio.Path(options.output / OWN_FOLDER).is_dir():
-        next_step = "rebuild it from the receipts with `tciad store rebuild`"
-    raise StoreError(f"{options.output} has no state store at {path}", next_step=next_step)
-
-
-def state_path(options: RunOptions) -> Path:
-    """Where the store of the library is, or will be."""
-    return options.state or options.output / OWN_FOLDER / STATE_NAME
-
-
 async def _clear_staging(library: Library, store: Store) -> None:
     """Remove what dead runs left in staging, but for images of series that are still to come: the next attempt goes on there."""
     staged = await anyio.to_thread.run_sync(library.staged_series)
@@ -221,16 +190,6 @@ async def _clear_staging(library: Library, store: Store) -> None:
     if keep:
         keep -= {stored.series.series_instance_uid async for stored in store.find(state=SeriesState.WITHDRAWN)}
     await anyio.to_thread.run_sync(library.clear_staging, keep)
-
-
-@asynccontextmanager
-async def _open_store_for_reading(path: Path) -> AsyncIterator[Store]:
-    """The store at `path`, or an empty one that lives nowhere."""
-    async with AsyncExitStack() as stack:
-        if not await anyio.Path(path).exists():
-            folder = await stack.enter_async_context(anyio.TemporaryDirectory(prefix="tciad-plan-"))
-            path = Path(folder) / STATE_NAME
-        yield await stack.enter_async_context(open_store(path))
 
 
 def open_library(options: RunOptions) -> LocalLibrary:

@@ -17,6 +17,8 @@ LEASE_SECONDS = 600.0
 AHEAD_SECONDS = 0.1
 """Claimed ahead are at most the series that are likely to begin in this time: what is claimed has an attempt counted."""
 LARGEST_PORTION = 16
+COUNTED_SECONDS = 0.5
+"""Over how long at least it is counted how fast series end: two that end together say nothing."""
 
 
 @dataclass(slots=True)
@@ -37,14 +39,17 @@ class Leases:
         self._owner = owner
         self._ahead: defaultdict[FetchOrder, deque[Claim]] = defaultdict(deque)
         self._holds: list[_Hold] = []
-        self._claimed_at = clock.monotonic()
+        self._counted_from = clock.monotonic()
         self._ended = 0
+        self._ended_per_second = 0.0
 
     async def claim(self, manifest: str, order: FetchOrder) -> Claim | None:
         """The next series of the manifest that is due, if one is."""
         ahead = self._ahead[order]
         if not ahead:
             ahead.extend(await self._claim_portion(manifest, order))
+        # where the store has nothing left, what was claimed ahead in another order still is
+        ahead = ahead or next(filter(None, self._ahead.values()), ahead)
         return ahead.popleft() if ahead else None
 
     @contextmanager
@@ -114,8 +119,8 @@ class Leases:
     def _portion(self) -> int:
         """How many to claim at once: one, unless series end so fast that the next ones are sure to begin in a moment."""
         now = self._clock.monotonic()
-        elapsed_seconds, ended = now - self._claimed_at, self._ended
-        self._claimed_at, self._ended = now, 0
-        if elapsed_seconds <= 0:
-            return 1
-        return max(1, min(LARGEST_PORTION, int(ended / elapsed_seconds * AHEAD_SECONDS)))
+        elapsed_seconds = now - self._counted_from
+        if elapsed_seconds >= COUNTED_SECONDS:
+            self._ended_per_second = self._ended / elapsed_seconds
+            self._counted_from, self._ended = now, 0
+        return max(1, min(LARGEST_PORTION, int(self._ended_per_second * AHEAD_SECONDS)))

@@ -13,16 +13,7 @@ from anyio import CapacityLimiter
 from downloader.adoption import Adopter
 from downloader.archive.port import Archive
 from downloader.clock import Clock, SystemClock
-from downloader.engine import (
-    WORKER_THREADS,
-    expect_store,
-    make_bench,
-    make_patience,
-    open_library,
-    open_named_archive,
-    settle,
-    state_path,
-)
+from downloader.engine import WORKER_THREADS, make_bench, make_patience, open_library, open_named_archive, settle
 from downloader.errors import LibraryError, SettingsError
 from downloader.inventory import write_metadata
 from downloader.library.foreign import ForeignTree
@@ -40,6 +31,7 @@ from downloader.store.aside import keep_aside
 from downloader.store.lock import lock_library
 from downloader.store.port import Store
 from downloader.store.sqlite import open_store
+from downloader.stores import expect_store, state_path
 from downloader.verification import Examination, Finding
 from downloader.views.counting import CountView
 from downloader.views.mending import AdoptionReport, RebuildReport, VerificationReport

@@ -8,7 +8,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from downloader import errors
-from downloader.cli.app import app
+from downloader.cli.app import make_app
 from downloader.errors import TciadError
 from downloader.manifest.schema import manifest_schema
 from downloader.settings import Settings
@@ -29,7 +29,7 @@ def test_every_error_is_told_with_what_to_do(name: str) -> None:
     assert name in (errors.__doc__ or "")
 
 
-@pytest.mark.parametrize("verb", sorted(command.name or "" for command in app.registered_commands))
+@pytest.mark.parametrize("verb", sorted(command.name or "" for command in make_app().registered_commands))
 def test_every_verb_is_told(verb: str) -> None:
     """In the list of commands, and in the README."""
     assert f"tciad {verb}" in COMMANDS
@@ -54,7 +54,7 @@ def test_every_flag_is_told() -> None:
         verb: set(re.findall(r"`(--[a-z0-9-]+)`", flags))
         for verb, flags in re.findall(r"^\| `(tciad [a-z ]+)` \| (.*) \|$", table, re.MULTILINE)
     }
-    assert told == flags_of(get_command(app))
+    assert told == flags_of(get_command(make_app()))
     unexplained = {flag for flags in told.values() for flag in flags if not re.search(rf"`[^`]*{flag}\b", meanings)}
     assert not unexplained
 

@@ -10,9 +10,10 @@ import anyio.to_thread
 from downloader.api.blocking import wait_for
 from downloader.api.keywords import ManifestLike, manifest_from, prepare
 from downloader.clock import SystemClock
-from downloader.engine import decide_options, open_records
+from downloader.engine import decide_options
 from downloader.errors import SettingsError
 from downloader.settings import resolve_options
+from downloader.stores import open_records
 from downloader.verification import Finding
 from downloader.views.counting import open_count
 from downloader.views.library_series import LibrarySeries, flatten

@@ -1,13 +1,15 @@
 """The command `tciad`: gathers the verbs, and turns whatever ends one of them into an exit code."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
+from typing import Final
 
 import structlog
 import typer
 
 from downloader import __version__
-from downloader.cli import arranging, asking, inspecting, mending, mirroring, reporting, serving, trying
 from downloader.cli.interruption import Interrupted
 from downloader.errors import TciadError
 from downloader.views.texts import printable
@@ -16,21 +18,39 @@ EXIT_FAULT = 1
 EXIT_USAGE = 2
 EXIT_BROKEN_PIPE = 141
 
-app = typer.Typer(
-    name="tciad",
-    help="Mirrors medical image archives and proves every image.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+VERBS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "mirroring": ("run", "plan", "get"),
+        "asking": ("query", "doctor"),
+        "inspecting": ("status", "failures"),
+        "mending": ("verify", "retry", "adopt", "store"),
+        "arranging": ("relayout",),
+        "reporting": ("report",),
+        "serving": ("serve", "pause", "resume"),
+        "trying": ("sandbox", "schema"),
+    }
 )
-mirroring.add_to(app)
-asking.add_to(app)
-inspecting.add_to(app)
-mending.add_to(app)
-arranging.add_to(app)
-reporting.add_to(app)
-serving.add_to(app)
-trying.add_to(app)
+"""The modules beside this one, and the verbs that each adds."""
+
+
+def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The command line, as far as it is needed to run one with these arguments; all of it where they name no verb.
+
+    To import everything takes longer than most commands that only ask (docs/decisions/0010).
+    """
+    app = typer.Typer(
+        name="tciad",
+        help="Mirrors medical image archives and proves every image.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_options)
+    first = arguments[0] if arguments else ""
+    named = [group for group, verbs in VERBS.items() if first in verbs]
+    for group in named or ([] if first == "--version" else VERBS):
+        import_module(f"{__package__}.{group}").add_to(app)
+    return app
 
 
 def _show_version(wanted: bool) -> None:
@@ -39,7 +59,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
 ) -> None:
@@ -49,7 +68,7 @@ def _options(
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code (DESIGN §3). Every error is told on stderr in a sentence."""
     try:
-        code = app(args=list(arguments) or ["--help"], prog_name="tciad", standalone_mode=False)
+        code = make_app(arguments)(args=list(arguments) or ["--help"], prog_name="tciad", standalone_mode=False)
     except typer.TyperException as error:
         typer.echo(f"tciad: {printable(error.format_message()).rstrip('.')}; see `tciad --help`", err=True)
         return EXIT_USAGE

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from downloader.cli.flags import Json, Output, State, print_json, start
-from downloader.engine import state_path
 from downloader.errors import StoreError
 from downloader.settings import parse_flags, resolve_options
 from downloader.store.backup import back_up_store
+from downloader.stores import state_path
 from downloader.views.texts import size_text
 
 Target = Annotated[Path, typer.Argument(metavar="TO", help="The file to write; one that is there is replaced in one step.")]

@@ -11,12 +11,13 @@ from downloader.cli.addresses import Api, ArchiveName
 from downloader.cli.backing_up import back_up
 from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
 from downloader.clock import SystemClock
-from downloader.engine import decide_options, open_records
+from downloader.engine import decide_options
 from downloader.errors import SettingsError
 from downloader.manifest import load_manifest, named_address
 from downloader.model import Md5Mode
 from downloader.options import RunOptions
 from downloader.settings import Settings, parse_flags, resolve_options
+from downloader.stores import open_records
 from downloader.verification import Finding
 from downloader.views.counting import open_count
 from downloader.views.mending import AdoptionReport, VerificationReport, finding_text

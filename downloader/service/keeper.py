@@ -11,7 +11,7 @@ import anyio.to_thread
 import structlog
 
 from downloader.clock import Clock
-from downloader.engine import free_bytes_at, state_path
+from downloader.engine import free_bytes_at
 from downloader.errors import LibraryError, SettingsError, StoreError
 from downloader.library.pause_file import is_paused, pause_library, resume_library
 from downloader.manifest import Manifest
@@ -25,6 +25,7 @@ from downloader.service.progress import CycleProgress
 from downloader.service.schedule import next_run_at
 from downloader.service.waiting import Bell
 from downloader.store.port import CycleNote, SeriesFilter, Store
+from downloader.stores import state_path
 from downloader.views.report import Outcome
 from downloader.workers import first_of_ours
 

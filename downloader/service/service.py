@@ -14,7 +14,6 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from downloader import __version__
 from downloader.clock import Clock
-from downloader.engine import state_path
 from downloader.errors import ArchiveUnreachableError, OrderError, SettingsError
 from downloader.library.records import CHANGES, RUNS
 from downloader.manifest import Manifest
@@ -41,6 +40,7 @@ from downloader.service.port import (
 )
 from downloader.service.supervision import Supervision
 from downloader.service.waiting import Bell
+from downloader.stores import state_path
 from downloader.wording import suggest
 from downloader.workers import first_of_ours
 

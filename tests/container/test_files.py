@@ -12,7 +12,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from downloader.cli.app import app
+from downloader.cli.app import make_app
 from downloader.settings import Settings
 from downloader.web.metrics import Metrics, Moment
 from tests.web.figures import status_of_everything
@@ -93,7 +93,7 @@ def commands() -> list[list[str]]:
 @pytest.mark.parametrize("command", commands())
 def test_every_command_is_one_that_tciad_takes(command: list[str]) -> None:
     """With flags that it knows."""
-    verb = get_command(app).commands[command[0]]  # type: ignore[attr-defined]
+    verb = get_command(make_app()).commands[command[0]]  # type: ignore[attr-defined]
     known = {flag for parameter in verb.params for flag in parameter.opts}
     assert {word for word in command if word.startswith("-")} <= known
 

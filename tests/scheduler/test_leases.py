@@ -116,9 +116,9 @@ class Pace:
         resolve = await self.store.begin_resolve("m", self.clock.now())
         await self.store.enqueue("m", resolve, "a", [listed(number) for number in range(count)])
 
-    async def work(self, count: int) -> None:
+    async def work(self, count: int, order: FetchOrder = FetchOrder.ARCHIVE) -> None:
         for _ in range(count):
-            claim = await self.leases.claim("m", FetchOrder.ARCHIVE)
+            claim = await self.leases.claim("m", order)
             assert claim is not None
             with self.leases.held(claim):
                 self.clock.elapsed_seconds += self.seconds
@@ -139,35 +139,56 @@ async def test_series_that_take_their_time_are_claimed_one_by_one() -> None:
         assert await pace.claimed() == 0
 
 
+async def test_two_series_that_end_together_are_no_haste() -> None:
+    """Only what lasts for a while is a pace."""
+    pace = Pace(seconds=0.0)
+    await pace.enqueue(10)
+    await pace.work(3)
+    pace.clock.elapsed_seconds += 0.01
+    await pace.work(3)
+    assert await pace.claimed() == 0
+
+
 async def test_series_that_end_in_no_time_are_claimed_in_portions() -> None:
     """As many as begin within a moment, never more than a few, and each is handed out once."""
     pace = Pace(seconds=0.005)
-    await pace.enqueue(100)
-    await pace.work(2)
+    await pace.enqueue(300)
+    await pace.work(120)
     assert 0 < await pace.claimed() <= AHEAD_SECONDS / 0.005
-    await pace.work(98)
+    await pace.work(180)
     assert await pace.claimed() == 0
     assert await pace.leases.claim("m", FetchOrder.ARCHIVE) is None
+
+
+async def test_what_was_claimed_ahead_is_handed_out_in_whatever_order_it_is_asked_for() -> None:
+    """Nothing is left behind when the store has no more."""
+    pace = Pace(seconds=0.005)
+    await pace.enqueue(130)
+    await pace.work(120, FetchOrder.SMALLEST_FIRST)
+    assert await pace.claimed() > 0
+    await pace.work(10, FetchOrder.LARGEST_FIRST)
+    assert await pace.claimed() == 0
 
 
 async def test_what_was_claimed_and_not_begun_is_given_back() -> None:
     """Whoever comes next finds it as it was, without an attempt on its account."""
     pace = Pace(seconds=0.005)
-    await pace.enqueue(50)
-    await pace.work(5)
+    await pace.enqueue(150)
+    await pace.work(120)
     assert await pace.claimed() > 0
     await pace.leases.give_back()
     assert await pace.claimed() == 0
-    assert sorted([row.attempts async for row in pace.store.find("m")]) == [0] * 45 + [1] * 5
+    assert sorted([row.attempts async for row in pace.store.find("m")]) == [0] * 30 + [1] * 120
 
 
 async def test_a_claim_ahead_whose_lease_was_lost_is_not_begun() -> None:
     """Another worker has it; the rest is kept alive."""
     async with turning_clock() as clock:
         pace = Pace(seconds=0.005, clock=clock)
-        await pace.enqueue(50)
-        await pace.work(5)
+        await pace.enqueue(150)
+        await pace.work(120)
         ahead = await pace.claimed()
+        (first_ahead, *_) = [row.series async for row in pace.store.find("m", SeriesState.CLAIMED)]
         later = clock.now() + timedelta(days=1)
         (stolen,) = await pace.store.claim("m", owner="other", at=later, lease_until_at=later + timedelta(days=1))
         async with anyio.create_task_group() as group:
@@ -175,6 +196,6 @@ async def test_a_claim_ahead_whose_lease_was_lost_is_not_begun() -> None:
             await clock.sleep(3 * LEASE_SECONDS)
             group.cancel_scope.cancel()
         claims = [await pace.leases.claim("m", FetchOrder.ARCHIVE) for _ in range(ahead)]
-    assert stolen.series == listed(5), "the first of those that were claimed ahead"
+    assert stolen.series == first_ahead, "the first of those that were claimed ahead"
     assert stolen.series.series_instance_uid not in {claim.series.series_instance_uid for claim in claims if claim}
     assert None not in claims
