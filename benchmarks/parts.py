@@ -159,6 +159,11 @@ def measure_store(plan: Plan) -> list[Table]:
         [f"claim and complete one of {count:,}", f"{figures['settle_many_ms']:.2f} ms"],
         ["find that nothing is left to claim", f"{figures['claim_none_ms']:.1f} ms"],
         ["tally", f"{figures['tally_ms']:.1f} ms"],
+        ["page: the first 100 series", f"{figures['page_first_ms']:.0f} ms"],
+        ["page: the failed ones, of which there are none", f"{figures['page_failed_ms']:.0f} ms"],
+        ["page: one collection in the middle", f"{figures['page_collection_ms']:.0f} ms"],
+        ["page: search for a patient", f"{figures['page_search_ms']:.0f} ms"],
+        ["page: search for what is not there", f"{figures['page_nothing_ms']:.0f} ms"],
         ["file", f"{(folder / 'state.db').stat().st_size / 1e6:.0f} MB"],
         ["peak memory", f"{finished.cost.peak_bytes / _MIB:.0f} MiB"],
     ]
@@ -194,11 +199,19 @@ def _run_again(plan: Plan, library: Path, manifest: Path, address: str, count: i
     again = run(tciad("run", str(manifest), "-o", str(library), "--json"), log=plan.work / "again.log", environment=quiet())
     ended = time.monotonic()
     after_seconds = ended - ask_figures(address).catalogue_ended_at
-    status = run(tciad("status", "-o", str(library), "--json"), log=plan.work / "status.log", environment=quiet())
+    asked = {
+        "status": tciad("status", "-o", str(library), "--json"),
+        "report, as a page": tciad("report", "-o", str(library), "--to", str(plan.work / "report.html")),
+        "report, its series as CSV": tciad(
+            "report", "-o", str(library), "--format", "csv", "--to", str(plan.work / "report.csv")
+        ),
+        "plan": tciad("plan", str(manifest), "-o", str(library), "--json"),
+    }
+    costs = {name: run(command, log=plan.work / "asked.log", environment=quiet()).cost for name, command in asked.items()}
     return [
         (f"run again, all {count:,} complete", f"{again.cost.wall_seconds:.1f} s", again.cost),
         ("of that, after the last reply was sent", f"{after_seconds:.2f} s", None),
-        (f"status of {count:,}", f"{status.cost.wall_seconds:.2f} s", status.cost),
+        *((f"{name} of {count:,}", f"{cost.wall_seconds:.2f} s", cost) for name, cost in costs.items()),
     ]
 
 

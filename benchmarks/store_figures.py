@@ -7,20 +7,28 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import anyio
 
 from benchmarks.marking import complete_everything
-from downloader.model import Image, Proof, Receipt, Series
+from downloader.model import Image, Proof, Receipt, Series, SeriesState
+from downloader.store.port import SeriesFilter
 from downloader.store.sqlite import SqliteStore, open_store
 
 _MANIFEST, _ARCHIVE = "benchmark", "archive"
 _BATCH_SERIES = 5_000
 _CLAIMS = 1_000
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
+_PAGES = {
+    "page_first_ms": SeriesFilter(manifest=_MANIFEST),
+    "page_failed_ms": SeriesFilter(state=SeriesState.FAILED),
+    "page_collection_ms": SeriesFilter(collection="collection 77"),
+    "page_search_ms": SeriesFilter(text="Patient-060000"),
+    "page_nothing_ms": SeriesFilter(text="nowhere to be found"),
+}
 
 
 def _batches(series_count: int) -> Iterator[list[Series]]:
@@ -83,6 +91,12 @@ async def _claim_and_complete(store: SqliteStore) -> float:
     return (time.monotonic() - began) / _CLAIMS * 1000
 
 
+async def _took_ms(work: Awaitable[object]) -> float:
+    began = time.monotonic()
+    await work
+    return (time.monotonic() - began) * 1000
+
+
 async def _measure(path: Path, series_count: int) -> dict[str, float]:
     figures: dict[str, float] = {}
     async with open_store(path) as store:
@@ -97,9 +111,9 @@ async def _measure(path: Path, series_count: int) -> dict[str, float]:
         await store.claim(_MANIFEST, owner="benchmark", at=_AT, lease_until_at=_AT)
         await store.next_due_at(_MANIFEST)
         figures["claim_none_ms"] = (time.monotonic() - began) * 1000
-        began = time.monotonic()
-        await store.tally(_MANIFEST)
-        figures["tally_ms"] = (time.monotonic() - began) * 1000
+        figures["tally_ms"] = await _took_ms(store.tally(_MANIFEST))
+        for name, wanted in _PAGES.items():
+            figures[name] = await _took_ms(store.find_page(wanted))
     return figures
 
 
