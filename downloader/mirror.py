@@ -26,7 +26,7 @@ from downloader.store.port import CycleNote, Enqueued, Store
 from downloader.views.changes import ChangeLog
 from downloader.views.counter import RunCounter
 from downloader.views.progress import ProgressView
-from downloader.views.report import Outcome, RunReport, judge
+from downloader.views.report import Outcome, RunReport, judge, told_of_folders
 from downloader.views.texts import duration_text
 from downloader.withdrawal import remove_withdrawn
 from downloader.workers import first_of_ours
@@ -276,7 +276,7 @@ class MirrorRun:
             counter=self._counter,
             failures=await self._parts.store.failures(name),
             elapsed_seconds=self._parts.clock.monotonic() - self._began,
-            warnings=self._warnings,
+            warnings=[*self._warnings, *told_of_folders(self._counter)],
             unproven=self._unproven,
         )
 
@@ -302,6 +302,7 @@ def _log_event(manifest: str, event: Event) -> None:
                 manifest=manifest,
                 series_instance_uid=event.receipt.series.series_instance_uid,
                 attempt=event.attempt,
+                folder=event.folder,
                 images=len(event.receipt.images),
                 stored_bytes=event.receipt.stored_bytes,
                 received_bytes=event.receipt.received_bytes if event.downloaded else 0,

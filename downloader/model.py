@@ -242,13 +242,19 @@ class BytesReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesCompleted:
-    """A series is in the library, and the store knows. `first_byte_seconds` is how long the archive took to begin its reply."""
+    """A series is in the library, and the store knows.
+
+    `folder` is relative to the library; `stepped_aside` tells that it is not the one that the layout would give it first, since
+    another series lies there. `first_byte_seconds` is how long the archive took to begin its reply.
+    """
 
     receipt: Receipt
     attempt: int
     elapsed_seconds: float
     downloaded: bool = True
     first_byte_seconds: float = 0.0
+    folder: str = ""
+    stepped_aside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -265,6 +265,8 @@ class Scheduler:
                     elapsed_seconds=elapsed_seconds,
                     downloaded=fetched.downloaded,
                     first_byte_seconds=fetched.first_byte_seconds,
+                    folder=str(fetched.folder),
+                    stepped_aside=fetched.folder != self._bench_of(claim).library.best_folder(fetched.receipt.series),
                 )
             )
 

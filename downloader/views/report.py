@@ -139,6 +139,17 @@ def judge(
     )
 
 
+def told_of_folders(counter: RunCounter) -> list[str]:
+    """What a user should know of folders that are not called as the layout would have it."""
+    if not counter.stepped_aside:
+        return []
+    several = counter.stepped_aside > 1
+    has = f"{count_text(counter.stepped_aside, 'series', 'series')} {'have' if several else 'has'} a longer folder name"
+    return [
+        f"{has}, since the layout gives the shorter to another series: {counter.first_aside}{' and others' if several else ''}"
+    ]
+
+
 def empty_report(manifest: str, exit_code: int, error: str) -> RunReport:
     """The report of a run that could not begin."""
     return RunReport(
