@@ -1,5 +1,6 @@
 """Hashes and writes a large image in a thread of its own, while whoever brings its bytes inflates the next ones."""
 
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -7,6 +8,8 @@ from downloader.library.disk import write_all
 
 _GATHERED_BYTES = 512 * 1024
 """Handed over at once: to wake a thread costs as much as hashing a tenth of that."""
+_ADVISED_BYTES = 8 * 1024 * 1024
+"""The system is asked to write back after so many, lest all of a large image be left for when it is synced."""
 
 
 class Digest(Protocol):
@@ -23,13 +26,14 @@ class WriterBeside:
     What goes wrong in the thread is raised by the next call. To be closed before its descriptor is.
     """
 
-    __slots__ = ("_descriptor", "_digest", "_gathered", "_gathered_bytes", "_thread", "_under_way")
+    __slots__ = ("_advised_bytes", "_descriptor", "_digest", "_gathered", "_gathered_bytes", "_thread", "_under_way")
 
     def __init__(self, descriptor: int, digest: Digest) -> None:
         self._descriptor = descriptor
         self._digest = digest
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
+        self._advised_bytes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._under_way: Future[None] | None = None
 
@@ -64,3 +68,8 @@ class WriterBeside:
         for data in gathered:
             self._digest.update(data)
             write_all(self._descriptor, data)
+            self._advised_bytes += len(data)
+        if self._advised_bytes >= _ADVISED_BYTES:
+            self._advised_bytes = 0
+            # what is on the disk then need not stay in memory either
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
