@@ -98,10 +98,11 @@ class OrderError(UsageError):
 
 
 class ArchiveError(TciadError):
-    """The archive did not give what was asked of it."""
+    """The archive did not give what was asked of it. `status` is that of its HTTP reply, where the reply was refused for it."""
 
     verdict = Verdict.GIVE_UP
     exit_code = 3
+    status: int | None = None
 
 
 class ArchiveUnreachableError(ArchiveError):

@@ -87,6 +87,12 @@ def classify(refusal: Refusal, now: datetime) -> ArchiveError:
         refusal: the reply.
         now: the time, which a Retry-After that is a date is compared with.
     """
+    error = _explain(refusal, now)
+    error.status = refusal.status
+    return error
+
+
+def _explain(refusal: Refusal, now: datetime) -> ArchiveError:
     kind, next_step = _meaning_of(refusal).value
     text = quote_text(refusal.text)
     what = f"{refusal.url} answered {refusal.status}" + (f": {text}" if text != '""' else "")

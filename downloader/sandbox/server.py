@@ -1,6 +1,6 @@
 """The sandbox as a server: routes, the order of checks and faults, and the record of what was asked."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -297,6 +297,7 @@ async def serve_sandbox(
     port: int = 0,
     faults: Sequence[Fault] = (),
     include_md5: bool = True,
+    apis: Collection[str] | None = None,
     access: Access | None = None,
     clock: Callable[[], datetime] | None = None,
     seed: int = 0,
@@ -309,6 +310,7 @@ async def serve_sandbox(
         port: 0 picks a free one.
         faults: the script of faults.
         include_md5: whether v4's getImage knows IncludeMD5; without it this is a deployment from before November 2025.
+        apis: which generations this deployment speaks, by their names; all of them unless given.
         access: who may ask, and how tokens are issued.
         clock: the time that ZIP members get, and by which tokens expire; now unless given.
         seed: makes the order of images and of MD5 lists, which differs from reply to reply.
@@ -317,7 +319,8 @@ async def serve_sandbox(
         SettingsError: the address cannot be listened on.
     """
     sandbox = Sandbox(catalogue or builtin_catalogue(), faults, access or Access(), clock or partial(datetime.now, UTC), seed)
-    generations = (NBIA_V1, NBIA_V2, ADVANCED, NBIA_V4 if include_md5 else without_include_md5(NBIA_V4), BINDAAS)
+    every = (NBIA_V1, NBIA_V2, ADVANCED, NBIA_V4 if include_md5 else without_include_md5(NBIA_V4), BINDAAS)
+    generations = [generation for generation in every if apis is None or generation.name in apis]
     application = web.Application(client_max_size=_MAX_FORM_BYTES)
     application.router.add_route("*", "/{path:.*}", _router(sandbox, generations))
     application.on_response_prepare.append(_dress)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,12 +55,15 @@ class ServedArchive:
 
 @contextmanager
 def serve_archive(
-    catalogue: Catalogue | None = None, faults: Sequence[Fault] = (), access: Access | None = None
+    catalogue: Catalogue | None = None,
+    faults: Sequence[Fault] = (),
+    access: Access | None = None,
+    apis: Collection[str] | None = None,
 ) -> Iterator[ServedArchive]:
-    """Serve a catalogue, the built-in one unless given."""
+    """Serve a catalogue, the built-in one unless given, in all generations of the API unless told otherwise."""
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(serve_sandbox(catalogue, faults=faults, access=access)) as sandbox,
+        portal.wrap_async_context_manager(serve_sandbox(catalogue, faults=faults, access=access, apis=apis)) as sandbox,
     ):
         yield ServedArchive(sandbox=sandbox, portal=portal)
 

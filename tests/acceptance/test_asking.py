@@ -1,15 +1,12 @@
-"""`query` and `doctor`: every query of every generation as one verb, and a doctor who says what to put into the manifest."""
+"""`query`: every query of every generation as one verb."""
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
-import yaml
 
 from downloader.archive.generations import GENERATIONS
 from downloader.archive.port import Topic
@@ -191,62 +188,3 @@ def test_terminal_escapes_are_shown_and_not_obeyed() -> None:
 
     assert "\\x1b" in told
     assert not set("\x1b\x07\u202e") & set(told)
-
-
-def test_the_doctor_finds_out_which_generation_an_address_speaks(queried: Queried, tmp_path: Path) -> None:
-    """Also where it is too long or too short; what it tells for the manifest is a manifest's."""
-    sandbox = queried.archive.sandbox
-    origin = sandbox.base_url.partition("/nbia-api")[0]
-    for address in (sandbox.base_url, f"{sandbox.base_url}/v4/getSeries?Collection=x", f"{sandbox.base_url}/v4/", origin):
-        ended = run_command("doctor", "--archive", address, "-o", tmp_path / "library", "--json")
-        assert ended.exit_code == 0, ended.stdout
-        told = yaml.safe_load(ended.document["manifest"])
-        assert told == {"archive": {"base_url": sandbox.base_url, "api": "v4"}}
-        assert {check["health"] for check in ended.document["checks"]} == {"ok"}
-    assert not (tmp_path / "library").exists()
-
-
-@pytest.mark.parametrize(
-    ("environment", "exit_code"), [({}, 4), ({"TCIAD_API_KEY": "wrong"}, 4), ({"TCIAD_API_KEY": API_KEY}, 0)]
-)
-def test_the_doctor_tries_the_key_of_a_2013_api(queried: Queried, environment: dict[str, str], exit_code: int) -> None:
-    """It says that the key is missing or wrong, and what to write."""
-    ended = run_command("doctor", "--archive", queried.archive.sandbox.bindaas_url, "--json", environment=environment)
-
-    assert ended.exit_code == exit_code, ended.stdout
-    told = yaml.safe_load(ended.document["manifest"])["archive"]
-    assert told["api"] == "bindaas"
-    assert ("auth" in told) == bool(exit_code)
-    assert API_KEY not in ended.stdout + ended.stderr
-
-
-def test_the_doctor_says_what_is_wrong(tmp_path: Path) -> None:
-    """Nobody there, another program, no such folder, a damaged store: each with its exit code and the next step."""
-    nobody = run_command("doctor", "--archive", "http://127.0.0.1:1/nbia-api/services", "-o", tmp_path)
-    assert (nobody.exit_code, "FAILED   archive" in nobody.stdout, "→" in nobody.stdout) == (4, True, True)
-
-    (tmp_path / "file").write_text("")
-    with serve_archive(small_catalogue(1)) as archive:
-        address = ("--archive", archive.sandbox.base_url)
-        wrong_place = run_command("doctor", *address, "-o", tmp_path / "file" / "library", "--json")
-        assert wrong_place.exit_code == 5
-        (tmp_path / "library" / ".tciad").mkdir(parents=True)
-        (tmp_path / "library" / ".tciad" / "state.db").write_text("this is no database at all, but long enough to be one" * 40)
-        damaged = run_command("doctor", *address, "-o", tmp_path / "library", "--json")
-        assert damaged.exit_code == 6
-        assert "tciad store rebuild" in json.dumps(damaged.document)
-        stranger = run_command("doctor", "--archive", archive.sandbox.base_url.partition("/nbia-api")[0] + "/other", "--json")
-        assert stranger.exit_code == 0  # another path of a host that has an archive at the usual place
-
-
-def test_the_doctor_takes_a_manifest(queried: Queried, tmp_path: Path) -> None:
-    """With its archive and credentials, and a wrong certificate file is said first."""
-    manifest = tmp_path / "m.yaml"
-    manifest.write_text(
-        f"version: 1\narchive: {{base_url: {queried.archive.sandbox.base_url}, api: v1}}\nselect: [{{collection: x}}]\n"
-    )
-    assert run_command("doctor", "--manifest", manifest, "-o", tmp_path).exit_code == 0
-    assert run_command("doctor", "--manifest", manifest, "--api", "v2").exit_code == 2
-    missing = run_command("doctor", "--manifest", manifest, "--json", environment={"SSL_CERT_FILE": str(tmp_path / "none.pem")})
-    assert missing.exit_code != 0
-    assert "none.pem" in missing.stdout + missing.stderr

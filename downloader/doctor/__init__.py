@@ -1,0 +1,66 @@
+"""Looks at everything that a run needs, one thing after the other, and says in plain words what is wrong with it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
+
+import anyio.to_thread
+
+from downloader.doctor.archives import Diagnosis, examine_address, examine_archive
+from downloader.doctor.places import check_disk, check_store
+from downloader.errors import SettingsError
+from downloader.manifest import ArchiveAddress
+from downloader.options import RunOptions
+from downloader.settings import Settings
+from downloader.views.doctor import Check, DoctorReport, Health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doctor:
+    """What to look at. `base_url` is an address whose generation is to be found out; `address` is an archive that is known."""
+
+    base_url: str
+    address: ArchiveAddress | None
+    settings: Settings
+    options: RunOptions
+
+
+async def examine(doctor: Doctor) -> DoctorReport:
+    """Look at network, archive, credentials, disk and state store. Changes nothing.
+
+    Raises:
+        SettingsError: `base_url` is no address.
+    """
+    checks = list(_environment())
+    diagnosis = await _examine_archive(doctor)
+    checks += diagnosis.checks
+    checks += await anyio.to_thread.run_sync(check_disk, doctor.options)
+    checks += await check_store(doctor.options)
+    return DoctorReport(checks=tuple(checks), manifest=diagnosis.manifest)
+
+
+async def _examine_archive(doctor: Doctor) -> Diagnosis:
+    if doctor.address is not None:
+        return await examine_archive(doctor.address, doctor.settings)
+    return await examine_address(doctor.base_url, doctor.settings)
+
+
+def _environment() -> Iterator[Check]:
+    proxies = {
+        scheme: urlsplit(address).hostname or "?" for scheme, address in getproxies_environment().items() if scheme != "no"
+    }
+    if proxies:
+        told = ", ".join(f"{scheme} by way of {host}" for scheme, host in sorted(proxies.items()))
+        yield Check(name="proxy", health=Health.OK, sentence=f"the environment sends {told}")
+    certificates = os.environ.get("SSL_CERT_FILE")
+    if certificates and not Path(certificates).is_file():
+        yield Check(
+            name="certificates",
+            health=Health.FAILED,
+            sentence=f"SSL_CERT_FILE names {certificates}, and there is no such file",
+            next_step="correct it, or unset it",
+            exit_code=SettingsError.exit_code,
+        )

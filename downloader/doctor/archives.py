@@ -1,0 +1,247 @@
+"""What answers at an address, in which generation of the API, and to which credentials."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import ValidationError
+
+from downloader.archive.credentials import gather_secrets
+from downloader.archive.port import Question, Topic
+from downloader.engine import open_archive_queries
+from downloader.errors import (
+    AccessDeniedError,
+    ArchiveError,
+    ArchiveUnreachableError,
+    CredentialsRejectedError,
+    SettingsError,
+    TciadError,
+)
+from downloader.manifest import PROFILES, SANDBOX_PROFILE, ApiGeneration, ArchiveAddress, Auth
+from downloader.options import Secrets
+from downloader.settings import SECRET_NAMES, Settings
+from downloader.views.doctor import Check, Health
+from downloader.views.texts import count_text
+from downloader.wording import explain
+
+_BELOW_BASE: Final = re.compile(r"/(?:v[124]|query)(?:/[^/]*)?$|/get[A-Za-z0-9]+$")
+_NBIA: Final = "/nbia-api"
+_SERVICES: Final = f"{_NBIA}/services"
+_WANTS_CREDENTIALS: Final = (CredentialsRejectedError, AccessDeniedError)
+_TOO_MANY_REQUESTS: Final = 429
+_NO_ONE: Final = dict.fromkeys(SECRET_NAMES)
+_TOKENS: Final = "set TCIAD_USERNAME and TCIAD_PASSWORD_FILE, or name them in the manifest's archive.auth"
+_HOW_TO_SIGN_IN: Final[Mapping[ApiGeneration, str]] = {
+    ApiGeneration.V4: _TOKENS,
+    ApiGeneration.V2: _TOKENS,
+    ApiGeneration.V1: "v1 takes no credentials: ask the archive for v2 or v4",
+    ApiGeneration.BINDAAS: "set TCIAD_API_KEY_FILE, or name the key's file in the manifest's archive.auth.api_key_file",
+}
+_ACCOUNT: Final = {"username": "YOUR-NAME", "password_file": "FILE"}
+_WANTED: Final[Mapping[ApiGeneration, Mapping[str, str]]] = {
+    ApiGeneration.V2: _ACCOUNT,
+    ApiGeneration.V4: _ACCOUNT,
+    ApiGeneration.BINDAAS: {"api_key_file": "FILE"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What was found. `manifest` is what to say of the archive in a manifest; empty where none answered."""
+
+    checks: tuple[Check, ...]
+    manifest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """How an address answered in one generation: so many collections, or an error. `signed_in`: to credentials."""
+
+    address: ArchiveAddress
+    signed_in: bool
+    collections: int = 0
+    error: TciadError | None = None
+
+    @property
+    def wants_credentials(self) -> bool:
+        """Whether this generation is spoken there, but only to those who sign in."""
+        return isinstance(self.error, _WANTS_CREDENTIALS)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the host is there and does not serve now, whatever it speaks."""
+        status = self.error.status if isinstance(self.error, ArchiveError) else None
+        return status is not None and (status >= 500 or status == _TOO_MANY_REQUESTS)
+
+
+async def examine_archive(address: ArchiveAddress, settings: Settings) -> Diagnosis:
+    """An archive whose generation is known: asked as a run asks it, and with the environment's account if that is another."""
+    answer = await _ask(address, settings)
+    checks = [_told(answer)]
+    has_accounts = address.api is ApiGeneration.V4 and address.name != SANDBOX_PROFILE
+    if answer.error is None and not answer.signed_in and has_accounts and settings.username is not None:
+        signed = await _ask(address.model_copy(update={"auth": Auth()}), settings)
+        checks.append(_told_of_account(answer, signed))
+        if signed.collections > answer.collections:
+            answer = signed
+    return Diagnosis(checks=tuple(checks), manifest=_manifest_lines(answer))
+
+
+async def examine_address(text: str, settings: Settings) -> Diagnosis:
+    """Find out which generation is spoken at an address, or at those that may be meant by it; then examine that archive.
+
+    Raises:
+        SettingsError: it is no address.
+    """
+    tried: list[_Answer] = []
+    for base_url in _meant_by(text):
+        for address in _in_every_generation(base_url):
+            # whoever asks without credentials learns what is spoken here, whether the credentials are right or not
+            answer = await _ask(address, settings.model_copy(update=_NO_ONE))
+            tried.append(answer)
+            if answer.error is None:
+                return await examine_archive(address, settings)
+            if isinstance(answer.error, ArchiveUnreachableError):
+                # it will not be reached in any other generation
+                return Diagnosis(checks=(_told(answer),))
+        wanting = next((answer for answer in tried if answer.wants_credentials), None)
+        if wanting is not None:
+            return await examine_archive(wanting.address, settings)
+    return Diagnosis(checks=(_told_of_nothing(text, tried),))
+
+
+def _meant_by(text: str) -> Sequence[str]:
+    """The address, and what may be meant by one that is too long or too short, the likeliest first."""
+    parts = urlsplit(text)
+    base = text.partition("?")[0].rstrip("/")
+    while (shorter := _BELOW_BASE.sub("", base)) != base:
+        base = shorter
+    before = base.partition(_NBIA)[0]
+    # both are answered, and only the longer one lies beside the place that issues tokens (ARCHIVE §0, §1.3)
+    longer = [f"{base}/services"] if base.endswith(_NBIA) else []
+    return list(dict.fromkeys([*longer, base, before + _SERVICES, f"{parts.scheme}://{parts.netloc}{_SERVICES}"]))
+
+
+def _in_every_generation(base_url: str) -> Iterator[ArchiveAddress]:
+    for api in ApiGeneration:
+        try:
+            yield ArchiveAddress(base_url=base_url, api=api)
+        except ValidationError as error:
+            raise SettingsError(f"--archive: {explain(error.errors()[0])}") from error
+
+
+async def _ask(address: ArchiveAddress, settings: Settings) -> _Answer:
+    """Ask for the collections, once: a doctor says how things are now."""
+    signed_in = False
+    try:
+        signed_in = gather_secrets(address, settings) != Secrets()
+        async with (
+            open_archive_queries(address, settings) as queries,
+            aclosing(queries.find_rows(Question(topic=Topic.COLLECTIONS))) as rows,
+        ):
+            return _Answer(address=address, signed_in=signed_in, collections=len([row async for row in rows]))
+    except TciadError as error:
+        return _Answer(address=address, signed_in=signed_in, error=error)
+
+
+def _told(answer: _Answer) -> Check:
+    address, error = answer.address, answer.error
+    if error is None and answer.collections:
+        listed = count_text(answer.collections, "collection")
+        signed = " to whoever signs in as you" if answer.signed_in else ""
+        return Check(
+            name="archive", health=Health.OK, sentence=f"{address.base_url} speaks {address.api}, and lists {listed}{signed}"
+        )
+    if error is None:
+        return Check(
+            name="archive",
+            health=Health.WARNING,
+            sentence=f"{address.base_url} speaks {address.api}, and lists no collection, as it does when its database fails",
+            next_step="try again later, and with credentials if you have some",
+        )
+    if answer.wants_credentials:
+        return Check(
+            name="credentials",
+            health=Health.FAILED,
+            sentence=f"{address.base_url} speaks {address.api}, and refuses: {error.what}",
+            next_step=_what_to_show(answer),
+            exit_code=CredentialsRejectedError.exit_code,
+        )
+    later = "try again later; if it lasts, ask whoever runs the archive" if answer.is_down else ""
+    return _failed(f"{address.base_url}: {error.what}", error.next_step or later, error.exit_code)
+
+
+def _failed(sentence: str, next_step: str, exit_code: int) -> Check:
+    return Check(name="archive", health=Health.FAILED, sentence=sentence, next_step=next_step, exit_code=exit_code)
+
+
+def _what_to_show(answer: _Answer) -> str:
+    """What to do about a refusal: something was shown and is wrong, or nothing was."""
+    if not answer.signed_in:
+        return _HOW_TO_SIGN_IN[answer.address.api]
+    if answer.address.api is ApiGeneration.BINDAAS:
+        return "check the API key, and the header that carries it (archive.auth.api_key_header)"
+    return "check user name and password"
+
+
+def _told_of_account(guest: _Answer, signed: _Answer) -> Check:
+    """What the account of the environment is good for where a guest is served as well."""
+    error = signed.error
+    place = signed.address.token_url
+    if error is None:
+        more = signed.collections - guest.collections
+        told = f"lists {count_text(more, 'collection')} more to it" if more > 0 else "lists no more to it than to a guest"
+        return Check(name="credentials", health=Health.OK, sentence=f"the account signs in at {place}; the archive {told}")
+    if signed.wants_credentials:
+        return Check(
+            name="credentials",
+            health=Health.FAILED,
+            sentence=f"the account of the environment is refused: {error.what}",
+            next_step=f"{_what_to_show(signed)}, or unset TCIAD_USERNAME: public series need no account",
+            exit_code=CredentialsRejectedError.exit_code,
+        )
+    return Check(
+        name="credentials",
+        health=Health.WARNING,
+        sentence=f"whether the account of the environment works cannot be told: {error.what}",
+        next_step=error.next_step or "try again later",
+    )
+
+
+def _told_of_nothing(text: str, tried: Sequence[_Answer]) -> Check:
+    """No generation was recognised: the host is out of service, or it is no such host."""
+    down = next((answer.error for answer in tried if answer.is_down), None)
+    if down is not None:
+        return _failed(
+            f"{text} is there and does not serve now, so what it speaks cannot be told: {down.what}",
+            "try again later; if it lasts, ask whoever runs the archive",
+            down.exit_code,
+        )
+    each = "; ".join(
+        f"{answer.address.base_url} as {answer.address.api}: {answer.error.what}"
+        for answer in tried[: len(ApiGeneration)]
+        if answer.error is not None
+    )
+    return _failed(
+        f"nothing at {text} speaks the NBIA API ({each})",
+        "look up the address in the archive's own documentation; it often ends in /nbia-api/services",
+        SettingsError.exit_code,
+    )
+
+
+def _manifest_lines(answer: _Answer) -> str:
+    """What to write about the archive."""
+    address = answer.address
+    if address in PROFILES.values():
+        return f"archive: {address.name}"
+    said: dict[str, object] = {"base_url": address.base_url, "api": address.api.value}
+    if address.auth is not None:
+        said["auth"] = address.auth.model_dump(mode="json", exclude_unset=True)
+    elif answer.wants_credentials and address.api in _WANTED:
+        said["auth"] = dict(_WANTED[address.api])
+    text: str = yaml.safe_dump({"archive": said}, sort_keys=False, allow_unicode=True)
+    return text.rstrip()

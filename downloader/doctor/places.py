@@ -1,0 +1,64 @@
+"""The places that a run writes to: the disk of the library, and its state store."""
+
+import os
+from collections.abc import Sequence
+
+import anyio
+
+from downloader.engine import free_bytes_at
+from downloader.errors import StoreError
+from downloader.options import RunOptions
+from downloader.stores import open_records, state_path
+from downloader.views.doctor import Check, Health
+from downloader.views.texts import size_text
+
+EXIT_NO_ROOM = 5
+
+
+def check_disk(options: RunOptions) -> Sequence[Check]:
+    """The place of the library. Blocks."""
+    place = options.output.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return [
+            Check(
+                name="disk",
+                health=Health.FAILED,
+                sentence=f"{place} cannot be written by this user" if place.is_dir() else f"{place} is not a folder",
+                next_step="make it writable, or name another library with -o",
+                exit_code=EXIT_NO_ROOM,
+            )
+        ]
+    free_bytes = free_bytes_at(options.output)
+    enough = free_bytes > options.min_free_bytes
+    return [
+        Check(
+            name="disk",
+            health=Health.OK if enough else Health.FAILED,
+            sentence=f"{options.output}: {size_text(free_bytes)} free, of which {size_text(options.min_free_bytes)} stay free",
+            next_step="" if enough else "free some space, or lower download.min_free_space",
+            exit_code=0 if enough else EXIT_NO_ROOM,
+        )
+    ]
+
+
+async def check_store(options: RunOptions) -> Sequence[Check]:
+    """The state store, where the library has one."""
+    if not await anyio.Path(state_path(options)).exists():
+        return []
+    try:
+        async with open_records(options.output, options.state) as store:
+            tally = await store.tally()
+    except StoreError as error:
+        return [
+            Check(
+                name="state store",
+                health=Health.FAILED,
+                sentence=error.what,
+                next_step=error.next_step or "",
+                exit_code=error.exit_code,
+            )
+        ]
+    sentence = f"{state_path(options)}: {tally.complete:,} of {tally.selected:,} series complete, {tally.failed:,} failed"
+    return [Check(name="state store", health=Health.OK, sentence=sentence)]
