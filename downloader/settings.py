@@ -153,8 +153,15 @@ def parse_flags(flags: Mapping[str, object], *, named: str = "--{}") -> OptionVa
     try:
         return _Flags.model_validate({name: value for name, value in flags.items() if value is not None}).option_values()
     except ValidationError as error:
-        problems = [f"{_spell(str(detail['loc'][0]), named)}: {explain(detail)}" for detail in error.errors()]
+        problems = [f"{_spell(str(detail['loc'][0]), named)}: {_explain_flag(detail)}" for detail in error.errors()]
         raise SettingsError("\n".join(problems)) from error
+
+
+def _explain_flag(detail: ErrorDetails) -> str:
+    if detail["type"] != "extra_forbidden":
+        return explain(detail)
+    known = list(_Flags.model_fields)
+    return f"there is no such option{suggest(str(detail['loc'][0]), known)}; there are {', '.join(known)}"
 
 
 def _spell(option: str, named: str) -> str:

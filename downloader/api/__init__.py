@@ -15,7 +15,7 @@ work where a loop runs already, as in a notebook, which shows progress below the
 `TciadError` that says what happened and what to do next.
 """
 
-from downloader.api.asking import QueryResult, query, query_async
+from downloader.api.asking import ArchiveLike, QueryKeywords, QueryResult, query, query_async
 from downloader.api.keywords import ManifestLike, RunKeywords, manifest_from
 from downloader.api.libraries import Verification, library_series, library_series_async, verify, verify_async
 from downloader.api.mirroring import Plan, PlannedSeries, RunResult, plan, plan_async, run, run_async
@@ -37,6 +37,7 @@ from downloader.views.report import Outcome, RunReport
 
 __all__ = [
     "ArchiveError",
+    "ArchiveLike",
     "Finding",
     "LibraryError",
     "LibrarySeries",
@@ -46,6 +47,7 @@ __all__ = [
     "Plan",
     "PlanReport",
     "PlannedSeries",
+    "QueryKeywords",
     "QueryResult",
     "RunKeywords",
     "RunReport",

@@ -1,84 +1,118 @@
 """`query`: what an archive says, in the words of its own generation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import TypedDict, Unpack
 
+import anyio.to_thread
+
 from downloader.api.blocking import wait_for
 from downloader.api.keywords import prepare
-from downloader.archive.port import Attributes, Question, Topic
+from downloader.archive.port import Topic
 from downloader.engine import open_archive_queries
 from downloader.errors import SettingsError
-from downloader.manifest import ArchiveAddress, named_address
-from downloader.wording import refuse_choice
+from downloader.manifest import ArchiveAddress, named_address, read_archive
+from downloader.questions import make_question
+
+ArchiveLike = str | Mapping[str, object]
+"""A built-in archive, a base URL, or a mapping as a manifest's `archive` has it: `base_url`, `api`, `auth`."""
 
 
 class QueryKeywords(TypedDict, total=False):
-    """What to ask for; what is left out asks for any."""
+    """What to ask for; what is left out asks for any. The words are those of `tciad query`.
+
+    Attributes:
+        collection: its name; case does not matter.
+        patient_id: as the archive spells it.
+        study_instance_uid: one study.
+        series_instance_uids: one series, or several.
+        modality: such as CT.
+        body_part_examined: as the archive spells it.
+        manufacturer: as the archive spells it.
+        manufacturer_model_name: as the archive spells it.
+        since: for new-patients, new-studies and updated-series; a date, or text such as 2026-01-31.
+        shared_cart: name of a cart, for shared-cart.
+    """
 
     collection: str
     patient_id: str
     study_instance_uid: str
-    series_instance_uids: tuple[str, ...]
+    series_instance_uids: str | Sequence[str]
     modality: str
     body_part_examined: str
     manufacturer: str
     manufacturer_model_name: str
-    since: date
+    since: date | str
     shared_cart: str
+
+
+Row = Mapping[str, str | int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryResult:
     """What an archive answered.
 
-    `rows` leave out what has no value; `attributes` are those that some row has, in the archive's order.
+    `attributes` are those that some row has, in the archive's order. Each of `rows` has all of them, None where the archive gave
+    no value; pandas takes the rows as they are. polars reads the types of columns from the first rows only, where an attribute
+    may have no value yet: give it `columns`.
     """
 
     topic: Topic
     attributes: tuple[str, ...]
-    rows: tuple[Attributes, ...]
+    rows: tuple[Row, ...]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
     def columns(self) -> Mapping[str, list[str | int | None]]:
-        """The same by attribute, None where a row has no value; data frames take it as it is."""
-        return {name: [row.get(name) for row in self.rows] for name in self.attributes}
+        """The same by attribute; every data frame takes it as it is."""
+        return {name: [row[name] for row in self.rows] for name in self.attributes}
 
 
 async def query_async(
-    what: str, *, archive: str = "tcia", api: str | None = None, **filters: Unpack[QueryKeywords]
+    what: str, *, archive: ArchiveLike = "tcia", api: str | None = None, **filters: Unpack[QueryKeywords]
 ) -> QueryResult:
     """Ask an archive.
 
     Args:
         what: collections, patients, studies, series, series-size, images and so on: the words of `tciad query`.
-        archive: a built-in archive, or a base URL.
-        api: generation of the API at a base URL; v4 unless given.
-        filters: what to ask for, such as `collection="LIDC-IDRI"`.
+        archive: a built-in archive, a base URL, or a mapping as a manifest's `archive` has it, with `auth` to sign in. Secrets
+            come from files that it names (relative to the working directory) or from the environment, as for a manifest.
+        api: generation of the API at a base URL, v4 unless given; or another one of a built-in archive.
+        filters: what to ask for, such as `collection="LIDC-IDRI"`; see `QueryKeywords`.
 
     Raises:
-        SettingsError: the archive's generation has no such query, or cannot be asked so.
+        SettingsError: a filter that cannot be, or one that the archive's generation cannot be asked by; it has no such query;
+            credentials are missing.
+        ManifestError: the mapping is wrong.
         ArchiveError: it does not answer, or refuses.
     """
     _, settings = prepare({})
-    if what not in list(Topic):
-        raise SettingsError(f"what: {refuse_choice(what, [topic.value for topic in Topic])}")
-    address: ArchiveAddress = named_address(archive, api, "archive")
-    question = Question(topic=Topic(what), **filters)
+    question = make_question(what, filters)
+    address = await anyio.to_thread.run_sync(_address_of, archive, api)
     async with open_archive_queries(address, settings) as queries, aclosing(queries.find_rows(question)) as found:
-        rows = tuple([row async for row in found])
+        rows = [row async for row in found]
         known = queries.offers[question.topic].attributes
     present = dict.fromkeys(name for row in rows for name in row)
     attributes = [name for name in known if name in present] + [name for name in present if name not in known]
-    return QueryResult(topic=question.topic, attributes=tuple(attributes), rows=rows)
+    told = tuple({name: row.get(name) for name in attributes} for row in rows)
+    return QueryResult(topic=question.topic, attributes=tuple(attributes), rows=told)
 
 
-def query(what: str, *, archive: str = "tcia", api: str | None = None, **filters: Unpack[QueryKeywords]) -> QueryResult:
+def query(what: str, *, archive: ArchiveLike = "tcia", api: str | None = None, **filters: Unpack[QueryKeywords]) -> QueryResult:
     """The same as `query_async`, for code that does not await."""
     return wait_for(partial(query_async, what, archive=archive, api=api, **filters))
+
+
+def _address_of(archive: ArchiveLike, api: str | None) -> ArchiveAddress:
+    """The archive that is meant. Blocks."""
+    if isinstance(archive, str):
+        return named_address(archive, api, "archive")
+    if api is not None:
+        raise SettingsError("archive: the mapping says which api; leave the other one out")
+    return read_archive(archive, "query")

@@ -4,7 +4,6 @@ import shutil
 import sys
 import tempfile
 from contextlib import aclosing
-from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated, Final, TypeVar
@@ -17,7 +16,8 @@ from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json
 from downloader.doctor import Doctor, examine
 from downloader.engine import open_archive_queries
 from downloader.errors import SettingsError
-from downloader.manifest import ArchiveAddress, check_uid, load_manifest, named_address
+from downloader.manifest import ArchiveAddress, load_manifest, named_address
+from downloader.questions import make_question
 from downloader.settings import parse_flags, resolve_options
 from downloader.views.rows import CsvRows, open_rows
 from downloader.wording import refuse_choice
@@ -67,19 +67,19 @@ def _query(
 ) -> int:
     """Ask an archive, in the words of its own generation."""
     settings = start(quiet=quiet, verbose=verbose)
-    question = Question(
-        topic=_word(Topic, what, "WHAT"),
-        collection=collection,
-        patient_id=patient_id,
-        study_instance_uid=_uid(study_instance_uid, "--study-instance-uid"),
-        series_instance_uids=tuple(_uid(one, "--series-instance-uid") or "" for one in series_instance_uid or ()),
-        modality=modality,
-        body_part_examined=body_part_examined,
-        manufacturer=manufacturer,
-        manufacturer_model_name=manufacturer_model_name,
-        since=_day(since),
-        shared_cart=shared_cart,
-    )
+    filters = {
+        "collection": collection,
+        "patient_id": patient_id,
+        "study_instance_uid": study_instance_uid,
+        "series_instance_uids": series_instance_uid or None,
+        "modality": modality,
+        "body_part_examined": body_part_examined,
+        "manufacturer": manufacturer,
+        "manufacturer_model_name": manufacturer_model_name,
+        "since": since,
+        "shared_cart": shared_cart,
+    }
+    question = make_question(what, filters, named="--{}")
     raw_form = _word(ReplyFormat, raw, "--raw") if raw is not None else None
     if form not in FORMS:
         raise SettingsError(f"--format: {refuse_choice(form, FORMS)}")
@@ -178,17 +178,3 @@ def _word(kind: type[Word], word: str, named: str) -> Word:
     if word not in words:
         raise SettingsError(f"{named}: {refuse_choice(word, words)}")
     return kind(word)
-
-
-def _uid(text: str | None, named: str) -> str | None:
-    try:
-        return check_uid(text) if text is not None else None
-    except ValueError as error:
-        raise SettingsError(f"{named}: {error}") from error
-
-
-def _day(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text) if text is not None else None
-    except ValueError as error:
-        raise SettingsError(f"--since: {text!r} is not a day like 2026-01-31") from error

@@ -21,7 +21,7 @@ from downloader.manifest.archives import (
 from downloader.manifest.coverage import Coverage
 from downloader.manifest.document import CountRange, DayRange, Schedule, WithdrawnPolicy
 from downloader.manifest.identifiers import check_uid
-from downloader.manifest.loading import Manifest, load_manifest, read_manifest
+from downloader.manifest.loading import Manifest, load_manifest, read_archive, read_manifest
 from downloader.manifest.schema import manifest_schema
 from downloader.manifest.selection import TEXT_KEYS, Selection
 from downloader.manifest.series_list import SeriesList, load_series_list
@@ -48,5 +48,6 @@ __all__ = [
     "load_series_list",
     "manifest_schema",
     "named_address",
+    "read_archive",
     "read_manifest",
 ]

@@ -108,6 +108,19 @@ def read_manifest(document: Mapping[str, object], name: str = "manifest") -> Man
     return _read_document(path, plain_tree({"version": 1, **document}, path))
 
 
+def read_archive(document: object, name: str = "archive") -> ArchiveAddress:
+    """Read an archive that is plain data, by the rules for `archive` in a manifest.
+
+    Args:
+        document: the name of a built-in archive, or its mapping; files in it are relative to the working directory.
+        name: how errors call it.
+
+    Raises:
+        ManifestError: something in it is wrong; each line tells one problem.
+    """
+    return read_manifest({"archive": document, "select": [{"collection": "*"}]}, name).archive
+
+
 def _manifest_of_list(series_list: SeriesList) -> Manifest:
     path = series_list.path
     try:

@@ -1,13 +1,16 @@
 """Queries and verification from Python."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
 import pytest
 
 from downloader import api as tciad
+from downloader.sandbox import API_KEY, PASSWORD, USERNAME, Access, catalogue_of, generated_series
 from tests.acceptance.archives import ServedArchive, serve_archive, small_catalogue
 
 SERIES = 4
@@ -29,6 +32,115 @@ def test_a_query_goes_straight_into_data_frames(archive: ServedArchive) -> None:
         assert sorted(frame["SeriesInstanceUID"]) == sorted(archive.public_series())
     assert len(pd.DataFrame(result.rows)) == SERIES
     assert tciad.query("series", archive=archive.sandbox.base_url, collection="none such").rows == ()
+
+
+def test_values_that_come_late_or_never_have_their_column(tmp_path: Path) -> None:
+    """Hundreds of rows without a value come first: no data frame may pass over what comes behind them."""
+    bare = [
+        generated_series(seed=seed, images=1, rows=8, columns=8, manufacturer=None, body_part_examined=None)
+        for seed in range(1, 121)
+    ]
+    full = generated_series(seed=500, images=1, rows=8, columns=8, manufacturer="Maker", body_part_examined="HEAD")
+    with serve_archive(catalogue_of([*bare, full])) as archive:
+        result = tciad.query("series", archive=archive.sandbox.base_url)
+
+    assert all(row.keys() == dict.fromkeys(result.attributes).keys() for row in result.rows)
+    for frame in (pd.DataFrame(result.rows), pd.DataFrame(result.columns), pl.DataFrame(result.columns)):
+        assert list(frame.columns) == list(result.attributes)
+        assert [value for value in frame["Manufacturer"] if isinstance(value, str)] == ["Maker"]
+        assert len(frame) == 121
+    assert pl.DataFrame(result.rows, infer_schema_length=None).to_dict(as_series=False) == result.columns
+
+
+@pytest.mark.parametrize("many", [tuple, list, set, pd.Series])
+def test_series_are_one_uid_or_several(archive: ServedArchive, many: Callable[[list[str]], Any]) -> None:
+    """Text is one UID, not its characters; whatever can be gone through is several."""
+    first, second = sorted(archive.public_series())[:2]
+    base_url = archive.sandbox.base_url
+
+    assert tciad.query("series", archive=base_url, series_instance_uids=first).columns["SeriesInstanceUID"] == [first]
+    found = tciad.query("series", archive=base_url, series_instance_uids=many([first, second]))
+    assert sorted(row["SeriesInstanceUID"] or "" for row in found.rows) == [first, second]
+
+
+@pytest.mark.parametrize("day", ["2000-01-01", date(2000, 1, 1), datetime(2000, 1, 1, tzinfo=UTC)])
+def test_a_day_is_text_or_a_date(archive: ServedArchive, day: date | str) -> None:
+    """As whoever writes it has it."""
+    assert len(tciad.query("updated-series", archive=archive.sandbox.base_url, since=day)) == SERIES
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        ({"modalty": "CT"}, "modalty: there is no such filter .did you mean 'modality'"),
+        ({"series_instance_uid": "1.2.3"}, "did you mean 'series_instance_uids'"),
+        ({"series_instance_uids": "1.2.x"}, "series_instance_uids: '1.2.x' is not a UID"),
+        ({"series_instance_uids": ["1.2.3", 4]}, "series_instance_uids: text is wanted, not a number"),
+        ({"series_instance_uids": []}, "series_instance_uids: the list is empty; leave it out to ask for any"),
+        ({"study_instance_uid": "x"}, "study_instance_uid: 'x' is not a UID"),
+        ({"collection": ""}, "collection: the text is empty; leave it out to ask for any"),
+        ({"collection": 7}, "collection: text is wanted, not a number"),
+        ({"since": "yesterday"}, "since: 'yesterday' is not a day like 2026-01-31"),
+        ({"since": 7}, "since: a number is not a day like 2026-01-31"),
+    ],
+)
+def test_a_wrong_filter_is_refused(archive: ServedArchive, filters: dict[str, Any], said: str) -> None:
+    """Before anything is asked: an empty one would ask for the whole archive."""
+    with pytest.raises(tciad.UsageError, match=said):
+        tciad.query("series", archive=archive.sandbox.base_url, **filters)
+    assert archive.sandbox.requests == []
+
+
+def test_a_wrong_option_of_a_run_is_refused(tmp_path: Path) -> None:
+    """With the one that was meant."""
+    wrong: Any = {"concurency": 3}
+    for function in (tciad.plan, tciad.run):
+        with pytest.raises(tciad.UsageError, match=r"concurency: there is no such option .did you mean 'concurrency'"):
+            function({"select": [{"collection": "*"}]}, output=tmp_path, **wrong)
+
+
+def test_an_archive_is_told_as_in_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Address, generation, and all that a manifest can say of signing in; secrets from files or from the environment."""
+    (tmp_path / "password").write_text(PASSWORD)
+    (tmp_path / "key").write_text(f"{API_KEY}\n")
+    with serve_archive(access=Access(api_key_header="X-Key")) as archive:
+        sandbox = archive.sandbox
+        account = {"username": USERNAME, "password_file": str(tmp_path / "password")}
+        keycloak = {**account, "token_url": sandbox.keycloak_url}
+        key = {"api_key_file": tmp_path / "key", "api_key_header": "X-Key"}
+        told: list[dict[str, Any]] = [
+            {"base_url": sandbox.base_url},
+            {"base_url": sandbox.base_url, "api": "v2", "auth": account},
+            {"base_url": sandbox.base_url, "api": "v4", "auth": keycloak},
+            {"base_url": sandbox.bindaas_url, "api": "bindaas", "auth": key},
+            {
+                "base_url": sandbox.bindaas_url,
+                "api": "bindaas",
+                "auth": {"api_key_file": tmp_path / "key", "api_key_in": "query"},
+            },
+        ]
+        found = [tciad.query("collections", archive=one).rows for one in told]
+        assert sandbox.tokens.grants == ["password", "password"]
+        monkeypatch.setenv("TCIAD_API_KEY", API_KEY)
+        by_environment = {"base_url": sandbox.bindaas_url, "api": "bindaas", "auth": {"api_key_header": "X-Key"}}
+        found.append(tciad.query("collections", archive=by_environment).rows)
+    assert found[0]
+    assert found == [found[0]] * len(found)
+
+
+@pytest.mark.parametrize(
+    ("told", "api", "said"),
+    [
+        ({"base_ulr": "http://x"}, None, "archive.base_ulr: unknown key .did you mean 'base_url'"),
+        ({"base_url": "http://x", "auth": {"password": "p"}}, None, "a manifest holds no secrets"),
+        ({"base_url": "http://x"}, "v1", "archive: the mapping says which api"),
+        (7, None, "archive: a mapping of keys is wanted, not a number"),
+    ],
+)
+def test_a_wrong_archive_is_refused(told: dict[str, object] | int, api: str | None, said: str) -> None:
+    """In the words that a manifest is refused with."""
+    with pytest.raises(tciad.UsageError, match=said):
+        tciad.query("collections", archive=told, api=api)  # type: ignore[arg-type]  # a number is what some pass
 
 
 @pytest.mark.anyio
