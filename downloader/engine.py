@@ -33,7 +33,7 @@ from downloader.pacing import BandwidthPace, RetryPace
 from downloader.patience import Patience
 from downloader.plan import plan_manifest
 from downloader.resolver import Resolver
-from downloader.settings import SECRET_NAMES, Settings, resolve_options
+from downloader.settings import Settings, resolve_options
 from downloader.store.lock import lock_library
 from downloader.store.port import Standing, Store
 from downloader.store.sqlite import open_store
@@ -56,10 +56,8 @@ def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) 
     """
     options = resolve_options(flags, settings, manifest.options)
     # secrets of the environment are meant for the manifest's archive: the archive of an entry must not learn them
-    unsaid = settings.model_copy(update=dict.fromkeys(SECRET_NAMES))
     secrets = {
-        address.name: gather_secrets(address, settings if address == manifest.archive else unsaid)
-        for address in manifest.archives
+        address.name: gather_secrets(address, settings if address == manifest.archive else None) for address in manifest.archives
     }
     return replace(options, secrets=secrets)
 

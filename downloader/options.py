@@ -62,12 +62,16 @@ DEFAULT_FORMAT: Final = StorageFormat.IMAGES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
-    """What proves to an archive who asks; None where nobody said. They show as asterisks wherever they are printed."""
+    """What proves to an archive who asks; None where nobody said. They show as asterisks wherever they are printed.
+
+    `environment_counts`: those of the environment are meant for this archive; they are not for the archive of a single entry.
+    """
 
     username: SecretStr | None = None
     password: SecretStr | None = None
     client_secret: SecretStr | None = None
     api_key: SecretStr | None = None
+    environment_counts: bool = field(default=True, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

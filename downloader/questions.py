@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Final
 
-from downloader.archive.port import Question, Topic
+from downloader.archive.port import SERIES_NAMES, Attributes, Question, Topic
 from downloader.errors import SettingsError
 from downloader.manifest import check_uid
 from downloader.wording import kind_of, quote, refuse_choice, suggest
@@ -40,6 +40,27 @@ def make_question(what: str, filters: Mapping[str, object], *, named: str = "{}"
         except ValueError as error:
             raise SettingsError(f"{_spell(name, named)}: {error}") from error
     return Question(topic=Topic(what), **values)  # type: ignore[arg-type]  # each was read for its filter
+
+
+class UnlistedSeries:
+    """Which of the series that were asked for no row was about.
+
+    Args:
+        question: what is asked.
+    """
+
+    def __init__(self, question: Question) -> None:
+        self._left = dict.fromkeys(question.series_instance_uids)
+
+    def note(self, row: Attributes) -> None:
+        """A row came."""
+        for name in SERIES_NAMES:
+            self._left.pop(str(row.get(name)), None)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Those that are still without a row, in the order of the question."""
+        return tuple(self._left)
 
 
 def _spell(name: str, named: str) -> str:

@@ -15,7 +15,7 @@ from downloader.archive.port import Topic
 from downloader.engine import open_archive_queries
 from downloader.errors import SettingsError
 from downloader.manifest import ArchiveAddress, named_address, read_archive
-from downloader.questions import make_question
+from downloader.questions import UnlistedSeries, make_question
 
 ArchiveLike = str | Mapping[str, object]
 """A built-in archive, a base URL, or a mapping as a manifest's `archive` has it: `base_url`, `api`, `auth`."""
@@ -58,12 +58,13 @@ class QueryResult:
 
     `attributes` are those that some row has, in the archive's order. Each of `rows` has all of them, None where the archive gave
     no value; pandas takes the rows as they are. polars reads the types of columns from the first rows only, where an attribute
-    may have no value yet: give it `columns`.
+    may have no value yet: give it `columns`. `unlisted` are the series that were asked for by name and have no row.
     """
 
     topic: Topic
     attributes: tuple[str, ...]
     rows: tuple[Row, ...]
+    unlisted: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -95,13 +96,17 @@ async def query_async(
     _, settings = prepare({})
     question = make_question(what, filters)
     address = await anyio.to_thread.run_sync(_address_of, archive, api)
+    unlisted = UnlistedSeries(question)
     async with open_archive_queries(address, settings) as queries, aclosing(queries.find_rows(question)) as found:
-        rows = [row async for row in found]
-        known = queries.offers[question.topic].attributes
+        rows = []
+        async for row in found:
+            unlisted.note(row)
+            rows.append(row)
+        known = queries.offers[question.topic].row_attributes
     present = dict.fromkeys(name for row in rows for name in row)
     attributes = [name for name in known if name in present] + [name for name in present if name not in known]
     told = tuple({name: row.get(name) for name in attributes} for row in rows)
-    return QueryResult(topic=question.topic, attributes=tuple(attributes), rows=told)
+    return QueryResult(topic=question.topic, attributes=tuple(attributes), rows=told, unlisted=unlisted.left)
 
 
 def query(what: str, *, archive: ArchiveLike = "tcia", api: str | None = None, **filters: Unpack[QueryKeywords]) -> QueryResult:

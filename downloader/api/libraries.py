@@ -15,10 +15,9 @@ from downloader.errors import SettingsError
 from downloader.settings import resolve_options
 from downloader.stores import open_records
 from downloader.verification import Finding
-from downloader.views.counting import open_count
 from downloader.views.library_series import LibrarySeries, flatten
 from downloader.views.mending import VerificationReport
-from downloader.views.notebook import open_python_progress
+from downloader.views.notebook import open_python_count, open_python_progress
 from downloader.workshop import open_verification
 
 
@@ -109,7 +108,7 @@ async def verify_async(
     clock = SystemClock()
     began = clock.monotonic()
     async with open_verification(options, archives, deep=deep, upstream=upstream, repair=repair) as verification:
-        with open_count(clock, silent=not progress) as count:
+        with open_python_count(clock, silent=not progress) as count:
             await verification.verify(report, count)
         with open_python_progress(clock, silent=not progress) as view:
             await verification.fetch(report, view)

@@ -7,7 +7,7 @@ from downloader.archive.authentication import Authentication
 from downloader.archive.endpoints import Endpoint, Method
 from downloader.archive.replies import READ_BYTES, Refusal, classify
 from downloader.clock import Clock
-from downloader.errors import ArchiveError
+from downloader.errors import ArchiveError, CredentialsRejectedError
 from downloader.transport import Reply, Transport
 
 
@@ -52,7 +52,11 @@ class Asker:
 
     def explain(self, refusal: Refusal) -> ArchiveError:
         """The error for a reply that is not the answer."""
-        return classify(refusal, self._clock.now())
+        error = classify(refusal, self._clock.now())
+        if isinstance(error, CredentialsRejectedError):
+            # only whoever showed something, or nothing, knows what can be done about it
+            error.next_step = self._authentication.advice
+        return error
 
     def _send(
         self, endpoint: Endpoint, values: Mapping[str, str], headers: Mapping[str, str]

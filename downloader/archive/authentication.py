@@ -16,8 +16,11 @@ class Authentication(Protocol):
     """Gives what proves who asks, and something new when the archive no longer takes the old.
 
     `parameters` go with every request's parameters; they are secrets, as the headers are. `can_renew` tells whether there may be
-    something else to show than what the archive refused.
+    something else to show than what the archive refused. `advice` is what the user can do when it is refused for good.
     """
+
+    @property
+    def advice(self) -> str: ...  # noqa: D102  told above
 
     @property
     def parameters(self) -> Mapping[str, str]: ...  # noqa: D102  told above
@@ -47,7 +50,8 @@ class _Unchanging:
 
     can_renew = False
 
-    def __init__(self, *, headers: Mapping[str, str] = _NOTHING, parameters: Mapping[str, str] = _NOTHING) -> None:
+    def __init__(self, *, advice: str, headers: Mapping[str, str] = _NOTHING, parameters: Mapping[str, str] = _NOTHING) -> None:
+        self.advice = advice
         self.parameters = parameters
         self._headers = headers
 
@@ -57,32 +61,32 @@ class _Unchanging:
 
     async def renew(self, refused: Mapping[str, str]) -> None:  # noqa: ARG002  the port's signature
         """There is nothing else to show."""
-        raise CredentialsRejectedError("the archive refused the credentials", next_step="check the API key")
+        raise CredentialsRejectedError("the archive refused the credentials", next_step=self.advice)
 
 
 class Guest(_Unchanging):
     """Nobody: public series only."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, advice: str = "give credentials that the archive knows") -> None:
+        super().__init__(advice=advice)
 
 
 class GuestToken(_Unchanging):
     """The guest of v2, which takes this one word for it and fails without any (ARCHIVE §1.3)."""
 
-    def __init__(self) -> None:
-        super().__init__(headers={"Authorization": "Bearer undefined"})
+    def __init__(self, advice: str = "give credentials that the archive knows") -> None:
+        super().__init__(advice=advice, headers={"Authorization": "Bearer undefined"})
 
 
 class ApiKey(_Unchanging):
     """The key of an application in a header, as Bindaas recommends it; gateways call the header otherwise (ARCHIVE §1.1)."""
 
     def __init__(self, key: str, *, header: str = API_KEY) -> None:
-        super().__init__(headers={header: key})
+        super().__init__(advice=f"check the API key, and that the archive takes it in the header {header}", headers={header: key})
 
 
 class ApiKeyInAddress(_Unchanging):
     """The key as a parameter of every request, where it can end up in the logs of proxies (ARCHIVE §1.1)."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(parameters={API_KEY: key})
+        super().__init__(advice="check the API key, and that the archive takes it in the address", parameters={API_KEY: key})

@@ -4,7 +4,9 @@ Nothing is read that the archive has no use for, and what is meant for one archi
 for v4 is a guest's, whatever the environment holds.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -17,31 +19,51 @@ from downloader.options import Secrets
 from downloader.settings import Settings, read_secret
 from downloader.transport import Transport
 
-_NO_AUTH = Auth()
+_NO_AUTH: Final = Auth()
+_EMPTY: Final = Settings.model_construct()
+_NOBODY: Final[Mapping[ApiGeneration, tuple[str, str]]] = {
+    ApiGeneration.V4: ("no account was given: name username and password_file in archive.auth", ""),
+    ApiGeneration.V2: (
+        "no account was given: name username and password_file in archive.auth",
+        ", or set TCIAD_USERNAME and TCIAD_PASSWORD_FILE",
+    ),
+    ApiGeneration.V1: ("v1 takes no credentials: ask the archive for v2 or v4", ""),
+    ApiGeneration.BINDAAS: ("no API key was given: name its file in archive.auth.api_key_file", ", or set TCIAD_API_KEY_FILE"),
+}
+"""What can be done where nothing was shown and something is wanted; behind it, where the environment counts."""
+_NOT_FOR_ENTRIES: Final = ": what the environment holds is for the manifest's own archive only"
 
 
-def gather_secrets(address: ArchiveAddress, settings: Settings) -> Secrets:
+def gather_secrets(address: ArchiveAddress, settings: Settings | None) -> Secrets:
     """The secrets for one archive. Files that the manifest names win over the environment.
+
+    Args:
+        address: the archive.
+        settings: the environment; None where it is not meant for this archive.
 
     Raises:
         SettingsError: a file cannot be read, or the archive wants somebody to sign in and nobody is named.
     """
     auth = address.auth or _NO_AUTH
+    counts = settings is not None
+    told = settings or _EMPTY
     if address.api is ApiGeneration.BINDAAS:
-        return Secrets(api_key=_read("api_key_file", auth.api_key_file) or settings.api_key)
+        return Secrets(api_key=_read("api_key_file", auth.api_key_file) or told.api_key, environment_counts=counts)
     if address.api is ApiGeneration.V1 or (address.api is ApiGeneration.V4 and address.auth is None):
-        return Secrets()
-    username = SecretStr(auth.username) if auth.username else settings.username
+        return Secrets(environment_counts=counts)
+    username = SecretStr(auth.username) if auth.username else told.username
     if username is None:
         if address.auth is None:
-            return Secrets()
+            return Secrets(environment_counts=counts)
         raise SettingsError(
-            "archive.auth: there is no user name to sign in with", next_step="give archive.auth.username or set TCIAD_USERNAME"
+            f"{address.name}: archive.auth: there is no user name to sign in with",
+            next_step=f"give archive.auth.username{' or set TCIAD_USERNAME' if counts else _NOT_FOR_ENTRIES}",
         )
     return Secrets(
         username=username,
-        password=_read("password_file", auth.password_file) or settings.password,
+        password=_read("password_file", auth.password_file) or told.password,
         client_secret=_read("client_secret_file", auth.client_secret_file),
+        environment_counts=counts,
     )
 
 
@@ -59,7 +81,9 @@ def make_authentication(address: ArchiveAddress, secrets: Secrets, *, transport:
             client_secret=_shown(secrets.client_secret),
         )
         return BearerTokens(address.token_url, account, transport=transport, clock=clock)
-    return GuestToken() if address.api is ApiGeneration.V2 else Guest()
+    advice, by_environment = _NOBODY[address.api]
+    advice += by_environment if secrets.environment_counts or not by_environment else _NOT_FOR_ENTRIES
+    return GuestToken(advice) if address.api is ApiGeneration.V2 else Guest(advice)
 
 
 def _read(key: str, path: Path | None) -> SecretStr | None:

@@ -7,6 +7,7 @@ are filled from these tables and from nothing else.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from typing import Final
 
 from downloader.errors import TciadError
 from downloader.model import Md5Mode, Series, SeriesQuery
@@ -80,6 +81,11 @@ class Topic(StrEnum):
     SHARED_CART = "shared-cart"
 
 
+SERIES_ATTRIBUTE: Final = "SeriesInstanceUID"
+SERIES_NAMES: Final = frozenset({SERIES_ATTRIBUTE, "Series UID"})
+"""How generations call the attribute that names a row's series."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryEndpoint:
     """One query of one generation.
@@ -96,6 +102,17 @@ class QueryEndpoint:
     formats: tuple[ReplyFormat, ...] = tuple(ReplyFormat)
     unasked: ReplyFormat | None = ReplyFormat.JSON
     at_once: int = 1
+
+    @property
+    def row_attributes(self) -> tuple[str, ...]:
+        """The attributes that rows have in the end: those of a series do not all say which, so that is put before them."""
+        return (SERIES_ATTRIBUTE, *self.attributes) if self.needs_series else self.attributes
+
+    @property
+    def needs_series(self) -> bool:
+        """Whether rows tell of one series that they do not name themselves."""
+        asked_by_series = "series_instance_uid" in self.required_filters and self.at_once == 1
+        return asked_by_series and not SERIES_NAMES.intersection(self.attributes)
 
     @property
     def required_filters(self) -> tuple[str, ...]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from downloader.archive.endpoints import QueryEndpoint, ReplyFormat, Topic
+from downloader.archive.endpoints import SERIES_NAMES, QueryEndpoint, ReplyFormat, Topic
 from downloader.model import Md5Mode, Series, SeriesQuery
 
 __all__ = [
+    "SERIES_NAMES",
     "Archive",
     "ArchiveQueries",
     "Attributes",
@@ -181,7 +182,7 @@ class ArchiveQueries(Protocol):
     """Every query of one archive, in the words of its generation. Methods raise ArchiveError, TransferError or SettingsError.
 
     `offers` says what can be asked: for each topic the endpoint's name, its parameter for each filter of a Question, which of
-    them it cannot do without, the attributes that its rows have, and the formats that it writes.
+    them it cannot do without, the attributes that its rows have (`row_attributes`), and the formats that it writes.
     """
 
     name: str
@@ -193,7 +194,8 @@ class ArchiveQueries(Protocol):
     def find_rows(self, question: Question, form: ReplyFormat = ReplyFormat.JSON) -> AsyncGenerator[Attributes, None]:
         """Ask, and yield the rows of the reply; they are the same in every format.
 
-        Filters that the generation does not have are applied to the rows where those have the attribute.
+        Filters that the generation does not have are applied to the rows where those have the attribute. Rows about one series
+        that do not name it (series-size, images) get its `SeriesInstanceUID` put before their own attributes.
 
         Raises:
             SettingsError: the generation has no such query, cannot filter by what was asked, or needs a filter that is missing.

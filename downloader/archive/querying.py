@@ -8,7 +8,7 @@ from typing import Final
 import anyio.lowlevel
 
 from downloader.archive.asking import Asker
-from downloader.archive.endpoints import Generation, QueryEndpoint, ReplyFormat, Topic, fold
+from downloader.archive.endpoints import SERIES_ATTRIBUTE, SERIES_NAMES, Generation, QueryEndpoint, ReplyFormat, Topic, fold
 from downloader.archive.port import Attributes, Question
 from downloader.archive.rows import parse_rows, read_attributes
 from downloader.archive.wire import RowReader
@@ -21,7 +21,7 @@ _ATTRIBUTES_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "collection": ("Collection",),
     "patient_id": ("PatientID", "PatientId", "Subject ID"),
     "study_instance_uid": ("StudyInstanceUID", "Study UID"),
-    _SERIES: ("SeriesInstanceUID", "Series UID"),
+    _SERIES: (SERIES_ATTRIBUTE, *sorted(SERIES_NAMES - {SERIES_ATTRIBUTE})),
     "modality": ("Modality",),
     "body_part_examined": ("BodyPartExamined", "Body Part Examined"),
     "manufacturer": ("Manufacturer",),
@@ -75,7 +75,7 @@ class NbiaQueries:
             async with aclosing(rows):
                 async for row in rows:
                     if all(_fits(row, name, values) for name, values in kept.items()):
-                        yield row
+                        yield {SERIES_ATTRIBUTE: filters[_SERIES], **row} if query.needs_series else row
 
     @asynccontextmanager
     async def open_reply(self, question: Question, form: ReplyFormat) -> AsyncIterator[NbiaReply]:
@@ -157,6 +157,9 @@ def _filters_of(question: Question, query: QueryEndpoint) -> _Filters:
     for name in (*_ATTRIBUTES_OF.keys() - {_SERIES}, "shared_cart"):
         if value := getattr(question, name):
             given[name] = (value,)
+    if question.modality:
+        # v1 compares modalities exactly, and DICOM writes them in capitals (ARCHIVE §2.5, PS3.3 C.7.3.1.1.1)
+        given["modality"] = (question.modality.upper(),)
     if question.series_instance_uids:
         given[_SERIES] = tuple(dict.fromkeys(question.series_instance_uids))
     if question.since is not None:

@@ -70,6 +70,13 @@ class BearerTokens:
         # what the archive said to the password: asked again and again it may lock the account
         self._rejection = ""
 
+    @property
+    def advice(self) -> str:
+        """A password is missing, or something is wrong with it."""
+        if self._account.password:
+            return "check user name and password"
+        return "no password was given: name its file in archive.auth.password_file, or set TCIAD_PASSWORD_FILE"
+
     async def headers(self) -> Mapping[str, str]:
         """The token, renewed ahead of its end.
 
@@ -110,7 +117,7 @@ class BearerTokens:
         return None if isinstance(answer, Refusal) else answer
 
     async def _sign_in(self) -> _Token:
-        account, next_step = self._account, "check user name and password"
+        account, next_step = self._account, self.advice
         if self._rejection:
             raise CredentialsRejectedError(self._rejection, next_step=next_step)
         answer = await self._ask({"grant_type": "password", "username": account.username, "password": account.password})

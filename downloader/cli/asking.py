@@ -17,7 +17,7 @@ from downloader.doctor import Doctor, examine
 from downloader.engine import open_archive_queries
 from downloader.errors import SettingsError
 from downloader.manifest import ArchiveAddress, load_manifest, named_address
-from downloader.questions import make_question
+from downloader.questions import UnlistedSeries, make_question
 from downloader.settings import parse_flags, resolve_options
 from downloader.views.rows import CsvRows, open_rows
 from downloader.wording import refuse_choice
@@ -56,7 +56,9 @@ def _query(
         str | None, typer.Option(metavar="YYYY-MM-DD", help="For new-patients, new-studies, updated-series.")
     ] = None,
     shared_cart: Annotated[str | None, typer.Option(metavar="NAME", help="Name of a cart, for shared-cart.")] = None,
-    form: Annotated[str, typer.Option("--format", metavar="FORM", help="table, json or csv.")] = "table",
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="FORM", help="table, json or csv; a table unless given.")
+    ] = None,
     columns: Annotated[str | None, typer.Option("--columns", metavar="A,B", help="Only these attributes, in this order.")] = None,
     raw: Annotated[
         str | None, typer.Option("--raw", metavar="FORM", help="The reply as the archive writes it: csv, html, xml or json.")
@@ -81,8 +83,10 @@ def _query(
     }
     question = make_question(what, filters, named="--{}")
     raw_form = _word(ReplyFormat, raw, "--raw") if raw is not None else None
-    if form not in FORMS:
-        raise SettingsError(f"--format: {refuse_choice(form, FORMS)}")
+    if raw_form is not None and (form is not None or as_json or columns is not None):
+        other = "--json" if as_json else "--format" if form is not None else "--columns"
+        raise SettingsError(f"--raw passes on what the archive writes, so {other} has no use with it", next_step="leave one out")
+    shown = _form_of(form, as_json=as_json)
     wanted = [name.strip() for name in (columns or "").split(",") if name.strip()]
     address = _address(archive, api, manifest)
 
@@ -91,7 +95,7 @@ def _query(
             if raw_form is not None:
                 await _print_raw(queries, question, raw_form)
             else:
-                await _print_rows(queries, question, "json" if as_json else form, wanted)
+                await _print_rows(queries, question, shown, wanted)
         return 0
 
     return run_async(work)
@@ -100,7 +104,8 @@ def _query(
 async def _print_rows(queries: ArchiveQueries, question: Question, form: str, columns: list[str]) -> None:
     """Write the rows to stdout once all have come: what broke off half-way is not shown as if it were all."""
     offered = queries.offers.get(question.topic)
-    known = offered.attributes if offered else ()
+    known = offered.row_attributes if offered else ()
+    unlisted = UnlistedSeries(question)
     unknown = [column for column in columns if offered and column not in known]
     if unknown:
         raise SettingsError(f"--columns: {refuse_choice(unknown[0], known)}")
@@ -109,12 +114,20 @@ async def _print_rows(queries: ArchiveQueries, question: Question, form: str, co
         writer = open_rows(form, file, columns, known)
         async with aclosing(queries.find_rows(question)) as rows:
             async for row in rows:
+                unlisted.note(row)
                 writer.write(row)
         writer.finish()
         held.seek(0)
         shutil.copyfileobj(held, sys.stdout)
     if isinstance(writer, CsvRows) and writer.unknown:
-        typer.echo(f"tciad: CSV leaves out {', '.join(sorted(writer.unknown))}; --format json has all", err=True)
+        _note(f"CSV leaves out {', '.join(sorted(writer.unknown))}; --format json has all")
+    if unlisted.left:
+        _note(f"no row came for series {', '.join(unlisted.left)}: the archive does not list it, or knows nothing of it")
+
+
+def _note(sentence: str) -> None:
+    """Something to know beside the result."""
+    typer.echo(f"tciad: {sentence}", err=True)
 
 
 async def _print_raw(queries: ArchiveQueries, question: Question, form: ReplyFormat) -> None:
@@ -171,6 +184,15 @@ def _address(archive: str | None, api: str | None, manifest: Path | None) -> Arc
             raise SettingsError("--manifest says which archive; leave out --archive and --api")
         return load_manifest(manifest).archive
     return named_address(archive or "tcia", api, "--archive")
+
+
+def _form_of(form: str | None, *, as_json: bool) -> str:
+    """How the rows are to be shown."""
+    if form is not None and form not in FORMS:
+        raise SettingsError(f"--format: {refuse_choice(form, FORMS)}")
+    if as_json and form not in {None, "json"}:
+        raise SettingsError(f"--json and --format {form} contradict each other", next_step="leave one out")
+    return "json" if as_json else form or "table"
 
 
 def _word(kind: type[Word], word: str, named: str) -> Word:

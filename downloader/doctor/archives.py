@@ -34,13 +34,6 @@ _SERVICES: Final = f"{_NBIA}/services"
 _WANTS_CREDENTIALS: Final = (CredentialsRejectedError, AccessDeniedError)
 _TOO_MANY_REQUESTS: Final = 429
 _NO_ONE: Final = dict.fromkeys(SECRET_NAMES)
-_TOKENS: Final = "set TCIAD_USERNAME and TCIAD_PASSWORD_FILE, or name them in the manifest's archive.auth"
-_HOW_TO_SIGN_IN: Final[Mapping[ApiGeneration, str]] = {
-    ApiGeneration.V4: _TOKENS,
-    ApiGeneration.V2: _TOKENS,
-    ApiGeneration.V1: "v1 takes no credentials: ask the archive for v2 or v4",
-    ApiGeneration.BINDAAS: "set TCIAD_API_KEY_FILE, or name the key's file in the manifest's archive.auth.api_key_file",
-}
 _ACCOUNT: Final = {"username": "YOUR-NAME", "password_file": "FILE"}
 _WANTED: Final[Mapping[ApiGeneration, Mapping[str, str]]] = {
     ApiGeneration.V2: _ACCOUNT,
@@ -168,7 +161,7 @@ def _told(answer: _Answer) -> Check:
             name="credentials",
             health=Health.FAILED,
             sentence=f"{address.base_url} speaks {address.api}, and refuses: {error.what}",
-            next_step=_what_to_show(answer),
+            next_step=error.next_step or "",
             exit_code=CredentialsRejectedError.exit_code,
         )
     later = "try again later; if it lasts, ask whoever runs the archive" if answer.is_down else ""
@@ -177,15 +170,6 @@ def _told(answer: _Answer) -> Check:
 
 def _failed(sentence: str, next_step: str, exit_code: int) -> Check:
     return Check(name="archive", health=Health.FAILED, sentence=sentence, next_step=next_step, exit_code=exit_code)
-
-
-def _what_to_show(answer: _Answer) -> str:
-    """What to do about a refusal: something was shown and is wrong, or nothing was."""
-    if not answer.signed_in:
-        return _HOW_TO_SIGN_IN[answer.address.api]
-    if answer.address.api is ApiGeneration.BINDAAS:
-        return "check the API key, and the header that carries it (archive.auth.api_key_header)"
-    return "check user name and password"
 
 
 def _told_of_account(guest: _Answer, signed: _Answer) -> Check:
@@ -201,7 +185,7 @@ def _told_of_account(guest: _Answer, signed: _Answer) -> Check:
             name="credentials",
             health=Health.FAILED,
             sentence=f"the account of the environment is refused: {error.what}",
-            next_step=f"{_what_to_show(signed)}, or unset TCIAD_USERNAME: public series need no account",
+            next_step=f"{error.next_step}; or unset TCIAD_USERNAME: public series need no account",
             exit_code=CredentialsRejectedError.exit_code,
         )
     return Check(

@@ -11,6 +11,7 @@ from typing import Protocol
 from downloader.clock import Clock
 from downloader.model import Event, SeriesTally
 from downloader.views.counter import RunCounter
+from downloader.views.counting import CountView, open_count
 from downloader.views.progress import ProgressView, SilentProgress, open_progress
 from downloader.views.texts import duration_text, printable, size_text
 
@@ -82,9 +83,58 @@ class NotebookProgress:
         ]
         if counter.failures:
             figures.insert(1, f"{len(counter.failures):,} failed")
-        line = f"{printable(self._manifest)}: {', '.join(figures)}"
-        bar = f'<progress max="{max(tally.selected, 1)}" value="{done}" style="width: 20em"></progress>'
-        return Html(f'<div class="tciad-progress">{bar} <span>{html.escape(line)}</span></div>', line)
+        return _draw_bar(f"{printable(self._manifest)}: {', '.join(figures)}", done, tally.selected)
+
+
+class NotebookCount:
+    """The same for work that counts series and reads bytes, such as a verification."""
+
+    def __init__(self, clock: Clock, show: Callable[[Html], Picture]) -> None:
+        self._clock = clock
+        self._show = show
+        self._picture: Picture | None = None
+        self._title = ""
+        self._total: int | None = None
+        self._series = self._read_bytes = 0
+        self._began = self._drawn_at = clock.monotonic()
+
+    def begin(self, title: str, total: int | None) -> None:
+        """Draw a bar anew; where nobody knows how many there are, one that only shows that work goes on."""
+        self._title, self._total = title, total
+        self._series = self._read_bytes = 0
+        self._began = self._clock.monotonic()
+        if self._picture is None:
+            self._picture = self._show(self._draw())
+        self.draw()
+
+    def advance(self, series: int, read_bytes: int = 0) -> None:
+        """Count, and draw when it is time."""
+        self._series += series
+        self._read_bytes += read_bytes
+        if self._clock.monotonic() - self._drawn_at >= DRAWN_EVERY_SECONDS:
+            self.draw()
+
+    def draw(self) -> None:
+        """Show how things stand now."""
+        self._drawn_at = self._clock.monotonic()
+        if self._picture is not None:
+            self._picture.update(self._draw())
+
+    def _draw(self) -> Html:
+        elapsed_seconds = self._clock.monotonic() - self._began
+        total = "" if self._total is None else f" of {self._total:,}"
+        figures = [f"{self._series:,}{total} series"]
+        if self._read_bytes:
+            figures.append(f"{size_text(self._read_bytes)} read, {size_text(self._read_bytes / max(elapsed_seconds, 1e-9))}/s")
+        figures.append(duration_text(elapsed_seconds))
+        return _draw_bar(f"{printable(self._title)}: {', '.join(figures)}", self._series, self._total)
+
+
+def _draw_bar(line: str, done: int, total: int | None) -> Html:
+    """A bar with its line of figures. HTML's own bar without a value shows that something goes on."""
+    extent = "" if total is None else f'max="{max(total, 1)}" value="{done}" '
+    bar = f'<progress {extent}style="width: 20em"></progress>'
+    return Html(f'<div class="tciad-progress">{bar} <span>{html.escape(line)}</span></div>', line)
 
 
 @contextmanager
@@ -99,6 +149,21 @@ def open_python_progress(clock: Clock, *, silent: bool) -> Iterator[ProgressView
             yield progress
         return
     notebook = NotebookProgress(clock, show)
+    try:
+        yield notebook
+    finally:
+        notebook.draw()
+
+
+@contextmanager
+def open_python_count(clock: Clock, *, silent: bool) -> Iterator[CountView]:
+    """The same for work that counts series."""
+    show = None if silent else _find_notebook()
+    if show is None:
+        with open_count(clock, silent=silent) as count:
+            yield count
+        return
+    notebook = NotebookCount(clock, show)
     try:
         yield notebook
     finally:

@@ -208,3 +208,20 @@ def test_lists_of_other_kinds_of_archives_are_refused_with_the_reason(tmp_path: 
         ended = run_command("run", given, "-o", tmp_path / "library")
         assert (ended.exit_code, why in ended.stderr) == (2, True), ended.stderr
     assert not (tmp_path / "library").exists()
+
+
+def test_the_environment_signs_in_at_the_archive_of_the_manifest_only(hosts: Hosts, tmp_path: Path) -> None:
+    """Another one that wants an account must name it itself, and the error says whose it is."""
+    main, other = hosts
+    manifest = write_manifest(
+        tmp_path / "both.yaml",
+        main.sandbox.base_url,
+        "  - collection: Other",
+        f"    archive: {{base_url: {other.sandbox.base_url!r}, api: v2, auth: {{}}}}",
+        collection="Main",
+    )
+    ended = run_command("plan", manifest, environment={"TCIAD_USERNAME": "me", "TCIAD_PASSWORD": "p"})
+
+    assert ended.exit_code == 2
+    assert f"{name_of(other)}: archive.auth: there is no user name to sign in with" in ended.stderr
+    assert "what the environment holds is for the manifest's own archive only" in ended.stderr

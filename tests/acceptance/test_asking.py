@@ -136,6 +136,30 @@ def test_filters_narrow_the_rows(queried: Queried) -> None:
         assert [row["SeriesInstanceUID"] for row in rows] == [KNOWN.series_instance_uid], api
 
 
+@pytest.mark.parametrize("api", ["v4", "v2", "v1"])
+@pytest.mark.parametrize("what", ["series-size", "images", "series-metadata"])
+def test_series_without_rows_are_named(queried: Queried, what: str, api: str) -> None:
+    """Each row says which series it is about, and a series that the archive does not know is told."""
+    named = ("--series-instance-uid", KNOWN.series_instance_uid, "--series-instance-uid", "1.2.3")
+    ended = queried.query(what, *named, "--json", api=api)
+
+    assert ended.exit_code == 0, ended.stderr
+    assert {row.get("SeriesInstanceUID", row.get("Series UID")) for row in ended.document} == {KNOWN.series_instance_uid}
+    assert "no row came for series 1.2.3" in ended.stderr
+    assert KNOWN.series_instance_uid not in ended.stderr
+
+
+def test_a_missing_key_is_said_to_be_missing(queried: Queried) -> None:
+    """And how to give one; a wrong one is not called missing."""
+    command = ("query", "collections", "--archive", queried.archive.sandbox.bindaas_url, "--api", "bindaas")
+    missing, wrong = run_command(*command), run_command(*command, environment={"TCIAD_API_KEY": "wrong-key"})
+
+    assert (missing.exit_code, wrong.exit_code) == (4, 4)
+    assert "no API key was given: name its file in archive.auth.api_key_file, or set TCIAD_API_KEY_FILE" in missing.stderr
+    assert "check the API key" in wrong.stderr
+    assert "wrong-key" not in wrong.stdout + wrong.stderr
+
+
 def test_no_rows_are_said(queried: Queried) -> None:
     """An empty table is a sentence, empty JSON a list, empty CSV a header; none of it is an error."""
     arguments = ("--collection", "none such")
@@ -159,6 +183,10 @@ def test_no_rows_are_said(queried: Queried) -> None:
         (("series", "--since", ""), "--since: "),
         (("collections", "--collection", "x", "--raw", "json"), "cannot be asked by"),
         (("shared-cart", "--shared-cart", "x"), "cannot be asked for shared-cart"),
+        (("collections", "--raw", "json", "--json"), "--raw passes on what the archive writes, so --json has no use with it"),
+        (("collections", "--raw", "csv", "--format", "csv"), "so --format has no use with it"),
+        (("collections", "--raw", "csv", "--columns", "Collection"), "so --columns has no use with it"),
+        (("collections", "--json", "--format", "csv"), "--json and --format csv contradict each other"),
     ],
 )
 def test_a_wrong_question_is_refused(queried: Queried, arguments: tuple[str, ...], said: str) -> None:

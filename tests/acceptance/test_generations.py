@@ -24,6 +24,7 @@ class Way:
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     generation: str
+    advice: str = "check user name and password"
 
 
 V1 = "{{base_url: '{base}', api: v1}}"
@@ -53,9 +54,13 @@ WRONG = {
     "v4-signed-in": Way(archive=FROM_ENVIRONMENT, environment={**ACCOUNT, "TCIAD_PASSWORD": WRONG_PASSWORD}, generation="v4"),
     "v2-environment": Way(archive=V2, environment={**ACCOUNT, "TCIAD_PASSWORD": WRONG_PASSWORD}, generation="v2"),
     "v2-file": Way(archive=SIGNED % "v2", files={"secret.txt": WRONG_PASSWORD}, generation="v2"),
-    "bindaas-environment": Way(archive=BINDAAS, environment={"TCIAD_API_KEY": WRONG_KEY}, generation="bindaas"),
-    "bindaas-address": Way(archive=KEY_IN_ADDRESS, environment={"TCIAD_API_KEY": WRONG_KEY}, generation="bindaas"),
-    "bindaas-none": Way(archive=BINDAAS, generation="bindaas"),
+    "bindaas-environment": Way(
+        archive=BINDAAS, environment={"TCIAD_API_KEY": WRONG_KEY}, generation="bindaas", advice="check the API key"
+    ),
+    "bindaas-address": Way(
+        archive=KEY_IN_ADDRESS, environment={"TCIAD_API_KEY": WRONG_KEY}, generation="bindaas", advice="check the API key"
+    ),
+    "bindaas-none": Way(archive=BINDAAS, generation="bindaas", advice="no API key was given"),
 }
 
 
@@ -108,7 +113,7 @@ def test_wrong_credentials_end_the_run(tmp_path: Path, way: Way, archive: Served
     ended = run(way, archive, tmp_path)
     assert ended.exit_code == 4
     assert ended.document["outcome"] == "failed"
-    assert "check user name" in ended.stdout + ended.stderr
+    assert way.advice in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
     assert archive.downloads == 0
     assert_no_secret(ended, tmp_path / "library")

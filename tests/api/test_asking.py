@@ -63,6 +63,14 @@ def test_series_are_one_uid_or_several(archive: ServedArchive, many: Callable[[l
     assert sorted(row["SeriesInstanceUID"] or "" for row in found.rows) == [first, second]
 
 
+def test_series_without_rows_are_told(archive: ServedArchive) -> None:
+    """The archive says nothing of those that it does not know."""
+    known = min(archive.public_series())
+    result = tciad.query("series-size", archive=archive.sandbox.base_url, series_instance_uids=[known, "1.2.3"])
+    assert result.columns["SeriesInstanceUID"] == [known]
+    assert result.unlisted == ("1.2.3",)
+
+
 @pytest.mark.parametrize("day", ["2000-01-01", date(2000, 1, 1), datetime(2000, 1, 1, tzinfo=UTC)])
 def test_a_day_is_text_or_a_date(archive: ServedArchive, day: date | str) -> None:
     """As whoever writes it has it."""

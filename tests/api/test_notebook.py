@@ -1,11 +1,15 @@
 """The example notebook runs from top to bottom, in a real kernel."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+from downloader.views.notebook import Html, NotebookCount
+from tests.fakes.clock import FakeClock
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.ipynb"))
 
@@ -42,6 +46,49 @@ def test_progress_is_a_bar_below_the_cell(executed: Any) -> None:  # noqa: ANN40
     assert bars
     assert all("<progress" in bar and "series" in bar for bar in bars)
     assert texts_of(executed, "stderr") == []
+
+
+def test_verifying_shows_a_bar_too(executed: Any) -> None:  # noqa: ANN401
+    """At its end it tells how many series were read."""
+    (cell,) = [cell for cell in executed.cells if "tciad.verify(" in cell.source]
+    bars = [
+        output.data["text/html"] for output in cell.outputs if "tciad-progress" in output.get("data", {}).get("text/html", "")
+    ]
+    assert bars
+    assert re.search(r'<progress max="([0-9]+)" value="\1"', bars[0])
+    assert " read, " in bars[0]
+
+
+def test_a_count_is_drawn_from_time_to_time() -> None:
+    """Not with every series; and where nobody knows how many there are, the bar has no end."""
+    clock = FakeClock()
+    pictures: list[Html] = []
+
+    class Shown:
+        def update(self, shown: object) -> None:
+            assert isinstance(shown, Html)
+            pictures.append(shown)
+
+    def show(picture: Html) -> Shown:
+        pictures.append(picture)
+        return Shown()
+
+    count = NotebookCount(clock, show)
+    count.begin("examined", None)
+    first = len(pictures)
+    for _ in range(100):
+        count.advance(1, 1000)
+    assert len(pictures) == first
+    clock.elapsed_seconds = 1.0
+    count.advance(1, 1000)
+    assert len(pictures) == first + 1
+    assert repr(pictures[-1]) == "examined: 101 series, 101 kB read, 101 kB/s, 1.0 s"
+    assert "max=" not in pictures[-1]._repr_html_()
+    count.begin("checked <b>", 200)
+    count.advance(7)
+    count.draw()
+    assert 'max="200" value="7"' in pictures[-1]._repr_html_()
+    assert "checked &lt;b&gt;: 7 of 200 series" in pictures[-1]._repr_html_()
 
 
 def test_the_notebook_is_kept_without_outputs() -> None:

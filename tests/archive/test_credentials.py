@@ -1,5 +1,6 @@
 """Which secrets are read for an archive, and what is made of them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,15 @@ def test_signing_in_needs_a_name() -> None:
     assert gather_secrets(address("v2"), NOTHING) == Secrets()
 
 
+def test_the_environment_is_not_for_the_archive_of_an_entry() -> None:
+    """Its missing account is told with its name, and that the environment cannot give it."""
+    with pytest.raises(
+        SettingsError, match=r"archive\.example\.org: archive\.auth: there is no user name .* manifest's own archive"
+    ):
+        gather_secrets(address("v4", Auth()), None)
+    assert told(gather_secrets(address("bindaas"), None)) == {}
+
+
 def test_secrets_do_not_show() -> None:
     """Wherever they are printed."""
     assert "environment" not in repr(gather_secrets(address("v2"), EVERYTHING))
@@ -107,6 +117,34 @@ async def test_how_a_request_shows_who_asks(
         made = make_authentication(address(api, auth), secrets, transport=transport, clock=clock)
         assert isinstance(made, kind)
         assert (dict(await made.headers()), dict(made.parameters)) == (headers, parameters)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("api", "auth", "secrets", "said"),
+    [
+        (
+            "bindaas",
+            None,
+            Secrets(),
+            "no API key was given: name its file in archive.auth.api_key_file, or set TCIAD_API_KEY_FILE",
+        ),
+        ("bindaas", None, Secrets(environment_counts=False), "what the environment holds is for the manifest's own archive only"),
+        ("bindaas", Auth(api_key_header="X-Key"), Secrets(api_key=SecretStr("k")), "check the API key, .* in the header X-Key"),
+        ("bindaas", Auth(api_key_in=KeyPlace.QUERY), Secrets(api_key=SecretStr("k")), "check the API key, .* in the address"),
+        ("v4", None, Secrets(), "no account was given: name username and password_file in archive.auth$"),
+        ("v2", None, Secrets(), "no account was given: .* or set TCIAD_USERNAME"),
+        ("v1", None, Secrets(), "v1 takes no credentials"),
+        ("v2", None, Secrets(username=SecretStr("me"), password=SecretStr("p")), "check user name and password"),
+        ("v2", None, Secrets(username=SecretStr("me")), "no password was given: .* TCIAD_PASSWORD_FILE"),
+    ],
+)
+async def test_a_refusal_says_what_can_be_done(api: str, auth: Auth | None, secrets: Secrets, said: str) -> None:
+    """What was shown is wrong, or nothing was shown: whoever asks need not guess which."""
+    clock = SystemClock()
+    async with open_transport(TransportSettings(), clock) as transport:
+        made = make_authentication(address(api, auth), secrets, transport=transport, clock=clock)
+    assert re.search(said, made.advice)
 
 
 @pytest.mark.anyio

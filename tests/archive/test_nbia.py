@@ -347,6 +347,7 @@ class Tokens:
     renewed: list[str] = field(default_factory=list)
     token: str = "old"
     parameters: Mapping[str, str] = field(default_factory=dict)
+    advice: str = "sign in again"
 
     async def headers(self) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
