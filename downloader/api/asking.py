@@ -35,6 +35,7 @@ class QueryKeywords(TypedDict, total=False):
         manufacturer_model_name: as the archive spells it.
         since: for new-patients, new-studies and updated-series; a date, or text such as 2026-01-31.
         shared_cart: name of a cart, for shared-cart.
+        doi: for doi-collections and doi-series, as an address or bare.
     """
 
     collection: str
@@ -47,6 +48,7 @@ class QueryKeywords(TypedDict, total=False):
     manufacturer_model_name: str
     since: date | str
     shared_cart: str
+    doi: str
 
 
 Row = Mapping[str, str | int | None]

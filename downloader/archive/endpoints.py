@@ -78,12 +78,43 @@ class Topic(StrEnum):
     SERIES_SIZE = "series-size"
     SERIES_METADATA = "series-metadata"
     IMAGES = "images"
+    DICOM_TAGS = "dicom-tags"
+    COLLECTION_DESCRIPTIONS = "collection-descriptions"
+    DOI_COLLECTIONS = "doi-collections"
+    DOI_SERIES = "doi-series"
+    PATIENT_SEARCH = "patient-search"
     SHARED_CART = "shared-cart"
 
 
 SERIES_ATTRIBUTE: Final = "SeriesInstanceUID"
-SERIES_NAMES: Final = frozenset({SERIES_ATTRIBUTE, "Series UID"})
+SERIES_NAMES: Final = frozenset({SERIES_ATTRIBUTE, "Series UID", "seriesInstanceUID"})
 """How generations call the attribute that names a row's series."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paging:
+    """The archive's simple search: filters are numbered criteria, and rows come in pages (ARCHIVE §3.1).
+
+    A page is an object: the rows are its `resultSet`, and `totalPatients` says how many there are in all.
+    """
+
+    rows_at_once: int
+
+    @staticmethod
+    def parameters(criteria: int) -> frozenset[str]:
+        """Every parameter of a search by up to so many criteria."""
+        numbered = {f"{name}{number}" for number in range(criteria) for name in ("criteriaType", "value")}
+        return frozenset({*numbered, "start", "size", "sortField", "sortDirection"})
+
+    def values_for(self, criteria: Sequence[tuple[str, str]], start: int = 0) -> dict[str, str]:
+        """The parameters for these criteria, each with its value, and for the page that begins at row `start`.
+
+        Without an order the archive fails. `tool` is never said: it would enter the search into somebody's history.
+        """
+        values = {"sortField": "subject", "sortDirection": "ascending", "start": str(start), "size": str(self.rows_at_once)}
+        for number, (criterion, value) in enumerate(criteria):
+            values |= {f"criteriaType{number}": criterion, f"value{number}": value}
+        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +123,8 @@ class QueryEndpoint:
 
     `filters` gives the parameter for each filter that it has; `attributes` are the columns that may come, in the order of the
     archive; `date_format` is how the filter `since` is written (strftime); `unasked` is the format that comes without asking,
-    None where a format must be asked for; `at_once` is how many series UIDs one request takes, joined by commas.
+    None where a format must be asked for; `at_once` is how many series UIDs one request takes, joined by commas. `fixed` goes
+    with every request. With `paging`, `filters` gives the criterion for each filter.
     """
 
     endpoint: Endpoint
@@ -102,6 +134,8 @@ class QueryEndpoint:
     formats: tuple[ReplyFormat, ...] = tuple(ReplyFormat)
     unasked: ReplyFormat | None = ReplyFormat.JSON
     at_once: int = 1
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    paging: Paging | None = None
 
     @property
     def row_attributes(self) -> tuple[str, ...]:
@@ -120,8 +154,10 @@ class QueryEndpoint:
         return tuple(name for name, parameter in self.filters.items() if parameter in self.endpoint.required)
 
     def values_for(self, filters: Mapping[str, str], form: ReplyFormat = ReplyFormat.JSON) -> dict[str, str]:
-        """The parameters for these filters, and for a reply in this format."""
-        values = {self.filters[name]: value for name, value in filters.items()}
+        """The parameters for these filters, and for a reply in this format; of pages, for the first."""
+        if self.paging is not None:
+            return self.paging.values_for([(self.filters[name], value) for name, value in filters.items()])
+        values = {**self.fixed, **{self.filters[name]: value for name, value in filters.items()}}
         return values if form is self.unasked else {**values, "format": form.value}
 
     def values_of(self, query: SeriesQuery) -> dict[str, str]:

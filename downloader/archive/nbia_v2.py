@@ -1,12 +1,14 @@
 """nbia-api v2: as v1, for whoever has signed in (ARCHIVE §0, §1.3, §3).
 
-A request without a token is a 500. What the unversioned endpoints add, counts and getMD5Hierarchy, takes the same token.
+A request without a token is a 500. What the unversioned endpoints add (counts, descriptions, DOIs, DICOM tags, searches,
+getMD5Hierarchy) takes the same token.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
 from downloader.archive.endpoints import Endpoint, Generation, Method, QueryEndpoint, ReplyFormat, Topic
+from downloader.archive.nbia_second import make_second_queries
 from downloader.archive.nbia_shared import SERIES, make_image_routes, make_queries
 
 
@@ -21,6 +23,15 @@ def _counts(name: str, filters: Mapping[str, str]) -> QueryEndpoint:
 
 _BY_PART: Final = {"collection": "Collection", "body_part_examined": "BodyPartExamined"}
 _BY_MODALITY: Final = {"collection": "Collection", "modality": "Modality"}
+_DESCRIPTION: Final = (
+    "description",
+    "id",
+    "collectionDescTimestamp",
+    "collectionName",
+    "userName",
+    "licenseId",
+    "descriptionURI",
+)
 
 NBIA_V2: Final = Generation(
     name="v2",
@@ -30,6 +41,7 @@ NBIA_V2: Final = Generation(
         Topic.MODALITY_COUNTS: _counts("Modality", _BY_PART),
         Topic.BODY_PART_COUNTS: _counts("BodyPart", _BY_MODALITY),
         Topic.MANUFACTURER_COUNTS: _counts("Manufacturer", {**_BY_PART, **_BY_MODALITY}),
+        **make_second_queries("", search="getSimpleSearchWithModalityAndBodyPartPaged", description=_DESCRIPTION, doi=()),
     },
     listed_series=None,
     image_routes=make_image_routes("v2"),

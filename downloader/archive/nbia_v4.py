@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from downloader.archive.endpoints import Endpoint, Generation, ImageRoute, ListEndpoint, Method, QueryEndpoint, ReplyFormat, Topic
+from downloader.archive.nbia_second import make_second_queries
 
 _FORMAT: Final = frozenset({"format"})
 _SERIES_UID: Final = frozenset({"SeriesInstanceUID"})
@@ -195,6 +196,12 @@ _QUERIES: Final = {
         at_once=_LISTED_AT_ONCE,
     ),
     Topic.IMAGES: _query("getSOPInstanceUIDs", _OF_SERIES, ("SOPInstanceUID",), required=_SERIES_UID),
+    **make_second_queries(
+        "v4/",
+        search="getSimpleSearch",
+        description=("description", "id", "collectionName", "descriptionURI"),
+        doi=("authorized",),
+    ),
 }
 
 NBIA_V4: Final = Generation(

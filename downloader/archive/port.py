@@ -151,7 +151,7 @@ class Question:
     """What to ask of an archive, whatever its generation calls endpoint and parameters. None and empty ask for any.
 
     `series_instance_uids` may be many: as many requests are made as the generation needs. `since` is for new-patients,
-    new-studies and updated-series; `shared_cart` is the name of a cart.
+    new-studies and updated-series; `shared_cart` is the name of a cart; `doi` is for doi-collections and doi-series.
     """
 
     topic: Topic
@@ -165,6 +165,7 @@ class Question:
     manufacturer_model_name: str | None = None
     since: date | None = None
     shared_cart: str | None = None
+    doi: str | None = None
 
 
 class RawReply(Protocol):

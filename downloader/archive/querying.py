@@ -8,18 +8,29 @@ from typing import Final
 import anyio.lowlevel
 
 from downloader.archive.asking import Asker
-from downloader.archive.endpoints import SERIES_ATTRIBUTE, SERIES_NAMES, Generation, QueryEndpoint, ReplyFormat, Topic, fold
+from downloader.archive.endpoints import (
+    SERIES_ATTRIBUTE,
+    SERIES_NAMES,
+    Generation,
+    Paging,
+    QueryEndpoint,
+    ReplyFormat,
+    Topic,
+    fold,
+)
+from downloader.archive.pages import PAGE_BYTES_MAX, read_page
 from downloader.archive.port import Attributes, Question
 from downloader.archive.rows import parse_rows, read_attributes
 from downloader.archive.wire import RowReader
-from downloader.errors import SettingsError
+from downloader.errors import ArchiveFaultError, SettingsError
 from downloader.transport import Reply
 
 _Filters = dict[str, tuple[str, ...]]
 _SERIES: Final = "series_instance_uid"
+_MOST_ROWS: Final = 1_000_000
 _ATTRIBUTES_OF: Final[Mapping[str, tuple[str, ...]]] = {
-    "collection": ("Collection",),
-    "patient_id": ("PatientID", "PatientId", "Subject ID"),
+    "collection": ("Collection", "collection", "collectionName", "project"),
+    "patient_id": ("PatientID", "PatientId", "Subject ID", "subjectId"),
     "study_instance_uid": ("StudyInstanceUID", "Study UID"),
     _SERIES: (SERIES_ATTRIBUTE, *sorted(SERIES_NAMES - {SERIES_ATTRIBUTE})),
     "modality": ("Modality",),
@@ -71,8 +82,7 @@ class NbiaQueries:
         query = self._find_query(question, form)
         asked, kept = self._split(query, question)
         for filters in _parts(query, asked):
-            rows = self._ask_json(query, filters) if form is ReplyFormat.JSON else self._ask_other(query, filters, form)
-            async with aclosing(rows):
+            async with aclosing(self._ask(query, filters, form)) as rows:
                 async for row in rows:
                     if all(_fits(row, name, values) for name, values in kept.items()):
                         yield {SERIES_ATTRIBUTE: filters[_SERIES], **row} if query.needs_series else row
@@ -84,6 +94,10 @@ class NbiaQueries:
         asked, kept = self._split(query, question)
         if kept:
             raise self._no_filter(query, min(kept))
+        if query.paging is not None:
+            raise SettingsError(
+                f"{query.endpoint.name} answers in pages, and several replies do not make one", next_step="ask for rows"
+            )
         parts = _parts(query, asked)
         if len(parts) > 1:
             raise SettingsError(
@@ -91,14 +105,38 @@ class NbiaQueries:
                 next_step="ask for fewer series, or for rows",
             )
         async with self._asker.ask(query.endpoint, query.values_for(parts[0], form)) as reply:
-            await self._asker.expect_answer(reply)
+            await self._asker.expect_answer(reply, _blamed(parts[0]))
             yield NbiaReply(reply)
+
+    def _ask(self, query: QueryEndpoint, filters: Mapping[str, str], form: ReplyFormat) -> AsyncGenerator[Attributes, None]:
+        if query.paging is not None:
+            return self._ask_pages(query, query.paging, filters)
+        return self._ask_json(query, filters) if form is ReplyFormat.JSON else self._ask_other(query, filters, form)
+
+    async def _ask_pages(
+        self, query: QueryEndpoint, paging: Paging, filters: Mapping[str, str]
+    ) -> AsyncGenerator[Attributes, None]:
+        """One page after the other; to ask behind the last is a failure of the archive, so its total is heeded."""
+        name = query.endpoint.name
+        criteria = [(query.filters[filter_name], value) for filter_name, value in filters.items()]
+        start = 0
+        while True:
+            async with self._asker.ask(query.endpoint, paging.values_for(criteria, start)) as reply:
+                await self._asker.expect_answer(reply)
+                page = read_page(name, await _read_whole(name, reply))
+            for row in page.rows:
+                yield row
+            start += len(page.rows)
+            if len(page.rows) < paging.rows_at_once or start >= page.total:
+                return
+            if start > _MOST_ROWS:
+                raise ArchiveFaultError(f"{name}: more than {_MOST_ROWS:,} rows came", next_step="check base_url if this lasts")
 
     async def _ask_json(self, query: QueryEndpoint, filters: Mapping[str, str]) -> AsyncGenerator[Attributes, None]:
         name = query.endpoint.name
         reader = RowReader(name)
         async with self._asker.ask(query.endpoint, query.values_for(filters)) as reply:
-            await self._asker.expect_answer(reply)
+            await self._asker.expect_answer(reply, _blamed(filters))
             async for chunk in reply.chunks():
                 for row in reader.feed(chunk):
                     if attributes := read_attributes(name, row.attributes):
@@ -112,7 +150,7 @@ class NbiaQueries:
     ) -> AsyncGenerator[Attributes, None]:
         """What is not JSON can be judged only as a whole."""
         async with self._asker.ask(query.endpoint, query.values_for(filters, form)) as reply:
-            await self._asker.expect_answer(reply)
+            await self._asker.expect_answer(reply, _blamed(filters))
             body = b"".join([chunk async for chunk in reply.chunks()])
         for row in parse_rows(query.endpoint.name, body, form):
             yield row
@@ -151,6 +189,24 @@ class NbiaQueries:
         return SettingsError(f"{query.endpoint.name} of api {self.generation} cannot be asked by {name}", next_step=known)
 
 
+async def _read_whole(what: str, reply: Reply) -> bytes:
+    """A reply that can only be judged as a whole, and is small by nature."""
+    body = bytearray()
+    async for chunk in reply.chunks():
+        body += chunk
+        if len(body) > PAGE_BYTES_MAX:
+            raise ArchiveFaultError(
+                f"{what}: a page of more than {PAGE_BYTES_MAX:,} bytes came", next_step="check base_url if this lasts"
+            )
+    return bytes(body)
+
+
+def _blamed(filters: Mapping[str, str]) -> str | None:
+    """The one series that is to blame for a refusal."""
+    series = filters.get(_SERIES)
+    return None if series is None or "," in series else series
+
+
 def _filters_of(question: Question, query: QueryEndpoint) -> _Filters:
     """What the question gives, under the tables' names for filters; each has one value, but series may be many."""
     given: _Filters = {}
@@ -162,9 +218,17 @@ def _filters_of(question: Question, query: QueryEndpoint) -> _Filters:
         given["modality"] = (question.modality.upper(),)
     if question.series_instance_uids:
         given[_SERIES] = tuple(dict.fromkeys(question.series_instance_uids))
+    if question.doi:
+        given["doi"] = (_as_address(question.doi),)
     if question.since is not None:
         given["since"] = (question.since.strftime(query.date_format),)
     return given
+
+
+def _as_address(doi: str) -> str:
+    """A DOI as the archive keeps it: as an address, which it compares letter by letter (ARCHIVE §3.3, DataDescriptionURI)."""
+    bare = doi.strip().removeprefix("doi:").strip()
+    return f"https://doi.org/{bare}" if bare.startswith("10.") else doi
 
 
 def _parts(query: QueryEndpoint, filters: _Filters) -> list[dict[str, str]]:

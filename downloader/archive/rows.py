@@ -30,7 +30,10 @@ _COUNTS: Final = frozenset(
         "SeriesCount",
         "SeriesNumber",
         "TotalSizeInBytes",
+        "authorized",
         "count",
+        "totalNumberOfSeries",
+        "totalNumberOfStudies",
     }
 )
 _WHOLE: Final = re.compile(r"(-?[0-9]{1,19})(?:\.0*)?", re.ASCII)

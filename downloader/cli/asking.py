@@ -56,6 +56,7 @@ def _query(
         str | None, typer.Option(metavar="YYYY-MM-DD", help="For new-patients, new-studies, updated-series.")
     ] = None,
     shared_cart: Annotated[str | None, typer.Option(metavar="NAME", help="Name of a cart, for shared-cart.")] = None,
+    doi: Annotated[str | None, typer.Option(metavar="DOI", help="For doi-collections and doi-series.")] = None,
     form: Annotated[
         str | None, typer.Option("--format", metavar="FORM", help="table, json or csv; a table unless given.")
     ] = None,
@@ -80,6 +81,7 @@ def _query(
         "manufacturer_model_name": manufacturer_model_name,
         "since": since,
         "shared_cart": shared_cart,
+        "doi": doi,
     }
     question = make_question(what, filters, named="--{}")
     raw_form = _word(ReplyFormat, raw, "--raw") if raw is not None else None

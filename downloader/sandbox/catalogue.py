@@ -124,7 +124,7 @@ class SandboxPatient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxCollection:
-    """One collection, with what its series say of licence and origin."""
+    """One collection, with what its series say of licence and origin, and a description in HTML."""
 
     name: str
     patients: tuple[SandboxPatient, ...]
@@ -133,6 +133,7 @@ class SandboxCollection:
     license_uri: str | None = "https://creativecommons.org/publicdomain/zero/1.0/"
     license_text: str = DEFAULT_LICENSE_TEXT
     data_description_uri: str | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

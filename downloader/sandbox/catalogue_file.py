@@ -108,6 +108,7 @@ class _Collection(_Strict):
     license_uri: str | None = None
     license_text: str = ""
     data_description_uri: str | None = None
+    description: str | None = None
 
 
 class _Access(_Strict):

@@ -6,6 +6,7 @@ from typing import Final
 from downloader.sandbox import queries
 from downloader.sandbox.generations import Endpoint, Generation, Security
 from downloader.sandbox.nbia_v1 import NBIA_V1
+from downloader.sandbox.second_path import make_endpoints
 
 _REFUSAL: Final = (
     "The user has not been granted the access to image with given SeriesInstanceUID,{}. "
@@ -42,6 +43,7 @@ ADVANCED: Final = Generation(
             has_format=False,
             answer=queries.md5_hierarchy,
         ),
+        *make_endpoints(search="getSimpleSearchWithModalityAndBodyPartPaged", is_v4=False),
     ),
     strict=False,
     folds_case=False,

@@ -6,6 +6,7 @@ from typing import Final
 from downloader.sandbox import downloads, queries
 from downloader.sandbox.columns import V4
 from downloader.sandbox.generations import IMAGE_TYPES, TEXT_TYPES, ZIP_TYPES, Endpoint, Generation, Security
+from downloader.sandbox.second_path import make_endpoints
 
 PATIENT_COLUMNS: Final = (
     "PatientId",
@@ -263,7 +264,7 @@ _DOWNLOADS: Final = (
 NBIA_V4: Final = Generation(
     name="v4",
     prefix="v4/",
-    endpoints=(*_VALUES, *_QUERIES, _GET_IMAGE, *_DOWNLOADS),
+    endpoints=(*_VALUES, *_QUERIES, *make_endpoints(search="getSimpleSearch", is_v4=True), _GET_IMAGE, *_DOWNLOADS),
     strict=True,
     folds_case=True,
     security=Security.GOOD_TOKEN_OR_NONE,

@@ -42,6 +42,10 @@ class View:
             and all(_equal(_FILTERS[name](holding), value, self._folds(name)) for name, value in asked)
         )
 
+    def matches(self, held: Holding, name: str, asked: Iterable[str]) -> bool:
+        """Whether one of these values is the series' own for this parameter."""
+        return any(_equal(_FILTERS[name](held), value, self._folds(name)) for value in asked)
+
     def holding(self, series_instance_uid: str | None) -> Holding | None:
         """The series of that UID, whatever its visibility; None where it is unknown or gone."""
         held = self.catalogue.holdings.get(series_instance_uid or "")

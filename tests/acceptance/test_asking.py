@@ -13,7 +13,7 @@ from downloader.archive.port import Topic
 from downloader.sandbox import API_KEY, Fault, FaultKind
 from tests.acceptance.archives import ServedArchive, serve_archive, small_catalogue
 from tests.acceptance.command import Ended, run_command
-from tests.archive.full_catalogue import CART, COLLECTION, FULL, KNOWN, PATIENT_ID
+from tests.archive.full_catalogue import CART, COLLECTION, DOI, FULL, KNOWN, PATIENT_ID
 
 pytestmark = pytest.mark.acceptance
 
@@ -23,6 +23,7 @@ FILTERS = {
     "modality": KNOWN.modality,
     "since": "1999-12-31",
     "shared_cart": CART,
+    "doi": DOI,
     "series_instance_uid": KNOWN.series_instance_uid,
 }
 # The return-value tables of the guide of 2013, by the query that has them.

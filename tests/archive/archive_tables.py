@@ -27,6 +27,9 @@ def sections_of(page: str) -> dict[str, str]:
 
 def _query_row(topic: Topic, query: QueryEndpoint) -> str:
     parameters = _parameters(query.endpoint, list(query.filters.values()))
+    parameters += "".join(f", `{name}={value}`" for name, value in query.fixed.items())
+    if query.paging is not None:
+        parameters = f"as `criteriaType0`, `value0` and so on, in pages of {query.paging.rows_at_once}: {parameters}"
     if query.date_format:
         date = query.filters["since"]
         parameters = parameters.replace(f"`{date}`", f"`{date}` ({DATE_WORDS[query.date_format]})")

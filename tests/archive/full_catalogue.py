@@ -7,6 +7,7 @@ from downloader.sandbox import Catalogue, SandboxCollection, SandboxPatient, gen
 COLLECTION = "Full, with a comma"
 PATIENT_ID = "P 1 "
 CART = "nbia-49121659384603347"
+DOI = "https://doi.org/10.7937/x?a=1&b=2"
 KNOWN = generated_series(
     seed=1,
     images=2,
@@ -44,7 +45,8 @@ FULL = Catalogue(
         SandboxCollection(
             name=COLLECTION,
             site="Site 1",
-            data_description_uri="https://doi.org/10.7937/x?a=1&b=2",
+            data_description_uri=DOI,
+            description="<p>Scans of <b>lungs</b> &amp; more.</p>",
             patients=(
                 SandboxPatient(
                     patient_id=PATIENT_ID,

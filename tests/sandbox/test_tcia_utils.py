@@ -44,6 +44,10 @@ print(json.dumps({
     "counts": nbia.getModalityCounts(),
     "cart": nbia.getSharedCart("nbia-1000"),
     "none": nbia.getSeries(collection="none such"),
+    "descriptions": nbia.getCollectionDescriptions(),
+    "tags": nbia.getDicomTags(wanted[0]["SeriesInstanceUID"]).to_dict("records"),
+    "doi": nbia.getDoiMetadata("https://sandbox.invalid/lung", "series"),
+    "search": nbia.getSimpleSearch(collections=["Sandbox Brain"], modalities=["MR"]),
     "frame": [int(frame["ImageCount"].sum()), len(frame)],
     "wanted": {row["SeriesInstanceUID"]: row["ImageCount"] for row in wanted},
 }))
@@ -64,7 +68,9 @@ async def test_it_lists_and_downloads(tmp_path: Path) -> None:
     assert [row["Modality"] for row in told["modalities"]] == ["CT", "ECG", "RTDOSE", "RTPLAN", "SR"]
     assert told["parts"][0] == {}
     assert told["none"] is None
-    for name in ("makers", "patients", "studies", "updated", "size", "counts", "cart"):
+    assert told["search"]["resultSet"][0]["project"] == "Sandbox Brain"
+    assert {"(0008,0060)"} <= {tag["element"] for tag in told["tags"]}
+    for name in ("makers", "patients", "studies", "updated", "size", "counts", "cart", "descriptions", "doi"):
         assert told[name], name
     assert told["frame"] == [sum(told["wanted"].values()), len(told["wanted"])]
     for uid, count in told["wanted"].items():
