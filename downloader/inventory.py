@@ -1,16 +1,32 @@
 """Brings metadata.csv and CITATION.txt up to date with the store."""
 
 from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from pathlib import PurePosixPath
+from typing import Final
 
+import anyio
 import anyio.to_thread
+import structlog
 
-from downloader.library.port import Citation, Library, ShelvedSeries
+from downloader.archive.port import Archive
+from downloader.clock import Clock
+from downloader.errors import ArchiveError, TransferError
+from downloader.library.port import Citation, KeptDescription, Library, ShelvedSeries
 from downloader.model import SeriesState
 from downloader.store.port import Store
 
 PAGE_SERIES = 1_000
+DESCRIBED_FOR: Final = timedelta(days=30)
+"""For so long a description is believed before the archive is asked for it again."""
+ASKED_FOR_SECONDS: Final = 30.0
+"""Longer than this nobody waits for descriptions: a run is complete without them."""
+
+_Counted = Counter[tuple[str, str, str, str, str]]
+_Descriptions = dict[tuple[str, str], KeptDescription]
+_log = structlog.get_logger(__name__)
 
 
 async def write_metadata(library: Library, store: Store) -> None:
@@ -19,12 +35,35 @@ async def write_metadata(library: Library, store: Store) -> None:
     Raises:
         LibraryError, StoreError: it cannot be written, or they cannot be read.
     """
-    citations: Counter[tuple[str, str, str, str]] = Counter()
+    counted = await _write_table(library, store)
+    await _write_citations(library, counted, await _read_kept(library))
+
+
+async def write_described_metadata(library: Library, store: Store, archives: Mapping[str, Archive], clock: Clock) -> None:
+    """The same, and ask these archives, by name, what they say of collections that they were not asked about lately.
+
+    What is not to be had is done without: descriptions prove nothing.
+
+    Raises:
+        LibraryError, StoreError: it cannot be written, or they cannot be read.
+    """
+    counted = await _write_table(library, store)
+    kept = await _read_kept(library)
+    # what is known is written before anybody is asked: an interruption costs new descriptions and nothing else
+    await _write_citations(library, counted, kept)
+    if await _learn(kept, {(archive, collection) for archive, collection, *_ in counted}, archives, clock):
+        await anyio.to_thread.run_sync(library.keep_descriptions, [kept[key] for key in sorted(kept)])
+        await _write_citations(library, counted, kept)
+
+
+async def _write_table(library: Library, store: Store) -> _Counted:
+    """Write metadata.csv, and count the series that are to be cited alike."""
+    counted: _Counted = Counter()
     table = await anyio.to_thread.run_sync(library.begin_metadata)
     page: list[ShelvedSeries] = []
     async for row in store.find(state=SeriesState.COMPLETE):
         series = row.series
-        citations[series.collection, series.data_description_uri, series.license_name, series.license_uri] += 1
+        counted[row.archive, series.collection, series.data_description_uri, series.license_name, series.license_uri] += 1
         page.append(
             ShelvedSeries(
                 series=row.series,
@@ -39,18 +78,57 @@ async def write_metadata(library: Library, store: Store) -> None:
             page = []
     await anyio.to_thread.run_sync(partial(table.add, page))
     await anyio.to_thread.run_sync(table.commit)
-    await anyio.to_thread.run_sync(library.write_citations, _citations_of(citations))
+    return counted
 
 
-def _citations_of(counted: Counter[tuple[str, str, str, str]]) -> list[Citation]:
+async def _read_kept(library: Library) -> _Descriptions:
+    kept = await anyio.to_thread.run_sync(library.descriptions)
+    return {(description.archive, description.collection): description for description in kept}
+
+
+async def _learn(kept: _Descriptions, wanted: set[tuple[str, str]], archives: Mapping[str, Archive], clock: Clock) -> bool:
+    """Ask each archive for what is missing or old; whether anything was learned. That it says nothing is learned, too."""
+    now = clock.now()
+    learned = False
+    for name, archive in archives.items():
+        known = {key for key, description in kept.items() if now - description.asked_at < DESCRIBED_FOR}
+        collections = sorted(collection for archive_name, collection in wanted - known if archive_name == name and collection)
+        if not collections:
+            continue
+        try:
+            with anyio.fail_after(ASKED_FOR_SECONDS):
+                found = await archive.find_descriptions(collections)
+        except (ArchiveError, TransferError, TimeoutError) as error:
+            _log.info("the archive does not describe its collections now", archive=name, message=str(error))
+            continue
+        for collection in collections:
+            told = found.get(collection)
+            kept[name, collection] = KeptDescription(
+                archive=name,
+                collection=collection,
+                text=told.text if told else "",
+                uri=told.uri if told else "",
+                asked_at=now,
+            )
+        learned = True
+    return learned
+
+
+async def _write_citations(library: Library, counted: _Counted, kept: _Descriptions) -> None:
     """By collection."""
-    return [
-        Citation(
-            collection=collection,
-            data_description_uri=data_description_uri,
-            license_name=license_name,
-            license_uri=license_uri,
-            series=series,
+    citations = []
+    for (archive, collection, uri, license_name, license_uri), series in sorted(
+        counted.items(), key=lambda counted: (counted[0][1:], counted[0][0])
+    ):
+        description = kept.get((archive, collection))
+        citations.append(
+            Citation(
+                collection=collection,
+                data_description_uri=uri or (description.uri if description else ""),
+                license_name=license_name,
+                license_uri=license_uri,
+                series=series,
+                description=description.text if description else "",
+            )
         )
-        for (collection, data_description_uri, license_name, license_uri), series in sorted(counted.items())
-    ]
+    await anyio.to_thread.run_sync(library.write_citations, citations)

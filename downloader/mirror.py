@@ -13,7 +13,7 @@ from anyio import CancelScope
 from downloader.clock import Clock
 from downloader.errors import LibraryError, NoSpaceError
 from downloader.fetch import Bench
-from downloader.inventory import write_metadata
+from downloader.inventory import write_described_metadata
 from downloader.library.port import Library
 from downloader.manifest import Manifest
 from downloader.model import Event, Series, SeriesCompleted, SeriesFailed, SeriesSetBack, SeriesTally
@@ -94,7 +94,7 @@ class MirrorRun:
         self._changes = ChangeLog()
         self._scheduler: Scheduler | None = None
         self._resolving = CancelScope()
-        self._is_drained = False
+        self._is_drained = self._is_over = False
 
     @property
     def pressure(self) -> Pressure | None:
@@ -141,12 +141,10 @@ class MirrorRun:
         if deadline_seconds is None:
             await work()
             return
-        is_over = False
 
         async def expire() -> None:
-            nonlocal is_over
             await self._parts.clock.sleep(deadline_seconds)
-            is_over = True
+            self._is_over = True
             group.cancel_scope.cancel()
 
         try:
@@ -156,7 +154,7 @@ class MirrorRun:
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as error:
             raise first_of_ours(error) from error
-        if is_over:
+        if self._is_over:
             # resolving may have been cut short as well, so what looks complete need not be
             self._unproven = True
             self._warnings.append(f"the deadline of {duration_text(deadline_seconds)} has passed; run again to go on")
@@ -263,10 +261,14 @@ class MirrorRun:
         _log_event(self._manifest.name, event)
 
     async def _write_metadata(self) -> None:
-        """Bring metadata.csv up to date; left alone by a run that changed nothing."""
+        """Bring metadata.csv and CITATION.txt up to date; left alone by a run that changed nothing."""
         if not (self._counter.completed or self._changes.withdrawn.count):
             return
-        await write_metadata(self._parts.library, self._parts.store)
+        parts = self._parts
+        # a run that is to end now does not ask for more
+        benches = {} if self._is_drained or self._is_over else parts.benches
+        archives = {name: bench.archive for name, bench in benches.items()}
+        await write_described_metadata(parts.library, parts.store, archives, parts.clock)
 
     async def _judge(self) -> RunReport:
         name = self._manifest.name

@@ -12,14 +12,23 @@ import structlog
 
 from downloader.archive.asking import Asker, read_refusal
 from downloader.archive.endpoints import Endpoint, Generation, ImageRoute, ListEndpoint, Topic
-from downloader.archive.port import SeriesSize
+from downloader.archive.port import CollectionDescription, SeriesSize
 from downloader.archive.replies import READ_BYTES, is_page, quote_text, says_not_offered
-from downloader.archive.wire import Row, RowReader, SeriesReader, read_collection, read_series_size, read_sop_instance_uid
+from downloader.archive.wire import (
+    Row,
+    RowReader,
+    SeriesReader,
+    read_collection,
+    read_description,
+    read_series_size,
+    read_sop_instance_uid,
+)
 from downloader.errors import ArchiveFaultError, TciadError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery
 from downloader.transport import Reply
 
 SINGLE_QUERIES_AT_ONCE: Final = 4
+DESCRIBED_SINGLY: Final = 3
 _SINGLE_QUERIES_IN_A_ROW: Final = 100
 _STUDIES_REMEMBERED: Final = 1_000
 _MOST_ROWS: Final = 1_000_000
@@ -120,6 +129,17 @@ class NbiaArchive:
     async def find_collections(self) -> Sequence[str]:
         """Names of all collections that the caller may see, as the archive spells them."""
         return [read_collection(row) for row in await self._ask_rows(Topic.COLLECTIONS, {})]
+
+    async def find_descriptions(self, collections: Sequence[str]) -> Mapping[str, CollectionDescription]:
+        """Ask getCollectionDescriptions: for each of a few, else for all at once."""
+        if Topic.COLLECTION_DESCRIPTIONS not in self._table.queries:
+            return {}
+        names = list(dict.fromkeys(collections))
+        questions = [{"collection": name} for name in names] if len(names) <= DESCRIBED_SINGLY else [{}]
+        told: dict[str, CollectionDescription] = {}
+        for filters in questions:
+            told |= dict(map(read_description, await self._ask_rows(Topic.COLLECTION_DESCRIPTIONS, filters)))
+        return {name: told[name] for name in names if name in told}
 
     @asynccontextmanager
     async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[NbiaBody]:

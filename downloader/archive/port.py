@@ -14,6 +14,7 @@ __all__ = [
     "Archive",
     "ArchiveQueries",
     "Attributes",
+    "CollectionDescription",
     "ImageBody",
     "QueryEndpoint",
     "Question",
@@ -35,6 +36,14 @@ class SeriesSize:
 
     image_count: int | None = None
     file_size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionDescription:
+    """What the archive says of a collection: plain text, and the address (a DOI) of the data; empty where it says nothing."""
+
+    text: str = ""
+    uri: str = ""
 
 
 class SeriesBody(Protocol):
@@ -106,6 +115,13 @@ class Archive(Protocol):
 
     async def find_collections(self) -> Sequence[str]:
         """Names of all collections that the caller may see (getCollectionValues)."""
+        ...
+
+    async def find_descriptions(self, collections: Sequence[str]) -> Mapping[str, CollectionDescription]:
+        """What the archive says of these collections, by their exact names; those it says nothing of are missing.
+
+        None at all where the generation has no descriptions.
+        """
         ...
 
     def open_series(self, series: Series, md5: Md5Mode) -> AbstractAsyncContextManager[SeriesBody]:

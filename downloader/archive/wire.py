@@ -14,7 +14,8 @@ from typing import Any, Final, TypeVar
 import ijson
 
 from downloader.archive.nesting import NestingWatch
-from downloader.archive.port import SeriesSize
+from downloader.archive.plain_text import plain_text
+from downloader.archive.port import CollectionDescription, SeriesSize
 from downloader.archive.replies import quote_text
 from downloader.errors import ArchiveFaultError
 from downloader.model import LARGEST_FIGURE, Series, is_dicom_uid
@@ -339,6 +340,19 @@ def read_collection(row: Row) -> str:
     if not name:
         raise ArchiveFaultError(f"getCollectionValues: row {row.number} names no collection")
     return name
+
+
+def read_description(row: Row) -> tuple[str, CollectionDescription]:
+    """The collection in one row of getCollectionDescriptions, and what is said of it: HTML becomes plain text.
+
+    Raises:
+        ArchiveFaultError: it is text of no kind.
+    """
+    name, text, uri = (
+        _read_attribute("getCollectionDescriptions", row, column, _to_text) or ""
+        for column in ("collectionName", "description", "descriptionURI")
+    )
+    return name, CollectionDescription(text=plain_text(text), uri=plain_text(uri).replace("\n", " "))
 
 
 def read_sop_instance_uid(row: Row) -> str:

@@ -24,12 +24,19 @@ def write_citations(citations: Sequence[Citation], staging: Path, target: Path, 
         LibraryError, NoSpaceError: it cannot be written.
     """
     temporary = staging / f"{CITATION_NAME}.{uuid4().hex}"
+    told = [_tell(citation, _is_new(citations, index)) for index, citation in enumerate(citations)]
     with faults:
-        write_new(temporary, "\n".join([_HEAD, *map(_tell, citations)]).encode("utf-8", errors="replace"))
+        write_new(temporary, "\n".join([_HEAD, *told]).encode("utf-8", errors="replace"))
         put_file(temporary, target)
 
 
-def _tell(citation: Citation) -> str:
+def _is_new(citations: Sequence[Citation], index: int) -> bool:
+    """Whether the description before says something else, or there is none before."""
+    return not index or citations[index - 1].description != citations[index].description
+
+
+def _tell(citation: Citation, describe: bool) -> str:
+    """The facts, each on one line; then, indented so that it can forge none of them, the description."""
     licence = " ".join(filter(None, (citation.license_name, citation.license_uri)))
     series = f"{citation.series:,} series"
     lines = (
@@ -37,4 +44,6 @@ def _tell(citation: Citation) -> str:
         f"Cite as: {citation.data_description_uri or _NOT_TOLD}",
         f"Licence: {licence or _NOT_TOLD}",
     )
-    return "\n".join([" ".join(line.split()) for line in lines]) + "\n"
+    facts = [" ".join(line.split()) for line in lines]
+    words = [f"    {line}" for line in citation.description.splitlines() if line.strip()] if describe else []
+    return "\n".join([*facts, "", *words] if words else facts) + "\n"

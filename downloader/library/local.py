@@ -9,6 +9,7 @@ from downloader.errors import DamagedReceiptError, LibraryError, TciadError
 from downloader.library.adopting import AdoptedStaging
 from downloader.library.checking import hash_file, list_folder, set_aside
 from downloader.library.citations import CITATION_NAME, write_citations
+from downloader.library.descriptions import read_descriptions, write_descriptions
 from downloader.library.disk import make_new_folder, remove_empty_folders, remove_folder, replaced_folder, sync_folder
 from downloader.library.faults import LibraryFaults
 from downloader.library.held import HeldSeries, may_be_held
@@ -17,7 +18,7 @@ from downloader.library.layout import parse_layout
 from downloader.library.members import LONGEST_TEXT_BYTES
 from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
 from downloader.library.moving import move_folder
-from downloader.library.port import Citation, ForeignImage, Staging
+from downloader.library.port import Citation, ForeignImage, KeptDescription, Staging
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
 from downloader.library.salvaging import salvage
@@ -247,3 +248,11 @@ class LocalLibrary:
         """See the port."""
         faults = LibraryFaults(self._root, place=CITATION_NAME)
         write_citations(citations, self._staging, self._root / CITATION_NAME, faults)
+
+    def descriptions(self) -> Sequence[KeptDescription]:
+        """See the port."""
+        return read_descriptions(self._root)
+
+    def keep_descriptions(self, kept: Sequence[KeptDescription]) -> None:
+        """See the port."""
+        write_descriptions(self._root, kept)

@@ -190,13 +190,28 @@ class ShelvedSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """How many complete series of a collection the archive gives this page of the data, and this licence; empty is not told."""
+    """How many complete series of a collection the archive gives this page of the data, and this licence; empty is not told.
+
+    `description` is what the archive says of the collection, in plain text.
+    """
 
     collection: str
     data_description_uri: str
     license_name: str
     license_uri: str
     series: int
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDescription:
+    """What an archive said of a collection when it was asked: plain text, and the address of the data; maybe nothing."""
+
+    archive: str
+    collection: str
+    text: str
+    uri: str
+    asked_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,4 +382,12 @@ class Library(Protocol):
 
     def write_citations(self, citations: Sequence[Citation]) -> None:
         """Write CITATION.txt anew, for all collections of the library."""
+        ...
+
+    def descriptions(self) -> Sequence[KeptDescription]:
+        """What archives said of their collections, as `keep_descriptions` kept it; none where that is lost."""
+        ...
+
+    def keep_descriptions(self, kept: Sequence[KeptDescription]) -> None:
+        """Keep these in place of those that were kept before."""
         ...

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import md5 as hash_md5
 
-from downloader.archive.port import SeriesSize
+from downloader.archive.port import CollectionDescription, SeriesSize
 from downloader.errors import AccessDeniedError, ArchiveFaultError, TciadError
 from downloader.model import Md5Mode, Series, SeriesQuery
 
@@ -60,6 +60,7 @@ class MemoryArchive:
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     images: dict[str, dict[str, bytes]] = field(default_factory=dict)
     carts: dict[str, list[str]] = field(default_factory=dict)
+    descriptions: dict[str, CollectionDescription] = field(default_factory=dict)
     failures: list[TciadError] = field(default_factory=list)
     opened: list[tuple[str, Md5Mode]] = field(default_factory=list)
     queries: list[SeriesQuery] = field(default_factory=list)
@@ -91,6 +92,11 @@ class MemoryArchive:
         """The collections of the rows."""
         self._fail()
         return sorted({row.collection for row in self.rows if row.collection})
+
+    async def find_descriptions(self, collections: Sequence[str]) -> dict[str, CollectionDescription]:
+        """Those of the attribute."""
+        self._fail()
+        return {name: self.descriptions[name] for name in collections if name in self.descriptions}
 
     @asynccontextmanager
     async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[MemoryBody]:

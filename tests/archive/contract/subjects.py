@@ -10,7 +10,7 @@ from io import BytesIO
 from downloader.archive.authentication import ApiKey, Authentication, Guest, GuestToken
 from downloader.archive.endpoints import Generation
 from downloader.archive.generations import GENERATIONS
-from downloader.archive.port import Archive
+from downloader.archive.port import Archive, CollectionDescription
 from downloader.archive.profiles import open_archive
 from downloader.clock import SystemClock
 from downloader.model import Md5Mode, Series
@@ -34,6 +34,7 @@ SERIES: Sequence[SandboxSeries] = (
     generated_series(seed=2, images=1, rows=8, columns=8, modality="MR", body_part_examined=None, manufacturer=None),
     sample_series("rtplan.dcm", seed=3, modality="RTPLAN"),
 )
+DESCRIPTION = CollectionDescription(text="Small lungs", uri="https://doi.org/10.7937/small")
 CARTS: Mapping[str, tuple[str, ...]] = {"nbia-1": (SERIES[2].series_instance_uid, SERIES[0].series_instance_uid)}
 
 
@@ -59,6 +60,9 @@ async def open_subject(kind: str) -> AsyncIterator[Subject]:
     """One implementation, open: a generation, `v4 of early 2025`, or `memory`, which offers what v4 does."""
     async with AsyncExitStack() as stack:
         catalogue = replace(catalogue_of(SERIES, collection=COLLECTION, patient_id=PATIENT_ID), shared_carts=CARTS)
+        (collection,) = catalogue.collections
+        described = replace(collection, description=f"<p>{DESCRIPTION.text}</p>", data_description_uri=DESCRIPTION.uri)
+        catalogue = replace(catalogue, collections=(described,))
         sandbox = await stack.enter_async_context(serve_sandbox(catalogue, include_md5=kind != "v4 of early 2025"))
         images = images_of(sandbox)
         if kind == "memory":
@@ -83,7 +87,9 @@ _AUTHENTICATION: Mapping[str, Authentication] = {"v2": GuestToken(), "bindaas": 
 
 def make_memory_archive(sandbox: Sandbox, images: dict[str, dict[str, bytes]]) -> MemoryArchive:
     """A MemoryArchive with what the sandbox holds."""
-    archive = MemoryArchive(images=images, carts={name: list(series) for name, series in CARTS.items()})
+    archive = MemoryArchive(
+        descriptions={COLLECTION: DESCRIPTION}, images=images, carts={name: list(series) for name, series in CARTS.items()}
+    )
     for name, holding in sandbox.catalogue.holdings.items():
         held = holding.series
         archive.rows.append(

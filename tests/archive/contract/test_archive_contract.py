@@ -15,7 +15,7 @@ from downloader.archive.endpoints import Topic
 from downloader.archive.port import ImageBody, SeriesBody, SeriesSize
 from downloader.errors import AccessDeniedError, ArchiveFaultError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery
-from tests.archive.contract.subjects import COLLECTION, KINDS, MODES, PATIENT_ID, SERIES, Subject, open_subject
+from tests.archive.contract.subjects import COLLECTION, DESCRIPTION, KINDS, MODES, PATIENT_ID, SERIES, Subject, open_subject
 
 pytestmark = pytest.mark.anyio
 CT, MR, PLAN = (held.series_instance_uid for held in SERIES)
@@ -43,6 +43,17 @@ async def row_of(subject: Subject, series_instance_uid: str) -> Series:
 async def read(body: SeriesBody | ImageBody) -> bytes:
     """The whole body."""
     return b"".join([b"".join(batch) async for batch in body.batches()])
+
+
+async def test_collections_are_described(subject: Subject) -> None:
+    """In plain text, with the address of the data; nothing where the collection, or the query, is unknown."""
+    has_some = Topic.COLLECTION_DESCRIPTIONS in subject.table.queries
+    expected = {COLLECTION: DESCRIPTION} if has_some else {}
+    assert await subject.archive.find_descriptions([COLLECTION, COLLECTION]) == expected
+    assert not any(told.text for told in (await subject.archive.find_descriptions(["none such"])).values())
+    assert await subject.archive.find_descriptions([]) == {}
+    many = [COLLECTION, *(f"none such {number}" for number in range(9))]
+    assert await subject.archive.find_descriptions(many) == expected
 
 
 async def test_a_row_holds_what_the_catalogue_says(subject: Subject) -> None:

@@ -1,0 +1,49 @@
+"""`.tciad/descriptions.json`: what archives said of their collections, so that it is not asked for with every run."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from downloader.library.disk import put_file, write_new
+from downloader.library.faults import LibraryFaults
+from downloader.library.port import KeptDescription
+from downloader.library.shelf import OWN_FOLDER
+
+DESCRIPTIONS_NAME: Final = "descriptions.json"
+_KEPT: Final = TypeAdapter(tuple[KeptDescription, ...])
+_log = structlog.get_logger(__name__)
+
+
+def read_descriptions(root: Path) -> Sequence[KeptDescription]:
+    """What is kept; nothing where the file cannot be read, since the archive can be asked again. Blocks.
+
+    Raises:
+        LibraryError: the disk fails.
+    """
+    path = root / OWN_FOLDER / DESCRIPTIONS_NAME
+    with LibraryFaults(root, place=f"{OWN_FOLDER}/{DESCRIPTIONS_NAME}"):
+        content = path.read_bytes() if path.exists() else b"[]"
+    try:
+        return _KEPT.validate_json(content)
+    except ValidationError:
+        _log.warning("what archives said of their collections cannot be read, and is asked for again", file=str(path))
+        return ()
+
+
+def write_descriptions(root: Path, kept: Sequence[KeptDescription]) -> None:
+    """Keep these, and nothing else. Blocks. The library is locked.
+
+    Raises:
+        LibraryError, NoSpaceError: it cannot be written.
+    """
+    path = root / OWN_FOLDER / DESCRIPTIONS_NAME
+    temporary = path.with_suffix(".new")
+    document = _KEPT.dump_python(tuple(kept), mode="json")
+    with LibraryFaults(root, place=f"{OWN_FOLDER}/{DESCRIPTIONS_NAME}"):
+        temporary.unlink(missing_ok=True)
+        write_new(temporary, f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode("utf-8", errors="replace"))
+        put_file(temporary, path)
