@@ -86,6 +86,8 @@ class Topic(StrEnum):
     SHARED_CART = "shared-cart"
 
 
+CARTS: Final = "carts are kept by api v1 and v2, and v4 asks v1 of the same host: look for a host that answers one of them"
+"""What to do where carts cannot be had."""
 SERIES_ATTRIBUTE: Final = "SeriesInstanceUID"
 SERIES_NAMES: Final = frozenset({SERIES_ATTRIBUTE, "Series UID", "seriesInstanceUID"})
 """How generations call the attribute that names a row's series."""
@@ -217,8 +219,7 @@ class Generation:
 
     `queries` has at least collections, series and series-size. `listed_series` is None where series cannot be asked by list;
     `image_routes` are tried in their order, since deployments lag behind the API; `single_image`, `image_md5` and `series_md5`
-    are None where there is no such endpoint; `image_md5_parameter` is spelled differently in each generation. `shared_cart` is
-    for a generation that does not have the query shared-cart: where deployments offer it nevertheless.
+    are None where there is no such endpoint; `image_md5_parameter` is spelled differently in each generation.
     """
 
     name: str
@@ -229,7 +230,6 @@ class Generation:
     image_md5: Endpoint | None = None
     image_md5_parameter: str = ""
     series_md5: Endpoint | None = None
-    shared_cart: Endpoint | None = None
 
     @property
     def series(self) -> QueryEndpoint:
@@ -241,5 +241,5 @@ class Generation:
         """Every endpoint of the tables, each once."""
         several = [query.endpoint for query in self.queries.values()] + [route.endpoint for route in self.image_routes]
         listing = self.listed_series.endpoint if self.listed_series else None
-        single = (listing, self.single_image, self.image_md5, self.series_md5, self.shared_cart)
+        single = (listing, self.single_image, self.image_md5, self.series_md5)
         return list(dict.fromkeys([*several, *(endpoint for endpoint in single if endpoint)]))

@@ -11,7 +11,7 @@ import anyio.lowlevel
 import structlog
 
 from downloader.archive.asking import Asker, read_refusal
-from downloader.archive.endpoints import Endpoint, Generation, ImageRoute, ListEndpoint, Topic
+from downloader.archive.endpoints import CARTS, Endpoint, Generation, ImageRoute, ListEndpoint, Topic
 from downloader.archive.port import CollectionDescription, SeriesSize
 from downloader.archive.replies import READ_BYTES, is_page, quote_text, says_not_offered
 from downloader.archive.wire import (
@@ -120,10 +120,9 @@ class NbiaArchive:
             UnexpectedReplyError: this generation, or this deployment, has no carts.
         """
         query = self._table.queries.get(Topic.SHARED_CART)
-        endpoint = query.endpoint if query else self._table.shared_cart
-        if endpoint is None:
-            raise UnexpectedReplyError(f"{self.name} has no shared carts in generation {self.generation}")
-        found = await self._read_series(endpoint, {"name": name})
+        if query is None:
+            raise UnexpectedReplyError(f"{self.name} has no shared carts in generation {self.generation}", next_step=CARTS)
+        found = await self._read_series(query.endpoint, query.values_for({"shared_cart": name}))
         return list(dict.fromkeys(series.series_instance_uid for series in found))
 
     async def find_collections(self) -> Sequence[str]:

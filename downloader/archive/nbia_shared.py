@@ -147,13 +147,18 @@ def make_queries(prefix: str) -> dict[Topic, QueryEndpoint]:
         Topic.SERIES_SIZE: query("getSeriesSize", _OF_SERIES, ("TotalSizeInBytes", "ObjectCount"), required=SERIES),
         Topic.SERIES_METADATA: query("getSeriesMetaData", _OF_SERIES, _METADATA, required=SERIES),
         Topic.IMAGES: query("getSOPInstanceUIDs", _OF_SERIES, ("SOPInstanceUID",), required=SERIES),
-        Topic.SHARED_CART: QueryEndpoint(
-            endpoint=Endpoint(path=f"{prefix}/getContentsByName", required=frozenset({"name"})),
-            filters={"shared_cart": "name"},
-            attributes=(*_UP_TO_IMAGE_COUNT, "Date Released"),
-            formats=(ReplyFormat.JSON,),
-        ),
+        Topic.SHARED_CART: make_cart_query(prefix),
     }
+
+
+def make_cart_query(prefix: str) -> QueryEndpoint:
+    """The query for a cart, which v4 does not have: whoever speaks v4 asks v1 of the same host (ARCHIVE §3.3)."""
+    return QueryEndpoint(
+        endpoint=Endpoint(path=f"{prefix}/getContentsByName", required=frozenset({"name"})),
+        filters={"shared_cart": "name"},
+        attributes=(*_UP_TO_IMAGE_COUNT, "Date Released"),
+        formats=(ReplyFormat.JSON,),
+    )
 
 
 def make_image_routes(prefix: str) -> tuple[ImageRoute, ...]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from downloader.archive.endpoints import Endpoint, Generation, ImageRoute, ListEndpoint, Method, QueryEndpoint, ReplyFormat, Topic
 from downloader.archive.nbia_second import make_second_queries
+from downloader.archive.nbia_shared import make_cart_query
 
 _FORMAT: Final = frozenset({"format"})
 _SERIES_UID: Final = frozenset({"SeriesInstanceUID"})
@@ -202,6 +203,7 @@ _QUERIES: Final = {
         description=("description", "id", "collectionName", "descriptionURI"),
         doi=("authorized",),
     ),
+    Topic.SHARED_CART: make_cart_query("v1"),
 }
 
 NBIA_V4: Final = Generation(
@@ -230,7 +232,5 @@ NBIA_V4: Final = Generation(
     single_image=Endpoint(path="v4/getSingleImage", required=_SERIES_UID | {"SOPInstanceUID"}),
     image_md5=Endpoint(path="v4/getMD5HashForImage", required=frozenset({"SOPInstanceUID"})),
     image_md5_parameter="SOPInstanceUID",
-    # v4 has no carts; the same servers answer v1 as well (ARCHIVE §3.3)
-    shared_cart=Endpoint(path="v1/getContentsByName", required=frozenset({"name"})),
     series_md5=Endpoint(path="v4/getMD5Hierarchy", required=_SERIES_UID, method=Method.POST),
 )

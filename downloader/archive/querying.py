@@ -9,6 +9,7 @@ import anyio.lowlevel
 
 from downloader.archive.asking import Asker
 from downloader.archive.endpoints import (
+    CARTS,
     SERIES_ATTRIBUTE,
     SERIES_NAMES,
     Generation,
@@ -18,12 +19,14 @@ from downloader.archive.endpoints import (
     Topic,
     fold,
 )
+from downloader.archive.generations import GENERATIONS
 from downloader.archive.pages import PAGE_BYTES_MAX, read_page
 from downloader.archive.port import Attributes, Question
 from downloader.archive.rows import parse_rows, read_attributes
 from downloader.archive.wire import RowReader
-from downloader.errors import ArchiveFaultError, SettingsError
+from downloader.errors import ArchiveFaultError, SettingsError, UnexpectedReplyError
 from downloader.transport import Reply
+from downloader.wording import one_of
 
 _Filters = dict[str, tuple[str, ...]]
 _SERIES: Final = "series_instance_uid"
@@ -105,13 +108,21 @@ class NbiaQueries:
                 next_step="ask for fewer series, or for rows",
             )
         async with self._asker.ask(query.endpoint, query.values_for(parts[0], form)) as reply:
-            await self._asker.expect_answer(reply, _blamed(parts[0]))
+            await self._expect_answer(query, parts[0], reply)
             yield NbiaReply(reply)
 
     def _ask(self, query: QueryEndpoint, filters: Mapping[str, str], form: ReplyFormat) -> AsyncGenerator[Attributes, None]:
         if query.paging is not None:
             return self._ask_pages(query, query.paging, filters)
         return self._ask_json(query, filters) if form is ReplyFormat.JSON else self._ask_other(query, filters, form)
+
+    async def _expect_answer(self, query: QueryEndpoint, filters: Mapping[str, str], reply: Reply) -> None:
+        try:
+            await self._asker.expect_answer(reply, _blamed(filters))
+        except UnexpectedReplyError as error:
+            if query is self._table.queries.get(Topic.SHARED_CART):
+                error.next_step = CARTS
+            raise
 
     async def _ask_pages(
         self, query: QueryEndpoint, paging: Paging, filters: Mapping[str, str]
@@ -136,7 +147,7 @@ class NbiaQueries:
         name = query.endpoint.name
         reader = RowReader(name)
         async with self._asker.ask(query.endpoint, query.values_for(filters)) as reply:
-            await self._asker.expect_answer(reply, _blamed(filters))
+            await self._expect_answer(query, filters, reply)
             async for chunk in reply.chunks():
                 for row in reader.feed(chunk):
                     if attributes := read_attributes(name, row.attributes):
@@ -158,9 +169,10 @@ class NbiaQueries:
     def _find_query(self, question: Question, form: ReplyFormat) -> QueryEndpoint:
         query = self._table.queries.get(question.topic)
         if query is None:
+            others = [name for name, table in GENERATIONS.items() if question.topic in table.queries]
             raise SettingsError(
                 f"api {self.generation} cannot be asked for {question.topic}",
-                next_step=f"it can be asked for {', '.join(self._table.queries)}",
+                next_step=f"api {one_of(others)} can; this one can be asked for {', '.join(self._table.queries)}",
             )
         if form not in query.formats:
             raise SettingsError(

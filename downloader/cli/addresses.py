@@ -5,6 +5,4 @@ from typing import Annotated
 import typer
 
 ArchiveName = Annotated[str, typer.Option("--archive", metavar="NAME", help="A built-in archive, or a base URL.")]
-Api = Annotated[
-    str | None, typer.Option("--api", metavar="API", help="Generation of the API at a base URL: v4, v2, v1 or bindaas.")
-]
+Api = Annotated[str | None, typer.Option("--api", metavar="API", help="Generation of the API to ask in: v4, v2, v1 or bindaas.")]

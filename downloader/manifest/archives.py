@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema
 from downloader.errors import SettingsError
 from downloader.manifest.keys import FileName, Keys, Text
 from downloader.options import choose
-from downloader.wording import explain, quote, refuse_choice
+from downloader.wording import explain, one_of, quote, refuse_choice
 
 SANDBOX_PORT: Final = 8742
 SANDBOX_PROFILE: Final = "sandbox"
@@ -151,8 +151,10 @@ class ArchiveAddress(Keys):
 
         An address that somebody wrote out is never the sandbox: that one is started on demand, whatever listens there.
         """
+        if any(self is address for address in _SANDBOXES.values()):
+            return SANDBOX_PROFILE
         for name, address in PROFILES.items():
-            if address is self or (address.base_url == self.base_url and name != SANDBOX_PROFILE):
+            if address.base_url == self.base_url and name != SANDBOX_PROFILE:
                 return name
         return urlsplit(self.base_url).netloc
 
@@ -188,6 +190,12 @@ PROFILES: Final[Mapping[str, ArchiveAddress]] = MappingProxyType(
     }
 )
 DEFAULT_PROFILE: Final = "tcia"
+_NBIA: Final = (ApiGeneration.V4, ApiGeneration.V2, ApiGeneration.V1)
+_SANDBOX: Final = PROFILES[SANDBOX_PROFILE]
+_SANDBOXES: Final[Mapping[ApiGeneration, ArchiveAddress]] = MappingProxyType(
+    {api: _SANDBOX if api is _SANDBOX.api else ArchiveAddress(base_url=_SANDBOX.base_url, api=api) for api in _NBIA}
+)
+"""The sandbox that is started on demand, by the generation that it is asked in: no other address is it."""
 
 
 def _profile_or_address(value: object) -> object:
@@ -230,18 +238,29 @@ def archive_of_download_url(download_url: str) -> ArchiveAddress:
 
 
 def named_address(archive: str, api: str | None, named: str) -> ArchiveAddress:
-    """The archive that somebody names: a built-in one, or a base URL with the generation of its API.
+    """The archive that somebody names: a built-in one, or a base URL; either with the generation of its API.
 
     Raises:
-        SettingsError: neither of the two; `named` is how the user calls what he said.
+        SettingsError: neither of the two, or a generation that is not spoken there; `named` is how the user calls what he said.
     """
-    if archive in PROFILES and api is None:
-        return PROFILES[archive]
+    if archive in PROFILES:
+        return _profile_in(archive, api, named)
     if "://" not in archive:
-        if archive in PROFILES:
-            raise SettingsError(f"{named}: {archive} is built in, and says itself which API it speaks; leave api out")
         raise SettingsError(f"{named}: {refuse_choice(archive, list(PROFILES))}, nor a base URL")
     try:
         return ArchiveAddress.model_validate({"base_url": archive} if api is None else {"base_url": archive, "api": api})
     except ValidationError as error:
         raise SettingsError(f"{named}: {explain(error.errors()[0])}") from error
+
+
+def _profile_in(name: str, api: str | None, named: str) -> ArchiveAddress:
+    """A built-in archive, in its own generation or in another: one server answers v4, v2 and v1 (ARCHIVE §0)."""
+    profile = PROFILES[name]
+    spoken = _NBIA if profile.api in _NBIA else (profile.api,)
+    if api is None or api == profile.api:
+        return profile
+    if api not in list(spoken):
+        raise SettingsError(f"{named}: {name} speaks {one_of([one.value for one in spoken])}, not {quote(api)}")
+    if name == SANDBOX_PROFILE:
+        return _SANDBOXES[ApiGeneration(api)]
+    return ArchiveAddress(base_url=profile.base_url, api=ApiGeneration(api))

@@ -150,6 +150,25 @@ def test_series_without_rows_are_named(queried: Queried, what: str, api: str) ->
     assert KNOWN.series_instance_uid not in ended.stderr
 
 
+def test_a_cart_can_be_asked_for(queried: Queried) -> None:
+    """Of v4 as of the others; the API of 2013 says which have carts."""
+    for api in ("v4", "v2", "v1"):
+        rows = queried.query("shared-cart", "--shared-cart", CART, "--json", api=api).document
+        assert [row["SeriesInstanceUID"] for row in rows] == [KNOWN.series_instance_uid]
+    refused = queried.query("shared-cart", "--shared-cart", CART, api="bindaas")
+    assert (refused.exit_code, "api v4, v2 or v1 can" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("api", ["v4", "v2", "v1"])
+def test_a_built_in_archive_may_be_asked_in_another_generation(api: str) -> None:
+    """One server answers all of them; the API of 2013 is elsewhere."""
+    ended = run_command("query", "patients", "--archive", "sandbox", "--api", api, "--collection", "Sandbox Brain", "--json")
+    assert ended.exit_code == 0, ended.stderr
+    assert ("Authorized" in ended.document[0]) == (api == "v4")
+    refused = run_command("query", "patients", "--archive", "tcia", "--api", "bindaas")
+    assert (refused.exit_code, "tcia speaks v4, v2 or v1, not 'bindaas'" in refused.stderr) == (2, True)
+
+
 def test_a_missing_key_is_said_to_be_missing(queried: Queried) -> None:
     """And how to give one; a wrong one is not called missing."""
     command = ("query", "collections", "--archive", queried.archive.sandbox.bindaas_url, "--api", "bindaas")
@@ -183,7 +202,7 @@ def test_no_rows_are_said(queried: Queried) -> None:
         (("series", "--collection", ""), "--collection: the text is empty; leave it out to ask for any"),
         (("series", "--since", ""), "--since: "),
         (("collections", "--collection", "x", "--raw", "json"), "cannot be asked by"),
-        (("shared-cart", "--shared-cart", "x"), "cannot be asked for shared-cart"),
+        (("shared-cart",), "must be asked by shared_cart"),
         (("collections", "--raw", "json", "--json"), "--raw passes on what the archive writes, so --json has no use with it"),
         (("collections", "--raw", "csv", "--format", "csv"), "so --format has no use with it"),
         (("collections", "--raw", "csv", "--columns", "Collection"), "so --columns has no use with it"),

@@ -163,7 +163,8 @@ async def test_both_twins_work_in_a_loop(archive: ServedArchive) -> None:
     [
         ("serie", "tcia", None, "did you mean 'series'"),
         ("series", "tciaa", None, "did you mean 'tcia'"),
-        ("series", "tcia", "v1", "leave api out"),
+        ("series", "tcia", "bindaas", "tcia speaks v4, v2 or v1, not 'bindaas'"),
+        ("series", "tcia-2013", "v1", "tcia-2013 speaks bindaas, not 'v1'"),
         ("series", "http://127.0.0.1:1/x", "v3", "archive: "),
         ("images", "sandbox", None, "must be asked by series_instance_uid"),
     ],

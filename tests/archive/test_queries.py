@@ -159,7 +159,9 @@ async def test_what_a_generation_cannot_do_is_refused_before_it_is_asked(api: st
             with pytest.raises(SettingsError, match=words):
                 await here.rows(question)
         if Topic.SHARED_CART not in here.queries.offers:
-            with pytest.raises(SettingsError, match=f"api {api} cannot be asked for shared-cart; it can be asked for"):
+            with pytest.raises(
+                SettingsError, match=f"api {api} cannot be asked for shared-cart; api v4, v2 or v1 can; this one can"
+            ):
                 await here.rows(Question(topic=Topic.SHARED_CART, shared_cart=CART))
         else:
             with pytest.raises(SettingsError, match="does not answer getContentsByName in csv; it answers in json"):
@@ -248,6 +250,20 @@ async def test_nothing_found_is_nothing_in_every_format(form: ReplyFormat) -> No
         question = Question(topic=Topic.SERIES, collection="No such collection")
         assert await here.rows(question, form) == []
         assert await here.raw(question, form) == b""
+
+
+async def test_a_cart_is_asked_of_v1_of_the_same_host() -> None:
+    """v4 has none (ARCHIVE §3.3); a host that does not answer v1 says where carts are."""
+    async with asking("v4") as here:
+        rows = await here.rows(Question(topic=Topic.SHARED_CART, shared_cart=CART))
+        assert [row["SeriesInstanceUID"] for row in rows] == [SERIES]
+        assert [request.generation for request in here.sandbox.requests] == ["v1"]
+        assert await here.rows(Question(topic=Topic.SHARED_CART, shared_cart="none such")) == []
+    clock = SystemClock()
+    async with serve_sandbox(FULL, apis=["v4"]) as sandbox, open_transport(TransportSettings(), clock) as transport:
+        queries = open_queries("sandbox", sandbox.base_url, api="v4", transport=transport, clock=clock)
+        with pytest.raises(UnexpectedReplyError, match="carts are kept by api v1 and v2"):
+            await anext(queries.find_rows(Question(topic=Topic.SHARED_CART, shared_cart=CART)))
 
 
 async def test_an_endpoint_that_is_not_there_says_so() -> None:

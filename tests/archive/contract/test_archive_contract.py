@@ -176,7 +176,7 @@ async def test_a_series_that_is_not_there_is_refused(subject: Subject, mode: Md5
 
 async def test_a_shared_cart_names_its_series(subject: Subject) -> None:
     """A name that nobody knows names none; in 2013 there were no carts."""
-    if Topic.SHARED_CART not in subject.table.queries and subject.table.shared_cart is None:
+    if Topic.SHARED_CART not in subject.table.queries:
         with pytest.raises(UnexpectedReplyError, match="no shared carts in generation bindaas"):
             await subject.archive.find_shared_cart("nbia-1")
         return
