@@ -79,3 +79,4 @@ FULL = Catalogue(
     ),
     shared_carts={CART: (KNOWN.series_instance_uid,)},
 )
+STUDY = FULL.collections[0].patients[0].studies[0]
