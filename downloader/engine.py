@@ -15,6 +15,7 @@ import structlog
 from anyio import CapacityLimiter
 
 from downloader.archive.credentials import gather_secrets, make_authentication
+from downloader.archive.deployments import Deployments
 from downloader.archive.port import Archive, ArchiveQueries
 from downloader.archive.profiles import open_archive, open_queries
 from downloader.bandwidth import BandwidthPlan
@@ -64,18 +65,26 @@ def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) 
 
 @asynccontextmanager
 async def open_mirror(
-    manifest: Manifest, options: RunOptions, progress: ProgressView, clock: Clock | None = None
+    manifest: Manifest,
+    options: RunOptions,
+    progress: ProgressView,
+    clock: Clock | None = None,
+    deployments: Deployments | None = None,
 ) -> AsyncIterator[MirrorRun]:
     """Everything that one run of the manifest needs, held open and locked until the run is over.
 
-    `clock`: by which pauses are made and things dated; the machine's own unless given.
+    `clock`: by which pauses are made and things dated; the machine's own unless given. `deployments`: what earlier runs of this
+    process found out about the archives.
 
     Raises:
         LibraryError, StoreError, SettingsError: something of it cannot be used.
     """
     clock = clock or SystemClock()
     with structlog.contextvars.bound_contextvars(run=clock.now().isoformat()):
-        async with hold_library(options, clock) as store, open_run(manifest, options, store, progress, clock=clock) as run:
+        async with (
+            hold_library(options, clock) as store,
+            open_run(manifest, options, store, progress, clock=clock, deployments=deployments) as run,
+        ):
             yield run
 
 
@@ -101,6 +110,7 @@ async def open_run(
     *,
     clock: Clock,
     manner: Manner = SINGLE_RUN,
+    deployments: Deployments | None = None,
 ) -> AsyncIterator[MirrorRun]:
     """Everything else that one run needs, while its library is held and no other run is at it.
 
@@ -113,7 +123,7 @@ async def open_run(
         await store.release([])
         await _clear_staging(library, store)
         warnings = await settle(options, store)
-        archives = await stack.enter_async_context(_open_archives(manifest, options, clock))
+        archives = await stack.enter_async_context(_open_archives(manifest, options, clock, deployments))
         threads = CapacityLimiter(WORKER_THREADS)
         throttle = _make_throttle(options.bandwidth, clock)
         benches = {
@@ -226,7 +236,9 @@ def free_bytes_at(path: Path) -> int:
 
 
 @asynccontextmanager
-async def open_named_archive(address: ArchiveAddress, options: RunOptions, clock: Clock) -> AsyncIterator[Archive]:
+async def open_named_archive(
+    address: ArchiveAddress, options: RunOptions, clock: Clock, deployments: Deployments | None = None
+) -> AsyncIterator[Archive]:
     """The client for the archive, asked as whoever the options' secrets name."""
     async with _reach(address, options, clock) as (base_url, transport):
         yield open_archive(
@@ -238,6 +250,7 @@ async def open_named_archive(address: ArchiveAddress, options: RunOptions, clock
             authentication=make_authentication(
                 address, options.secrets.get(address.name, NOBODY), transport=transport, clock=clock
             ),
+            deployments=deployments,
         )
 
 
@@ -271,11 +284,13 @@ def _make_throttle(plan: BandwidthPlan, clock: Clock) -> Callable[[int], float]:
 
 
 @asynccontextmanager
-async def _open_archives(manifest: Manifest, options: RunOptions, clock: Clock) -> AsyncIterator[Mapping[str, Archive]]:
+async def _open_archives(
+    manifest: Manifest, options: RunOptions, clock: Clock, deployments: Deployments | None = None
+) -> AsyncIterator[Mapping[str, Archive]]:
     """Every archive that the manifest asks, by name."""
     async with AsyncExitStack() as stack:
         yield {
-            address.name: await stack.enter_async_context(open_named_archive(address, options, clock))
+            address.name: await stack.enter_async_context(open_named_archive(address, options, clock, deployments))
             for address in manifest.archives
         }
 

@@ -11,6 +11,7 @@ import anyio.lowlevel
 import structlog
 
 from downloader.archive.asking import Asker, read_refusal
+from downloader.archive.deployments import MissingRoutes
 from downloader.archive.endpoints import CARTS, Endpoint, Generation, ImageRoute, ListEndpoint, Topic
 from downloader.archive.port import CollectionDescription, SeriesSize
 from downloader.archive.replies import READ_BYTES, is_page, quote_text, says_not_offered
@@ -67,15 +68,15 @@ class NbiaArchive:
         name: how the archive is called in logs and receipts.
         generation: the table to work from.
         asker: what sends the requests.
+        missing_routes: ways to get images that this deployment turned out not to offer.
     """
 
-    def __init__(self, name: str, *, generation: Generation, asker: Asker) -> None:
+    def __init__(self, name: str, *, generation: Generation, asker: Asker, missing_routes: MissingRoutes) -> None:
         self.name = name
         self.generation = generation.name
         self._table = generation
         self._asker = asker
-        # ways to get images that this deployment turned out not to offer
-        self._missing_routes: set[int] = set()
+        self._missing_routes = missing_routes
         # the studies of series that were opened of late, for generations that can be asked by study and not by series
         self._studies: dict[str, str] = {}
 

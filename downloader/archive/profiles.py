@@ -8,6 +8,7 @@ import structlog
 from downloader.archive.asking import Asker
 from downloader.archive.authentication import Authentication, Guest
 from downloader.archive.bindaas import BINDAAS
+from downloader.archive.deployments import Deployments
 from downloader.archive.endpoints import Generation
 from downloader.archive.generations import GENERATIONS
 from downloader.archive.nbia import NbiaArchive
@@ -31,6 +32,7 @@ def open_archive(
     transport: Transport,
     clock: Clock,
     authentication: Authentication | None = None,
+    deployments: Deployments | None = None,
 ) -> Archive:
     """The client for one archive. Nothing is asked of it yet.
 
@@ -41,6 +43,7 @@ def open_archive(
         transport: what carries the requests.
         clock: for Retry-After.
         authentication: who asks; a guest if not given.
+        deployments: what is known of the deployment, and added to; nothing if not given.
 
     Raises:
         SettingsError: a generation that no client speaks.
@@ -48,7 +51,8 @@ def open_archive(
     generation = _find_generation(api)
     _warn_of_stale(generation, base_url)
     asker = Asker(base_url, transport=transport, clock=clock, authentication=authentication or Guest())
-    return NbiaArchive(name, generation=generation, asker=asker)
+    missing_routes = (deployments or Deployments()).missing_routes(base_url, api, clock)
+    return NbiaArchive(name, generation=generation, asker=asker, missing_routes=missing_routes)
 
 
 def open_queries(

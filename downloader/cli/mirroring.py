@@ -1,8 +1,10 @@
 """`run`, `plan` and `get`: what asks the archive and fills a library."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ import anyio
 import typer
 from anyio import CancelScope
 
+from downloader.archive.deployments import Deployments
 from downloader.cli.addresses import Api, ArchiveName
 from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
 from downloader.cli.interruption import Interrupted
@@ -17,9 +20,10 @@ from downloader.clock import SystemClock
 from downloader.engine import decide_options, make_plan, open_mirror
 from downloader.errors import ManifestError, SettingsError, StoreError, TciadError
 from downloader.manifest import Manifest, Selection, check_uid, load_manifest, named_address
+from downloader.mirror import MirrorRun
 from downloader.options import OptionValues, RunOptions
 from downloader.settings import Settings, parse_flags
-from downloader.views.progress import ProgressView, open_progress
+from downloader.views.progress import open_progress
 from downloader.views.report import Outcome, RunReport, empty_report
 
 EXIT_INTERRUPTED = 130
@@ -136,11 +140,13 @@ def _mirror(manifests: Sequence[Manifest], flags: OptionValues, settings: Settin
     reports: list[RunReport] = []
     clock = SystemClock()
     began = clock.monotonic()
+    deployments = Deployments()
 
     async def work() -> None:
         with open_progress(clock, silent=quiet or as_json) as progress:
             for manifest, options in runs:
-                await _run_one(manifest, _with_time_left(options, clock.monotonic() - began), progress, reports)
+                left = _with_time_left(options, clock.monotonic() - began)
+                await _run_one(manifest, partial(open_mirror, manifest, left, progress, deployments=deployments), reports)
 
     try:
         run_async(work)
@@ -161,10 +167,12 @@ def _with_time_left(options: RunOptions, elapsed_seconds: float) -> RunOptions:
     return replace(options, deadline_seconds=max(0.0, options.deadline_seconds - elapsed_seconds))
 
 
-async def _run_one(manifest: Manifest, options: RunOptions, progress: ProgressView, reports: list[RunReport]) -> None:
+async def _run_one(
+    manifest: Manifest, open_run: Callable[[], AbstractAsyncContextManager[MirrorRun]], reports: list[RunReport]
+) -> None:
     """Run one manifest and add its report, however it ends."""
     try:
-        async with open_mirror(manifest, options, progress) as run:
+        async with open_run() as run:
             try:
                 reports.append(await run.run())
             except anyio.get_cancelled_exc_class():

@@ -10,6 +10,7 @@ import anyio
 import structlog
 from anyio import CancelScope
 
+from downloader.archive.deployments import Deployments
 from downloader.clock import Clock
 from downloader.engine import hold_library, open_run
 from downloader.errors import ArchiveError, StoreError, TciadError
@@ -37,15 +38,17 @@ class OpenRun(Protocol):
         *,
         clock: Clock,
         manner: Manner,
+        deployments: Deployments,
     ) -> AbstractAsyncContextManager[MirrorRun]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Openers:
-    """How libraries and runs are opened."""
+    """How libraries and runs are opened; `deployments` is what all runs of a service know of the archives."""
 
     hold_library: Callable[[RunOptions, Clock], AbstractAsyncContextManager[Store]] = hold_library
     open_run: OpenRun = open_run
+    deployments: Deployments = field(default_factory=Deployments)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,7 +105,7 @@ class Cycle:
     progress: CycleProgress
     clock: Clock
     manner: Manner
-    open_run: OpenRun
+    openers: Openers
     _archive_error: ArchiveError | None = field(default=None, init=False)
 
     async def run(self) -> CycleOutcome:
@@ -129,8 +132,14 @@ class Cycle:
     async def _guarded(self, scope: CancelScope) -> RunReport:
         name = self.work.name
         try:
-            async with self.open_run(
-                self.work.manifest, self.work.options, self.store, self.progress, clock=self.clock, manner=self.manner
+            async with self.openers.open_run(
+                self.work.manifest,
+                self.work.options,
+                self.store,
+                self.progress,
+                clock=self.clock,
+                manner=self.manner,
+                deployments=self.openers.deployments,
             ) as run:
                 self.work.run = run
                 if self.work.is_draining:

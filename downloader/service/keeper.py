@@ -305,7 +305,7 @@ class LibraryKeeper:
                 outage_seconds=around.pace.outage_seconds,
                 admit=self._gate.pass_through,
             ),
-            open_run=around.openers.open_run,
+            openers=around.openers,
         )
         try:
             with structlog.contextvars.bound_contextvars(library=str(self.directory)):
