@@ -3,6 +3,7 @@
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import aclosing
 from enum import StrEnum
 from pathlib import Path
@@ -84,10 +85,7 @@ def _query(
         "doi": doi,
     }
     question = make_question(what, filters, named="--{}")
-    raw_form = _word(ReplyFormat, raw, "--raw") if raw is not None else None
-    if raw_form is not None and (form is not None or as_json or columns is not None):
-        other = "--json" if as_json else "--format" if form is not None else "--columns"
-        raise SettingsError(f"--raw passes on what the archive writes, so {other} has no use with it", next_step="leave one out")
+    raw_form = _raw_form_of(raw, {"--json": as_json, "--format": form is not None, "--columns": columns is not None})
     shown = _form_of(form, as_json=as_json)
     wanted = [name.strip() for name in (columns or "").split(",") if name.strip()]
     address = _address(archive, api, manifest)
@@ -186,6 +184,18 @@ def _address(archive: str | None, api: str | None, manifest: Path | None) -> Arc
             raise SettingsError("--manifest says which archive; leave out --archive and --api")
         return load_manifest(manifest).archive
     return named_address(archive or "tcia", api, "--archive")
+
+
+def _raw_form_of(raw: str | None, others: Mapping[str, bool]) -> ReplyFormat | None:
+    """The format to pass on; `others` are the flags that have no use then, and whether they were given."""
+    if raw is None:
+        return None
+    given = [flag for flag, is_given in others.items() if is_given]
+    if given:
+        raise SettingsError(
+            f"--raw passes on what the archive writes, so {given[0]} has no use with it", next_step="leave one out"
+        )
+    return _word(ReplyFormat, raw, "--raw")
 
 
 def _form_of(form: str | None, *, as_json: bool) -> str:

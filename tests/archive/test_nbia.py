@@ -9,7 +9,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from downloader.archive.authentication import Authentication, Guest
-from downloader.archive.deployments import Deployments
 from downloader.archive.port import Archive
 from downloader.archive.profiles import open_archive
 from downloader.errors import (
@@ -293,28 +292,6 @@ async def test_the_best_way_that_is_offered_is_taken_and_remembered(
         assert len(server.requests) == len(missing) + 2
         assert {request.path for request in server.requests[-2:]} == {path}
         assert server.requests[-1].parameters.get("IncludeMD5") == ("Yes" if has_list and path == "v4/getImage" else None)
-
-
-async def test_clients_of_one_deployment_share_what_they_found_out() -> None:
-    """For a day: then a way is tried again, since deployments are brought up to date."""
-    clock = FakeClock()
-    deployments = Deployments()
-
-    async def opens(server: ScriptedArchive, base_url: str) -> int:
-        """How many requests the images of one series take a new client."""
-        before = len(server.requests)
-        async with open_transport(TransportSettings(), FakeClock()) as transport:
-            archive = open_archive("test", base_url, api="v4", transport=transport, clock=clock, deployments=deployments)
-            async with archive.open_series(SERIES, Md5Mode.AUTO):
-                pass
-        return len(server.requests) - before
-
-    async with serve_script(not_offering("IncludeMD5")) as server:
-        assert [await opens(server, server.base_url) for _ in range(3)] == [2, 1, 1]
-        assert await opens(server, f"{server.base_url}/") == 1
-        assert await opens(server, f"{server.base_url}/elsewhere") == 2
-        clock.elapsed_seconds = 86_400.0
-        assert [await opens(server, server.base_url) for _ in range(2)] == [2, 1]
 
 
 async def test_a_way_that_is_not_offered_is_logged_once() -> None:

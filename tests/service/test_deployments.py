@@ -1,0 +1,29 @@
+"""What a service remembers of the archives that it asks."""
+
+from pathlib import Path
+
+import pytest
+
+from downloader.sandbox import serve_sandbox
+from tests.service.scene import HOUR_SECONDS, running_service, small_catalogue, write_manifest
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_a_deployment_lacks_is_found_out_once_for_all_manifests(tmp_path: Path) -> None:
+    """Not again with every cycle: a service mirrors for months."""
+    async with serve_sandbox(small_catalogue(1), include_md5=False) as sandbox:
+        for name in ("m", "n"):
+            write_manifest(
+                tmp_path / "manifests", sandbox.base_url, name, f"output: {{directory: {name}}}", "schedule: {every: 6h}"
+            )
+        async with running_service(tmp_path, sandbox) as scene:
+            for name in ("m", "n"):
+                assert (await scene.cycle_of(name)).summary.outcome == "complete"
+            sandbox.replace_catalogue(small_catalogue(1, 2, 3))
+            await scene.clock.pass_time(6 * HOUR_SECONDS)
+            for name in ("m", "n"):
+                assert (await scene.cycle_of(name)).completed == 2
+        refused = [request for request in sandbox.requests if "IncludeMD5" in request.parameters]
+
+    assert len(refused) <= 2  # both begin at once, and may ask before either has found out
