@@ -53,7 +53,7 @@ class MemoryArchive:
 
     `answers` holds for each series what its downloads give, one after the other; the last is given again and again.
     `images` holds each series' images by SOP Instance UID. `failures` are raised by the next queries, one each. `opened` lists
-    every download that was asked for, in order.
+    every download that was asked for, in order; `described` counts how often descriptions were.
     """
 
     rows: list[Series] = field(default_factory=list)
@@ -62,6 +62,7 @@ class MemoryArchive:
     carts: dict[str, list[str]] = field(default_factory=dict)
     descriptions: dict[str, CollectionDescription] = field(default_factory=dict)
     failures: list[TciadError] = field(default_factory=list)
+    described: int = 0
     opened: list[tuple[str, Md5Mode]] = field(default_factory=list)
     queries: list[SeriesQuery] = field(default_factory=list)
     name: str = "memory"
@@ -95,6 +96,7 @@ class MemoryArchive:
 
     async def find_descriptions(self, collections: Sequence[str]) -> dict[str, CollectionDescription]:
         """Those of the attribute."""
+        self.described += 1
         self._fail()
         return {name: self.descriptions[name] for name in collections if name in self.descriptions}
 
