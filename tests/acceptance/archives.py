@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -92,12 +93,16 @@ def write_manifest(path: Path, base_url: str, *more: str, collection: str = "*")
 
 
 def receipts_of(library: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """Every series under its final name: folder and receipt by Series Instance UID."""
+    """Every series under its final name: folder and receipt by Series Instance UID.
+
+    A run may be at it: staging, where folders come and go, is not looked into.
+    """
     found = {}
-    for path in library.rglob(RECEIPT_NAME):
-        if library / ".tciad" not in path.parents:
-            receipt = json.loads(path.read_bytes())
-            found[receipt["series"]["series_instance_uid"]] = (path.parent, receipt)
+    for folder, below, names in os.walk(library):
+        below[:] = [name for name in below if name != ".tciad"]
+        if RECEIPT_NAME in names:
+            receipt = json.loads((Path(folder) / RECEIPT_NAME).read_bytes())
+            found[receipt["series"]["series_instance_uid"]] = (Path(folder), receipt)
     return found
 
 
