@@ -72,4 +72,5 @@ class WriterBeside:
         if self._advised_bytes >= _ADVISED_BYTES:
             self._advised_bytes = 0
             # what is on the disk then need not stay in memory either
-            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            if hasattr(os, "posix_fadvise"):  # not on macOS
+                os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
