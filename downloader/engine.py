@@ -16,13 +16,15 @@ from anyio import CapacityLimiter
 
 from downloader.archive.credentials import gather_secrets, make_authentication
 from downloader.archive.deployments import Deployments
-from downloader.archive.port import Archive, ArchiveQueries
+from downloader.archive.port import NO_STUDY_NEEDS, Archive, ArchiveQueries, StudyNeeds
 from downloader.archive.profiles import open_archive, open_queries
 from downloader.bandwidth import BandwidthPlan
 from downloader.clock import Clock, SystemClock
 from downloader.fetch import Bench
 from downloader.library.form import LibraryForm, read_form, settle_form
+from downloader.library.layout import parse_layout
 from downloader.library.local import LocalLibrary
+from downloader.library.metadata_csv import STUDY_DETAILS
 from downloader.library.port import Library
 from downloader.library.records import CHANGES, write_record
 from downloader.library.run_records import write_run_record
@@ -123,7 +125,8 @@ async def open_run(
         await store.release([])
         await _clear_staging(library, store)
         warnings = await settle(options, store)
-        archives = await stack.enter_async_context(_open_archives(manifest, options, clock, deployments))
+        needs = await anyio.to_thread.run_sync(needs_of, options, manifest)
+        archives = await stack.enter_async_context(_open_archives(manifest, options, clock, needs, deployments))
         threads = CapacityLimiter(WORKER_THREADS)
         throttle = _make_throttle(options.bandwidth, clock)
         benches = {
@@ -159,7 +162,7 @@ async def make_plan(
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store_for_reading(state_path(options)))
-        archives = await stack.enter_async_context(_open_archives(manifest, options, clock))
+        archives = await stack.enter_async_context(_open_archives(manifest, options, clock, _needs_to_choose(manifest)))
         return await plan_manifest(
             manifest,
             _make_resolver(archives, clock),
@@ -211,6 +214,17 @@ def open_library(options: RunOptions) -> LocalLibrary:
     )
 
 
+def needs_of(options: RunOptions, manifest: Manifest | None = None) -> StudyNeeds:
+    """What the library of the options, and the manifest's entries, need of studies. Blocks."""
+    form = read_form(options.output) or LibraryForm()
+    chosen_by = _needs_to_choose(manifest).required if manifest is not None else frozenset()
+    return StudyNeeds(required=parse_layout(options.layout or form.layout).study_details | chosen_by, wished=STUDY_DETAILS)
+
+
+def _needs_to_choose(manifest: Manifest) -> StudyNeeds:
+    return StudyNeeds(required=frozenset({"study_date"} if manifest.compares_study_dates else ()))
+
+
 async def settle(options: RunOptions, store: Store) -> tuple[str, ...]:
     """Tell the library, which is held, how it is laid out from now on; what the user should know of it."""
     holds_series = (await store.tally()).complete > 0
@@ -237,9 +251,13 @@ def free_bytes_at(path: Path) -> int:
 
 @asynccontextmanager
 async def open_named_archive(
-    address: ArchiveAddress, options: RunOptions, clock: Clock, deployments: Deployments | None = None
+    address: ArchiveAddress,
+    options: RunOptions,
+    clock: Clock,
+    needs: StudyNeeds = NO_STUDY_NEEDS,
+    deployments: Deployments | None = None,
 ) -> AsyncIterator[Archive]:
-    """The client for the archive, asked as whoever the options' secrets name."""
+    """The client for the archive, asked as whoever the options' secrets name. `needs`: see `open_archive`."""
     async with _reach(address, options, clock) as (base_url, transport):
         yield open_archive(
             address.name,
@@ -251,6 +269,7 @@ async def open_named_archive(
                 address, options.secrets.get(address.name, NOBODY), transport=transport, clock=clock
             ),
             deployments=deployments,
+            needs=needs,
         )
 
 
@@ -285,12 +304,12 @@ def _make_throttle(plan: BandwidthPlan, clock: Clock) -> Callable[[int], float]:
 
 @asynccontextmanager
 async def _open_archives(
-    manifest: Manifest, options: RunOptions, clock: Clock, deployments: Deployments | None = None
+    manifest: Manifest, options: RunOptions, clock: Clock, needs: StudyNeeds, deployments: Deployments | None = None
 ) -> AsyncIterator[Mapping[str, Archive]]:
     """Every archive that the manifest asks, by name."""
     async with AsyncExitStack() as stack:
         yield {
-            address.name: await stack.enter_async_context(open_named_archive(address, options, clock, deployments))
+            address.name: await stack.enter_async_context(open_named_archive(address, options, clock, needs, deployments))
             for address in manifest.archives
         }
 

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -83,6 +83,14 @@ class Series:
     date_released: date | None = None
     submitted_at: datetime | None = None
     released_status: str = ""
+
+    def with_gaps_filled(self, told_before: "Series") -> "Series":
+        """The row with what another row of the series tells besides, but for the figures that tell versions of it apart."""
+        return replace(self, **{name: getattr(self, name) or getattr(told_before, name) for name in _LASTING})
+
+
+_FIGURES = frozenset({"image_count", "file_size_bytes", "date_released", "submitted_at"})
+_LASTING = tuple(attribute.name for attribute in fields(Series) if attribute.name not in _FIGURES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,8 +71,9 @@ class Relayout:
         if isinstance(receipt, DamagedReceiptError):
             self._leave(folder, receipt.what)
             return
-        series = receipt.series
-        rows = await self.store.find_named([series.series_instance_uid])
+        rows = await self.store.find_named([receipt.series.series_instance_uid])
+        # a layout may name what nobody had asked for when the series was stored, and a resolve has asked for since
+        series = receipt.series.with_gaps_filled(rows[0].series) if rows else receipt.series
         known = PurePosixPath(rows[0].folder) if rows and rows[0].folder else None
         if known is not None and known != folder and await anyio.to_thread.run_sync(holds_series, self.library, rows[0]):
             self._leave(folder, f"a second copy: the store's lies in {known}", series)

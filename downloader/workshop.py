@@ -13,7 +13,15 @@ from anyio import CapacityLimiter
 from downloader.adoption import Adopter
 from downloader.archive.port import Archive
 from downloader.clock import Clock, SystemClock
-from downloader.engine import WORKER_THREADS, make_bench, make_patience, open_library, open_named_archive, settle
+from downloader.engine import (
+    WORKER_THREADS,
+    make_bench,
+    make_patience,
+    needs_of,
+    open_library,
+    open_named_archive,
+    settle,
+)
 from downloader.errors import LibraryError, SettingsError
 from downloader.inventory import write_metadata
 from downloader.library.foreign import ForeignTree
@@ -149,7 +157,8 @@ async def open_adoption(
         store = await stack.enter_async_context(open_store(state_path(options)))
         await store.release([])
         await settle(options, store)
-        archive = await stack.enter_async_context(open_named_archive(address, options, clock))
+        needs = await anyio.to_thread.run_sync(needs_of, options)
+        archive = await stack.enter_async_context(open_named_archive(address, options, clock, needs))
         yield Adopter(
             tree=ForeignTree(tree),
             bench=make_bench(archive, library, options, clock, threads=CapacityLimiter(WORKER_THREADS)),

@@ -187,11 +187,15 @@ def fold(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListEndpoint:
-    """getSeriesMetadata and its like: `parameter` takes up to `limit` series UIDs joined by commas; `fixed` goes with them."""
+    """getSeriesMetadata and its like: `parameter` takes up to `limit` series UIDs joined by commas; `fixed` goes with them.
+
+    `attributes` are the columns that may come.
+    """
 
     endpoint: Endpoint
     parameter: str
     limit: int
+    attributes: tuple[str, ...]
     fixed: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -217,9 +221,9 @@ class ImageRoute:
 class Generation:
     """Everything that one generation of the API offers.
 
-    `queries` has at least collections, series and series-size. `listed_series` is None where series cannot be asked by list;
-    `image_routes` are tried in their order, since deployments lag behind the API; `single_image`, `image_md5` and `series_md5`
-    are None where there is no such endpoint; `image_md5_parameter` is spelled differently in each generation.
+    `queries` has at least collections, studies, series and series-size. `listed_series` is None where series cannot be asked by
+    list; `image_routes` are tried in their order, since deployments lag behind the API; `single_image`, `image_md5` and
+    `series_md5` are None where there is no such endpoint; `image_md5_parameter` is spelled differently in each generation.
     """
 
     name: str

@@ -6,15 +6,16 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import anyio
 import anyio.lowlevel
 import structlog
 
 from downloader.archive.asking import Asker, read_refusal
 from downloader.archive.deployments import MissingRoutes
 from downloader.archive.endpoints import CARTS, Endpoint, Generation, ImageRoute, ListEndpoint, Topic
-from downloader.archive.port import CollectionDescription, SeriesSize
+from downloader.archive.port import NO_STUDY_NEEDS, CollectionDescription, SeriesSize, StudyNeeds
 from downloader.archive.replies import READ_BYTES, is_page, quote_text, says_not_offered
+from downloader.archive.singly import ask_each
+from downloader.archive.studies import Studies, lacking
 from downloader.archive.wire import (
     Row,
     RowReader,
@@ -28,7 +29,6 @@ from downloader.errors import ArchiveFaultError, TciadError, UnexpectedReplyErro
 from downloader.model import Md5Mode, Series, SeriesQuery
 from downloader.transport import Reply
 
-SINGLE_QUERIES_AT_ONCE: Final = 4
 DESCRIBED_SINGLY: Final = 3
 _SINGLE_QUERIES_IN_A_ROW: Final = 100
 _STUDIES_REMEMBERED: Final = 1_000
@@ -69,23 +69,48 @@ class NbiaArchive:
         generation: the table to work from.
         asker: what sends the requests.
         missing_routes: ways to get images that this deployment turned out not to offer.
+        needs: what rows must have of their studies, though getSeries may not tell it.
     """
 
-    def __init__(self, name: str, *, generation: Generation, asker: Asker, missing_routes: MissingRoutes) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        generation: Generation,
+        asker: Asker,
+        missing_routes: MissingRoutes,
+        needs: StudyNeeds = NO_STUDY_NEEDS,
+    ) -> None:
         self.name = name
         self.generation = generation.name
         self._table = generation
         self._asker = asker
         self._missing_routes = missing_routes
         # the studies of series that were opened of late, for generations that can be asked by study and not by series
-        self._studies: dict[str, str] = {}
+        self._study_of: dict[str, str] = {}
+        untold = lacking(needs, generation.series.attributes)
+        self._studies = Studies(name, asker=asker, query=generation.queries[Topic.STUDIES], needs=untold)
+        listing = generation.listed_series
+        self._lists_completely = listing is not None and not lacking(needs, listing.attributes).all
 
     async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
-        """Ask getSeries and yield each row, parsed while it arrives.
+        """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.
 
         Raises:
             UnexpectedReplyError: a row does not fit what was asked: the archive passed over the filter (ARCHIVE §7, 10).
         """
+        if query.series_instance_uid:
+            # studies cannot be asked for by series: what the row says of its study can
+            for series in await self._studies.complete([series async for series in self._stream(query)]):
+                yield series
+            return
+        known = await self._studies.find(query)
+        async with aclosing(self._stream(query)) as rows:
+            async for series in rows:
+                yield known.complete(series)
+
+    async def _stream(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
+        """The rows of getSeries as they come."""
         endpoint = self._table.series.endpoint
         reader = SeriesReader(endpoint.name)
         async with self._asker.ask(endpoint, self._table.series.values_of(query)) as reply:
@@ -97,7 +122,7 @@ class NbiaArchive:
                 # bytes that are there already are read without a pause: let other tasks run
                 await anyio.lowlevel.checkpoint()
         reader.finish()
-        self._note_oddities(reader)
+        reader.unreadable_dates.tell(self.name)
 
     async def find_listed_series(self, series_instance_uids: Sequence[str]) -> AsyncGenerator[Series, None]:
         """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
@@ -111,7 +136,8 @@ class NbiaArchive:
         for start in range(0, len(wanted), at_once):
             part = wanted[start : start + at_once]
             # a part is read whole before any of it is given: whoever leaves early leaves no reply open
-            for series in await (self._ask_by_list(listing, part) if listing else self._ask_singly(part)):
+            rows = await (self._ask_by_list(listing, part) if listing else self._ask_singly(part))
+            for series in rows if self._lists_completely else await self._studies.complete(rows):
                 yield series
 
     async def find_shared_cart(self, name: str) -> Sequence[str]:
@@ -273,36 +299,22 @@ class NbiaArchive:
             async for chunk in reply.chunks():
                 found += reader.feed(chunk)
         reader.finish()
-        self._note_oddities(reader)
+        reader.unreadable_dates.tell(self.name)
         return found
 
     async def _ask_singly(self, series_instance_uids: Sequence[str]) -> list[Series]:
-        """One getSeries for each, a few at a time; the first error ends the others."""
-        found: dict[str, list[Series]] = {}
-        failures: list[TciadError] = []
-        limiter = anyio.CapacityLimiter(SINGLE_QUERIES_AT_ONCE)
+        """One getSeries for each."""
 
-        async def ask(series_instance_uid: str) -> None:
-            query = SeriesQuery(series_instance_uid=series_instance_uid)
-            async with limiter:
-                try:
-                    found[series_instance_uid] = [series async for series in self.find_series(query)]
-                except TciadError as error:
-                    # a task group would wrap it, and callers catch our errors bare
-                    failures.append(error)
-                    group.cancel_scope.cancel()
+        async def ask(series_instance_uid: str) -> list[Series]:
+            return [series async for series in self._stream(SeriesQuery(series_instance_uid=series_instance_uid))]
 
-        async with anyio.create_task_group() as group:
-            for series_instance_uid in series_instance_uids:
-                group.start_soon(ask, series_instance_uid)
-        if failures:
-            raise failures[0]
-        return [series for series_instance_uid in series_instance_uids for series in found[series_instance_uid]]
+        found = await ask_each(series_instance_uids, ask)
+        return [series for rows in found.values() for series in rows]
 
     async def _pick(self, series_instance_uids: Sequence[str]) -> list[Series]:
         """These series out of their studies where those are known, and else out of the whole catalogue."""
         wanted = set(series_instance_uids)
-        studies = {self._studies.get(series_instance_uid) for series_instance_uid in wanted}
+        studies = {self._study_of.get(series_instance_uid) for series_instance_uid in wanted}
         queries = (
             [SeriesQuery()]
             if None in studies
@@ -318,9 +330,9 @@ class NbiaArchive:
 
     def _remember_study(self, series: Series) -> None:
         if series.study_instance_uid:
-            self._studies[series.series_instance_uid] = series.study_instance_uid
-        while len(self._studies) > _STUDIES_REMEMBERED:
-            del self._studies[next(iter(self._studies))]
+            self._study_of[series.series_instance_uid] = series.study_instance_uid
+        while len(self._study_of) > _STUDIES_REMEMBERED:
+            del self._study_of[next(iter(self._study_of))]
 
     async def _ask_md5(self, endpoint: Endpoint, values: dict[str, str]) -> str:
         async with self._asker.ask(endpoint, values) as reply:
@@ -342,11 +354,6 @@ class NbiaArchive:
                 series_instance_uid=series.series_instance_uid,
                 next_step="check api",
             )
-
-    def _note_oddities(self, reader: SeriesReader) -> None:
-        oddities = reader.unreadable_dates
-        if oddities.count:
-            _log.warning("dates of the catalogue cannot be read", archive=self.name, count=oddities.count, first=oddities.first)
 
 
 def _describe(route: ImageRoute) -> str:

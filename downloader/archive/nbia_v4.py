@@ -213,6 +213,7 @@ NBIA_V4: Final = Generation(
         endpoint=_GET_METADATA,
         parameter="list",
         limit=_LISTED_AT_ONCE,
+        attributes=_METADATA,
         fixed={"format": "json"},
     ),
     image_routes=(

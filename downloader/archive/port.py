@@ -4,12 +4,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
+from typing import Final, Protocol
 
 from downloader.archive.endpoints import SERIES_NAMES, QueryEndpoint, ReplyFormat, Topic
 from downloader.model import Md5Mode, Series, SeriesQuery
 
 __all__ = [
+    "NO_STUDY_NEEDS",
     "SERIES_NAMES",
     "Archive",
     "ArchiveQueries",
@@ -22,12 +23,33 @@ __all__ = [
     "ReplyFormat",
     "SeriesBody",
     "SeriesSize",
+    "StudyNeeds",
     "Topic",
 ]
 
 Attributes = Mapping[str, str | int]
 """One row of a reply: the attributes that the archive gave, under its own names and in its order. Counts and sizes are numbers,
 all else is text as it came; what has no value is absent, whatever the format wrote for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyNeeds:
+    """Which of `study_id`, `study_date` and `study_description` a series must have, if its study has it.
+
+    Not every generation's getSeries tells them (ARCHIVE §3.3). An archive that cannot tell what is `required` is an error, since
+    folders are named after it or series chosen by it; without what is `wished` only a column stays empty.
+    """
+
+    required: frozenset[str] = frozenset()
+    wished: frozenset[str] = frozenset()
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Both."""
+        return self.required | self.wished
+
+
+NO_STUDY_NEEDS: Final = StudyNeeds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +118,8 @@ class Archive(Protocol):
         """Ask getSeries and yield each row, parsed while it arrives.
 
         Attributes of the query that this generation cannot ask are left out: the caller filters the rows again.
-        An empty reply yields nothing, which proves nothing (ARCHIVE §2.4). Whoever leaves before the end closes the iterator
+        Rows have what the archive was opened to need of their studies, in whatever way they were asked for. An empty reply
+        yields nothing, which proves nothing (ARCHIVE §2.4). Whoever leaves before the end closes the iterator
         (contextlib.aclosing), which ends the reply.
         """
         ...

@@ -12,7 +12,7 @@ from downloader.archive.deployments import Deployments
 from downloader.archive.endpoints import Generation
 from downloader.archive.generations import GENERATIONS
 from downloader.archive.nbia import NbiaArchive
-from downloader.archive.port import Archive, ArchiveQueries
+from downloader.archive.port import NO_STUDY_NEEDS, Archive, ArchiveQueries, StudyNeeds
 from downloader.archive.querying import NbiaQueries
 from downloader.clock import Clock
 from downloader.errors import SettingsError
@@ -33,6 +33,7 @@ def open_archive(
     clock: Clock,
     authentication: Authentication | None = None,
     deployments: Deployments | None = None,
+    needs: StudyNeeds = NO_STUDY_NEEDS,
 ) -> Archive:
     """The client for one archive. Nothing is asked of it yet.
 
@@ -44,6 +45,7 @@ def open_archive(
         clock: for Retry-After.
         authentication: who asks; a guest if not given.
         deployments: what is known of the deployment, and added to; nothing if not given.
+        needs: what rows of series must have of their studies, though getSeries may not tell it: costs a query more.
 
     Raises:
         SettingsError: a generation that no client speaks.
@@ -52,7 +54,7 @@ def open_archive(
     _warn_of_stale(generation, base_url)
     asker = Asker(base_url, transport=transport, clock=clock, authentication=authentication or Guest())
     missing_routes = (deployments or Deployments()).missing_routes(base_url, api, clock)
-    return NbiaArchive(name, generation=generation, asker=asker, missing_routes=missing_routes)
+    return NbiaArchive(name, generation=generation, asker=asker, missing_routes=missing_routes, needs=needs)
 
 
 def open_queries(

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import ijson
+import structlog
 
 from downloader.archive.nesting import NestingWatch
 from downloader.archive.plain_text import plain_text
@@ -27,6 +28,7 @@ _DEEPEST: Final = 32
 _ROW_BYTES_MAX: Final = 4 * 1024 * 1024
 _HELP_DESK: Final = "tell the archive's help desk if this lasts"
 _Value = TypeVar("_Value")
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +247,16 @@ class Oddities:
     count: int = 0
     first: str = ""
 
+    def note(self, column: str, value: object) -> None:
+        """Another one."""
+        self.count += 1
+        self.first = self.first or f"{column} {quote_text(str(value))}"
+
+    def tell(self, archive: str) -> None:
+        """Log them, if there are any."""
+        if self.count:
+            _log.warning("dates of the catalogue cannot be read", archive=archive, count=self.count, first=self.first)
+
 
 @dataclass(slots=True)
 class _BrokenRows:
@@ -310,8 +322,7 @@ class SeriesReader:
             except _UnreadableError as error:
                 if convert not in _DATE_CONVERTERS:
                     raise _UnreadableError(f"{column} is {quote_text(str(value))}") from error
-                self.unreadable_dates.count += 1
-                self.unreadable_dates.first = self.unreadable_dates.first or f"{column} {quote_text(str(value))}"
+                self.unreadable_dates.note(column, value)
         series_instance_uid = values.get("series_instance_uid", "")
         if not is_dicom_uid(series_instance_uid):
             shown = quote_text(series_instance_uid)
@@ -353,6 +364,28 @@ def read_description(row: Row) -> tuple[str, CollectionDescription]:
         for column in ("collectionName", "description", "descriptionURI")
     )
     return name, CollectionDescription(text=plain_text(text), uri=plain_text(uri).replace("\n", " "))
+
+
+def read_study(row: Row, oddities: Oddities) -> tuple[str, Mapping[str, str | date | None]]:
+    """The UID in one row of getPatientStudy, and what a series has of its study, by attribute; an unreadable date is none.
+
+    Raises:
+        ArchiveFaultError: there is no UID, or text is none.
+    """
+    what = "getPatientStudy"
+    study_instance_uid = _read_attribute(what, row, "StudyInstanceUID", _to_text)
+    if not study_instance_uid or not is_dicom_uid(study_instance_uid):
+        raise ArchiveFaultError(f"{what}: row {row.number} holds no StudyInstanceUID", next_step=_HELP_DESK)
+    on: date | None = None
+    try:
+        on = _to_date(row.attributes.get("StudyDate") or "")
+    except _UnreadableError:
+        oddities.note("StudyDate", row.attributes["StudyDate"])
+    return study_instance_uid, {
+        "study_id": _read_attribute(what, row, "StudyID", _to_text),
+        "study_date": on,
+        "study_description": _read_attribute(what, row, "StudyDescription", _to_text),
+    }
 
 
 def read_sop_instance_uid(row: Row) -> str:

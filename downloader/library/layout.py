@@ -67,6 +67,16 @@ _ATTRIBUTES: Final[Mapping[str, Callable[[Series], str]]] = MappingProxyType(
 )
 
 
+_STUDY_DETAILS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "study_id": frozenset({"study_id"}),
+        "study_date": frozenset({"study_date"}),
+        "study_description": frozenset({"study_description"}),
+        "study_label": frozenset({"study_id", "study_date", "study_description"}),
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """Literal text, then the value of an attribute; an empty attribute stands for none."""
@@ -94,6 +104,12 @@ class Layout:
         suffix = f"-{series.series_instance_uid}"
         label = cut_name(safe_name(names[-1]), max(1, LONGEST_NAME_BYTES - len(suffix.encode("utf-8", "replace"))))
         return (folder, folder.with_name(safe_name(label + suffix)))
+
+    @property
+    def study_details(self) -> frozenset[str]:
+        """What a series must have of its study to get the folder's name; not every catalogue row tells it."""
+        named = {part.attribute for level in self.levels for part in level}
+        return frozenset().union(*(details for name, details in _STUDY_DETAILS.items() if name in named))
 
     def collection_folder(self, series: Series) -> PurePosixPath:
         """Where the files about the whole collection go, such as LICENSE."""

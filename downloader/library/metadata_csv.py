@@ -33,6 +33,9 @@ COLUMNS: Final = (
     "Download Timestamp",
 )
 
+STUDY_DETAILS: Final = frozenset({"study_date", "study_description"})
+"""What the columns need of a series' study."""
+
 _UNITS: Final = ("kB", "MB", "GB", "TB", "PB")
 
 

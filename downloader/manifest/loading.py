@@ -72,6 +72,11 @@ class Manifest:
         """Every archive that an entry of `select` asks, each once, in their order; no two go by one name."""
         return tuple({address.name: address for address in map(self.archive_of, self.select)}.values())
 
+    @property
+    def compares_study_dates(self) -> bool:
+        """Whether some entry chooses by the day of the study."""
+        return any(selection.study_date is not None for selection in (*self.select, *self.exclude))
+
     def excludes(self, series: Series) -> bool:
         """Whether some entry of `exclude` matches the series."""
         return any(selection.matches(series) for selection in self.exclude)

@@ -3,18 +3,29 @@
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from io import BytesIO
 
 from downloader.archive.authentication import ApiKey, Authentication, Guest, GuestToken
 from downloader.archive.endpoints import Generation
 from downloader.archive.generations import GENERATIONS
-from downloader.archive.port import Archive, CollectionDescription
+from downloader.archive.port import NO_STUDY_NEEDS, Archive, CollectionDescription, StudyNeeds
 from downloader.archive.profiles import open_archive
 from downloader.clock import SystemClock
 from downloader.model import Md5Mode, Series
-from downloader.sandbox import API_KEY, Sandbox, SandboxSeries, catalogue_of, generated_series, sample_series, serve_sandbox
+from downloader.sandbox import (
+    API_KEY,
+    Catalogue,
+    Sandbox,
+    SandboxCollection,
+    SandboxPatient,
+    SandboxSeries,
+    generated_series,
+    sample_series,
+    serve_sandbox,
+    study_of,
+)
 from downloader.transport import TransportSettings, open_transport
 from tests.fakes.memory_archive import MemoryArchive, MemoryBody
 
@@ -35,6 +46,7 @@ SERIES: Sequence[SandboxSeries] = (
     sample_series("rtplan.dcm", seed=3, modality="RTPLAN"),
 )
 DESCRIPTION = CollectionDescription(text="Small lungs", uri="https://doi.org/10.7937/small")
+STUDY_ID, STUDY_DATE, STUDY_DESCRIPTION = "42/b", date(2019, 2, 3), 'CT, chest "low dose" '
 CARTS: Mapping[str, tuple[str, ...]] = {"nbia-1": (SERIES[2].series_instance_uid, SERIES[0].series_instance_uid)}
 
 
@@ -56,14 +68,10 @@ def images_of(sandbox: Sandbox) -> dict[str, dict[str, bytes]]:
 
 
 @asynccontextmanager
-async def open_subject(kind: str) -> AsyncIterator[Subject]:
+async def open_subject(kind: str, needs: StudyNeeds = NO_STUDY_NEEDS) -> AsyncIterator[Subject]:
     """One implementation, open: a generation, `v4 of early 2025`, or `memory`, which offers what v4 does."""
     async with AsyncExitStack() as stack:
-        catalogue = replace(catalogue_of(SERIES, collection=COLLECTION, patient_id=PATIENT_ID), shared_carts=CARTS)
-        (collection,) = catalogue.collections
-        described = replace(collection, description=f"<p>{DESCRIPTION.text}</p>", data_description_uri=DESCRIPTION.uri)
-        catalogue = replace(catalogue, collections=(described,))
-        sandbox = await stack.enter_async_context(serve_sandbox(catalogue, include_md5=kind != "v4 of early 2025"))
+        sandbox = await stack.enter_async_context(serve_sandbox(_make_catalogue(), include_md5=kind != "v4 of early 2025"))
         images = images_of(sandbox)
         if kind == "memory":
             yield Subject(archive=make_memory_archive(sandbox, images), images=images, table=GENERATIONS["v4"])
@@ -78,8 +86,22 @@ async def open_subject(kind: str) -> AsyncIterator[Subject]:
             transport=transport,
             clock=clock,
             authentication=_AUTHENTICATION.get(api, Guest()),
+            needs=needs,
         )
         yield Subject(archive=archive, images=images, table=GENERATIONS[api])
+
+
+def _make_catalogue() -> Catalogue:
+    """The three series, in a study of which the archive knows everything."""
+    study = study_of(*SERIES, seed=0, study_id=STUDY_ID, study_date=STUDY_DATE, study_description=STUDY_DESCRIPTION)
+    patient = SandboxPatient(patient_id=PATIENT_ID, studies=(study,), patient_name=PATIENT_ID, patient_sex="O")
+    collection = SandboxCollection(
+        name=COLLECTION,
+        patients=(patient,),
+        description=f"<p>{DESCRIPTION.text}</p>",
+        data_description_uri=DESCRIPTION.uri,
+    )
+    return Catalogue(collections=(collection,), shared_carts=CARTS)
 
 
 _AUTHENTICATION: Mapping[str, Authentication] = {"v2": GuestToken(), "bindaas": ApiKey(API_KEY)}
@@ -107,6 +129,9 @@ def make_memory_archive(sandbox: Sandbox, images: dict[str, dict[str, bytes]]) -
                 series_date=date(2021, 3, 4),
                 date_released=date(2022, 6, 7),
                 submitted_at=datetime(2022, 5, 6, tzinfo=UTC),
+                study_id=STUDY_ID,
+                study_date=STUDY_DATE,
+                study_description=STUDY_DESCRIPTION,
                 image_count=len(images[name]),
                 file_size_bytes=sum(map(len, images[name].values())),
             )

@@ -12,14 +12,27 @@ from io import BytesIO
 import pytest
 
 from downloader.archive.endpoints import Topic
-from downloader.archive.port import ImageBody, SeriesBody, SeriesSize
+from downloader.archive.port import ImageBody, SeriesBody, SeriesSize, StudyNeeds
 from downloader.errors import AccessDeniedError, ArchiveFaultError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery
-from tests.archive.contract.subjects import COLLECTION, DESCRIPTION, KINDS, MODES, PATIENT_ID, SERIES, Subject, open_subject
+from tests.archive.contract.subjects import (
+    COLLECTION,
+    DESCRIPTION,
+    KINDS,
+    MODES,
+    PATIENT_ID,
+    SERIES,
+    STUDY_DATE,
+    STUDY_DESCRIPTION,
+    STUDY_ID,
+    Subject,
+    open_subject,
+)
 
 pytestmark = pytest.mark.anyio
 CT, MR, PLAN = (held.series_instance_uid for held in SERIES)
 UNKNOWN = "1.2.3.4"
+STUDY = frozenset({"study_id", "study_date", "study_description"})
 
 
 @pytest.fixture(params=KINDS)
@@ -137,8 +150,29 @@ async def test_both_queries_tell_the_same(subject: Subject) -> None:
     by_list = await row_of(subject, CT)
     asked = SeriesQuery(series_instance_uid=CT, study_instance_uid=by_list.study_instance_uid)
     (by_attribute,) = [row async for row in subject.archive.find_series(asked) if row.series_instance_uid == CT]
-    # the one attribute that v4 tells by list only
+    # the one attribute that v4 tells by list only, unless more is needed
     assert replace(by_list, study_id="") == replace(by_attribute, study_id="")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("needs", [StudyNeeds(required=STUDY), StudyNeeds(wished=STUDY)], ids=["required", "wished"])
+async def test_every_query_tells_of_the_study_what_is_needed(kind: str, needs: StudyNeeds) -> None:
+    """By attribute, by study, by series and by list, though few generations' getSeries tell it (ARCHIVE §3.3)."""
+    async with open_subject(kind, needs) as subject:
+        by_list = [row async for row in subject.archive.find_listed_series([CT, MR])]
+        (study,) = {row.study_instance_uid for row in by_list}
+        queries = [
+            SeriesQuery(),
+            SeriesQuery(collection=COLLECTION.upper(), patient_id=PATIENT_ID, modality="CT"),
+            SeriesQuery(study_instance_uid=study),
+            SeriesQuery(series_instance_uid=MR, modality="MR"),
+        ]
+        by_query = [row for query in queries async for row in subject.archive.find_series(query)]
+    told = {(row.study_id, row.study_date, row.study_description) for row in (*by_list, *by_query)}
+    assert told == {(STUDY_ID, STUDY_DATE, STUDY_DESCRIPTION)}
+    assert len(by_list) == 2
+    (in_list,) = (row for row in by_list if row.series_instance_uid == MR)
+    assert in_list in by_query
 
 
 async def test_collections_are_named_as_the_archive_spells_them(subject: Subject) -> None:

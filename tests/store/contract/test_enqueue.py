@@ -74,6 +74,17 @@ async def test_what_the_catalogue_leaves_out_stays(store: Store) -> None:
     assert (await stored(store)).series == replace(whole_series(), modality="MR")
 
 
+async def test_a_complete_series_learns_its_study_without_seeming_changed(store: Store) -> None:
+    """One way of asking tells StudyID and another does not: the series is the same, and keeps what it learned."""
+    untold, told = series(1), replace(series(1), study_id="7", study_description="CT")
+    await enqueue(store, "m", untold)
+    await complete_all(store)
+    for row in (told, untold):
+        assert await enqueue(store, "m", row) == Enqueued(known=1)
+        assert (await stored(store)).series == told
+    assert await states(store) == {uid(1): "complete"}
+
+
 async def test_a_series_named_twice_in_a_batch_counts_once(store: Store) -> None:
     """In the place of its first row, with what the last one says."""
     assert await enqueue(store, "m", series(1), series(2), grown(series(1))) == Enqueued(new=2, new_series=(uid(1), uid(2)))
