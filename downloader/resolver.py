@@ -1,6 +1,6 @@
 """From a manifest to the series it means: which questions to ask the archives, and which of their rows are wanted."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -11,13 +11,14 @@ import structlog
 
 from downloader.archive.port import Archive
 from downloader.errors import ArchiveFaultError, ManifestError
-from downloader.manifest import Coverage, Manifest, Selection
+from downloader.manifest import ApiGeneration, ArchiveAddress, Coverage, Manifest, Selection
 from downloader.model import Series, SeriesQuery
 from downloader.patience import Patience
 
 BATCH_SERIES = 5_000
 # Above this many, one query for the whole collection is kinder to the archive than one for each patient.
 MOST_QUERIES_PER_COLLECTION = 20
+_ANNOTATED = frozenset({"true", "yes", "1"})
 _log = structlog.get_logger(__name__)
 
 Sink = Callable[[str, Sequence[Series]], Awaitable[None]]
@@ -30,7 +31,7 @@ class EntryMatch:
 
     Of the `listed` rows that the archive gave for it, `matched` are wanted, and `excluded` would be if no entry of `exclude` took
     them away. `unmatched` are the values, by key, that no series has which fits the rest of the entry; `unlisted` the series that
-    the entry names and the archive does not list.
+    the entry names and the archive does not list. `annotated` of the wanted ones have annotations that a cart asks for.
     """
 
     archive: str
@@ -39,6 +40,7 @@ class EntryMatch:
     excluded: int
     unmatched: Mapping[str, tuple[str, ...]]
     unlisted: tuple[str, ...] = ()
+    annotated: int = 0
 
 
 @dataclass(slots=True)
@@ -89,6 +91,7 @@ class Resolver:
             name = manifest.archive_of(selection).name
             match = await self._inquiries[name].resolve(_Sieve(told, manifest.excludes), partial(sink, name))
             resolution.entries.append(match)
+            resolution.warnings += _warn_of_carts(selection, match, manifest.archive_of(selection))
             if not match.matched:
                 which = "exclude takes away all that matches" if match.excluded else "nothing matches"
                 resolution.warnings.append(f"{which} {selection.describe()}")
@@ -105,11 +108,13 @@ class _Count:
     listed: int = 0
     matched: int = 0
     excluded: int = 0
+    annotated: int = 0
 
     def add(self, other: "_Count") -> None:
         self.listed += other.listed
         self.matched += other.matched
         self.excluded += other.excluded
+        self.annotated += other.annotated
 
 
 class _Sieve:
@@ -119,6 +124,7 @@ class _Sieve:
         self.selection = selection
         self.coverage = Coverage(selection)
         self._excludes = excludes
+        self._wants_annotations = any(series_list.wants_annotations for series_list in selection.series_lists)
 
     def lets_pass(self, series: Series, count: _Count) -> bool:
         """Whether the series is wanted; counted one way or the other."""
@@ -130,6 +136,7 @@ class _Sieve:
             count.excluded += 1
             return False
         count.matched += 1
+        count.annotated += self._wants_annotations and series.annotations_flag.casefold() in _ANNOTATED
         return True
 
 
@@ -172,6 +179,7 @@ class _Inquiry:
             excluded=count.excluded,
             unmatched=sieve.coverage.unmatched(),
             unlisted=tuple(unlisted),
+            annotated=count.annotated,
         )
 
     async def _resolve_queries(self, sieve: _Sieve, sink: _Batches, count: _Count) -> None:
@@ -255,6 +263,23 @@ class _Inquiry:
 
         await _pour(self._archive.find_listed_series(part), lets_pass, sink)
         return count, listed
+
+
+def _warn_of_carts(selection: Selection, match: EntryMatch, address: ArchiveAddress) -> Iterator[str]:
+    """What carts expect of the Data Retriever that tciad does not do for them."""
+    if match.annotated:
+        names = ", ".join(series_list.path.name for series_list in selection.series_lists if series_list.wants_annotations)
+        yield (
+            f"{match.annotated} of the series of {names} have annotation files, which the cart asks for (includeAnnotation); "
+            "tciad mirrors images and does not fetch them"
+        )
+    signs_in = address.auth is not None or address.api is ApiGeneration.V2
+    for series_list in selection.series_lists:
+        if series_list.needs_login and not signs_in:
+            yield (
+                f"{series_list.path.name} was made for an account (its databasketId ends in -x), and nobody signs in to "
+                f"{match.archive}: if series are refused, name the list in a manifest with archive.auth"
+            )
 
 
 def plan_queries(selection: Selection, collection: str | None) -> list[SeriesQuery]:

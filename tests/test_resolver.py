@@ -1,7 +1,7 @@
 """From a manifest to the series that it means, however the archive answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -183,6 +183,34 @@ async def test_a_cart_that_nobody_knows_is_the_manifests_mistake(asking: Asking)
     with pytest.raises(ManifestError, match=r"m\.yaml:2: shared_cart: memory has no cart 'nbia-3', or no series in it; check"):
         await asking.resolve("select: [{shared_cart: nbia-3}, {collection: NLST}]")
     assert asking.found == []
+
+
+ANNOTATED = (
+    "1 of the series of cart.tcia have annotation files, which the cart asks for (includeAnnotation); "
+    "tciad mirrors images and does not fetch them"
+)
+FOR_AN_ACCOUNT = (
+    "cart.tcia was made for an account (its databasketId ends in -x), and nobody signs in to memory: "
+    "if series are refused, name the list in a manifest with archive.auth"
+)
+SIGNED_IN = "archive: {base_url: 'https://nbia.cancerimagingarchive.net/nbia-api/services', auth: {}}\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "archive", "warnings"),
+    [
+        ("includeAnnotation=true", "", [ANNOTATED]),
+        ("includeAnnotation=false", "", []),
+        ("databasketId=manifest-1-x.tcia", "", [FOR_AN_ACCOUNT]),
+        ("databasketId=manifest-1-x.tcia", SIGNED_IN, []),
+    ],
+)
+async def test_what_a_cart_expects_in_vain_is_said(asking: Asking, header: str, archive: str, warnings: list[str]) -> None:
+    """Annotations only where a series has some; an account only where nobody signs in."""
+    asking.archive.rows = [row(1), replace(row(2), annotations_flag="true"), replace(row(3), annotations_flag="false")]
+    (asking.folder / "cart.tcia").write_text(f"{header}\nListOfSeriesToDownload=\n1.2.1\n1.2.2\n1.2.3\n")
+    resolution = await asking.resolve(f"{archive}select: [{{series_list: cart.tcia}}]")
+    assert resolution.warnings == warnings
 
 
 def test_exact_values_are_asked_and_globs_are_not(asking: Asking) -> None:

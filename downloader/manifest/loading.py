@@ -132,7 +132,7 @@ def _manifest_of_list(series_list: SeriesList) -> Manifest:
         archive = archive_of_download_url(series_list.archive_hint)
     except ValueError as error:
         raise ManifestError(f"{path}: downloadServerUrl: {error}") from error
-    selection = Selection(position=str(path), series_instance_uids=series_list.series_instance_uids)
+    selection = Selection(position=str(path), series_instance_uids=series_list.series_instance_uids, series_lists=(series_list,))
     return Manifest(path=path, name=_name_of(path), archive=archive, select=(selection,))
 
 

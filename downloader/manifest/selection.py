@@ -10,6 +10,7 @@ from typing import Final
 
 from downloader.manifest.archives import ArchiveAddress
 from downloader.manifest.document import CountRange, DayRange, SelectionKeys, WantedKeys
+from downloader.manifest.series_list import SeriesList
 from downloader.model import Series
 
 ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -66,6 +67,7 @@ class Selection:
         values: what each text key takes, as written; a key that is absent does not limit.
         series_instance_uids: the series that the entry lists itself or through series lists, each once, in their order;
             empty when it does not list any, and then it does not limit.
+        series_lists: the files that it lists some of them through.
         shared_carts: names of carts that the archive keeps; their series count among the listed ones once `with_cart_series` was
             told which they are.
         archive: where the series of the entry are; None where the manifest's archive has them.
@@ -74,6 +76,7 @@ class Selection:
     position: str
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     series_instance_uids: tuple[str, ...] = ()
+    series_lists: tuple[SeriesList, ...] = ()
     shared_carts: tuple[str, ...] = ()
     image_count: CountRange | None = None
     date_released: DayRange | None = None
@@ -125,8 +128,10 @@ class Selection:
         parts = [f"{key} {_show(values)}" for key, values in self.values.items()]
         if self.shared_carts:
             parts.append(f"shared_cart {_show(self.shared_carts)}")
-        if self.series_instance_uids:
-            parts.append(f"series_instance_uid {_show(self.series_instance_uids)}")
+        parts += [f"series_list {listed.path.name} ({len(listed.series_instance_uids):,} series)" for listed in self.series_lists]
+        in_files = {name for series_list in self.series_lists for name in series_list.series_instance_uids}
+        if itself := tuple(name for name in self.series_instance_uids if name not in in_files):
+            parts.append(f"series_instance_uid {_show(itself)}")
         ranges = {"image_count": self.image_count, "date_released": self.date_released, "study_date": self.study_date}
         parts += [f"{key} {bounds}" for key, bounds in ranges.items() if bounds is not None]
         return ", ".join(parts)
@@ -157,6 +162,7 @@ def make_selection(keys: SelectionKeys, position: str, archive: ArchiveAddress |
         position=position,
         values=MappingProxyType(values),
         series_instance_uids=tuple(listed),
+        series_lists=keys.series_list or (),
         shared_carts=tuple(dict.fromkeys(carts or ())),
         image_count=keys.image_count,
         date_released=keys.date_released,

@@ -8,12 +8,14 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from downloader.errors import ManifestError
+from downloader.manifest.cart import Cart, read_cart
 from downloader.manifest.identifiers import check_uid
 from downloader.manifest.problems import Problem, SourceError, refuse
 from downloader.manifest.source import read_text
@@ -23,12 +25,13 @@ SUFFIXES: Final = (".tcia", ".csv", ".tsv", ".txt")
 LARGEST_BYTES: Final = 256 * 1024**2
 MOST_PROBLEMS: Final = 20
 
-_LIST_KEY: Final = "listofseriestodownload"
-_ASSIGNMENT: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9_.]*)\s*=(.*)", re.DOTALL)
 _SEPARATORS: Final = re.compile(r"[\s,;\"']+")
 _SERIES_COLUMNS: Final = ("seriesinstanceuid", "seriesuid")
 _DRS_COLUMNS: Final = frozenset({"drsuri", "fileid"})
 _DELIMITERS: Final = (",", "\t", ";", "|")
+_DIGITS: Final = re.compile(r"[0-9.]+", re.ASCII)
+_NO_CART: Final = Cart()
+_SEPARATOR_LINE: Final = re.compile(r"\"?sep=(.)\"?\s*", re.IGNORECASE)
 _FOREIGN_SUFFIXES: Final[Mapping[str, str]] = MappingProxyType(
     {
         ".s5cmd": "lists objects of the Imaging Data Commons for s5cmd, which no NBIA archive serves; export the cart as .tcia",
@@ -45,12 +48,15 @@ class SeriesList:
     """What a series list names: each series once, in the order of the file.
 
     `archive_hint` is the cart's downloadServerUrl, or empty; `duplicates` counts the lines that named a series again.
+    `wants_annotations`: the cart asks for annotation files beside the images. `needs_login`: it was made for an account.
     """
 
     path: Path
     series_instance_uids: tuple[str, ...]
     archive_hint: str = ""
     duplicates: int = 0
+    wants_annotations: bool = False
+    needs_login: bool = False
 
 
 def load_series_list(path: Path) -> SeriesList:
@@ -89,52 +95,15 @@ def read_series_list(path: Path) -> SeriesList:
     text = read_text(path, LARGEST_BYTES)
     if suffix in (".csv", ".tsv"):
         return _collect(path, _table_values(path, text))
-    header, lines = _split_header(text)
     if text.lstrip().startswith("<"):
         raise SourceError("is XML or HTML: an old Java Web Start file, or an error page saved as a cart")
-    if suffix == ".tcia" or _LIST_KEY in header:
-        _check_header(path, header)
-    return _collect(path, _line_values(path, lines), header.get("downloadserverurl", (0, ""))[1])
-
-
-Header = Mapping[str, tuple[int, str]]
-
-
-def _split_header(text: str) -> tuple[Header, list[tuple[int, str]]]:
-    """Take `key=value` lines out, wherever they stand; keys without case, with their lines. Comments are dropped."""
-    header: dict[str, tuple[int, str]] = {}
-    lines: list[tuple[int, str]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.lstrip().startswith(("#", "!")):
-            continue
-        assignment = _ASSIGNMENT.fullmatch(line)
-        if not assignment:
-            lines.append((number, line.partition("#")[0]))
-            continue
-        key, value = assignment[1].lower(), assignment[2].strip().rstrip(",").strip()
-        header[key] = (number, value)
-        if key == _LIST_KEY:
-            lines.append((number, value))
-    return header, lines
-
-
-def _check_header(path: Path, header: Header) -> None:
-    """Refuse carts that name no series themselves, and carts of a kind to come (ARCHIVE §5.1)."""
-    line, version = header.get("manifestversion", (1, ""))
-    major = version.partition(".")[0]
-    if version and not major.isdecimal():
-        raise refuse(path, [Problem(line, "manifestVersion", f"{quote(version)} is not a version such as 3.0")])
-    if major and int(major[:9]) >= 4:
-        what = f"version {version} is newer than this tciad; it reads version 3"
-        raise refuse(path, [Problem(line, "manifestVersion", what)])
-    if _LIST_KEY not in header or major in ("1", "2"):
-        old = "an old cart that keeps its series on the archive's server, and that server is gone; save the cart again"
-        is_old = major in ("1", "2") or {"databasketid", "temploc", "serverjnlpfileloc", "isjnlp"} & header.keys()
-        what = old if is_old else "no line says ListOfSeriesToDownload=, so this is no cart; name a plain list .txt"
-        raise refuse(path, [Problem(line, "", what)])
-    line, kind = header.get("datatype", (1, "DICOM"))
-    if kind.casefold() not in ("", "dicom"):
-        raise refuse(path, [Problem(line, "dataType", f"the cart holds {quote(kind)}; tciad mirrors DICOM images")])
+    cart = read_cart(text)
+    if suffix == ".tcia" or cart.lists_series:
+        cart.check(path)
+    elif _has_series_column(path, text):
+        # a table that was saved as text, or a list with a headline
+        return _collect(path, _table_values(path, text))
+    return _collect(path, _line_values(path, cart.lines), cart)
 
 
 def _line_values(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
@@ -145,27 +114,79 @@ def _line_values(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple
         yield from ((number, word) for word in _SEPARATORS.split(line) if word)
 
 
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The text of a table from its first row on, the number of that line, and what stands between cells."""
+
+    path: Path
+    text: str
+    first_line: int
+    delimiter: str
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The rows that are not blank, with their lines.
+
+        Raises:
+            ManifestError: it is no table.
+        """
+        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=self.delimiter, skipinitialspace=True)
+        line = self.first_line
+        try:
+            for row in reader:
+                cells = [cell.strip() for cell in row]
+                if any(cells):
+                    yield line, cells
+                line = self.first_line + reader.line_num
+        except csv.Error as error:
+            raise refuse(self.path, [Problem(line, "", f"not a table: {error}")]) from error
+
+    def lines_after(self, line: int) -> list[tuple[int, str]]:
+        """The lines of a table that has one column, comments dropped."""
+        numbered = enumerate(self.text.splitlines(), start=self.first_line)
+        return [(number, text.partition("#")[0]) for number, text in numbered if number > line]
+
+
+def _open_table(path: Path, text: str) -> _Table:
+    """Pass over what may stand above the first row: blank lines, comments, and Excel's `sep=;`."""
+    delimiter = ""
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        if separator := _SEPARATOR_LINE.fullmatch(line):
+            delimiter = separator[1]
+        elif line.strip() and not line.lstrip().startswith("#"):
+            return _Table(path, "".join(lines[number:]), number + 1, delimiter or max(_DELIMITERS, key=line.count))
+    return _Table(path, "", 1, ",")
+
+
+def _has_series_column(path: Path, text: str) -> bool:
+    with suppress(ManifestError):
+        _, cells = next(_open_table(path, text).rows(), (0, []))
+        return any(_fold_name(cell) in _SERIES_COLUMNS for cell in cells)
+    return False
+
+
 def _table_values(path: Path, text: str) -> Iterator[tuple[int, str]]:
-    """The cells of the series column, with their lines."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(_DELIMITERS, key=first.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    column: int | None = None
-    line = 1
-    try:
-        for row in rows:
-            cells = [cell.strip() for cell in row]
-            if any(cells) and column is None:
-                column = _find_column(path, line, cells)
-            elif any(cells) and column is not None:
-                yield line, cells[column] if column < len(cells) else ""
-            line = rows.line_num + 1
-    except csv.Error as error:
-        raise refuse(path, [Problem(line, "", f"not a table: {error}")]) from error
+    """The cells of the series column, with their lines; of a table of one column everything, whether it has a headline or not."""
+    table = _open_table(path, text)
+    rows = table.rows()
+    headline, names = next(rows, (0, []))
+    if not names:
+        return
+    if len(list(filter(None, names))) == 1:
+        has_headline = not _DIGITS.fullmatch("".join(names))
+        if has_headline:
+            _find_column(path, headline, names)
+        yield from _line_values(path, table.lines_after(headline - (not has_headline)))
+        return
+    column = _find_column(path, headline, names)
+    for line, cells in rows:
+        cell = cells[column].partition("#")[0].strip(" ,;") if column < len(cells) else ""
+        if cell or not cells[0].startswith("#"):
+            yield line, cell
 
 
 def _find_column(path: Path, line: int, cells: list[str]) -> int:
-    names = ["".join(letter for letter in cell.lower() if letter.isalnum()) for cell in cells]
+    names = list(map(_fold_name, cells))
     for wanted in _SERIES_COLUMNS:
         if wanted in names:
             return names.index(wanted)
@@ -176,7 +197,11 @@ def _find_column(path: Path, line: int, cells: list[str]) -> int:
     raise refuse(path, [Problem(line, "", what)])
 
 
-def _collect(path: Path, values: Iterable[tuple[int, str]], archive_hint: str = "") -> SeriesList:
+def _fold_name(cell: str) -> str:
+    return "".join(letter for letter in cell.lower() if letter.isalnum())
+
+
+def _collect(path: Path, values: Iterable[tuple[int, str]], cart: Cart = _NO_CART) -> SeriesList:
     problems: list[Problem] = []
     series: dict[str, None] = {}
     count = unsound = 0
@@ -194,4 +219,11 @@ def _collect(path: Path, values: Iterable[tuple[int, str]], archive_hint: str = 
         raise refuse(path, problems)
     if not series:
         raise refuse(path, [Problem(1, "", "the list names no series")])
-    return SeriesList(path=path, series_instance_uids=tuple(series), archive_hint=archive_hint, duplicates=count - len(series))
+    return SeriesList(
+        path=path,
+        series_instance_uids=tuple(series),
+        archive_hint=cart.download_url,
+        duplicates=count - len(series),
+        wants_annotations=cart.wants_annotations,
+        needs_login=cart.needs_login,
+    )

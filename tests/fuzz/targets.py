@@ -2,10 +2,19 @@
 
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from downloader.archive.wire import RowReader, SeriesReader, read_collection, read_series_size, read_sop_instance_uid
+from downloader.archive.wire import (
+    Oddities,
+    RowReader,
+    SeriesReader,
+    read_collection,
+    read_series_size,
+    read_sop_instance_uid,
+    read_study,
+)
 from downloader.dicomstream import DicomScanner
 from downloader.errors import ManifestError, TciadError, TransferError
 from downloader.manifest import load_manifest
@@ -40,7 +49,7 @@ def read_catalogue(data: bytes) -> None:
             for start in range(0, len(body), CHUNK_BYTES):
                 list(reader.feed(body[start : start + CHUNK_BYTES]))
             reader.finish()
-    for read in (read_series_size, read_collection, read_sop_instance_uid):
+    for read in (read_series_size, read_collection, read_sop_instance_uid, partial(read_study, oddities=Oddities())):
         rows = RowReader("getSeriesSize")
         with suppress(TciadError):
             for row in rows.feed(data):

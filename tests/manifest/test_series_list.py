@@ -35,6 +35,7 @@ def test_a_cart_gives_its_series_and_where_it_comes_from(write: Write) -> None:
         series_instance_uids=LISTED,
         archive_hint="https://public.cancerimagingarchive.net/nbia-download/servlet/DownloadServlet",
         duplicates=0,
+        wants_annotations=True,
     )
 
 
@@ -54,11 +55,47 @@ def test_a_cart_gives_its_series_and_where_it_comes_from(write: Write) -> None:
         "manifestVersion=3.0\nListOfSeriesToDownload=\n1.2.3\n1.2.4\nnoOfrRetry=10\n" + HEADER,
         CART.replace("manifestVersion=3.0", "manifestVersion=3.1\ndataType=DICOM\nsomethingNew=1"),
         "1.2.3\n1.2.4\n" + HEADER + "ListOfSeriesToDownload=\n",
+        CART.replace("=https:", "=https\\:").replace("=", " = "),
+        CART.replace("=", ": ").replace("List", "  List"),
+        CART.replace("=", " "),
+        CART.replace("https://", "https\\://\\\n   "),
+        CART.replace("ToDownload=\n1.2.3\n1.2.4", "ToDownload=1.2.3,\\\n  1.2.4"),
     ],
 )
 def test_carts_from_all_kinds_of_tools_are_read(write: Write, text: str) -> None:
     """Only what a line says counts, never how many lines there are."""
     assert load_series_list(write("cart.tcia", text)).series_instance_uids == LISTED
+
+
+@pytest.mark.parametrize(
+    ("line", "address"),
+    [
+        ("downloadServerUrl=https\\://host.example\\:8443/nbia", "https://host.example:8443/nbia"),
+        ("downloadServerUrl: https://host.example/nbia", "https://host.example/nbia"),
+        ("  downloadserverurl = https://host.example/nbia ,", "https://host.example/nbia"),
+        ("downloadServerUrl\thttps://host.example/n\\u0062ia", "https://host.example/nbia"),
+        ("downloadServerUrl=https://host.example/\\\n    nbia", "https://host.example/nbia"),
+    ],
+)
+def test_a_header_is_read_as_java_writes_properties(write: Write, line: str, address: str) -> None:
+    """Escapes, either separator, lines that go on in the next."""
+    found = load_series_list(write("cart.tcia", f"{line}\nmanifestVersion=3.0\nListOfSeriesToDownload=\n1.2.3\n"))
+    assert (found.archive_hint, found.series_instance_uids) == (address, ("1.2.3",))
+
+
+@pytest.mark.parametrize(
+    ("header", "wants_annotations", "needs_login"),
+    [
+        ("includeAnnotation=true\ndatabasketId=manifest-1561766528292.tcia\n", True, False),
+        ("includeAnnotation=false\ndatabasketId=manifest-1561766528292-x.tcia\n", False, True),
+        ("databasketId: manifest-1561766528292-x\n", False, True),
+        ("databasketId=manifest-x-1.tcia\n", False, False),
+    ],
+)
+def test_a_cart_says_what_it_expects(write: Write, header: str, wants_annotations: bool, needs_login: bool) -> None:
+    """Annotations beside the images, or an account first (ARCHIVE §5.1)."""
+    found = load_series_list(write("cart.tcia", f"{header}ListOfSeriesToDownload=\n1.2.3\n"))
+    assert (found.wants_annotations, found.needs_login) == (wants_annotations, needs_login)
 
 
 def test_a_series_that_is_named_twice_is_wanted_once(write: Write) -> None:
@@ -82,6 +119,19 @@ def test_a_series_that_is_named_twice_is_wanted_once(write: Write) -> None:
         ("l.txt", "# mine\n1.2.3\n\n1.2.4 # good\n"),
         ("l.txt", "1.2.3, 1.2.4"),
         ("l.txt", CART),
+        ("l.csv", "# exported 2026-11-26\n#\n\nSeriesInstanceUID,Collection\n1.2.3,A\n1.2.4,B\n"),
+        ("l.csv", "\ufeffsep=;\r\nCollection;Series UID\r\nA, B;1.2.3\r\nC;1.2.4\r\n"),
+        ("l.csv", '"sep=;"\n# ours\nSeriesInstanceUID;a,b,c\n1.2.3;x\n1.2.4;y\n'),
+        ("l.csv", "SeriesInstanceUID\n1.2.3;\n1.2.4;\n"),
+        ("l.csv", "SeriesInstanceUID;\n1.2.3;\n1.2.4;\n"),
+        ("l.csv", "SeriesInstanceUID,\n1.2.3,\n1.2.4,\n"),
+        ("l.csv", "Series UID\n1.2.3,1.2.4\n"),
+        ("l.csv", '"1.2.3"\n"1.2.4"\n'),
+        ("l.csv", "a,SeriesInstanceUID\nx,1.2.3\n# the second,\n#1,1.2.4 # good\n"),
+        ("l.txt", "SeriesInstanceUID\n1.2.3\n1.2.4\n"),
+        ("l.txt", "# mine\n\nSeries UID\r\n1.2.3 # the first\r\n1.2.4,\r\n"),
+        ("l.txt", '"Series Instance UID"\n"1.2.3"\n"1.2.4"\n'),
+        ("l.txt", "Collection\tSeriesInstanceUID\nA\t1.2.3\nB\t1.2.4\n"),
     ],
 )
 def test_tables_and_plain_lists_are_read(write: Write, name: str, text: str) -> None:
@@ -126,8 +176,12 @@ def test_tables_and_plain_lists_are_read(write: Write, name: str, text: str) -> 
         ("c.tsv", "File ID\tname\nx\ty\n", "c.tsv: lists files by DRS address, which no NBIA archive serves; a column SeriesInstanceUID is wanted"),
         ("c.csv", "a,b\n1,2\n", "c.csv:1: no column SeriesInstanceUID among 'a', 'b'; a list of UIDs alone is named .txt"),
         ("c.csv", "a,SeriesInstanceUID\n1,1.2.3\n\n2,\n", "c.csv:4: '' is not a UID: numbers without leading zeros, joined by dots"),
-        ("c.csv", "SeriesInstanceUID\n" + "x" * 200_000, "c.csv:2: not a table: field larger than field limit (131072)"),
+        ("c.csv", "\n# x\nSeriesInstanceUID,a\n" + "x" * 200_000, "c.csv:4: not a table: field larger than field limit (131072)"),
         ("c.csv", "", "c.csv:1: the list names no series"),
+        ("c.csv", "# a\n\nx\n1.2.3\n", "c.csv:3: no column SeriesInstanceUID among 'x'; a list of UIDs alone is named .txt"),
+        ("c.csv", "sep=;\na;Series UID\n1;1.2.3;3\nb\n", "c.csv:4: '' is not a UID: numbers without leading zeros, joined by dots"),
+        ("c.csv", "# a\nSeriesInstanceUID\n1.2.3\nabc;\n", "c.csv:4: 'abc' is not a UID: numbers without leading zeros, joined by dots"),
+        ("c.txt", "SeriesInstanceUID\n1.2.3\nSeriesInstanceUID\n", "c.txt:3: 'SeriesInstanceUID' is not a UID: numbers without leading zeros, joined by dots"),
         ("c.txt", "# nothing\n", "c.txt:1: the list names no series"),
         ("c.doc", "1.2.3", "c.doc: is no series list; those end in .tcia, .csv, .tsv, .txt"),
     ],
