@@ -90,4 +90,5 @@ def _describe(selection: Selection, match: EntryMatch) -> PlanEntry:
         excluded=match.excluded,
         unlisted=len(match.unlisted),
         unmatched={key: list(values) for key, values in match.unmatched.items()},
+        reason=match.reason,
     )

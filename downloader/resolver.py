@@ -1,5 +1,6 @@
 """From a manifest to the series it means: which questions to ask the archives, and which of their rows are wanted."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -11,13 +12,17 @@ import structlog
 
 from downloader.archive.port import Archive
 from downloader.errors import ArchiveFaultError, ManifestError
-from downloader.manifest import ApiGeneration, ArchiveAddress, Coverage, Manifest, Selection
+from downloader.manifest import ApiGeneration, ArchiveAddress, Coverage, Manifest, Selection, explain_nothing
 from downloader.model import Series, SeriesQuery
 from downloader.patience import Patience
 
 BATCH_SERIES = 5_000
 # Above this many, one query for the whole collection is kinder to the archive than one for each patient.
 MOST_QUERIES_PER_COLLECTION = 20
+_OTHER_HOST = {
+    "tcia": "; those of NLST are on a host of their own: archive: nlst",
+    "nlst": "; those of other collections are on another host: archive: tcia",
+}
 _ANNOTATED = frozenset({"true", "yes", "1"})
 _log = structlog.get_logger(__name__)
 
@@ -30,8 +35,9 @@ class EntryMatch:
     """What one entry of `select` found.
 
     Of the `listed` rows that the archive gave for it, `matched` are wanted, and `excluded` would be if no entry of `exclude` took
-    them away. `unmatched` are the values, by key, that no series has which fits the rest of the entry; `unlisted` the series that
-    the entry names and the archive does not list. `annotated` of the wanted ones have annotations that a cart asks for.
+    them away; `annotated` of the wanted ones have annotation files that a cart asks for. `reason` says why nothing fits, and is
+    empty where something does: then `unmatched` are the values, by key, that none of those that fit has. `unlisted` are the
+    series that the entry names and the archive does not list.
     """
 
     archive: str
@@ -41,6 +47,7 @@ class EntryMatch:
     unmatched: Mapping[str, tuple[str, ...]]
     unlisted: tuple[str, ...] = ()
     annotated: int = 0
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -94,10 +101,11 @@ class Resolver:
             resolution.warnings += _warn_of_carts(selection, match, manifest.archive_of(selection))
             if not match.matched:
                 which = "exclude takes away all that matches" if match.excluded else "nothing matches"
-                resolution.warnings.append(f"{which} {selection.describe()}")
-        unlisted_count = sum(len(entry.unlisted) for entry in resolution.entries)
-        if unlisted_count:
-            resolution.warnings.append(f"the archive does not list {unlisted_count} of the series that the manifest names")
+                why = f": {match.reason}" if match.reason else ""
+                resolution.warnings.append(f"{which} {selection.describe()}{why}")
+        for name, unlisted in resolution.unlisted().items():
+            hint = _OTHER_HOST.get(name, "")
+            resolution.warnings.append(f"{name} does not list {len(unlisted)} of the series that the manifest names{hint}")
         return resolution
 
 
@@ -109,12 +117,14 @@ class _Count:
     matched: int = 0
     excluded: int = 0
     annotated: int = 0
+    misfits: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "_Count") -> None:
         self.listed += other.listed
         self.matched += other.matched
         self.excluded += other.excluded
         self.annotated += other.annotated
+        self.misfits += other.misfits
 
 
 class _Sieve:
@@ -129,7 +139,8 @@ class _Sieve:
     def lets_pass(self, series: Series, count: _Count) -> bool:
         """Whether the series is wanted; counted one way or the other."""
         count.listed += 1
-        if not self.selection.matches(series):
+        if misfit := self.selection.find_misfit(series):
+            count.misfits[misfit] += 1
             return False
         self.coverage.note(series)
         if self._excludes(series):
@@ -172,14 +183,16 @@ class _Inquiry:
             unlisted = await self._resolve_listed(sieve, sink, count)
         else:
             await self._resolve_queries(sieve, sink, count)
+        fits = count.matched + count.excluded > 0
         return EntryMatch(
             archive=self._archive.name,
             listed=count.listed,
             matched=count.matched,
             excluded=count.excluded,
-            unmatched=sieve.coverage.unmatched(),
+            unmatched=sieve.coverage.unmatched() if fits else {},
             unlisted=tuple(unlisted),
             annotated=count.annotated,
+            reason="" if fits else explain_nothing(sieve.selection, count.listed, count.misfits, asked_keys(sieve.selection)),
         )
 
     async def _resolve_queries(self, sieve: _Sieve, sink: _Batches, count: _Count) -> None:
@@ -219,7 +232,8 @@ class _Inquiry:
         near = get_close_matches(name, names, n=1)
         raise ManifestError(
             f"{selection.position}: collection: {self._archive.name} has no collection {name!r}"
-            + (f" (did you mean {near[0]!r}?)" if near else "")
+            + (f" (did you mean {near[0]!r}?)" if near else ""),
+            next_step="NLST has a host of its own: say archive: nlst" if name.casefold() == "nlst" else None,
         )
 
     async def _ask(self, query: SeriesQuery, sieve: _Sieve, sink: _Batches) -> _Count:
@@ -300,6 +314,13 @@ def plan_queries(selection: Selection, collection: str | None) -> list[SeriesQue
     if len(combinations) > MOST_QUERIES_PER_COLLECTION:
         return [SeriesQuery(collection=collection)]
     return [SeriesQuery(collection=collection, **dict(zip(narrow, values, strict=True))) for values in combinations]
+
+
+def asked_keys(selection: Selection) -> frozenset[str]:
+    """The keys of which the archive gives no row that does not fit them."""
+    queries = plan_queries(selection, None)
+    asked = {key for key in selection.keys for query in queries if getattr(query, key, None) is not None}
+    return frozenset(asked | ({"collection"} if selection.limits("collection") else set()))
 
 
 def is_whole_collection(query: SeriesQuery) -> bool:

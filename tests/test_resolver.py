@@ -1,6 +1,6 @@
 """From a manifest to the series that it means, however the archive answers."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -116,7 +116,63 @@ async def test_an_entry_that_matches_nothing_is_said(asking: Asking) -> None:
     """With the entry as it stands."""
     resolution = await asking.resolve("select: [{collection: NLST, modality: PT}, {collection: NLST}]")
     assert [entry.matched for entry in resolution.entries] == [0, 1]
-    assert resolution.warnings == ["nothing matches collection NLST, modality PT"]
+    why = "the archive lists no series with collection NLST, modality PT"
+    assert resolution.warnings == [f"nothing matches collection NLST, modality PT: {why}"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ("collection: LIDC-IDRI, manufacturer: nobody", "of 3 series with collection LIDC-IDRI none has manufacturer nobody"),
+        ("manufacturer: nobody", "of 5 series none has manufacturer nobody"),
+        (
+            "collection: LIDC-IDRI, modality: [SEG, PT], image_count: {min: 20}",
+            "of 1 series with collection LIDC-IDRI, modality SEG or PT none has image_count 20 or more",
+        ),
+        (
+            "collection: LIDC-IDRI, patient_id: P-9, license: CC*",
+            "the archive lists no series with collection LIDC-IDRI, patient_id P-9",
+        ),
+        ("collection: X*, modality: CT", "the archive lists no series with collection X*, modality CT"),
+        ("modality: [PT, NM]", "of 5 series none has modality PT or NM"),
+        (
+            "series_instance_uid: [1.2.1, 1.2.2, 1.2.77], patient_id: P-2, modality: MR",
+            "of 1 series that it names with patient_id P-2 none has modality MR",
+        ),
+        ("series_instance_uid: [1.2.77], modality: MR", "the archive lists none of the series that it names"),
+    ],
+)  # fmt: skip
+async def test_why_nothing_fits_is_true_of_the_archive(asking: Asking, entry: str, reason: str) -> None:
+    """Keys narrow one after the other, and the one that leaves nothing is named; there is no other word on the values then."""
+    (found,) = (await asking.resolve(f"select: [{{{entry}}}]")).entries
+    assert (found.reason, found.unmatched) == (reason, {})
+
+
+async def test_a_query_that_was_repeated_counts_once(asking: Asking) -> None:
+    """Rows of an answer that broke off are no rows."""
+
+    class Breaking(MemoryArchive):
+        async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
+            async for found in super().find_series(query):
+                yield found
+            if len(self.queries) == 1:
+                raise ArchiveFaultError("the reply broke off")
+
+    asking.archive = Breaking(rows=list(ROWS))
+    (found,) = (await asking.resolve("select: [{collection: LIDC-IDRI, manufacturer: nobody}]")).entries
+    assert (found.listed, found.reason) == (3, "of 3 series with collection LIDC-IDRI none has manufacturer nobody")
+
+
+async def test_nlst_on_another_host_is_hinted_at(asking: Asking) -> None:
+    """Its collection, and series that may be of it."""
+    asking.archive.rows = ROWS[:3]
+    with pytest.raises(ManifestError, match="has no collection 'nlst'; NLST has a host of its own: say archive: nlst"):
+        await asking.resolve("select: [{collection: nlst}]")
+    asking.archive.name = "tcia"
+    resolution = await asking.resolve("select: [{series_instance_uid: [1.2.1, 1.2.99]}]")
+    assert resolution.warnings == [
+        "tcia does not list 1 of the series that the manifest names; those of NLST are on a host of their own: archive: nlst"
+    ]
 
 
 async def test_series_that_the_archive_does_not_list_are_named(asking: Asking) -> None:
@@ -136,7 +192,15 @@ async def test_each_entry_tells_what_it_met_and_what_not(asking: Asking) -> None
     )
     assert resolution.entries == [
         EntryMatch(archive="memory", listed=3, matched=2, excluded=1, unmatched={"patient_id": ("P-9", "Q*")}),
-        EntryMatch(archive="memory", listed=1, matched=0, excluded=0, unmatched={"modality": ("MR",)}, unlisted=("1.2.99",)),
+        EntryMatch(
+            archive="memory",
+            listed=1,
+            matched=0,
+            excluded=0,
+            unmatched={},
+            unlisted=("1.2.99",),
+            reason="of 1 series that it names none has modality MR",
+        ),
     ]
 
 

@@ -18,7 +18,7 @@ from downloader.manifest.archives import (
     KeyPlace,
     named_address,
 )
-from downloader.manifest.coverage import Coverage
+from downloader.manifest.coverage import Coverage, explain_nothing
 from downloader.manifest.document import CountRange, DayRange, Schedule, WithdrawnPolicy
 from downloader.manifest.identifiers import check_uid
 from downloader.manifest.loading import Manifest, load_manifest, read_archive, read_manifest
@@ -44,6 +44,7 @@ __all__ = [
     "SeriesList",
     "WithdrawnPolicy",
     "check_uid",
+    "explain_nothing",
     "load_manifest",
     "load_series_list",
     "manifest_schema",

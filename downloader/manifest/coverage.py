@@ -1,6 +1,6 @@
 """Which values of an entry some series had, and which none: a list of patients with one misspelt is still a list that matches."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
 from downloader.manifest.selection import ATTRIBUTES, Selection, TextMatcher
@@ -32,3 +32,29 @@ class Coverage:
     def unmatched(self) -> Mapping[str, tuple[str, ...]]:
         """The values that no series had, by key."""
         return {key: tuple(waiting) for key, waiting in self._waiting.items()}
+
+
+def explain_nothing(selection: Selection, listed: int, misfits: Mapping[str, int], asked: Container[str]) -> str:
+    """Why none of the `listed` rows that came for an entry fits it, in a way that is true of the archive's series.
+
+    Keys narrow one after the other; the one that leaves nothing is named, with what it left nothing of. `misfits` counts rows by
+    the first key that they do not fit; for the `asked` keys the archive itself gives only rows that fit.
+    """
+    names = "that it names" if selection.lists_series else ""
+    if not listed:
+        such = [] if selection.lists_series else [selection.show(key) for key in selection.keys if key in asked]
+        return _join("the archive lists none of the series" if names else "the archive lists no series", names, such)
+    left = listed
+    before: list[str] = []
+    for key in selection.keys:
+        fits = left - misfits.get(key, 0)
+        if not fits:
+            return f"{_join(f'of {left:,} series', names, before)} none has {selection.show(key)}"
+        left = fits
+        if key != "series_instance_uid":
+            before.append(selection.show(key))
+    return ""
+
+
+def _join(what: str, names: str, such: Sequence[str]) -> str:
+    return " ".join(filter(None, (what, names, f"with {', '.join(such)}" if such else "")))

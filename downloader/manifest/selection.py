@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from types import MappingProxyType
@@ -27,6 +27,8 @@ ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 TEXT_KEYS: Final = tuple(ATTRIBUTES)
+RANGE_KEYS: Final = ("image_count", "date_released", "study_date")
+_Test = Callable[[Series], bool]
 _MOST_SHOWN: Final = 3
 
 
@@ -83,15 +85,37 @@ class Selection:
     study_date: DayRange | None = None
     archive: ArchiveAddress | None = None
     _texts: Mapping[str, TextMatcher] = field(init=False, repr=False, compare=False)
-    _tests: tuple[Callable[[Series], bool], ...] = field(init=False, repr=False, compare=False)
+    _tests: Mapping[str, _Test] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_texts", {key: TextMatcher.of(values) for key, values in self.values.items()})
-        object.__setattr__(self, "_tests", tuple(self._make_tests()))
+        object.__setattr__(self, "_tests", dict(self._make_tests()))
 
     def matches(self, series: Series) -> bool:
         """Whether the series fits every key. Made for a million rows."""
-        return all(test(series) for test in self._tests)
+        return all(test(series) for test in self._tests.values())
+
+    def find_misfit(self, series: Series) -> str:
+        """The first key that the series does not fit, in the order of `keys`; empty when it fits all."""
+        return next((key for key, test in self._tests.items() if not test(series)), "")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that limit, in the order in which they are compared; `series_instance_uid` stands for lists and carts too."""
+        return tuple(self._tests)
+
+    def show(self, key: str) -> str:
+        """One key that is no list of series, with what it takes: `modality CT or MR`."""
+        return f"{key} {_show(self.values[key]) if key in self.values else getattr(self, key)}"
+
+    def hopeless_keys(self, untold: Collection[str]) -> tuple[str, ...]:
+        """The keys that no series can fit while none has these attributes."""
+        unknown = Series(series_instance_uid="")
+        return tuple(
+            key
+            for key in self.keys
+            if untold and all(name in untold for name in ATTRIBUTES.get(key, (key,))) and not self._tests[key](unknown)
+        )
 
     @property
     def lists_series(self) -> bool:
@@ -125,30 +149,27 @@ class Selection:
 
     def describe(self) -> str:
         """The entry as one line: `collection LIDC-IDRI, modality CT or MR, image_count 20 or more`."""
-        parts = [f"{key} {_show(values)}" for key, values in self.values.items()]
+        parts = list(map(self.show, self.values))
         if self.shared_carts:
             parts.append(f"shared_cart {_show(self.shared_carts)}")
         parts += [f"series_list {listed.path.name} ({len(listed.series_instance_uids):,} series)" for listed in self.series_lists]
         in_files = {name for series_list in self.series_lists for name in series_list.series_instance_uids}
         if itself := tuple(name for name in self.series_instance_uids if name not in in_files):
             parts.append(f"series_instance_uid {_show(itself)}")
-        ranges = {"image_count": self.image_count, "date_released": self.date_released, "study_date": self.study_date}
-        parts += [f"{key} {bounds}" for key, bounds in ranges.items() if bounds is not None]
+        parts += [self.show(key) for key in RANGE_KEYS if getattr(self, key) is not None]
         return ", ".join(parts)
 
-    def _make_tests(self) -> list[Callable[[Series], bool]]:
-        tests: list[Callable[[Series], bool]] = []
+    def _make_tests(self) -> Iterator[tuple[str, _Test]]:
         if self.lists_series:
             listed = frozenset(self.series_instance_uids)
-            tests.append(lambda series: series.series_instance_uid in listed)
-        tests += [_text_test(ATTRIBUTES[key], matcher) for key, matcher in self._texts.items()]
+            yield "series_instance_uid", lambda series: series.series_instance_uid in listed
+        yield from ((key, _text_test(ATTRIBUTES[key], matcher)) for key, matcher in self._texts.items())
         if (counts := self.image_count) is not None:
-            tests.append(lambda series: counts.contains(series.image_count))
+            yield "image_count", lambda series: counts.contains(series.image_count)
         if (released := self.date_released) is not None:
-            tests.append(lambda series: released.contains(series.date_released))
+            yield "date_released", lambda series: released.contains(series.date_released)
         if (studied := self.study_date) is not None:
-            tests.append(lambda series: studied.contains(series.study_date))
-        return tests
+            yield "study_date", lambda series: studied.contains(series.study_date)
 
 
 def make_selection(keys: SelectionKeys, position: str, archive: ArchiveAddress | None = None) -> Selection:

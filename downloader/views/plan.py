@@ -15,7 +15,7 @@ class PlanEntry:
 
     Of the `listed` rows that `archive` gave for it, `matched` are wanted and `excluded` taken away by `exclude`; the rest does
     not fit. `unlisted` counts the series that it names and the archive does not list; `unmatched` are its values, by key, that
-    no series has which fits the rest of the entry.
+    none of the series has which fit it. `reason` says why nothing fits; empty where something does.
     """
 
     entry: str
@@ -26,6 +26,7 @@ class PlanEntry:
     excluded: int
     unlisted: int
     unmatched: Mapping[str, Sequence[str]]
+    reason: str = ""
 
     def as_lines(self) -> Iterator[str]:
         """What matched, and what did not."""
@@ -40,7 +41,7 @@ class PlanEntry:
         for key, values in self.unmatched.items():
             shown = " or ".join(printable(value) for value in values[:_SHOWN_VALUES])
             more = f" or {len(values) - _SHOWN_VALUES:,} more" if len(values) > _SHOWN_VALUES else ""
-            yield f"  nothing that fits has {key} {shown}{more}"
+            yield f"  none of those that fit has {key} {shown}{more}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

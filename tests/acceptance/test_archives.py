@@ -152,11 +152,12 @@ def test_a_plan_explains_what_each_entry_matched_and_what_not(hosts: Hosts, tmp_
     assert by_patient["position"] == f"{manifest}:4"
     assert (by_name["matched"], by_name["unlisted"], planned.document["series"]["unlisted"]) == (1, 1, [absent])
     assert (by_modality["matched"], by_modality["excluded"]) == (0, 0)
+    assert by_modality["reason"] == "the archive lists no series with collection Main, modality PT"
     assert planned.document["warnings"] == [
-        "nothing matches collection Main, modality PT",
-        "the archive does not list 1 of the series that the manifest names",
+        f"nothing matches collection Main, modality PT: {by_modality['reason']}",
+        f"{name_of(main)} does not list 1 of the series that the manifest names",
     ]
-    assert "nothing that fits has patient_id SB-0002 or X*" in told.stdout
+    assert "none of those that fit has patient_id SB-0002 or X*" in told.stdout
     assert "warning: nothing matches collection Main, modality PT" in told.stdout
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,6 +119,16 @@ def test_series_come_from_the_entry_and_its_lists_each_once(write: Write, select
 def test_an_entry_describes_itself_in_one_line(select: Select, entry: str, line: str) -> None:
     """For messages and plans."""
     assert select(entry).describe() == line
+
+
+def test_a_series_list_is_called_by_the_name_of_its_file(write: Write) -> None:
+    """Whether it stands in an entry or in the place of a manifest; series that the entry itself names are shown beside it."""
+    write("cart.txt", "1.2.3\n1.2.4\n")
+    entry = "series_list: cart.txt, series_instance_uid: [1.2.4, 1.2.5], modality: CT"
+    within = load_manifest(write("m.yaml", f"version: 1\nselect: [{{{entry}}}]\n")).select[0]
+    alone = load_manifest(Path("cart.txt")).select[0]
+    assert within.describe() == "modality CT, series_list cart.txt (2 series), series_instance_uid 1.2.5"
+    assert alone.describe() == "series_list cart.txt (2 series)"
 
 
 @given(text=st.text(max_size=12), pattern=st.text(alphabet="ab[]!-*?.\\^$", max_size=8))
