@@ -44,13 +44,19 @@ class Refusal:
     series_instance_uid: str | None = None
 
 
+_FIND_OUT: Final = (
+    "this address speaks no such endpoint: `tciad doctor --archive URL` finds out which api it speaks; "
+    "say it in the manifest, or for a series list with --archive and --api"
+)
+
+
 class _Meaning(Enum):
     """What became of the request: the error's class, and what the user can do."""
 
     FAULT = (ArchiveFaultError, None)
     BUSY = (ArchiveBusyError, None)
     STRANGE = (UnexpectedReplyError, "check base_url and api")
-    NOT_FOUND = (UnexpectedReplyError, "check base_url and api: this address speaks no such endpoint")
+    NOT_FOUND = (UnexpectedReplyError, _FIND_OUT)
     CREDENTIALS = (CredentialsRejectedError, "check user name, password, token or API key")
     DENIED = (AccessDeniedError, "the series may be private, withdrawn, or on another of the archive's hosts")
     PROXY = (ArchiveUnreachableError, "put user name and password into HTTP_PROXY and HTTPS_PROXY")

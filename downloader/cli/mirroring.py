@@ -13,7 +13,7 @@ import typer
 from anyio import CancelScope
 
 from downloader.archive.deployments import Deployments
-from downloader.cli.addresses import Api, ArchiveName
+from downloader.cli.addresses import Api, ArchiveName, ListArchive
 from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
 from downloader.cli.interruption import Interrupted
 from downloader.clock import SystemClock
@@ -55,6 +55,8 @@ def add_to(app: typer.Typer) -> None:
 
 def _run(
     manifests: ManifestFiles,
+    archive: ListArchive = None,
+    api: Api = None,
     output: Output = None,
     state: State = None,
     concurrency: Concurrency = None,
@@ -87,7 +89,7 @@ def _run(
             "deadline": deadline,
         }
     )
-    wanted = [load_manifest(path) for path in manifests]
+    wanted = [load_manifest(path, archive=archive, api=api) for path in manifests]
     _refuse_namesakes(wanted)
     return _mirror(wanted, flags, settings, as_json=as_json, quiet=quiet)
 
@@ -111,6 +113,8 @@ def _get(
 
 def _plan(
     manifests: ManifestFiles,
+    archive: ListArchive = None,
+    api: Api = None,
     output: Output = None,
     state: State = None,
     as_json: Json = False,
@@ -120,7 +124,7 @@ def _plan(
     """Say what a run would find and fetch: series, images, bytes, room. Changes nothing."""
     settings = start(quiet=quiet, verbose=verbose)
     flags = parse_flags({"output": output, "state": state})
-    wanted = [load_manifest(path) for path in manifests]
+    wanted = [load_manifest(path, archive=archive, api=api) for path in manifests]
 
     async def work() -> int:
         reports = [await make_plan(manifest, decide_options(flags, settings, manifest)) for manifest in wanted]

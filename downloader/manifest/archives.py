@@ -237,6 +237,26 @@ def archive_of_download_url(download_url: str) -> ArchiveAddress:
     return ArchiveAddress(base_url=f"{parts.scheme}://{parts.netloc}{folder}/nbia-api/services")
 
 
+def archive_of_list(download_url: str, archive: str | None, api: str | None) -> ArchiveAddress:
+    """The archive of a series list: what the flags say, else what the list's `downloadServerUrl` does.
+
+    Raises:
+        ValueError: that is no address.
+        SettingsError: the flags name no archive, or do not go together.
+    """
+    if archive is not None:
+        return named_address(archive, api, "--archive")
+    address = archive_of_download_url(download_url)
+    if api is None:
+        return address
+    if address.name in PROFILES or api == ApiGeneration.BINDAAS:
+        raise SettingsError(
+            f"--api: the list is for {address.name} at {address.base_url}, which is not asked in that way",
+            next_step=f"name the base URL that speaks {api} with --archive",
+        )
+    return named_address(address.base_url, api, "--api")
+
+
 def named_address(archive: str, api: str | None, named: str) -> ArchiveAddress:
     """The archive that somebody names: a built-in one, or a base URL; either with the generation of its API.
 

@@ -8,8 +8,8 @@ from typing import Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from downloader.errors import ManifestError
-from downloader.manifest.archives import ArchiveAddress, archive_of_download_url
+from downloader.errors import ManifestError, SettingsError
+from downloader.manifest.archives import ArchiveAddress, archive_of_download_url, archive_of_list
 from downloader.manifest.document import (
     SERIES_LIST_PROBLEMS,
     WITHDRAWN_GRACE_SECONDS,
@@ -82,17 +82,28 @@ class Manifest:
         return any(selection.matches(series) for selection in self.exclude)
 
 
-def load_manifest(path: Path) -> Manifest:
+def load_manifest(path: Path, *, archive: str | None = None, api: str | None = None) -> Manifest:
     """Read a manifest, or a series list that stands for one. Blocks while it reads: call it in a worker thread.
+
+    Args:
+        path: the file.
+        archive: for a series list, the archive to ask whatever the list says: a built-in one, or a base URL.
+        api: the generation of that base URL, or of the address that a cart comes from.
 
     Raises:
         ManifestError: the file cannot be read, or something in it is wrong. Each line of the error tells one problem, as
             `file:line: path: what is wrong`, in the order of the file.
+        SettingsError: `archive` or `api` cannot be, or are given for a manifest.
     """
     try:
         if path.suffix.lower() in SUFFIXES:
-            return _manifest_of_list(read_series_list(path))
+            return _manifest_of_list(read_series_list(path), archive, api)
         refuse_foreign(path)
+        if archive is not None or api is not None:
+            raise SettingsError(
+                f"--archive and --api are for series lists: {path} is a manifest, which says itself what archive it means",
+                next_step="leave them out, or set archive in the manifest",
+            )
         text = read_text(path, LARGEST_BYTES)
     except SourceError as error:
         raise ManifestError(f"{path}: {error}") from error
@@ -126,14 +137,14 @@ def read_archive(document: object, name: str = "archive") -> ArchiveAddress:
     return read_manifest({"archive": document, "select": [{"collection": "*"}]}, name).archive
 
 
-def _manifest_of_list(series_list: SeriesList) -> Manifest:
+def _manifest_of_list(series_list: SeriesList, archive: str | None, api: str | None) -> Manifest:
     path = series_list.path
     try:
-        archive = archive_of_download_url(series_list.archive_hint)
+        address = archive_of_list(series_list.archive_hint, archive, api)
     except ValueError as error:
         raise ManifestError(f"{path}: downloadServerUrl: {error}") from error
     selection = Selection(position=str(path), series_instance_uids=series_list.series_instance_uids, series_lists=(series_list,))
-    return Manifest(path=path, name=_name_of(path), archive=archive, select=(selection,))
+    return Manifest(path=path, name=_name_of(path), archive=address, select=(selection,))
 
 
 def _read_document(path: Path, tree: YamlTree) -> Manifest:

@@ -105,6 +105,58 @@ def test_a_cart_is_asked_of_the_archive_that_it_comes_from(hosts: Hosts, tmp_pat
     assert sorted(receipts_of(tmp_path / "a")) == sorted(receipts_of(tmp_path / "b")) == sorted(main.public_series()[:2])
 
 
+def test_a_list_is_asked_of_the_archive_that_the_command_line_names(hosts: Hosts, tmp_path: Path) -> None:
+    """A cart's own host in another generation, or another host; a bare list wherever one likes."""
+    main, other = hosts
+    wanted = other.public_series()[0]
+    cart, listed = tmp_path / "cart.tcia", tmp_path / "list.csv"
+    header = f"downloadServerUrl=http://{name_of(other)}/nbia-download/servlet/DownloadServlet\n"
+    cart.write_text(f"{header}ListOfSeriesToDownload=\n{wanted}\n")
+    listed.write_text(f"SeriesInstanceUID\n{main.public_series()[0]}\n")
+
+    by_api = run_command("run", cart, "--api", "v1", "-o", tmp_path / "a", "--json")
+    by_address = run_command("run", listed, "--archive", main.sandbox.base_url, "--api", "v2", "-o", tmp_path / "b", "--json")
+    planned = run_command("plan", cart, "--archive", main.sandbox.base_url, "--json")
+
+    assert (by_api.exit_code, by_address.exit_code) == (0, 0), by_api.stdout + by_address.stdout
+    for library, generation in ((tmp_path / "a", "v1"), (tmp_path / "b", "v2")):
+        assert {receipt["generation"] for _, receipt in receipts_of(library).values()} == {generation}
+    (entry,) = planned.document["entries"]
+    assert (entry["archive"], entry["unlisted"]) == (name_of(main), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "why"),
+    [
+        ("m.yaml", ["--archive", "nlst"], "m.yaml is a manifest, which says itself what archive it means; leave them out"),
+        ("list.csv", ["--archive", "tcai"], "--archive: 'tcai' is not tcia, nlst"),
+        ("list.csv", ["--archive", "nlst", "--api", "v1"], "nlst is built in, and says itself which API it speaks"),
+        ("list.csv", ["--api", "v1"], "--api: the list is for tcia at https://nbia.cancerimagingarchive.net/nbia-api/services"),
+        ("list.csv", ["--archive", "http://host/api", "--api", "v9"], "--archive: 'v9' is not v4, v2, v1 or bindaas"),
+    ],
+)
+def test_an_archive_that_cannot_be_meant_is_refused(tmp_path: Path, name: str, flags: list[str], why: str) -> None:
+    """Before anything is asked, and with what to do."""
+    (tmp_path / "m.yaml").write_text("version: 1\nselect: [{collection: X}]\n")
+    (tmp_path / "list.csv").write_text("SeriesInstanceUID\n1.2.3\n")
+    for verb in ("run", "plan"):
+        ended = run_command(verb, name, *flags, directory=tmp_path)
+        assert (ended.exit_code, why in ended.stderr) == (2, True), ended.stderr
+
+
+def test_a_cart_of_a_host_that_speaks_no_v4_names_what_can_be_done(hosts: Hosts, tmp_path: Path) -> None:
+    """There is no base_url and no api in a cart that somebody could check."""
+    main, _ = hosts
+    cart = tmp_path / "cart.tcia"
+    cart.write_text(
+        f"downloadServerUrl=http://{name_of(main)}/old/nbia-download/servlet/DownloadServlet\nListOfSeriesToDownload=\n1.2.3\n"
+    )
+    ended = run_command("run", cart, "-o", tmp_path / "library")
+    assert ended.exit_code == 3
+    assert "`tciad doctor --archive URL` finds out which api it speaks" in ended.stdout + ended.stderr
+    assert "--archive and --api" in ended.stdout + ended.stderr
+
+
 def test_a_series_that_several_entries_want_is_fetched_once(hosts: Hosts, tmp_path: Path) -> None:
     """By collection, by name and in a list: the plan counts it once, the run asks for it once."""
     main, _ = hosts
