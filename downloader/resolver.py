@@ -103,6 +103,8 @@ class Resolver:
                 which = "exclude takes away all that matches" if match.excluded else "nothing matches"
                 why = f": {match.reason}" if match.reason else ""
                 resolution.warnings.append(f"{which} {selection.describe()}{why}")
+        for address in manifest.archives:
+            resolution.warnings += self._inquiries[address.name].warn_of_excludes(manifest.exclude)
         for name, unlisted in resolution.unlisted().items():
             hint = _OTHER_HOST.get(name, "")
             resolution.warnings.append(f"{name} does not list {len(unlisted)} of the series that the manifest names{hint}")
@@ -159,6 +161,15 @@ class _Inquiry:
         self._patience = patience
         self._collections: Sequence[str] | None = None
 
+    def warn_of_excludes(self, exclude: Sequence[Selection]) -> Iterator[str]:
+        """Entries that cannot take away any of this archive's series, whatever the series are."""
+        for selection in exclude:
+            if untold := selection.hopeless_keys(self._archive.untold):
+                yield (
+                    f"exclude takes away nothing of {self._archive.name} by {selection.describe()}: "
+                    f"{self._archive.name} does not tell {' and '.join(untold)}"
+                )
+
     async def tell_carts(self, selection: Selection) -> Selection:
         """The entry with the series of its shared carts.
 
@@ -184,6 +195,10 @@ class _Inquiry:
         else:
             await self._resolve_queries(sieve, sink, count)
         fits = count.matched + count.excluded > 0
+        if untold := sieve.selection.hopeless_keys(self._archive.untold):
+            reason = f"{self._archive.name} does not tell {' and '.join(untold)}"
+        else:
+            reason = explain_nothing(sieve.selection, count.listed, count.misfits, asked_keys(sieve.selection))
         return EntryMatch(
             archive=self._archive.name,
             listed=count.listed,
@@ -192,7 +207,7 @@ class _Inquiry:
             unmatched=sieve.coverage.unmatched() if fits else {},
             unlisted=tuple(unlisted),
             annotated=count.annotated,
-            reason="" if fits else explain_nothing(sieve.selection, count.listed, count.misfits, asked_keys(sieve.selection)),
+            reason="" if fits else reason,
         )
 
     async def _resolve_queries(self, sieve: _Sieve, sink: _Batches, count: _Count) -> None:

@@ -163,6 +163,31 @@ async def test_a_query_that_was_repeated_counts_once(asking: Asking) -> None:
     assert (found.listed, found.reason) == (3, "of 3 series with collection LIDC-IDRI none has manufacturer nobody")
 
 
+@pytest.mark.parametrize(
+    ("keys", "untold"),
+    [
+        ("date_released: {from: 2020-01-01}", "date_released"),
+        ("license: CC*, date_released: {to: 2020-01-01}", "license and date_released"),
+        ("modality: CT, license: [x, '?*']", "license"),
+    ],
+)
+async def test_a_choice_by_what_the_archive_never_tells_is_said(asking: Asking, keys: str, untold: str) -> None:
+    """It matches nothing, in select and in exclude: that is no news about the series, but about the archive."""
+    asking.archive.untold = frozenset({"date_released", "license_name", "license_uri"})
+    resolution = await asking.resolve(f"select: [{{collection: NLST, {keys}}}, {{collection: NLST}}]\nexclude: [{{{keys}}}]")
+    assert (resolution.entries[0].reason, resolution.entries[1].reason) == (f"memory does not tell {untold}", "")
+    assert [warning.partition(": ")[2] for warning in resolution.warnings] == [f"memory does not tell {untold}"] * 2
+    assert resolution.warnings[1].startswith("exclude takes away nothing of memory by ")
+    assert asking.found == ["1.2.4"]
+
+
+async def test_a_star_fits_what_the_archive_does_not_tell(asking: Asking) -> None:
+    """As it fits any series whose attribute is absent."""
+    asking.archive.untold = frozenset({"license_name", "license_uri"})
+    resolution = await asking.resolve("select: [{collection: NLST, license: '*'}]")
+    assert (asking.found, resolution.warnings) == (["1.2.4"], [])
+
+
 async def test_nlst_on_another_host_is_hinted_at(asking: Asking) -> None:
     """Its collection, and series that may be of it."""
     asking.archive.rows = ROWS[:3]

@@ -20,6 +20,7 @@ from downloader.archive.wire import (
     Row,
     RowReader,
     SeriesReader,
+    attributes_of,
     read_collection,
     read_description,
     read_series_size,
@@ -92,6 +93,13 @@ class NbiaArchive:
         self._studies = Studies(name, asker=asker, query=generation.queries[Topic.STUDIES], needs=untold)
         listing = generation.listed_series
         self._lists_completely = listing is not None and not lacking(needs, listing.attributes).all
+
+    @property
+    def untold(self) -> frozenset[str]:
+        """The attributes that no series has, because neither this generation's rows of series nor those of studies tell them."""
+        listing = self._table.listed_series
+        columns = (*self._table.series.attributes, *(listing.attributes if listing else ()))
+        return frozenset(Series.__dataclass_fields__) - attributes_of(columns) - self._studies.told
 
     async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
         """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.

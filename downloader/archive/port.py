@@ -114,6 +114,11 @@ class Archive(Protocol):
     name: str
     generation: str
 
+    @property
+    def untold(self) -> frozenset[str]:
+        """The attributes that no `Series` of this archive has, because its generation does not tell them (ARCHIVE §3.3)."""
+        ...
+
     def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
         """Ask getSeries and yield each row, parsed while it arrives.
 

@@ -72,6 +72,11 @@ class Studies:
         self._remembered: dict[str, Details] = {}
         self._is_offered = True
 
+    @property
+    def told(self) -> frozenset[str]:
+        """What series get of their studies."""
+        return self._needs.all if self._is_offered else frozenset()
+
     async def find(self, query: SeriesQuery) -> KnownStudies:
         """The studies of all series that the query finds, asked with those of its filters that studies have.
 

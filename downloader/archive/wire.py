@@ -5,7 +5,7 @@ the archive's way to say that it failed.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -236,6 +236,12 @@ _COLUMNS: Final[Mapping[str, tuple[str, _Converter]]] = {
     "ReleasedStatus": ("released_status", _to_text),
 }
 """Column, attribute, converter: those of v1 and v4 together (ARCHIVE §3.3). Other columns are passed over."""
+
+
+def attributes_of(columns: Iterable[str]) -> frozenset[str]:
+    """The attributes of a Series that rows of these columns can tell."""
+    return frozenset(_COLUMNS[column][0] for column in columns if column in _COLUMNS)
+
 
 _DATE_CONVERTERS: Final[frozenset[_Converter]] = frozenset({_to_date, _to_datetime})
 

@@ -67,6 +67,7 @@ class MemoryArchive:
     queries: list[SeriesQuery] = field(default_factory=list)
     name: str = "memory"
     generation: str = "memory"
+    untold: frozenset[str] = frozenset()
 
     async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
         """The rows that match, text compared without case."""

@@ -132,6 +132,8 @@ def make_memory_archive(sandbox: Sandbox, images: dict[str, dict[str, bytes]]) -
                 study_id=STUDY_ID,
                 study_date=STUDY_DATE,
                 study_description=STUDY_DESCRIPTION,
+                license_name=holding.collection.license_name or "",
+                license_uri=holding.collection.license_uri or "",
                 image_count=len(images[name]),
                 file_size_bytes=sum(map(len, images[name].values())),
             )

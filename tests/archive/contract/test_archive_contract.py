@@ -89,6 +89,20 @@ async def test_a_row_holds_what_the_catalogue_says(subject: Subject) -> None:
     assert row.submitted_at == (datetime(2022, 5, 6, tzinfo=UTC) if submitted else None)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("needs", [StudyNeeds(), StudyNeeds(required=STUDY)], ids=["bare", "with studies"])
+async def test_an_archive_knows_what_it_never_tells(kind: str, needs: StudyNeeds) -> None:
+    """Whoever chooses by that gets nothing, and must be told. The archive itself knows everything of this series."""
+    async with open_subject(kind, needs) as subject:
+        row = await row_of(subject, CT)
+        untold = subject.archive.untold
+    chosen_by = {"date_released", "license_name", "license_uri", "study_date", "image_count", "manufacturer", "collection"}
+    assert {name for name in chosen_by if not getattr(row, name)} == chosen_by & untold
+    told_of_studies = {"study_date"} if needs.all else set()
+    in_2013 = {"date_released", "license_name", "license_uri", "study_date"} - told_of_studies
+    assert chosen_by & untold == (in_2013 if kind == "bindaas" else set())
+
+
 async def test_absent_attributes_are_empty(subject: Subject) -> None:
     """The archive leaves out what it does not know."""
     row = await row_of(subject, MR)
