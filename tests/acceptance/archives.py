@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from downloader.sandbox import (
     generated_series,
     serve_sandbox,
 )
+from tests.library.series_streams import md5_of
 
 IMAGE_NAME = re.compile(r"[0-9]+-[0-9]+\.dcm")
 RECEIPT_NAME = ".receipt.json"
@@ -42,6 +44,15 @@ class ServedArchive:
     def release(self) -> None:
         """Let stalled replies go on."""
         self.portal.call(self.sandbox.release)
+
+    def replace(self, catalogue: Catalogue) -> None:
+        """Serve another catalogue from now on, at the same address."""
+        self.portal.call(self.sandbox.replace_catalogue, catalogue)
+
+    def holds(self, series_instance_uid: str, receipt: dict[str, Any]) -> bool:
+        """Whether the receipt is of the series as it is now."""
+        held = {(image.sop_instance_uid, self.sandbox.md5(image)) for image in self.sandbox.images_of(series_instance_uid)}
+        return {(image["sop_instance_uid"], image["md5"]) for image in receipt["images"]} == held
 
     @property
     def downloads(self) -> int:
@@ -126,6 +137,24 @@ def assert_mirrors(library: Path, archive: ServedArchive) -> None:
     assert sorted(receipts) == sorted(archive.public_series())
     for series_instance_uid, (folder, receipt) in receipts.items():
         assert_series_whole(archive, series_instance_uid, folder, receipt)
+    assert_nothing_staged(library)
+
+
+def assert_mirrors_as_zips(library: Path, archive: ServedArchive) -> None:
+    """Every series of the archive is there as one ZIP with all its images, and nothing else is."""
+    receipts = receipts_of(library)
+    assert sorted(receipts) == sorted(archive.public_series())
+    for series_instance_uid, (folder, receipt) in receipts.items():
+        path = folder / f"{series_instance_uid}.zip"
+        assert {child.name for child in folder.iterdir()} == {path.name, ".receipt.json"}
+        told = receipt["zip"]
+        assert told["name"] == path.name
+        assert (told["size_bytes"], told["md5"]) == (path.stat().st_size, md5_of(path.read_bytes()))
+        with zipfile.ZipFile(path) as stored:
+            assert stored.namelist()[0] == "LICENSE"
+            assert stored.namelist()[-1] == "md5hashes.csv"
+            md5s = {md5_of(stored.read(image["name"])) for image in receipt["images"]}
+        assert md5s == {archive.sandbox.md5(image) for image in archive.sandbox.images_of(series_instance_uid)}
     assert_nothing_staged(library)
 
 

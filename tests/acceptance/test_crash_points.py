@@ -6,18 +6,25 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.acceptance.archives import ServedArchive, assert_mirrors, serve_archive, small_catalogue
+from downloader.sandbox import catalogue_of
+from tests.acceptance.archives import ServedArchive, receipts_of, serve_archive, small_catalogue, small_series
 from tests.acceptance.command import COMMAND, clean_environment
-from tests.acceptance.crashes import KILLED, how_many, mirror_of
+from tests.acceptance.crashes import KILLED, Mirror, how_many, mirror_of
 
 CALLS = ("fsync", "fdatasync", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "rmdir", "ftruncate")
 SERIES = 4
 EXIT_KILLED = 128 - KILLED
+# two of the four series have an image more than before
+NEWER = catalogue_of([*small_series(2, images=3), *small_series(2, first_seed=3)])
+ONE_BY_ONE = ("--concurrency", "1")
+_CALL = re.compile(r"^(\d+) +(\w+)\(", re.MULTILINE)
+_PATH = re.compile(r'"([^"]*)"')
 
 
 def can_trace() -> bool:
@@ -34,27 +41,64 @@ pytestmark = [
 ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What the killed run does: `replaces` two series of a whole library by newer versions, or fills an empty one."""
+
+    storage: str
+    replaces: bool
+    sampled: int
+
+    def prepare(self, archive: ServedArchive, folder: Path) -> Mirror:
+        """A mirror as it is before the run."""
+        mirror = mirror_of(archive, folder, storage=self.storage)
+        if self.replaces:
+            archive.replace(small_catalogue(SERIES))
+            assert mirror.run().exit_code == 0
+            archive.replace(NEWER)
+        return mirror
+
+
+CASES = {
+    "images": Case(storage="images", replaces=False, sampled=10),
+    "zip": Case(storage="zip", replaces=False, sampled=6),
+    "newer images": Case(storage="images", replaces=True, sampled=4),
+    "newer zip": Case(storage="zip", replaces=True, sampled=6),
+}
+
+
+@pytest.fixture(scope="module", params=list(CASES.values()), ids=list(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    """Each case in turn."""
+    chosen: Case = request.param
+    return chosen
+
+
 @pytest.fixture(scope="module")
 def archive() -> Iterator[ServedArchive]:
     with serve_archive(small_catalogue(SERIES)) as served:
         yield served
 
 
-@pytest.fixture(scope="module")
-def points(archive: ServedArchive, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, int]]:
-    """Every call that a run makes, as strace counts them: by name, from 1, in each thread."""
-    folder = tmp_path_factory.mktemp("points")
-    mirror = mirror_of(archive, folder)
-    trace = folder / "trace"
+def trace_of(mirror: Mirror, trace: Path, *more: str) -> str:
+    """Every call that makes something durable, as strace tells it of a whole run."""
     traced = ["strace", "-f", "-qq", "-e", "signal=none", "-e", f"trace={','.join(CALLS)}", "-o", str(trace)]
     subprocess.run(
-        [*traced, *COMMAND, "run", str(mirror.manifest), "-o", str(mirror.library)],
+        [*traced, *COMMAND, "run", str(mirror.manifest), "-o", str(mirror.library), *more],
         env=clean_environment(),
         capture_output=True,
         check=True,
     )
-    assert_mirrors(mirror.library, archive)
-    counts = Counter(re.findall(r"^(\d+) +(\w+)\(", trace.read_text(), re.MULTILINE))
+    mirror.assert_whole()
+    return trace.read_text()
+
+
+@pytest.fixture(scope="module")
+def points(case: Case, archive: ServedArchive, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, int]]:
+    """Every call that a run makes, as strace counts them: by name, from 1, in each thread."""
+    folder = tmp_path_factory.mktemp("points")
+    trace = trace_of(case.prepare(archive, folder), folder / "trace")
+    counts = Counter(_CALL.findall(trace))
     most = {call: max((count for (_, name), count in counts.items() if name == call), default=0) for call in CALLS}
     found = [(call, number) for call, count in most.items() for number in range(1, count + 1)]
     assert {"fsync", "fdatasync", "rename"} <= {call for call, _ in found}
@@ -62,19 +106,68 @@ def points(archive: ServedArchive, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_a_run_killed_at_a_call_is_finished_by_the_next(
-    archive: ServedArchive, tmp_path: Path, points: list[tuple[str, int]]
+    case: Case, archive: ServedArchive, tmp_path: Path, points: list[tuple[str, int]]
 ) -> None:
     """A seeded sample of all calls; `make soak` takes every one."""
-    count = min(how_many(10, "TCIAD_TEST_CRASH_POINTS"), len(points))
+    count = min(how_many(case.sampled, "TCIAD_TEST_CRASH_POINTS"), len(points))
     killed = 0
+    before = case.prepare(archive, tmp_path / "before")
     for call, number in sorted(Random(7).sample(points, count)):
-        mirror = mirror_of(archive, tmp_path / f"{call}-{number}")
+        mirror = copy_of(before, tmp_path / f"{call}-{number}")
         code = mirror.run_traced(f"{call}:signal=KILL:when={number}")
         # in another order of threads a call may not come as often again
         assert code in {0, KILLED, EXIT_KILLED}
         killed += code != 0
         mirror.assert_goes_on()
     assert killed >= count // 2
+
+
+def test_a_kill_between_the_rename_and_the_words_of_it(case: Case, archive: ServedArchive, tmp_path: Path) -> None:
+    """The series lies under its final name, whole and of the newest version, and nobody has said so: it is not fetched again."""
+    before = case.prepare(archive, tmp_path / "before")
+    traced = copy_of(before, tmp_path / "traced")
+    call, number = call_after_rename(trace_of(traced, tmp_path / "trace", *ONE_BY_ONE), set(archive.public_series()))
+    mirror = copy_of(before, tmp_path / "killed")
+    arrived_before = arrived(mirror)
+
+    code = mirror.run_traced(f"{call}:signal=KILL:when={number}", *ONE_BY_ONE)
+
+    assert code in {KILLED, EXIT_KILLED}
+    assert len(arrived(mirror) - arrived_before) == 1
+    assert set(receipts_of(mirror.library)) >= set(receipts_of(before.library))
+    mirror.assert_goes_on()
+
+
+def copy_of(mirror: Mirror, folder: Path) -> Mirror:
+    """The same mirror with a library of its own."""
+    folder.mkdir()
+    copied = replace(mirror, library=folder / "library")
+    if mirror.library.exists():
+        shutil.copytree(mirror.library, copied.library)
+    return copied
+
+
+def arrived(mirror: Mirror) -> set[str]:
+    """The series that lie in the library as the archive has them now."""
+    receipts = receipts_of(mirror.library).items()
+    return {name for name, (_, receipt) in receipts if mirror.archive.holds(name, receipt)}
+
+
+def call_after_rename(trace: str, series: set[str]) -> tuple[str, int]:
+    """The call that follows, in its thread, the first rename of a series to its final name; how often that came there before."""
+    counts: Counter[tuple[str, str]] = Counter()
+    renaming = ""
+    for line in trace.splitlines():
+        if not (found := _CALL.match(line)):
+            continue
+        thread, call = found.groups()
+        counts[thread, call] += 1
+        if thread == renaming:
+            return call, counts[thread, call]
+        *_, target = _PATH.findall(line) or [""]
+        if call.startswith("rename") and "/.tciad/" not in target and Path(target).name in series:
+            renaming = thread
+    raise AssertionError("no series was renamed into the library")
 
 
 @pytest.mark.parametrize(

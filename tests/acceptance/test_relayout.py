@@ -113,7 +113,7 @@ def test_the_layout_of_a_library_is_its_own(mirror: Mirror, tmp_path: Path) -> N
 def test_a_library_of_zips_is_moved_as_well(tmp_path: Path) -> None:
     """Series are folders in both formats."""
     with serve_archive(small_catalogue(SERIES)) as archive:
-        mirror = mirror_of(archive, tmp_path, "output: {format: zip}")
+        mirror = mirror_of(archive, tmp_path, storage="zip")
         assert mirror.run().exit_code == 0
         assert relayout(mirror, "flat").exit_code == 0
         assert {path.relative_to(mirror.library).parts[0] for path in mirror.library.rglob("*.zip")} == set(

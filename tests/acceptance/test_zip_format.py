@@ -1,17 +1,15 @@
 """A library of ZIPs, made and mended by the command."""
 
 import csv
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from downloader.sandbox import Fault, FaultKind
-from tests.acceptance.archives import ServedArchive, assert_nothing_staged, receipts_of, serve_archive, small_catalogue
+from tests.acceptance.archives import assert_mirrors_as_zips, receipts_of, serve_archive, small_catalogue
 from tests.acceptance.command import run_command, start_command
 from tests.acceptance.crashes import Mirror, mirror_of
-from tests.library.series_streams import md5_of
 
 pytestmark = pytest.mark.acceptance
 SERIES = 4
@@ -21,27 +19,7 @@ SERIES = 4
 def mirror(tmp_path: Path) -> Iterator[Mirror]:
     """A manifest that wants ZIPs, and an archive."""
     with serve_archive(small_catalogue(SERIES, images=3)) as archive:
-        mirror = mirror_of(archive, tmp_path)
-        mirror.manifest.write_text(mirror.manifest.read_text() + "output: {format: zip}\n")
-        yield mirror
-
-
-def assert_mirrors_as_zips(library: Path, archive: ServedArchive) -> None:
-    """Every series of the archive is there as one ZIP with all its images, and nothing else is."""
-    receipts = receipts_of(library)
-    assert sorted(receipts) == sorted(archive.public_series())
-    for series_instance_uid, (folder, receipt) in receipts.items():
-        path = folder / f"{series_instance_uid}.zip"
-        assert {child.name for child in folder.iterdir()} == {path.name, ".receipt.json"}
-        told = receipt["zip"]
-        assert told["name"] == path.name
-        assert (told["size_bytes"], told["md5"]) == (path.stat().st_size, md5_of(path.read_bytes()))
-        with zipfile.ZipFile(path) as stored:
-            assert stored.namelist()[0] == "LICENSE"
-            assert stored.namelist()[-1] == "md5hashes.csv"
-            md5s = {md5_of(stored.read(image["name"])) for image in receipt["images"]}
-        assert md5s == {archive.sandbox.md5(image) for image in archive.sandbox.images_of(series_instance_uid)}
-    assert_nothing_staged(library)
+        yield mirror_of(archive, tmp_path, storage="zip")
 
 
 def test_a_library_of_zips(mirror: Mirror, tmp_path: Path) -> None:
@@ -68,8 +46,7 @@ def test_a_killed_run_leaves_no_half_zip(mirror: Mirror) -> None:
     with serve_archive(
         small_catalogue(1, images=16, side=512), faults=[Fault(kind=FaultKind.STALL, at_bytes=3_200_000, times=1)]
     ) as archive:
-        killed = mirror_of(archive, mirror.manifest.parent / "killed")
-        killed.manifest.write_text(killed.manifest.read_text() + "output: {format: zip}\n")
+        killed = mirror_of(archive, mirror.manifest.parent / "killed", storage="zip")
         with start_command("run", killed.manifest, "-o", killed.library) as process:
             archive.wait_for_stall()
             process.kill()
