@@ -29,6 +29,8 @@ READ_BYTES: Final = 4096
 
 _TAGS: Final = re.compile(r"<(?:style|script)\b.*?(?:</(?:style|script)>|\Z)|<[^>]*(?:>|\Z)", re.IGNORECASE | re.DOTALL)
 
+_TITLE: Final = re.compile(r"<title\b[^>]*>([^<]*)</title>", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
@@ -146,12 +148,20 @@ def parse_retry_after(header: str, now: datetime) -> float | None:
     return min(max(0.0, (until - now).total_seconds()), LONGEST_WAIT_SECONDS)
 
 
+def _words_of_page(text: str) -> str:
+    """What a page says; its title only where the page does not say the same once more."""
+    body, title = _TITLE.sub(" ", text, count=1), _TITLE.search(text)
+    words = " ".join(_TAGS.sub(" ", body).split())
+    heading = " ".join(_TAGS.sub(" ", title[1]).split()) if title else ""
+    return words if heading in words else f"{heading} {words}".strip()
+
+
 def quote_text(text: str) -> str:
     """The archive's words for a message: in quotes, without tags, on one line, cut after 200 characters.
 
     Control characters become escapes, so that no terminal obeys them.
     """
-    words = " ".join(_TAGS.sub(" ", text).split()) if text.lstrip().startswith("<") else " ".join(text.split())
+    words = _words_of_page(text) if text.lstrip().startswith("<") else " ".join(text.split())
     cut = words if len(words) <= QUOTED_CHARACTERS else f"{words[:QUOTED_CHARACTERS]}…"
     shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in cut)
     return f'"{shown}"'

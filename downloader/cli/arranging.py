@@ -26,7 +26,8 @@ def _relayout(
 ) -> int:
     """Move a library to another layout. Nothing is downloaded; a move that was interrupted goes on."""
     settings = start(quiet=quiet)
-    options = resolve_options(parse_flags({"output": output, "state": state, "layout": layout}), settings, {})
+    chosen = parse_flags({"layout": layout}, named="LAYOUT")
+    options = resolve_options({**parse_flags({"output": output, "state": state}), **chosen}, settings, {})
     clock = SystemClock()
 
     async def work() -> int:

@@ -23,7 +23,7 @@ from downloader.views.library_report.series_files import write_series
 from downloader.views.library_report.target import STDOUT, open_target
 from downloader.views.tallies import tally_json
 from downloader.views.texts import count_text, printable, size_text
-from downloader.wording import refuse_choice
+from downloader.wording import one_of, refuse_choice
 
 Format = Annotated[
     str | None, typer.Option("--format", metavar="FORMAT", help="html (a page), or csv, parquet or json (a row for each series).")
@@ -80,13 +80,29 @@ def _decide(report_format: str | None, to: Path | None, library: Path) -> _Order
 
 
 def _format_of(report_format: str | None, to: Path | None) -> ReportFormat:
+    """What is to be written.
+
+    Raises:
+        SettingsError: there is no such format, or the file's name says another.
+    """
     known = [choice.value for choice in ReportFormat]
+    suffix = to.suffix.lower() if to else ""
+    named = next((choice for choice in ReportFormat if suffix in choice.suffixes), None)
     if report_format is None:
-        suffix = to.suffix.lower().removeprefix(".") if to else ""
-        return ReportFormat(suffix) if suffix in known else ReportFormat.HTML
+        if suffix and named is None:
+            raise SettingsError(
+                f"--to {to}: no report is of the kind {suffix}",
+                next_step=f"end its name in {one_of([f'.{word}' for word in known])}, or say --format",
+            )
+        return named or ReportFormat.HTML
     if report_format not in known:
         raise SettingsError(f"--format: {refuse_choice(report_format, known)}")
-    return ReportFormat(report_format)
+    chosen = ReportFormat(report_format)
+    if named not in (None, chosen):
+        raise SettingsError(
+            f"--to {to} names a file of the format {named}, and --format says {chosen}", next_step="leave one out"
+        )
+    return chosen
 
 
 async def _write_page(order: _Order, options: RunOptions, store: Store) -> SeriesTally:

@@ -124,7 +124,9 @@ def test_a_library_of_zips_is_moved_as_well(tmp_path: Path) -> None:
 
 def test_wrong_layouts_and_places_are_refused(mirror: Mirror, tmp_path: Path) -> None:
     """Exit 2 for what cannot be, 6 where there is no store."""
-    assert relayout(mirror, "clasic").exit_code == 2
+    mistyped = relayout(mirror, "clasic")
+    assert (mistyped.exit_code, "LAYOUT: 'clasic' is not classic" in mistyped.stderr) == (2, True)
+    assert "--layout" not in mistyped.stderr
     assert relayout(mirror, "{patient_id}").exit_code == 2
     assert run_command("relayout", "flat", "-o", tmp_path / "nowhere").exit_code == 6
     assert not (tmp_path / "nowhere").exists()

@@ -153,6 +153,11 @@ def test_rows_go_to_stdout_and_replace_files_whole(mirror: Mirror, tmp_path: Pat
         (["--to", "-", "--format", "csv", "--json"], "stdout takes one document"),
         (["--to", "nowhere/report.html"], "nowhere/report.html cannot be a file"),
         (["--to", "."], "is a folder"),
+        (
+            ["--to", "x.pdf"],
+            "--to x.pdf: no report is of the kind .pdf; end its name in .html, .csv, .parquet or .json, or say --format",
+        ),
+        (["--to", "x.json", "--format", "csv"], "--to x.json names a file of the format json, and --format says csv"),
     ],
 )
 def test_what_cannot_be_written_is_explained(mirror: Mirror, flags: list[str], said: str) -> None:

@@ -126,3 +126,20 @@ def test_quotes_are_short_single_lines_without_tags() -> None:
     assert len(shown) < 230
     assert quote_text("a < b\nand b > c") == '"a < b and b > c"'
     assert quote_text("<html") == '""'
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (
+            "<html><head><title>404 Not Found</title></head><body><h1>404 Not\nFound</h1><hr>nginx</body></html>",
+            "404 Not Found nginx",
+        ),
+        ("<!doctype html><TITLE lang=en>HTTP Status 500</TITLE><h1>Internal error</h1>", "HTTP Status 500 Internal error"),
+        ("<html><title>Maintenance</title></html>", "Maintenance"),
+        ("<html><title>cut", "cut"),
+    ],
+)
+def test_a_page_that_says_its_title_again_is_quoted_once(page: str, words: str) -> None:
+    """Error pages do."""
+    assert quote_text(page) == f'"{words}"'

@@ -12,6 +12,11 @@ class ReportFormat(StrEnum):
     JSON = "json"
 
     @property
+    def suffixes(self) -> tuple[str, ...]:
+        """How the name of such a file ends."""
+        return (".html", ".htm") if self is ReportFormat.HTML else (f".{self}",)
+
+    @property
     def file_name(self) -> str:
         """What the report is called where nobody gives it a name."""
         return "report.html" if self is ReportFormat.HTML else f"series.{self}"
