@@ -47,8 +47,8 @@ class Refusal:
 
 
 _FIND_OUT: Final = (
-    "this address speaks no such endpoint: `tciad doctor --archive URL` finds out which api it speaks; "
-    "say it in the manifest, or for a series list with --archive and --api"
+    "check base_url and api: this address speaks no such endpoint, and `tciad doctor --archive URL` finds out what one speaks; "
+    "for a series list say it with --archive and --api"
 )
 
 

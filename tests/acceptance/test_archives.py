@@ -153,7 +153,7 @@ def test_a_cart_of_a_host_that_speaks_no_v4_names_what_can_be_done(hosts: Hosts,
     )
     ended = run_command("run", cart, "-o", tmp_path / "library")
     assert ended.exit_code == 3
-    assert "`tciad doctor --archive URL` finds out which api it speaks" in ended.stdout + ended.stderr
+    assert "`tciad doctor --archive URL` finds out what one speaks" in ended.stdout + ended.stderr
     assert "--archive and --api" in ended.stdout + ended.stderr
 
 
