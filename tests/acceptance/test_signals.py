@@ -3,6 +3,7 @@
 import json
 import signal
 import sqlite3
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -104,14 +105,26 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path, number: signal.Signals) 
         mirror_of(healthy, tmp_path).assert_goes_on()
 
 
+def wait_for_lines(process: subprocess.Popen[str], word: str, count: int) -> None:
+    """Read what the command logs until so many lines hold the word."""
+    assert process.stderr is not None
+    found = 0
+    for line in process.stderr:
+        found += word in line
+        if found == count:
+            return
+    raise AssertionError("the log ended before")
+
+
 def test_what_was_complete_before_the_signal_is_kept(tmp_path: Path) -> None:
     """And counted: the report of the interrupted run tells of it, the next one asks for the rest only."""
     stall = Fault(kind=FaultKind.STALL, at_bytes=0, times=SERIES, after=3)
     with serve_archive(small_catalogue(SERIES), faults=[stall]) as archive:
         mirror = mirror_of(archive, tmp_path)
-        with start_command("run", mirror.manifest, "-o", mirror.library, "--json") as process:
+        with start_command("run", mirror.manifest, "-o", mirror.library, "--json", "--verbose") as process:
+            # a receipt lies in the library before the series counts as complete: the log tells when it does
+            wait_for_lines(process, "] complete ", 3)
             archive.wait_for_stall()
-            wait_until(lambda: len(receipts_of(mirror.library)) == 3)
             process.send_signal(signal.SIGTERM)
             ended = end_of(process, GRACE_SECONDS)
 
