@@ -249,7 +249,9 @@ def archive_of_list(download_url: str, archive: str | None, api: str | None) -> 
     address = archive_of_download_url(download_url)
     if api is None:
         return address
-    if address.name in PROFILES or api == ApiGeneration.BINDAAS:
+    if address.name in PROFILES:
+        return named_address(address.name, api, "--api")
+    if api == ApiGeneration.BINDAAS:
         raise SettingsError(
             f"--api: the list is for {address.name} at {address.base_url}, which is not asked in that way",
             next_step=f"name the base URL that speaks {api} with --archive",

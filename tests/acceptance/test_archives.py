@@ -130,8 +130,8 @@ def test_a_list_is_asked_of_the_archive_that_the_command_line_names(hosts: Hosts
     [
         ("m.yaml", ["--archive", "nlst"], "m.yaml is a manifest, which says itself what archive it means; leave them out"),
         ("list.csv", ["--archive", "tcai"], "--archive: 'tcai' is not tcia, nlst"),
-        ("list.csv", ["--archive", "nlst", "--api", "v1"], "nlst is built in, and says itself which API it speaks"),
-        ("list.csv", ["--api", "v1"], "--api: the list is for tcia at https://nbia.cancerimagingarchive.net/nbia-api/services"),
+        ("list.csv", ["--archive", "nlst", "--api", "bindaas"], "--archive: nlst speaks v4, v2 or v1, not 'bindaas'"),
+        ("list.csv", ["--api", "bindaas"], "--api: tcia speaks v4, v2 or v1, not 'bindaas'"),
         ("list.csv", ["--archive", "http://host/api", "--api", "v9"], "--archive: 'v9' is not v4, v2, v1 or bindaas"),
     ],
 )

@@ -13,11 +13,11 @@ from tests.library.series_streams import members_of, receipt_of
 
 
 def zip_of(members: Mapping[str, bytes]) -> bytes:
-    """A ZIP with these members, in their order."""
+    """A ZIP with these members, in their order; the same bytes each time."""
     content = BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, member in members.items():
-            archive.writestr(name, member)
+            archive.writestr(zipfile.ZipInfo(name), member, zipfile.ZIP_DEFLATED)
     return content.getvalue()
 
 
