@@ -4,11 +4,9 @@ Replies are lists of objects (ARCHIVE §2.2): absent attributes are absent, numb
 the archive's way to say that it failed.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from datetime import date
 from typing import Any, Final, TypeVar
 
 import ijson
@@ -18,8 +16,9 @@ from downloader.archive.nesting import NestingWatch
 from downloader.archive.plain_text import plain_text
 from downloader.archive.port import CollectionDescription, SeriesSize
 from downloader.archive.replies import quote_text
+from downloader.archive.values import UnreadableError, to_count, to_date, to_datetime, to_number_text, to_text
 from downloader.errors import ArchiveFaultError
-from downloader.model import LARGEST_FIGURE, Series, is_dicom_uid
+from downloader.model import Series, is_dicom_uid
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _HEAD_BYTES: Final = 2048
@@ -135,105 +134,36 @@ def _reason(error: ijson.JSONError | UnicodeDecodeError) -> str:
     return text.partition("\n")[0].rstrip(".")
 
 
-class _UnreadableError(ValueError):
-    """A value that its attribute cannot have."""
-
-
-def _to_text(value: object) -> str:
-    """Text as it came: blanks at its ends belong to it (ARCHIVE §2.2)."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, int | float):
-        return str(value)
-    raise _UnreadableError
-
-
-_WHOLE: Final = re.compile(r"\s*(-?[0-9]{1,19})(?:\.0*)?\s*", re.ASCII)
-
-
-def _to_number_text(value: object) -> str:
-    """A number in its shortest form, so that 1, "1" and "1.000000" are the same; any other text as it came."""
-    text = _to_text(value)
-    whole = _WHOLE.fullmatch(text)
-    return str(int(whole[1])) if whole else text
-
-
-def _to_count(value: object) -> int | None:
-    """A count or size; None for blank text."""
-    text = _to_text(value)
-    if not text.strip():
-        return None
-    whole = _WHOLE.fullmatch(text)
-    if whole is None or isinstance(value, bool) or not 0 <= int(whole[1]) <= LARGEST_FIGURE:
-        raise _UnreadableError
-    return int(whole[1])
-
-
-_TIME: Final = r"(?:[ T]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]+)?Z?)?"
-_YEAR_FIRST: Final = re.compile(rf"([0-9]{{4}})-([0-9]{{2}})-([0-9]{{2}}){_TIME}", re.ASCII)
-_MONTH_FIRST: Final = re.compile(rf"([0-9]{{2}})-([0-9]{{2}})-([0-9]{{4}}){_TIME}", re.ASCII)
-
-
-def _to_datetime(value: object) -> datetime | None:
-    """`2006-09-07 00:00:00.0`, `2006-09-07` or `09-07-2006` (ARCHIVE §3.4), taken for UTC; None for blank text."""
-    text = _to_text(value).strip()
-    return _parse_datetime(text) if text else None
-
-
-@lru_cache(maxsize=4096)  # a catalogue repeats a few thousand dates a million times
-def _parse_datetime(text: str) -> datetime:
-    if found := _YEAR_FIRST.fullmatch(text):
-        year, month, day, *time = found.groups()
-    elif found := _MONTH_FIRST.fullmatch(text):
-        month, day, year, *time = found.groups()
-    else:
-        raise _UnreadableError
-    hour, minute, second = (int(part or 0) for part in time)
-    try:
-        return datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=UTC)
-    except ValueError as error:
-        raise _UnreadableError from error
-
-
-def _to_date(value: object) -> date | None:
-    moment = _to_datetime(value)
-    return moment.date() if moment else None
-
-
 _Converter = Callable[[object], object]
 _COLUMNS: Final[Mapping[str, tuple[str, _Converter]]] = {
-    "SeriesInstanceUID": ("series_instance_uid", _to_text),
-    "StudyInstanceUID": ("study_instance_uid", _to_text),
-    "Collection": ("collection", _to_text),
-    "PatientID": ("patient_id", _to_text),
-    "Modality": ("modality", _to_text),
-    "BodyPartExamined": ("body_part_examined", _to_text),
-    "Manufacturer": ("manufacturer", _to_text),
-    "ManufacturerModelName": ("manufacturer_model_name", _to_text),
-    "SoftwareVersions": ("software_versions", _to_text),
-    "SeriesNumber": ("series_number", _to_number_text),
-    "SeriesDescription": ("series_description", _to_text),
-    "ProtocolName": ("protocol_name", _to_text),
-    "SeriesDate": ("series_date", _to_date),
-    "StudyDate": ("study_date", _to_date),
-    "StudyDesc": ("study_description", _to_text),
-    "StudyID": ("study_id", _to_text),
-    "AnnotationsFlag": ("annotations_flag", _to_text),
-    "ThirdPartyAnalysis": ("third_party_analysis", _to_text),
-    "LicenseName": ("license_name", _to_text),
-    "LicenseURI": ("license_uri", _to_text),
-    "DataDescriptionURI": ("data_description_uri", _to_text),
-    "CollectionURI": ("data_description_uri", _to_text),
-    "ImageCount": ("image_count", _to_count),
-    "FileSize": ("file_size_bytes", _to_count),
-    "DateReleased": ("date_released", _to_date),
-    "MaxSubmissionTimestamp": ("submitted_at", _to_datetime),
-    "TimeStamp": ("submitted_at", _to_datetime),
-    "ReleasedStatus": ("released_status", _to_text),
+    "SeriesInstanceUID": ("series_instance_uid", to_text),
+    "StudyInstanceUID": ("study_instance_uid", to_text),
+    "Collection": ("collection", to_text),
+    "PatientID": ("patient_id", to_text),
+    "Modality": ("modality", to_text),
+    "BodyPartExamined": ("body_part_examined", to_text),
+    "Manufacturer": ("manufacturer", to_text),
+    "ManufacturerModelName": ("manufacturer_model_name", to_text),
+    "SoftwareVersions": ("software_versions", to_text),
+    "SeriesNumber": ("series_number", to_number_text),
+    "SeriesDescription": ("series_description", to_text),
+    "ProtocolName": ("protocol_name", to_text),
+    "SeriesDate": ("series_date", to_date),
+    "StudyDate": ("study_date", to_date),
+    "StudyDesc": ("study_description", to_text),
+    "StudyID": ("study_id", to_text),
+    "AnnotationsFlag": ("annotations_flag", to_text),
+    "ThirdPartyAnalysis": ("third_party_analysis", to_text),
+    "LicenseName": ("license_name", to_text),
+    "LicenseURI": ("license_uri", to_text),
+    "DataDescriptionURI": ("data_description_uri", to_text),
+    "CollectionURI": ("data_description_uri", to_text),
+    "ImageCount": ("image_count", to_count),
+    "FileSize": ("file_size_bytes", to_count),
+    "DateReleased": ("date_released", to_date),
+    "MaxSubmissionTimestamp": ("submitted_at", to_datetime),
+    "TimeStamp": ("submitted_at", to_datetime),
+    "ReleasedStatus": ("released_status", to_text),
 }
 """Column, attribute, converter: those of v1 and v4 together (ARCHIVE §3.3). Other columns are passed over."""
 
@@ -243,7 +173,7 @@ def attributes_of(columns: Iterable[str]) -> frozenset[str]:
     return frozenset(_COLUMNS[column][0] for column in columns if column in _COLUMNS)
 
 
-_DATE_CONVERTERS: Final[frozenset[_Converter]] = frozenset({_to_date, _to_datetime})
+_DATE_CONVERTERS: Final[frozenset[_Converter]] = frozenset({to_date, to_datetime})
 
 
 @dataclass(slots=True)
@@ -291,7 +221,7 @@ class SeriesReader:
         for row in self._rows.feed(chunk):
             try:
                 found.append(self._read(row))
-            except _UnreadableError as error:
+            except UnreadableError as error:
                 self._broken.count += 1
                 if self._broken.count <= _NAMED_ROWS:
                     self._broken.first.append(f"row {row.number} ({error})")
@@ -319,20 +249,20 @@ class SeriesReader:
             if known is None or value is None:
                 continue
             attribute, convert = known
-            if convert is _to_text and type(value) is str:
+            if convert is to_text and type(value) is str:
                 # nine attributes of ten, and half a million rows
                 values[attribute] = value
                 continue
             try:
                 values[attribute] = convert(value)
-            except _UnreadableError as error:
+            except UnreadableError as error:
                 if convert not in _DATE_CONVERTERS:
-                    raise _UnreadableError(f"{column} is {quote_text(str(value))}") from error
+                    raise UnreadableError(f"{column} is {quote_text(str(value))}") from error
                 self.unreadable_dates.note(column, value)
         series_instance_uid = values.get("series_instance_uid", "")
         if not is_dicom_uid(series_instance_uid):
             shown = quote_text(series_instance_uid)
-            raise _UnreadableError(f"SeriesInstanceUID is {shown}" if series_instance_uid else "no SeriesInstanceUID")
+            raise UnreadableError(f"SeriesInstanceUID is {shown}" if series_instance_uid else "no SeriesInstanceUID")
         return Series(**values)
 
 
@@ -342,8 +272,8 @@ def read_series_size(row: Row) -> SeriesSize:
     Raises:
         ArchiveFaultError: a figure is none.
     """
-    count = _read_attribute("getSeriesSize", row, "ObjectCount", _to_count)
-    size = _read_attribute("getSeriesSize", row, "TotalSizeInBytes", _to_count)
+    count = _read_attribute("getSeriesSize", row, "ObjectCount", to_count)
+    size = _read_attribute("getSeriesSize", row, "TotalSizeInBytes", to_count)
     return SeriesSize(image_count=count, file_size_bytes=size)
 
 
@@ -353,7 +283,7 @@ def read_collection(row: Row) -> str:
     Raises:
         ArchiveFaultError: there is none.
     """
-    name = _read_attribute("getCollectionValues", row, "Collection", _to_text)
+    name = _read_attribute("getCollectionValues", row, "Collection", to_text)
     if not name:
         raise ArchiveFaultError(f"getCollectionValues: row {row.number} names no collection")
     return name
@@ -366,7 +296,7 @@ def read_description(row: Row) -> tuple[str, CollectionDescription]:
         ArchiveFaultError: it is text of no kind.
     """
     name, text, uri = (
-        _read_attribute("getCollectionDescriptions", row, column, _to_text) or ""
+        _read_attribute("getCollectionDescriptions", row, column, to_text) or ""
         for column in ("collectionName", "description", "descriptionURI")
     )
     return name, CollectionDescription(text=plain_text(text), uri=plain_text(uri).replace("\n", " "))
@@ -379,18 +309,18 @@ def read_study(row: Row, oddities: Oddities) -> tuple[str, Mapping[str, str | da
         ArchiveFaultError: there is no UID, or text is none.
     """
     what = "getPatientStudy"
-    study_instance_uid = _read_attribute(what, row, "StudyInstanceUID", _to_text)
+    study_instance_uid = _read_attribute(what, row, "StudyInstanceUID", to_text)
     if not study_instance_uid or not is_dicom_uid(study_instance_uid):
         raise ArchiveFaultError(f"{what}: row {row.number} holds no StudyInstanceUID", next_step=_HELP_DESK)
     on: date | None = None
     try:
-        on = _to_date(row.attributes.get("StudyDate") or "")
-    except _UnreadableError:
+        on = to_date(row.attributes.get("StudyDate") or "")
+    except UnreadableError:
         oddities.note("StudyDate", row.attributes["StudyDate"])
     return study_instance_uid, {
-        "study_id": _read_attribute(what, row, "StudyID", _to_text),
+        "study_id": _read_attribute(what, row, "StudyID", to_text),
         "study_date": on,
-        "study_description": _read_attribute(what, row, "StudyDescription", _to_text),
+        "study_description": _read_attribute(what, row, "StudyDescription", to_text),
     }
 
 
@@ -400,7 +330,7 @@ def read_sop_instance_uid(row: Row) -> str:
     Raises:
         ArchiveFaultError: there is none.
     """
-    sop_instance_uid = _read_attribute("getSOPInstanceUIDs", row, "SOPInstanceUID", _to_text)
+    sop_instance_uid = _read_attribute("getSOPInstanceUIDs", row, "SOPInstanceUID", to_text)
     if not sop_instance_uid or not is_dicom_uid(sop_instance_uid):
         raise ArchiveFaultError(f"getSOPInstanceUIDs: row {row.number} holds no SOPInstanceUID")
     return sop_instance_uid
@@ -410,5 +340,5 @@ def _read_attribute(what: str, row: Row, column: str, convert: Callable[[object]
     value = row.attributes.get(column)
     try:
         return None if value is None else convert(value)
-    except _UnreadableError as error:
+    except UnreadableError as error:
         raise ArchiveFaultError(f"{what}: row {row.number}: {column} is {quote_text(str(value))}") from error

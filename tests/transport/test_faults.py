@@ -20,7 +20,8 @@ from downloader.errors import (
     UnexpectedReplyError,
     Verdict,
 )
-from downloader.transport import RateWatch, TransportSettings, open_transport, translate
+from downloader.pacing import RateWatch
+from downloader.transport import TransportSettings, open_transport, translate
 from tests.fakes.clock import FakeClock
 from tests.transport.raw_server import CHUNKED, HOLD, chunk, reply, serve_raw
 
