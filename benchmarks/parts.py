@@ -157,6 +157,7 @@ def measure_store(plan: Plan) -> list[Table]:
         [f"enqueue {count:,} series again, all complete", f"{figures['enqueue_complete_seconds']:.1f} s"],
         ["claim and complete one of 2,000", f"{figures['settle_few_ms']:.2f} ms"],
         [f"claim and complete one of {count:,}", f"{figures['settle_many_ms']:.2f} ms"],
+        ["the same, eight at once", f"{figures['settle_together_ms']:.2f} ms"],
         ["find that nothing is left to claim", f"{figures['claim_none_ms']:.1f} ms"],
         ["tally", f"{figures['tally_ms']:.1f} ms"],
         ["page: the first 100 series", f"{figures['page_first_ms']:.0f} ms"],

@@ -14,13 +14,14 @@ from pathlib import Path
 import anyio
 
 from benchmarks.marking import complete_everything
-from downloader.model import Image, Proof, Receipt, Series, SeriesState
+from downloader.model import Claim, Image, Proof, Receipt, Series, SeriesState
 from downloader.store.port import SeriesFilter
 from downloader.store.sqlite import SqliteStore, open_store
 
 _MANIFEST, _ARCHIVE = "benchmark", "archive"
 _BATCH_SERIES = 5_000
 _CLAIMS = 1_000
+_TOGETHER = 8
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
 _PAGES = {
     "page_first_ms": SeriesFilter(manifest=_MANIFEST),
@@ -71,12 +72,11 @@ async def _enqueue(store: SqliteStore, series_count: int) -> float:
         await store.enqueue(_MANIFEST, number, _ARCHIVE, batch)
 
 
-async def _claim_and_complete(store: SqliteStore) -> float:
-    """Milliseconds for one series, the mean of many."""
+async def _claim_and_complete(store: SqliteStore, together: int) -> float:
+    """Milliseconds for one series, the mean of many; so many are claimed in one portion, and completed at the same time."""
     images = tuple(Image(name=f"1-{number}.dcm", sop_instance_uid="1.2", size_bytes=50_000, md5="0" * 32) for number in range(3))
-    began = time.monotonic()
-    for _ in range(_CLAIMS):
-        (claim,) = await store.claim(_MANIFEST, owner="benchmark", at=_AT, lease_until_at=_AT + timedelta(minutes=10))
+
+    async def complete(claim: Claim) -> None:
         receipt = Receipt(
             series=claim.series,
             archive=_ARCHIVE,
@@ -88,7 +88,15 @@ async def _claim_and_complete(store: SqliteStore) -> float:
             received_bytes=1,
         )
         await store.complete(claim, receipt, "a/b/c/d")
-    return (time.monotonic() - began) / _CLAIMS * 1000
+
+    lease_until_at = _AT + timedelta(minutes=10)
+    began = time.monotonic()
+    for _ in range(_CLAIMS // together):
+        claims = await store.claim(_MANIFEST, owner="benchmark", at=_AT, lease_until_at=lease_until_at, limit=together)
+        async with anyio.create_task_group() as group:
+            for claim in claims:
+                group.start_soon(complete, claim)
+    return (time.monotonic() - began) / (_CLAIMS // together * together) * 1000
 
 
 async def _took_ms(work: Awaitable[object]) -> float:
@@ -101,9 +109,10 @@ async def _measure(path: Path, series_count: int) -> dict[str, float]:
     figures: dict[str, float] = {}
     async with open_store(path) as store:
         await _enqueue(store, _CLAIMS * 2)
-        figures["settle_few_ms"] = await _claim_and_complete(store)
+        figures["settle_few_ms"] = await _claim_and_complete(store, 1)
         figures["enqueue_seconds"] = await _enqueue(store, series_count)
-        figures["settle_many_ms"] = await _claim_and_complete(store)
+        figures["settle_many_ms"] = await _claim_and_complete(store, 1)
+        figures["settle_together_ms"] = await _claim_and_complete(store, _TOGETHER)
     complete_everything(path)
     async with open_store(path) as store:
         figures["enqueue_complete_seconds"] = await _enqueue(store, series_count)

@@ -20,6 +20,8 @@ from tests.acceptance.crashes import KILLED, Mirror, how_many, mirror_of
 CALLS = ("fsync", "fdatasync", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "rmdir", "ftruncate")
 SERIES = 4
 EXIT_KILLED = 128 - KILLED
+# two of them are more than a series that is held may have, and more than one batch of a body
+LARGE_SIDE = 1100
 # two of the four series have an image more than before
 NEWER = catalogue_of([*small_series(2, images=3), *small_series(2, first_seed=3)])
 ONE_BY_ONE = ("--concurrency", "1")
@@ -43,17 +45,21 @@ pytestmark = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What the killed run does: `replaces` two series of a whole library by newer versions, or fills an empty one."""
+    """What the killed run does: `replaces` two series of a whole library by newer versions, or fills an empty one.
+
+    Images are squares of `side` pixels: series of small ones are stored in one step, those of large ones by way of staging.
+    """
 
     storage: str
     replaces: bool
     sampled: int
+    side: int = 16
 
     def prepare(self, archive: ServedArchive, folder: Path) -> Mirror:
         """A mirror as it is before the run."""
         mirror = mirror_of(archive, folder, storage=self.storage)
+        archive.replace(small_catalogue(SERIES, side=self.side))
         if self.replaces:
-            archive.replace(small_catalogue(SERIES))
             assert mirror.run().exit_code == 0
             archive.replace(NEWER)
         return mirror
@@ -61,6 +67,7 @@ class Case:
 
 CASES = {
     "images": Case(storage="images", replaces=False, sampled=10),
+    "large images": Case(storage="images", replaces=False, sampled=6, side=LARGE_SIDE),
     "zip": Case(storage="zip", replaces=False, sampled=6),
     "newer images": Case(storage="images", replaces=True, sampled=4),
     "newer zip": Case(storage="zip", replaces=True, sampled=6),
