@@ -40,35 +40,57 @@ class Html:
         return self._text
 
 
-class NotebookProgress:
-    """A bar and a line of figures below the cell."""
+class _Canvas:
+    """Where a view draws: a picture below the cell, that is drawn again now and then."""
 
     def __init__(self, clock: Clock, show: Callable[[Html], Picture]) -> None:
         self._clock = clock
         self._show = show
         self._picture: Picture | None = None
+        self._drawn_at = clock.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to draw again."""
+        return self._clock.monotonic() - self._drawn_at >= DRAWN_EVERY_SECONDS
+
+    def begin(self, drawing: Html) -> None:
+        """Show a new picture; it is the one that is drawn again from now on."""
+        self._picture = self._show(drawing)
+
+    def draw(self, drawing: Html) -> None:
+        """Draw the picture again, where there is one."""
+        self._drawn_at = self._clock.monotonic()
+        if self._picture is not None:
+            self._picture.update(drawing)
+
+
+class NotebookProgress:
+    """A bar and a line of figures below the cell."""
+
+    def __init__(self, clock: Clock, show: Callable[[Html], Picture]) -> None:
+        self._clock = clock
+        self._canvas = _Canvas(clock, show)
         self._manifest = ""
         self._tally = SeriesTally()
         self._counter = RunCounter()
-        self._began = self._drawn_at = clock.monotonic()
+        self._began = clock.monotonic()
 
     def begin(self, manifest: str, tally: SeriesTally) -> None:
         """Draw the bar of a manifest."""
         self._manifest, self._tally, self._counter = manifest, tally, RunCounter()
         self._began = self._clock.monotonic()
-        self._picture = self._show(self._draw())
+        self._canvas.begin(self._draw())
 
     def take(self, event: Event) -> None:
         """Count, and draw when it is time."""
         self._counter.take(event)
-        if self._clock.monotonic() - self._drawn_at >= DRAWN_EVERY_SECONDS:
+        if self._canvas.is_due:
             self.draw()
 
     def draw(self) -> None:
         """Show how things stand now."""
-        self._drawn_at = self._clock.monotonic()
-        if self._picture is not None:
-            self._picture.update(self._draw())
+        self._canvas.draw(self._draw())
 
     def _draw(self) -> Html:
         counter, tally = self._counter, self._tally
@@ -91,34 +113,33 @@ class NotebookCount:
 
     def __init__(self, clock: Clock, show: Callable[[Html], Picture]) -> None:
         self._clock = clock
-        self._show = show
-        self._picture: Picture | None = None
+        self._canvas = _Canvas(clock, show)
+        self._has_begun = False
         self._title = ""
         self._total: int | None = None
         self._series = self._read_bytes = 0
-        self._began = self._drawn_at = clock.monotonic()
+        self._began = clock.monotonic()
 
     def begin(self, title: str, total: int | None) -> None:
         """Draw a bar anew; where nobody knows how many there are, one that only shows that work goes on."""
         self._title, self._total = title, total
         self._series = self._read_bytes = 0
         self._began = self._clock.monotonic()
-        if self._picture is None:
-            self._picture = self._show(self._draw())
+        if not self._has_begun:
+            self._has_begun = True
+            self._canvas.begin(self._draw())
         self.draw()
 
     def advance(self, series: int, read_bytes: int = 0) -> None:
         """Count, and draw when it is time."""
         self._series += series
         self._read_bytes += read_bytes
-        if self._clock.monotonic() - self._drawn_at >= DRAWN_EVERY_SECONDS:
+        if self._canvas.is_due:
             self.draw()
 
     def draw(self) -> None:
         """Show how things stand now."""
-        self._drawn_at = self._clock.monotonic()
-        if self._picture is not None:
-            self._picture.update(self._draw())
+        self._canvas.draw(self._draw())
 
     def _draw(self) -> Html:
         elapsed_seconds = self._clock.monotonic() - self._began
