@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a file of ours is opened that must not be there yet."""
+
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
 # some network file systems cannot sync a folder, and need not
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
@@ -58,7 +60,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 def write_new(path: Path, content: bytes) -> None:
     """Write a file that is not there yet. It is not synced."""
-    with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+    with _opened(path, NEW_FILE) as descriptor:
         write_all(descriptor, content)
 
 
@@ -72,7 +74,7 @@ def write_synced(folder: Path, files: Mapping[str, Iterable[bytes]]) -> None:
         opened.callback(os.close, folder_descriptor)
         descriptors = []
         for name, chunks in files.items():
-            descriptor = os.open(name, _NEW_FILE, 0o666, dir_fd=folder_descriptor)
+            descriptor = os.open(name, NEW_FILE, 0o666, dir_fd=folder_descriptor)
             opened.callback(os.close, descriptor)
             descriptors.append(descriptor)
             for chunk in chunks:

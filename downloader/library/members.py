@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from downloader.dicomstream import DicomIdentity, DicomScanner
 from downloader.errors import NotDicomError, UnsafeMemberError, WrongSeriesError
 from downloader.library.beside import WriterBeside
-from downloader.library.disk import write_all
+from downloader.library.disk import NEW_FILE, write_all
 from downloader.model import Series, StagedImage
 
 LICENSE_MEMBER: Final = "LICENSE"
@@ -20,7 +20,6 @@ LONGEST_TEXT_BYTES: Final = MappingProxyType({LICENSE_MEMBER: 1024 * 1024, MD5_L
 _LONGEST_NAME = 1024
 # from here on an image is worth a thread of its own: series of many images keep all processors busy without
 _LARGE_BYTES = 16 * 1024 * 1024
-NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _UNSAFE_NAME = re.compile(
     r"""
     [\x00-\x1f\x7f-\x9f]        # control characters, NUL among them

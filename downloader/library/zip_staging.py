@@ -8,12 +8,11 @@ from typing import Final
 
 from downloader.errors import TciadError
 from downloader.library.arrivals import Arrivals
-from downloader.library.disk import remove_folder, sync_files, sync_folder, write_all, write_new
+from downloader.library.disk import NEW_FILE, remove_folder, sync_files, sync_folder, write_all, write_new
 from downloader.library.faults import LibraryFaults
 from downloader.library.image_names import receipt_image
 from downloader.library.members import (
     LONGEST_TEXT_BYTES,
-    NEW_FILE,
     ImageMember,
     TextMember,
     identify,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from downloader.clock import Clock
 from downloader.model import Event, SeriesTally
@@ -158,6 +158,9 @@ def _draw_bar(line: str, done: int, total: int | None) -> Html:
     return Html(f'<div class="tciad-progress">{bar} <span>{html.escape(line)}</span></div>', line)
 
 
+_View = TypeVar("_View", NotebookProgress, NotebookCount)
+
+
 @contextmanager
 def open_python_progress(clock: Clock, *, silent: bool) -> Iterator[ProgressView]:
     """The view that suits where Python runs: below the cell in a notebook, else what the command line shows."""
@@ -169,11 +172,8 @@ def open_python_progress(clock: Clock, *, silent: bool) -> Iterator[ProgressView
         with open_progress(clock, silent=False) as progress:
             yield progress
         return
-    notebook = NotebookProgress(clock, show)
-    try:
+    with _drawn_in_the_end(NotebookProgress(clock, show)) as notebook:
         yield notebook
-    finally:
-        notebook.draw()
 
 
 @contextmanager
@@ -184,11 +184,17 @@ def open_python_count(clock: Clock, *, silent: bool) -> Iterator[CountView]:
         with open_count(clock, silent=silent) as count:
             yield count
         return
-    notebook = NotebookCount(clock, show)
-    try:
+    with _drawn_in_the_end(NotebookCount(clock, show)) as notebook:
         yield notebook
+
+
+@contextmanager
+def _drawn_in_the_end(view: _View) -> Iterator[_View]:
+    """Whatever came since it was drawn last is shown, too."""
+    try:
+        yield view
     finally:
-        notebook.draw()
+        view.draw()
 
 
 def _find_notebook() -> Callable[[Html], Picture] | None:
