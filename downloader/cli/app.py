@@ -65,10 +65,10 @@ def _options(
     """Mirrors medical image archives and proves every image."""
 
 
-def run_command_line(arguments: Sequence[str]) -> int:
+def run_command_line(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run one command and return its exit code (DESIGN §3). Every error is told on stderr in a sentence."""
     try:
-        code = make_app(arguments)(args=list(arguments) or ["--help"], prog_name="tciad", standalone_mode=False)
+        code = app(args=list(arguments) or ["--help"], prog_name="tciad", standalone_mode=False)
     except typer.TyperException as error:
         typer.echo(f"tciad: {printable(error.format_message()).rstrip('.')}; see `tciad --help`", err=True)
         return EXIT_USAGE

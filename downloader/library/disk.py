@@ -21,8 +21,8 @@ _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 def sync_files(folder: Path, names: Iterable[str]) -> None:
     """Return once the content of the named files is on the disk.
 
-    All at the end rather than each as it is written: by then the kernel has written most of it, and an attempt that fails
-    asks for nothing.
+    All at the end rather than each as it is written: by then the kernel has written most of it (see `begin_write_back`), and an
+    attempt that fails waits for nothing.
     """
     with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as folder_descriptor:
         for name in names:
@@ -40,6 +40,16 @@ def sync_folder(folder: Path) -> None:
         _sync_names(descriptor)
     finally:
         os.close(descriptor)
+
+
+def begin_write_back(descriptor: int) -> None:
+    """Ask the system to write what the file holds, and do not wait for it (posix_fadvise(2)).
+
+    Once all files of a series are being written, the first that is synced takes the others' blocks and names along: on a disk
+    that has to seek, that halves the time (docs/decisions/0021). What is on the disk then need not stay in memory either.
+    """
+    if hasattr(os, "posix_fadvise"):  # not on macOS
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def rename_within(folder: Path, names: Iterable[tuple[str, str]]) -> None:
@@ -79,6 +89,7 @@ def write_synced(folder: Path, files: Mapping[str, Iterable[bytes]]) -> None:
             descriptors.append(descriptor)
             for chunk in chunks:
                 write_all(descriptor, chunk)
+            begin_write_back(descriptor)
         for descriptor in descriptors:
             os.fsync(descriptor)
         _sync_names(folder_descriptor)
@@ -96,13 +107,25 @@ def make_new_folder(folder: Path) -> None:
         remove_folder(replaced)
 
 
-def make_folders(folder: Path) -> None:
-    """Make the folder and those above it, each synced into the one above."""
-    if os.path.isdir(folder):  # noqa: PTH112 - for each series
-        return
-    make_folders(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+@contextlib.contextmanager
+def made_folders(folder: Path) -> Iterator[None]:
+    """Make the folder and those above it; once this is left, the names in it and in all that got a new folder are on the disk.
+
+    All are synced at the end, the lowest first: on most file systems that takes the others along, which then cost little.
+    """
+    missing = []
+    while not os.path.isdir(folder):  # noqa: PTH112 - for each series
+        missing.append(folder)
+        folder = folder.parent
+    changed = [folder]
+    try:
+        for new in reversed(missing):
+            new.mkdir(exist_ok=True)
+            changed.append(new)
+        yield
+    finally:
+        for folder in reversed(changed):
+            sync_folder(folder)
 
 
 def put_file(temporary: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from downloader.dicomstream import DicomIdentity, DicomScanner
 from downloader.errors import NotDicomError, UnsafeMemberError, WrongSeriesError
 from downloader.library.beside import WriterBeside
-from downloader.library.disk import NEW_FILE, write_all
+from downloader.library.disk import NEW_FILE, begin_write_back, write_all
 from downloader.model import Series, StagedImage
 
 LICENSE_MEMBER: Final = "LICENSE"
@@ -119,6 +119,8 @@ class ImageMember:
         """
         if self._beside is not None:
             self._beside.finish()
+        if self._descriptor >= 0:
+            begin_write_back(self._descriptor)
         self.close()
         try:
             return self._scanner.finish(), self._md5.hexdigest()

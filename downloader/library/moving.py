@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from downloader.errors import LibraryError
-from downloader.library.disk import make_folders, remove_empty_folders, sync_folder
+from downloader.library.disk import made_folders, remove_empty_folders, sync_folder
 
 MOVING_MARK: Final = "~moving"
 """Ends the name of a folder that has to step aside before it can go to its new place. It cannot be that of a layout's folder:
@@ -41,9 +41,8 @@ def move_folder(root: Path, folder: PurePosixPath, target: PurePosixPath) -> Non
     source, goal = root / folder, root / target
     if target.is_relative_to(folder) or folder.is_relative_to(target):
         source = _step_aside(root, folder, target)
-    make_folders(goal.parent)
-    source.rename(goal)
-    sync_folder(goal.parent)
+    with made_folders(goal.parent):
+        source.rename(goal)
     sync_folder(source.parent)
     remove_empty_folders(source.parent, root)
 
@@ -54,9 +53,8 @@ def move_paper(root: Path, name: str, old: PurePosixPath, new: PurePosixPath) ->
     if not source.is_file():
         return
     if not os.path.lexists(goal):
-        make_folders(goal.parent)
-        source.rename(goal)
-        sync_folder(goal.parent)
+        with made_folders(goal.parent):
+            source.rename(goal)
     elif goal.is_file() and goal.read_bytes() == source.read_bytes():
         source.unlink()
     sync_folder(source.parent)

@@ -9,11 +9,10 @@ from pathlib import Path, PurePosixPath
 from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.disk import (
     exchange_folder,
-    make_folders,
+    made_folders,
     put_file,
     remove_folder,
     replaced_folder,
-    sync_folder,
     write_new,
 )
 from downloader.library.faults import LibraryFaults
@@ -108,14 +107,12 @@ class Shelf:
             replaces = os.path.lexists(target)
             if replaces:
                 self._refuse_strangers(target, receipt.series)
-            else:
-                make_folders(target.parent)
-            self._put_license(finished.parent, receipt.series, license_text)
-            if replaces:
-                exchange_folder(finished, target)
-            else:
-                os.rename(finished, target)  # noqa: PTH104 - for each series
-            sync_folder(target.parent)
+            with made_folders(target.parent):
+                self._put_license(finished.parent, receipt.series, license_text)
+                if replaces:
+                    exchange_folder(finished, target)
+                else:
+                    os.rename(finished, target)  # noqa: PTH104 - for each series
         if replaces:
             remove_folder(finished)
             remove_folder(replaced_folder(finished))
@@ -162,11 +159,11 @@ class Shelf:
         content = license_text or _license_of(series)
         if not content or os.path.lexists(target):
             return
-        make_folders(target.parent)
         temporary = staging / f"{LICENSE_NAME}.new"
         temporary.unlink(missing_ok=True)
         write_new(temporary, content)
-        put_file(temporary, target)
+        with made_folders(target.parent):
+            put_file(temporary, target)
 
     def _folders_in(self, folder: PurePosixPath, followed: set[Path]) -> Iterator[PurePosixPath]:
         try:

@@ -19,8 +19,9 @@ from downloader.zipstream.limits import ZipLimits
 from downloader.zipstream.members import ZipMember, ZipSummary
 
 # How much is given to the inflater at once. It copies what it did not use at a member's end, so a whole chunk would be copied
-# once for every small member in it; and input and output of this size stay in the processor's cache.
-_INFLATE_INPUT_BYTES = 64 * 1024
+# once for every small member in it; and input and output of this size stay in the processor's cache. Less would have it wait
+# more often for the interpreter, which each call lets go (docs/decisions/0010).
+_INFLATE_INPUT_BYTES = 256 * 1024
 # How much it may give back at once: deflate packs a thousand to one, and a bomb must be seen before it has gone off.
 _INFLATE_OUTPUT_BYTES = 1024 * 1024
 # Deflate stores what it cannot pack with 5 bytes for each 64 KiB at most; a writer that flushes often adds a little more. Blocks

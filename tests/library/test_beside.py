@@ -33,6 +33,32 @@ def test_everything_is_written_and_hashed_in_order(tmp_path: Path) -> None:
     assert digest.hexdigest() == hashlib.md5(b"".join(pieces), usedforsecurity=False).hexdigest()
 
 
+class SlowDigest:
+    """Takes longer for its bytes than it takes to bring them; notes how far it was ever behind."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha512()
+        self.brought_bytes = self.hashed_bytes = self.furthest_behind_bytes = 0
+
+    def update(self, data: bytes) -> None:
+        for _ in range(10):
+            self._digest.update(data)
+        self.furthest_behind_bytes = max(self.furthest_behind_bytes, self.brought_bytes - self.hashed_bytes)
+        self.hashed_bytes += len(data)
+
+
+def test_whoever_brings_the_bytes_waits_rather_than_have_them_pile_up(tmp_path: Path) -> None:
+    digest = SlowDigest()
+    with (tmp_path / "image").open("wb") as file:
+        beside = WriterBeside(file.fileno(), digest)
+        for _ in range(100):
+            beside.write(CHUNK)
+            digest.brought_bytes += len(CHUNK)
+        beside.finish()
+    assert digest.hashed_bytes == 100 * len(CHUNK)
+    assert digest.furthest_behind_bytes <= 2.5 * 1024 * 1024
+
+
 def test_a_full_disk_is_told_to_whoever_writes_on() -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     beside = WriterBeside(full, hashlib.md5(usedforsecurity=False))

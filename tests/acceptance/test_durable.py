@@ -1,0 +1,123 @@
+"""In which order a series reaches the disk, as strace sees it: nothing is renamed, and nothing called complete, too early."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.archives import serve_archive, small_catalogue
+from tests.acceptance.command import COMMAND, clean_environment
+from tests.acceptance.crashes import mirror_of
+from tests.acceptance.test_crash_points import LARGE_SIDE, can_trace
+
+SERIES = 3
+ONE_BY_ONE = ("--concurrency", "1")
+
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace here"),
+]
+
+_LINE = re.compile(r"\d+ +(?P<call>\w+)\((?P<arguments>.*)\) += \d+(?:<(?P<opened>[^>]*)>)?")
+_BEGUN = re.compile(r"(?P<thread>\d+) +(?P<text>.*) <unfinished \.\.\.>")
+_ENDED = re.compile(r"(?P<thread>\d+) +<\.\.\. \w+ resumed>(?P<text>.*)")
+_PATH = re.compile(r'(?:(?:\d+|AT_FDCWD)<([^>]*)>, )?"([^"]*)"')
+_DESCRIPTOR = re.compile(r"\A\d+<([^>]*)>")
+
+
+def whole_calls(trace: str) -> Iterator[str]:
+    """The lines of a trace, each call where it ended: strace splits one that another thread's came into."""
+    begun: dict[str, str] = {}
+    for line in trace.splitlines():
+        if half := _BEGUN.match(line):
+            begun[half["thread"]] = half["text"]
+        elif half := _ENDED.match(line):
+            yield f"{half['thread']} {begun.pop(half['thread'])}{half['text']}"
+        else:
+            yield line
+
+
+def paths_of(arguments: str) -> list[Path]:
+    """The paths that a call names, absolute."""
+    return [Path(folder) / name for folder, name in _PATH.findall(arguments)]
+
+
+@dataclass
+class Disk:
+    """What has reached the disk so far, by the calls of one run. Paths are absolute."""
+
+    library: Path
+    waiting: set[Path] = field(default_factory=set)
+    """Files, and folders whose names, were changed and not synced since."""
+    series: list[Path] = field(default_factory=list)
+    """Folders that were renamed into the library."""
+    told: int = 0
+    """How many of those had been renamed when the store was synced last."""
+
+    def replay(self, trace: str) -> None:
+        """Every call of the trace, in its order."""
+        for text in whole_calls(trace):
+            line = _LINE.match(text)
+            if line is None:
+                continue  # a call that failed
+            call, arguments = line["call"], line["arguments"]
+            if call in {"openat", "open"} and "O_CREAT" in arguments and line["opened"]:
+                self._make(Path(line["opened"]), is_file=True)
+            elif call == "mkdir":
+                self._make(*paths_of(arguments), is_file=False)
+            elif call in {"fsync", "fdatasync"}:
+                self._sync(Path(_DESCRIPTOR.findall(arguments)[0]))
+            elif call.startswith("rename"):
+                self._rename(*paths_of(arguments))
+
+    def _make(self, path: Path, *, is_file: bool) -> None:
+        if not path.is_relative_to(self.library) or path == self.library / ".tciad":
+            return
+        self.waiting.add(path.parent)
+        if is_file:
+            self.waiting.add(path)
+
+    def _sync(self, path: Path) -> None:
+        if path.name.startswith("state.db"):
+            assert not self._of_the_tree(), "the store was synced before the names of a series were"
+            self.told = len(self.series)
+        self.waiting.discard(path)
+
+    def _rename(self, old: Path, new: Path) -> None:
+        if old in self.waiting:
+            self.waiting.remove(old)
+            self.waiting.add(new)
+        if old.parent.name != "staging" or old.name != new.name:
+            return
+        below = {path for path in self.waiting if path == old or path.is_relative_to(old)}
+        assert not below, f"{new.name} was renamed before these were on the disk: {below}"
+        self.series.append(new)
+        self.waiting.add(new.parent)
+
+    def _of_the_tree(self) -> set[Path]:
+        """What waits and lies where series end up."""
+        return {path for path in self.waiting if not path.is_relative_to(self.library / ".tciad") and path != self.library.parent}
+
+
+@pytest.mark.parametrize("side", [16, LARGE_SIDE], ids=["stored in one step", "by way of staging"])
+def test_files_before_the_name_and_names_before_the_word(tmp_path: Path, side: int) -> None:
+    """Each image, the receipt and their folder are synced before the rename; each folder that got a name, before the store."""
+    with serve_archive(small_catalogue(SERIES, side=side)) as archive:
+        mirror = mirror_of(archive, tmp_path)
+        calls = "openat,open,mkdir,fsync,fdatasync,rename,renameat,renameat2"
+        trace = tmp_path / "trace"
+        traced = ["strace", "-f", "-qq", "-y", "-s", "4096", "-e", "signal=none", "-e", f"trace={calls}", "-o", str(trace)]
+        subprocess.run(
+            [*traced, *COMMAND, "run", str(mirror.manifest), "-o", str(mirror.library), *ONE_BY_ONE],
+            env=clean_environment(),
+            capture_output=True,
+            check=True,
+        )
+        mirror.assert_whole()
+    disk = Disk(mirror.library)
+    disk.replay(trace.read_text())
+    assert {path.name for path in disk.series} == set(archive.public_series())
+    assert disk.told == SERIES
