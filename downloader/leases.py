@@ -2,7 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -82,17 +82,18 @@ class Leases:
                 hold.lost = await self._lost(hold.claim)
                 if hold.lost is not None:
                     hold.scope.cancel()
-            for ahead in self._ahead.values():
+            for ahead in list(self._ahead.values()):
                 for claim in list(ahead):
                     if await self._lost(claim) is not None and claim in ahead:
                         ahead.remove(claim)
 
     async def give_back(self) -> None:
-        """Set back what was claimed and not begun; its attempt does not count."""
+        """Set back what was claimed and not begun; its attempt does not count. What another worker has stays with that one."""
         for ahead in self._ahead.values():
             while ahead:
                 claim = ahead.popleft()
-                await self._store.set_back(claim, due_at=self._clock.now(), error="", message="", count_attempt=False)
+                with suppress(LeaseLostError):
+                    await self._store.set_back(claim, due_at=self._clock.now(), error="", message="", count_attempt=False)
 
     async def _lost(self, claim: Claim) -> LeaseLostError | None:
         """Extend the lease; how it was lost, where it was."""

@@ -2,8 +2,8 @@
 
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -246,7 +246,7 @@ class Scheduler:
                 await self._store.complete(claim, fetched.receipt, str(fetched.folder))
                 await self._clear_former(claim, fetched)
         except LeaseLostError as error:
-            _log.warning("lease lost", series_instance_uid=claim.series.series_instance_uid, message=str(error))
+            _note_lost(error)
         except TciadError as error:
             with CancelScope(shield=True):
                 await self._settle(claim, error)
@@ -325,42 +325,59 @@ class Scheduler:
         delay_seconds = self._policy.retry.delay_seconds(claim.attempt, self._draw(), retry_after_of(error))
         name, message = type(error).__name__, str(error)
         due_at = self._clock.now() + timedelta(seconds=delay_seconds)
-        await self._store.set_back(claim, due_at=due_at, error=name, message=message, count_attempt=True)
-        self._listener(
-            SeriesSetBack(
-                series_instance_uid=claim.series.series_instance_uid,
-                attempt=claim.attempt,
-                error=name,
-                message=message,
-                delay_seconds=delay_seconds,
+        with _dropped_if_lost():
+            await self._store.set_back(claim, due_at=due_at, error=name, message=message, count_attempt=True)
+            self._listener(
+                SeriesSetBack(
+                    series_instance_uid=claim.series.series_instance_uid,
+                    attempt=claim.attempt,
+                    error=name,
+                    message=message,
+                    delay_seconds=delay_seconds,
+                )
             )
-        )
 
     async def _give_back(self, claim: Claim, error: TciadError | None = None) -> None:
         """The attempt did not get its chance: it does not count."""
-        await self._store.set_back(
-            claim,
-            due_at=self._clock.now(),
-            error=type(error).__name__ if error else "",
-            message=str(error) if error else "",
-            count_attempt=False,
-        )
+        with _dropped_if_lost():
+            await self._store.set_back(
+                claim,
+                due_at=self._clock.now(),
+                error=type(error).__name__ if error else "",
+                message=str(error) if error else "",
+                count_attempt=False,
+            )
 
     async def _wait_out(self, claim: Claim, error: NoSpaceError) -> None:
         """There was no room for the series: that is nothing that it did."""
         self._gate.note_no_room(claim.series.series_instance_uid, error)
         due_at = self._clock.now() + timedelta(seconds=NO_ROOM_PAUSE_SECONDS)
-        await self._store.set_back(claim, due_at=due_at, error=type(error).__name__, message=str(error), count_attempt=False)
+        with _dropped_if_lost():
+            await self._store.set_back(claim, due_at=due_at, error=type(error).__name__, message=str(error), count_attempt=False)
 
     async def _fail(self, claim: Claim, error: TciadError) -> None:
         name, message = type(error).__name__, str(error)
         rest_seconds = self._policy.rest.delay_seconds(claim.failed_rounds + 1, self._draw())
         rests_until_at = self._clock.now() + timedelta(seconds=rest_seconds)
-        await self._store.fail(claim, error=name, message=message, rests_until_at=rests_until_at)
         failure = Failure(
             series_instance_uid=claim.series.series_instance_uid,
             error=name,
             message=message,
             attempts=claim.attempt,
         )
-        self._listener(SeriesFailed(failure=failure))
+        with _dropped_if_lost():
+            await self._store.fail(claim, error=name, message=message, rests_until_at=rests_until_at)
+            self._listener(SeriesFailed(failure=failure))
+
+
+@contextmanager
+def _dropped_if_lost() -> Iterator[None]:
+    """What there is to say of an attempt is not said when another worker has its series by now."""
+    try:
+        yield
+    except LeaseLostError as lost:
+        _note_lost(lost)
+
+
+def _note_lost(lost: LeaseLostError) -> None:
+    _log.warning("lease lost", series_instance_uid=lost.series_instance_uid, message=str(lost))

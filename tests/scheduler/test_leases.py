@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import anyio
 import pytest
 
-from downloader.errors import CutTransferError
+from downloader.errors import CredentialsRejectedError, CutTransferError, NoSpaceError, TciadError, UnsafeMemberError
 from downloader.leases import AHEAD_SECONDS, LEASE_SECONDS, Leases
 from downloader.library.local import LocalLibrary
-from downloader.model import FetchOrder, SeriesCompleted, SeriesFailed, SeriesState
+from downloader.model import Claim, FetchOrder, SeriesCompleted, SeriesFailed, SeriesState
 from tests.fakes.clock import FakeClock, turning_clock
 from tests.fakes.memory_archive import MemoryBody
 from tests.fakes.memory_store import MemoryStore
@@ -23,16 +23,19 @@ pytestmark = pytest.mark.anyio
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowBody(MemoryBody):
-    """A body whose second half comes when the test says so."""
+    """A body whose second half comes when the test says so; or else the error that ends it."""
 
     begun: anyio.Event
     released: anyio.Event
+    error: TciadError | None = None
 
     async def batches(self) -> AsyncGenerator[list[bytes], None]:
         (whole,) = (piece for piece in self.pieces if isinstance(piece, bytes))
         yield [whole[:200]]
         self.begun.set()
         await self.released.wait()
+        if self.error is not None:
+            raise self.error
         yield [whole[200:]]
 
 
@@ -42,9 +45,9 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         yield Scene(clock=clock, library=LocalLibrary(tmp_path))
 
 
-def offer_slowly(scene: Scene) -> SlowBody:
+def offer_slowly(scene: Scene, error: TciadError | None = None) -> SlowBody:
     series = listed(1)
-    body = SlowBody(pieces=[zip_of(series)], begun=anyio.Event(), released=anyio.Event())
+    body = SlowBody(pieces=[zip_of(series)], begun=anyio.Event(), released=anyio.Event(), error=error)
     scene.archive.rows.append(series)
     scene.archive.answers[series.series_instance_uid] = [body]
     return body
@@ -79,6 +82,64 @@ async def test_a_worker_that_lost_its_lease_drops_its_work_quietly(scene: Scene)
     assert failure.message == "by the other"
     assert scene.seen(SeriesCompleted) == []
     assert scene.seen(SeriesFailed) == []
+
+
+async def steal(scene: Scene) -> None:
+    """Another worker claims what is under way, as after a machine slept past a lease, and is done with it."""
+    later = scene.clock.now() + timedelta(days=1)
+    (stolen,) = await scene.store.claim("m", owner="other", at=later, lease_until_at=later + timedelta(days=1))
+    await scene.store.fail(stolen, error="CutTransferError", message="by the other")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [CutTransferError("the line broke"), UnsafeMemberError("a bomb"), NoSpaceError("full")],
+    ids=["to be tried again", "to be given up", "to be waited out"],
+)
+async def test_an_attempt_that_fails_after_its_lease_was_lost_is_dropped_and_the_run_goes_on(
+    scene: Scene, error: TciadError
+) -> None:
+    """The sleep that cost the lease has cut the line, too: what the attempt has to say is nobody's business any more."""
+    scene.waits_for_room = True
+    body = offer_slowly(scene, error)
+    scene.offer(listed(2))
+    async with anyio.create_task_group() as group:
+        group.start_soon(scene.drain)
+        await body.begun.wait()
+        await steal(scene)
+        body.released.set()
+    (failure,) = await scene.store.failures("m")
+    assert failure.message == "by the other"
+    assert scene.seen(SeriesFailed) == []
+    assert (await scene.states())["2"] is SeriesState.COMPLETE
+
+
+async def test_what_stops_a_run_stops_it_also_after_a_lease_was_lost(scene: Scene) -> None:
+    """The error that concerns every series is the one that is told."""
+    body = offer_slowly(scene, CredentialsRejectedError("the archive refused the token"))
+
+    async def meanwhile() -> None:
+        await body.begun.wait()
+        await steal(scene)
+        body.released.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(meanwhile)
+        with pytest.raises(CredentialsRejectedError):
+            await scene.drain()
+
+
+async def test_an_interruption_is_one_also_after_a_lease_was_lost(scene: Scene) -> None:
+    """Nothing but the interruption is told, and the other series is given back."""
+    body = offer_slowly(scene)
+    async with anyio.create_task_group() as group:
+        group.start_soon(scene.drain)
+        await body.begun.wait()
+        await steal(scene)
+        group.cancel_scope.cancel()
+    assert group.cancel_scope.cancelled_caught
+    (failure,) = await scene.store.failures("m")
+    assert failure.message == "by the other"
 
 
 async def test_a_machine_that_slept_past_a_lease_goes_on_with_one_attempt_at_a_time(tmp_path: Path) -> None:
@@ -179,6 +240,39 @@ async def test_what_was_claimed_and_not_begun_is_given_back() -> None:
     await pace.leases.give_back()
     assert await pace.claimed() == 0
     assert sorted([row.attempts async for row in pace.store.find("m")]) == [0] * 30 + [1] * 120
+
+
+async def test_a_claim_ahead_that_was_lost_does_not_keep_the_others_from_being_given_back() -> None:
+    """The one that another worker has stays with that one."""
+    pace = Pace(seconds=0.005)
+    await pace.enqueue(150)
+    await pace.work(120)
+    later = pace.clock.now() + timedelta(days=1)
+    assert await pace.store.claim("m", owner="other", at=later, lease_until_at=later + timedelta(days=1))
+    await pace.leases.give_back()
+    assert await pace.claimed() == 1
+
+
+async def test_leases_are_kept_while_claims_are_made_in_another_order_for_the_first_time() -> None:
+    """A run that may have more series at once begins to take some from the queue's other end."""
+
+    class Obliging(MemoryStore):
+        leases: Leases
+
+        async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:
+            await self.leases.claim("m", FetchOrder.SMALLEST_FIRST)
+            return await super().extend(claim, lease_until_at)
+
+    async with turning_clock() as clock:
+        store = Obliging()
+        pace = Pace(seconds=0.005, clock=clock, store=store)
+        store.leases = pace.leases
+        await pace.enqueue(150)
+        await pace.work(120, FetchOrder.LARGEST_FIRST)
+        async with anyio.create_task_group() as group:
+            group.start_soon(pace.leases.keep)
+            await clock.sleep(LEASE_SECONDS)
+            group.cancel_scope.cancel()
 
 
 async def test_a_claim_ahead_whose_lease_was_lost_is_not_begun() -> None:
