@@ -271,12 +271,17 @@ class Scheduler:
             )
 
     async def _clear_former(self, claim: Claim, fetched: FetchedSeries) -> None:
-        """Remove what an earlier time stored of the series, where it lay elsewhere: the archive has moved it since."""
+        """Remove what an earlier time stored of the series, where it lay elsewhere: the archive has moved it since.
+
+        Two names may lead to one folder, and that holds what was stored just now.
+        """
         former = PurePosixPath(claim.folder)
         if not claim.folder or fetched.folder.is_relative_to(former):
             return
         bench = self._bench_of(claim)
         try:
+            if await bench.in_thread(bench.library.is_one_folder, former, fetched.folder):
+                return
             if await bench.in_thread(bench.library.holds, former, claim.series.series_instance_uid):
                 await bench.in_thread(bench.library.remove, former)
         except LibraryError as error:

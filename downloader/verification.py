@@ -272,7 +272,8 @@ async def _compare_with_store(
     row = rows[0]
     if row.state is not SeriesState.COMPLETE:
         return ()
-    if PurePosixPath(row.folder) != folder:
+    known = PurePosixPath(row.folder)
+    if known != folder and not await _in_thread(examination, examination.library.is_one_folder, known, folder):
         if await _in_thread(examination, holds_series, examination.library, row):
             return (_finding(FindingKind.SECOND_COPY, series, folder, f"the store's copy lies in {row.folder}"),)
         return (_finding(FindingKind.OTHER_FOLDER, series, folder, f"the store looks for the series in {row.folder}"),)

@@ -286,6 +286,15 @@ async def test_a_folder_that_was_moved_or_copied(place: Place) -> None:
     ]
 
 
+async def test_a_folder_that_the_store_knows_by_another_name_is_no_second_copy(place: Place) -> None:
+    """A link leads there, or the file system ignores the case of names: to set one of the two aside would leave nothing."""
+    await place.enter()
+    collection = place.root / place.folder.parts[0]
+    collection.rename(place.root / "elsewhere")
+    collection.symlink_to("elsewhere")
+    assert await place.findings() == []
+
+
 async def test_what_a_run_replaces_meanwhile_is_looked_at_again(place: Place) -> None:
     """A newer version took the place of the folder after its receipt was read."""
     receipt = place.library.receipt_in(place.folder)

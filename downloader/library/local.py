@@ -203,6 +203,14 @@ class LocalLibrary:
             )
         return True
 
+    def is_one_folder(self, folder: PurePosixPath, other: PurePosixPath) -> bool:
+        """See the port."""
+        with LibraryFaults(self._root, place=str(folder)):
+            try:
+                return (self._root / folder).samefile(self._root / other)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+
     def remove(self, folder: PurePosixPath) -> None:
         """See the port. What is half deleted lies in staging, where whoever comes next clears it away."""
         with LibraryFaults(self._root, place=str(folder)):

@@ -360,6 +360,10 @@ class Library(Protocol):
         """
         ...
 
+    def is_one_folder(self, folder: PurePosixPath, other: PurePosixPath) -> bool:
+        """Whether both names lead to one folder that is there: by way of a link, or where the file system ignores their case."""
+        ...
+
     def remove(self, folder: PurePosixPath) -> None:
         """Delete the folder of a series, whole or not at all, and the folders above it that are empty then."""
         ...

@@ -407,6 +407,23 @@ async def test_a_failed_series_rests_longer_each_time(scene: Scene) -> None:
     assert rests[-1] == 7 * 86_400 / 2
 
 
+async def test_what_was_stored_before_stays_where_its_former_name_leads_to_the_same_folder(scene: Scene, tmp_path: Path) -> None:
+    """As on a file system that ignores the case of names, where the archive has changed that; or by way of a link."""
+    before = replace(listed(1), collection="before", image_count=2)
+    folder = put_into_library(scene.library, before)
+    (tmp_path / "after").symlink_to("before")
+    resolve = await scene.store.begin_resolve("m", scene.clock.now())
+    await scene.store.enqueue("m", resolve, "memory", [before])
+    (held,) = await scene.store.claim("m", owner="w", at=scene.clock.now(), lease_until_at=scene.clock.now())
+    receipt = scene.library.find_receipt(before)
+    assert receipt is not None
+    await scene.store.complete(held, receipt, str(folder))
+    scene.offer(replace(listed(1), collection="after"))
+    await scene.drain()
+    assert await scene.states() == {"1": SeriesState.COMPLETE}
+    assert scene.library.find_receipt(replace(listed(1), collection="after")) is not None
+
+
 async def test_what_was_stored_elsewhere_before_goes_when_the_series_is_complete(scene: Scene) -> None:
     """The archive moved it to another patient; a folder that is another series' stays."""
     before = replace(listed(1), patient_id="before", image_count=2)
