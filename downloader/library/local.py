@@ -10,7 +10,7 @@ from downloader.library.adopting import AdoptedStaging
 from downloader.library.checking import hash_file, list_folder, set_aside
 from downloader.library.citations import CITATION_NAME, write_citations
 from downloader.library.descriptions import read_descriptions, write_descriptions
-from downloader.library.disk import make_new_folder, remove_empty_folders, remove_folder, replaced_folder, sync_folder
+from downloader.library.disk import make_new_folder, remove_folder, replaced_folder, sync_folder
 from downloader.library.faults import LibraryFaults
 from downloader.library.held import HeldSeries, may_be_held
 from downloader.library.journal import JOURNAL_SUFFIX, journal_path, read_series
@@ -154,9 +154,8 @@ class LocalLibrary:
 
     def quarantine(self, path: PurePosixPath, label: str, at: datetime) -> PurePosixPath:
         """See the port."""
-        with LibraryFaults(self._root, place=str(path)):
-            moved = set_aside(self._root / path, self._root / OWN_FOLDER / "quarantine", safe_name(label), at)
-            remove_empty_folders(self._root / path.parent, self._root)
+        with LibraryFaults(self._root, place=str(path)), self._shelf.taking_out(path) as leaving:
+            moved = set_aside(leaving, self._root / OWN_FOLDER / "quarantine", safe_name(label), at)
         return PurePosixPath(moved.relative_to(self._root))
 
     def best_folder(self, series: Series) -> PurePosixPath:
@@ -215,9 +214,9 @@ class LocalLibrary:
         """See the port. What is half deleted lies in staging, where whoever comes next clears it away."""
         with LibraryFaults(self._root, place=str(folder)):
             going = Path(tempfile.mkdtemp(prefix="removed-", dir=self._staging))
-            (self._root / folder).rename(going)
-            sync_folder((self._root / folder).parent)
-            remove_empty_folders(self._root / folder.parent, self._root)
+            with self._shelf.taking_out(folder) as leaving:
+                leaving.rename(going)
+                sync_folder(leaving.parent)
             remove_folder(going)
 
     def staged_series(self) -> Sequence[Series]:

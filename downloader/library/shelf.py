@@ -4,6 +4,7 @@ import os
 import stat
 import threading
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from downloader.errors import DamagedReceiptError, LibraryError
@@ -11,6 +12,7 @@ from downloader.library.disk import (
     exchange_folder,
     made_folders,
     put_file,
+    remove_empty_folders,
     remove_folder,
     replaced_folder,
     write_new,
@@ -29,13 +31,13 @@ COLLECTION_PAPERS = (LICENSE_NAME,)
 class Shelf:
     """The tree of series folders under `root`, arranged by `layout`.
 
-    Putting is done by one thread at a time, so that two series whose folders would be the same see each other.
+    It is changed by one thread at a time, so that two series whose folders would be the same see each other.
     """
 
     def __init__(self, root: Path, layout: Layout) -> None:
         self._root = root
         self._layout = layout
-        self._putting = threading.Lock()
+        self._changing = threading.Lock()
 
     def folder_of(self, series: Series) -> PurePosixPath:
         """Where the series lies, or else the best folder that no other one has."""
@@ -101,7 +103,7 @@ class Shelf:
             OSError: see faults.py.
             LibraryError: something else lies where the series belongs.
         """
-        with self._putting:
+        with self._changing:
             folder = self.folder_of(receipt.series)
             target = self._root / folder
             replaces = os.path.lexists(target)
@@ -117,6 +119,16 @@ class Shelf:
             remove_folder(finished)
             remove_folder(replaced_folder(finished))
         return folder
+
+    @contextmanager
+    def taking_out(self, path: PurePosixPath) -> Iterator[Path]:
+        """While this lasts, what lies at `path` is taken out of the tree. Folders that are empty afterwards are removed.
+
+        Nothing is put meanwhile: the folder that a series is about to come into may be one of them.
+        """
+        with self._changing:
+            yield self._root / path
+            remove_empty_folders(self._root / path.parent, self._root)
 
     def place_for(self, folder: PurePosixPath, series: Series, taken: Collection[PurePosixPath] = ()) -> PurePosixPath:
         """See the port."""

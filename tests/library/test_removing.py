@@ -1,12 +1,17 @@
 """A series leaves the library whole, and only where it is surely that series."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from downloader.errors import DamagedReceiptError, LibraryError
+from downloader.library.layout import Layout, parse_layout
 from downloader.library.local import LocalLibrary
+from downloader.library.shelf import OWN_FOLDER, Shelf
+from downloader.model import Series
 from tests.fakes.clock import START_AT
 from tests.library.series_streams import SERIES
 from tests.library.series_streams import store as put
@@ -56,6 +61,40 @@ def test_another_series_is_not_said_to_be_this_one(library: LocalLibrary) -> Non
     folder = put(library, SERIES)
     with pytest.raises(LibraryError, match="something else"):
         library.holds(folder, f"{UID}.7")
+
+
+@dataclass(frozen=True, slots=True)
+class Eventful(Layout):
+    """Lets something happen in the middle of each put: the folders above the series are made, and the series is not there yet."""
+
+    happens: Callable[[], object]
+
+    def collection_folder(self, series: Series) -> PurePosixPath:
+        """See Layout."""
+        self.happens()
+        return Layout.collection_folder(self, series)
+
+
+def test_a_folder_stays_while_a_series_is_about_to_come_into_it(library: LocalLibrary, tmp_path: Path) -> None:
+    """The last other series of the study is removed at that moment, by another thread."""
+    root = tmp_path / "library"
+    former = put(library, SERIES)
+    receipt = library.receipt_in(former)
+    assert receipt is not None
+    newer = replace(receipt, series=replace(SERIES, series_instance_uid=f"{UID}.7"))
+    finished = root / OWN_FOLDER / "staging" / "finished"
+    finished.mkdir()
+
+    def take_out() -> None:
+        with shelf.taking_out(former) as leaving:
+            leaving.rename(root / OWN_FOLDER / "staging" / "removed")
+
+    with ThreadPoolExecutor(1) as other:
+        # it cannot happen before the put is over: a moment is given to it all the same
+        shelf = Shelf(root, Eventful(parse_layout("classic").levels, lambda: wait([other.submit(take_out)], timeout=0.2)))
+        folder = shelf.put(finished, newer, None)
+    assert (root / folder).is_dir()
+    assert not (root / former).exists()
 
 
 def test_a_folder_that_is_not_there_holds_nothing(library: LocalLibrary) -> None:
