@@ -82,7 +82,9 @@ def _find_or_begin(series: Series, library: Library) -> FetchedSeries | Staging:
     if receipt is None or not describes_same_content(receipt.series, series):
         return library.begin(series)
     library.drop_staged(series)
-    return FetchedSeries(receipt=receipt, folder=library.folder_of(series), downloaded=False)
+    folder = library.folder_of(series)
+    library.make_durable(folder)
+    return FetchedSeries(receipt=receipt, folder=folder, downloaded=False)
 
 
 def _store(proven: ProvenSeries, staging: Staging, intake: Intake, bench: Bench) -> FetchedSeries:

@@ -5,7 +5,7 @@ import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -108,16 +108,18 @@ def make_new_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def made_folders(folder: Path) -> Iterator[None]:
+def made_folders(folder: Path, above: Collection[Path] = ()) -> Iterator[None]:
     """Make the folder and those above it; once this is left, the names in it and in all that got a new folder are on the disk.
 
-    All are synced at the end, the lowest first: on most file systems that takes the others along, which then cost little.
+    So are those in the folders `above` it that are named. All are synced at the end, the lowest first: on most file systems that
+    takes the others along, which then cost little.
     """
-    missing = []
+    missing: list[Path] = []
     while not os.path.isdir(folder):  # noqa: PTH112 - for each series
         missing.append(folder)
         folder = folder.parent
-    changed = [folder]
+    changed = [*(path for path in above if path != folder and path not in missing), folder]
+    changed.sort(key=lambda path: len(path.parts))
     try:
         for new in reversed(missing):
             new.mkdir(exist_ok=True)

@@ -181,6 +181,11 @@ class LocalLibrary:
         with self._faults:
             self._shelf.move_papers(series, others)
 
+    def make_durable(self, folder: PurePosixPath) -> None:
+        """See the port."""
+        with LibraryFaults(self._root, place=str(folder)):
+            self._shelf.make_durable(folder)
+
     def drop_staged(self, series: Series) -> None:
         """See the port."""
         folder = self._staging / safe_name(series.series_instance_uid)

@@ -348,6 +348,13 @@ class Library(Protocol):
         """
         ...
 
+    def make_durable(self, folder: PurePosixPath) -> None:
+        """Return once the names that lead to the folder of a series are on the disk.
+
+        Whoever put it there may have been killed before they were.
+        """
+        ...
+
     def drop_staged(self, series: Series) -> None:
         """Remove what lies in staging of a series that turned out to be in the library already."""
         ...

@@ -3,7 +3,7 @@
 import os
 import stat
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +15,7 @@ from downloader.library.disk import (
     remove_empty_folders,
     remove_folder,
     replaced_folder,
+    sync_folder,
     write_new,
 )
 from downloader.library.faults import LibraryFaults
@@ -26,6 +27,7 @@ from downloader.model import Receipt, Series
 OWN_FOLDER = ".tciad"
 LICENSE_NAME = "LICENSE"
 COLLECTION_PAPERS = (LICENSE_NAME,)
+_REMEMBERED_FOLDERS = 1024
 
 
 class Shelf:
@@ -38,6 +40,7 @@ class Shelf:
         self._root = root
         self._layout = layout
         self._changing = threading.Lock()
+        self._on_disk: dict[PurePosixPath, None] = {}
 
     def folder_of(self, series: Series) -> PurePosixPath:
         """Where the series lies, or else the best folder that no other one has."""
@@ -109,16 +112,24 @@ class Shelf:
             replaces = os.path.lexists(target)
             if replaces:
                 self._refuse_strangers(target, receipt.series)
-            with made_folders(target.parent):
+            with made_folders(target.parent, self._unsure_above(folder)):
                 self._put_license(finished.parent, receipt.series, license_text)
                 if replaces:
                     exchange_folder(finished, target)
                 else:
                     os.rename(finished, target)  # noqa: PTH104 - for each series
+            self._remember(folder.parents)
         if replaces:
             remove_folder(finished)
             remove_folder(replaced_folder(finished))
         return folder
+
+    def make_durable(self, folder: PurePosixPath) -> None:
+        """See the port."""
+        with self._changing:
+            for path in dict.fromkeys([self._root / folder.parent, *self._unsure_above(folder)]):
+                sync_folder(path)
+            self._remember(folder.parents)
 
     @contextmanager
     def taking_out(self, path: PurePosixPath) -> Iterator[Path]:
@@ -153,6 +164,18 @@ class Shelf:
     def _holds(self, folder: PurePosixPath, series: Series) -> bool:
         receipt = self.read_receipt(folder)
         return receipt is not None and _is_of(receipt, series)
+
+    def _unsure_above(self, folder: PurePosixPath) -> list[Path]:
+        """The folders with a name on the way to this one that may not be on the disk: a run can die before it syncs them."""
+        return [self._root / path.parent for path in folder.parents if path.parts and path not in self._on_disk]
+
+    def _remember(self, folders: Sequence[PurePosixPath]) -> None:
+        """The names of these folders are on the disk, as this process has seen to. The last ones are remembered, not all."""
+        for folder in folders:
+            self._on_disk.pop(folder, None)
+            self._on_disk[folder] = None
+        while len(self._on_disk) > _REMEMBERED_FOLDERS:
+            del self._on_disk[next(iter(self._on_disk))]
 
     def _refuse_strangers(self, target: Path, series: Series) -> None:
         """Only a folder of this very series may be replaced: not a file, nor a folder with folders in it, nor another's."""
