@@ -23,6 +23,7 @@ from downloader.errors import (
     SeriesWithdrawnError,
     StalledTransferError,
     TciadError,
+    TransferError,
     TruncatedZipError,
     Verdict,
 )
@@ -228,7 +229,7 @@ async def _confirm_catalogue(series: Series, staged: StagedSeries, archive: Arch
 async def _ask_catalogue(series: Series, archive: Archive, mismatch: IncompleteSeriesError) -> Series:
     try:
         newest = await ask_again(series, archive)
-    except ArchiveError as unanswered:
+    except (ArchiveError, TransferError) as unanswered:
         # the mismatch is what went wrong; that the catalogue could not be asked either is only its circumstance
         raise mismatch from unanswered
     if newest is not None:

@@ -14,6 +14,7 @@ from downloader.errors import (
     ArchiveUnreachableError,
     NoSpaceError,
     TciadError,
+    TransferError,
     Verdict,
 )
 from downloader.pacing import BreakerState, CircuitBreaker
@@ -55,7 +56,7 @@ class Gate:
         """Return once each archive can be believed to work, and the disk may have room again.
 
         Raises:
-            ArchiveError: one has been out for longer than is borne, or refuses the credentials.
+            ArchiveError, TransferError: one has been out for longer than is borne, or refuses the credentials.
         """
         for name, door in self._doors.items():
             await self._wait_until_back(name, door)
@@ -98,7 +99,7 @@ class Gate:
         while door.breaker.state is not BreakerState.CLOSED:
             try:
                 await door.archive.find_collections()
-            except ArchiveError as error:
+            except (ArchiveError, TransferError) as error:
                 outage_seconds = self._clock.monotonic() - began
                 if error.verdict is not Verdict.RETRY or outage_seconds > self._outage_seconds:
                     raise

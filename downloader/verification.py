@@ -293,7 +293,7 @@ async def _compare_with_archive(
         return (_finding(FindingKind.UPSTREAM_UNKNOWN, series, folder, sentence),)
     try:
         comparison = await compare_upstream(series.series_instance_uid, receipt.images, receipt.stored_bytes, archive, patience)
-    except ArchiveError as error:
+    except (ArchiveError, TransferError) as error:
         if error.exit_code == EXIT_NO_ANSWER:
             raise
         return (_finding(FindingKind.UPSTREAM_UNKNOWN, series, folder, error.what),)

@@ -15,6 +15,7 @@ from downloader.errors import (
     AccessDeniedError,
     ArchiveUnreachableError,
     CredentialsRejectedError,
+    CutTransferError,
     DamagedReceiptError,
     TciadError,
 )
@@ -336,8 +337,10 @@ async def test_what_the_archive_has_otherwise(place: Place) -> None:
 async def test_a_refusal_concerns_one_series_and_an_outage_all(place: Place) -> None:
     """The second ends the verification."""
     archive = place.archive()
-    archive.failures = [AccessDeniedError("not for you")]
-    assert [kind for kind, _ in await place.findings()] == [FindingKind.UPSTREAM_UNKNOWN]
+    refusals: list[TciadError] = [AccessDeniedError("not for you"), CutTransferError("the connection ended")]
+    for refusal in refusals:
+        archive.failures = [refusal]
+        assert [kind for kind, _ in await place.findings()] == [FindingKind.UPSTREAM_UNKNOWN]
     outages: list[TciadError] = [ArchiveUnreachableError("no route"), CredentialsRejectedError("no")]
     for outage in outages:
         archive.failures = [outage]

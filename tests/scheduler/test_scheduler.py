@@ -18,6 +18,7 @@ from downloader.errors import (
     CredentialsRejectedError,
     CutTransferError,
     NoSpaceError,
+    StalledTransferError,
     TciadError,
     UnexpectedReplyError,
 )
@@ -238,6 +239,29 @@ async def test_an_outage_of_the_archive_pauses_the_queue_and_burns_no_attempts(s
     assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
     assert scene.clock.elapsed_seconds > 3_600
     assert scene.archive.failures == []
+
+
+async def test_a_probe_that_breaks_off_is_an_answer_like_any_other_in_an_outage(scene: Scene) -> None:
+    """An archive on its way back may send the half of a reply."""
+    for number in range(20):
+        scene.offer(listed(number), ArchiveUnreachableError("refused"))
+    scene.archive.failures = [CutTransferError("the connection ended"), StalledTransferError("nothing more came")]
+    await scene.drain()
+    assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
+    assert scene.archive.failures == []
+
+
+async def test_images_that_are_too_few_are_not_kept_because_the_catalogue_could_not_be_asked_again(scene: Scene) -> None:
+    """What came was wrong: that the line broke afterwards, in the question to the catalogue, is only its circumstance."""
+    scene.attempts = 1
+    series = listed(1)
+    scene.offer(series)
+    scene.archive.rows = [replace(series, image_count=4)]
+    scene.archive.failures = [CutTransferError("the connection ended")]
+    await scene.drain()
+    (failure,) = await scene.store.failures("m")
+    assert failure.error == "IncompleteSeriesError"
+    assert scene.library.staged_series() == []
 
 
 async def test_an_outage_that_does_not_end_ends_the_run(scene: Scene) -> None:
