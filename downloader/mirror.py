@@ -221,6 +221,7 @@ class MirrorRun:
                 "If it is right, run again with --max-shrink 100%"
             )
             return
+        await anyio.to_thread.run_sync(self._parts.library.expect_metadata)
         self._changes.withdrawn.add(await store.withdraw_vanished(name, number, self._parts.clock.now()))
 
     async def _remove_withdrawn(self) -> None:
@@ -261,10 +262,10 @@ class MirrorRun:
         _log_event(self._manifest.name, event)
 
     async def _write_metadata(self) -> None:
-        """Bring metadata.csv and CITATION.txt up to date; left alone by a run that changed nothing."""
-        if not (self._counter.completed or self._changes.withdrawn.count):
-            return
+        """Bring metadata.csv and CITATION.txt up to date; left alone where nothing changed since they were written."""
         parts = self._parts
+        if not await anyio.to_thread.run_sync(parts.library.metadata_is_due):
+            return
         # a run that is to end now does not ask for more
         benches = {} if self._is_drained or self._is_over else parts.benches
         archives = {name: bench.archive for name, bench in benches.items()}

@@ -170,6 +170,7 @@ class LocalLibrary:
     def move(self, folder: PurePosixPath, target: PurePosixPath) -> None:
         """See the port."""
         with LibraryFaults(self._root, place=str(folder)):
+            self._shelf.overdue.set()
             move_folder(self._root, folder, target)
 
     def papers_folder(self, series: Series) -> PurePosixPath:
@@ -254,7 +255,17 @@ class LocalLibrary:
     def begin_metadata(self) -> MetadataFile:
         """See the port."""
         faults = LibraryFaults(self._root, place=METADATA_NAME)
-        return MetadataFile(self._staging, self._root / METADATA_NAME, faults)
+        return MetadataFile(self._staging, self._root / METADATA_NAME, self._shelf.overdue, faults)
+
+    def expect_metadata(self) -> None:
+        """See the port."""
+        with self._faults:
+            self._shelf.overdue.set()
+
+    def metadata_is_due(self) -> bool:
+        """See the port."""
+        with self._faults:
+            return bool(self._shelf.overdue)
 
     def write_citations(self, citations: Sequence[Citation]) -> None:
         """See the port."""

@@ -12,6 +12,7 @@ from downloader.library.faults import LibraryFaults
 from downloader.library.port import ShelvedSeries
 
 METADATA_NAME = "metadata.csv"
+OVERDUE_NAME: Final = "metadata.due"
 
 COLUMNS: Final = (
     "Series UID",
@@ -39,14 +40,42 @@ STUDY_DETAILS: Final = frozenset({"study_date", "study_description"})
 _UNITS: Final = ("kB", "MB", "GB", "TB", "PB")
 
 
+class Overdue:
+    """The file at `path`, which is there while the library is not what its table says. It outlives a run that is killed.
+
+    Safe in any number of threads. Raises OSError; see faults.py.
+    """
+
+    __slots__ = ("_is_set", "_path")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._is_set = False
+
+    def __bool__(self) -> bool:
+        return self._path.exists()
+
+    def set(self) -> None:
+        """The library is about to change."""
+        if not self._is_set:
+            self._path.touch()
+            self._is_set = True
+
+    def clear(self) -> None:
+        """The table says everything again."""
+        self._path.unlink(missing_ok=True)
+        self._is_set = False
+
+
 class MetadataFile:
     """Implements MetadataTable for the file `target`, by way of a file of its own in the folder `staging`.
 
     Every value is quoted, lines end in CRLF (RFC 4180).
     """
 
-    def __init__(self, staging: Path, target: Path, faults: LibraryFaults) -> None:
+    def __init__(self, staging: Path, target: Path, overdue: Overdue, faults: LibraryFaults) -> None:
         self._target = target
+        self._overdue = overdue
         self._faults = faults
         self._temporary = staging / f"{METADATA_NAME}.{uuid4().hex}"
         self._write([COLUMNS])
@@ -59,6 +88,7 @@ class MetadataFile:
         """See the port."""
         with self._faults:
             put_file(self._temporary, self._target)
+            self._overdue.clear()
 
     def _write(self, rows: Iterable[tuple[str, ...]]) -> None:
         with self._faults, self._temporary.open("a", encoding="utf-8", errors="replace", newline="") as file:

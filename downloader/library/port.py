@@ -391,6 +391,17 @@ class Library(Protocol):
         """Start to write metadata.csv anew, for all series of the library."""
         ...
 
+    def expect_metadata(self) -> None:
+        """Remember, also through a kill, that what metadata.csv tells is about to change, until it is written anew.
+
+        What is put, moved or taken out is remembered without being told.
+        """
+        ...
+
+    def metadata_is_due(self) -> bool:
+        """Whether metadata.csv does not tell what the library holds: nobody has written it since that changed."""
+        ...
+
     def write_citations(self, citations: Sequence[Citation]) -> None:
         """Write CITATION.txt anew, for all collections of the library."""
         ...

@@ -20,6 +20,7 @@ from downloader.library.disk import (
 )
 from downloader.library.faults import LibraryFaults
 from downloader.library.layout import Layout, collection_folders
+from downloader.library.metadata_csv import OVERDUE_NAME, Overdue
 from downloader.library.moving import choose_place, move_paper
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.model import Receipt, Series
@@ -41,6 +42,7 @@ class Shelf:
         self._layout = layout
         self._changing = threading.Lock()
         self._on_disk: dict[PurePosixPath, None] = {}
+        self.overdue = Overdue(root / OWN_FOLDER / OVERDUE_NAME)
 
     def folder_of(self, series: Series) -> PurePosixPath:
         """Where the series lies, or else the best folder that no other one has."""
@@ -107,6 +109,7 @@ class Shelf:
             LibraryError: something else lies where the series belongs.
         """
         with self._changing:
+            self.overdue.set()
             folder = self.folder_of(receipt.series)
             target = self._root / folder
             replaces = os.path.lexists(target)
@@ -127,6 +130,7 @@ class Shelf:
     def make_durable(self, folder: PurePosixPath) -> None:
         """See the port."""
         with self._changing:
+            self.overdue.set()
             for path in dict.fromkeys([self._root / folder.parent, *self._unsure_above(folder)]):
                 sync_folder(path)
             self._remember(folder.parents)
@@ -138,6 +142,7 @@ class Shelf:
         Nothing is put meanwhile: the folder that a series is about to come into may be one of them.
         """
         with self._changing:
+            self.overdue.set()
             yield self._root / path
             remove_empty_folders(self._root / path.parent, self._root)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from downloader.engine import open_mirror
+from downloader.errors import CredentialsRejectedError
 from downloader.manifest import WithdrawnPolicy
 from downloader.options import RunOptions
 from downloader.sandbox import (
@@ -41,12 +42,22 @@ def uid(seed: int) -> str:
 
 
 async def cycle(
-    scene: Scene, policy: WithdrawnPolicy = WithdrawnPolicy.KEEP, *, grace_days: float = 30, max_shrink_percent: float = 100.0
+    scene: Scene,
+    policy: WithdrawnPolicy = WithdrawnPolicy.KEEP,
+    *,
+    grace_days: float = 30,
+    max_shrink_percent: float = 100.0,
+    concurrency: int = 4,
 ) -> RunReport:
     """One run of the manifest, with a policy for what is withdrawn."""
     manifest = replace(scene.manifest(), withdrawn=policy, withdrawn_grace_seconds=grace_days * DAY_SECONDS)
     options = RunOptions(
-        output=scene.library, min_free_bytes=0, minimum_bytes_per_second=0, attempts=2, max_shrink_percent=max_shrink_percent
+        output=scene.library,
+        min_free_bytes=0,
+        minimum_bytes_per_second=0,
+        attempts=2,
+        max_shrink_percent=max_shrink_percent,
+        concurrency=concurrency,
     )
     async with open_mirror(manifest, options, SilentProgress(), scene.clock) as run:
         report = await run.run()
@@ -78,6 +89,27 @@ def tabled(scene: Scene) -> set[str]:
 @pytest.fixture
 def three() -> Sequence[SandboxSeries]:
     return [series(1), series(2), series(3)]
+
+
+async def test_the_table_of_a_run_that_died_is_written_by_the_next(tmp_path: Path, three: Sequence[SandboxSeries]) -> None:
+    """Although that one stores nothing itself: what was stored, and what was withdrawn, is in the store and in no table."""
+    async with open_scene(tmp_path, catalogue=catalogue_of(three)) as scene:
+        await cycle(scene)
+        assert tabled(scene) == {uid(1), uid(2), uid(3)}
+        hold(scene, *three[:2], series(4), series(5))
+        refused = Fault(kind=FaultKind.STATUS, status=401, endpoints=("getImage",), series_instance_uid=uid(5))
+        scene.sandbox.faults.add(refused)
+        with pytest.raises(CredentialsRejectedError):
+            await cycle(scene, concurrency=1)
+        assert stored(scene) == {uid(1), uid(2), uid(3), uid(4)}
+        assert tabled(scene) == {uid(1), uid(2), uid(3)}
+        scene.sandbox.faults.clear()
+        scene.sandbox.faults.add(replace(refused, status=500))
+        await cycle(scene)
+        assert tabled(scene) == {uid(1), uid(2), uid(4)}
+        table = (scene.library / "metadata.csv").stat()
+        await cycle(scene)
+        assert (scene.library / "metadata.csv").stat() == table, "it says everything by now"
 
 
 async def test_a_first_run_reports_everything_as_new(tmp_path: Path, three: Sequence[SandboxSeries]) -> None:
