@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from downloader.library.disk import sync_folder
+from downloader.library.disk import advise, sync_folder
 from downloader.library.receipt import RECEIPT_NAME
 
 BLOCK_BYTES = 1024 * 1024
@@ -45,16 +45,10 @@ def read_blocks(path: Path) -> Iterator[memoryview]:
     buffer = bytearray(BLOCK_BYTES)
     view = memoryview(buffer)
     with path.open("rb", buffering=0) as file:
-        _advise(file.fileno(), "POSIX_FADV_SEQUENTIAL")
+        advise(file.fileno(), "POSIX_FADV_SEQUENTIAL")
         while read_bytes := file.readinto(buffer):
             yield view[:read_bytes]
-        _advise(file.fileno(), "POSIX_FADV_DONTNEED")
-
-
-def _advise(descriptor: int, advice: str) -> None:
-    """posix_fadvise(2), where the system has it."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, 0, getattr(os, advice))
+        advise(file.fileno(), "POSIX_FADV_DONTNEED")
 
 
 def set_aside(path: Path, quarantine: Path, label: str, at: datetime) -> Path:

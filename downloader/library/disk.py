@@ -48,8 +48,14 @@ def begin_write_back(descriptor: int) -> None:
     Once all files of a series are being written, the first that is synced takes the others' blocks and names along: on a disk
     that has to seek, that halves the time (docs/decisions/0021). What is on the disk then need not stay in memory either.
     """
-    if hasattr(os, "posix_fadvise"):  # not on macOS
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    advise(descriptor, "POSIX_FADV_DONTNEED")
+
+
+def advise(descriptor: int, advice: str) -> None:
+    """posix_fadvise(2), where there is such a call (not on macOS) and it is allowed: advice that is not taken is no fault."""
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(descriptor, 0, 0, getattr(os, advice))
 
 
 def rename_within(folder: Path, names: Iterable[tuple[str, str]]) -> None:
@@ -151,9 +157,16 @@ def exchange_folder(folder: Path, target: Path) -> None:
 
 
 def swap_folder(folder: Path, target: Path) -> None:
-    """What `exchange_folder` does where an exchange cannot be had: two renames, `target` absent between them."""
+    """What `exchange_folder` does where an exchange cannot be had: two renames, `target` absent between them.
+
+    Where the second fails, the first is undone.
+    """
     target.rename(replaced_folder(folder))
-    folder.rename(target)
+    try:
+        folder.rename(target)
+    except OSError:
+        replaced_folder(folder).rename(target)
+        raise
 
 
 def replaced_folder(folder: Path) -> Path:

@@ -116,11 +116,11 @@ class Disk:
         return {path for path in self.waiting if not path.is_relative_to(self.library / ".tciad") and path != self.library.parent}
 
 
-def trace_of(mirror: Mirror, folder: Path) -> str:
-    """The calls of one run that concern what reaches the disk when."""
-    calls = "openat,open,mkdir,fsync,fdatasync,rename,renameat,renameat2"
+def trace_of(mirror: Mirror, folder: Path, *more: str) -> str:
+    """The calls of one run that concern what reaches the disk when; `more` are further options of strace."""
+    calls = "openat,open,mkdir,fsync,fdatasync,rename,renameat,renameat2,fadvise64"
     trace = folder / "trace"
-    traced = ["strace", "-f", "-qq", "-y", "-s", "4096", "-e", "signal=none", "-e", f"trace={calls}", "-o", str(trace)]
+    traced = ["strace", "-f", "-qq", "-y", "-s", "4096", "-e", "signal=none", "-e", f"trace={calls}", *more, "-o", str(trace)]
     subprocess.run(
         [*traced, *COMMAND, "run", str(mirror.manifest), "-o", str(mirror.library), *ONE_BY_ONE],
         env=clean_environment(),
@@ -162,3 +162,12 @@ def test_what_a_killed_run_left_of_the_tree_is_synced_before_it_is_relied_on(tmp
     assert disk.met
     assert len(disk.series) == (not is_there)
     assert not disk.left
+
+
+def test_a_file_system_that_takes_no_advice_is_none_the_worse(tmp_path: Path) -> None:
+    """To begin writing early, and to forget what was read once, is asked and not needed."""
+    with serve_archive(small_catalogue(SERIES)) as archive:
+        mirror = mirror_of(archive, tmp_path)
+        trace = trace_of(mirror, tmp_path, "-e", "inject=fadvise64:error=ENOSYS")
+        assert "ENOSYS (Function not implemented) (INJECTED)" in trace
+        mirror.assert_whole()

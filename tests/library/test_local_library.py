@@ -147,6 +147,16 @@ def test_without_an_exchange_two_renames_do(tmp_path: Path) -> None:
     assert not new.exists()
 
 
+def test_what_was_there_comes_back_where_the_second_rename_fails(tmp_path: Path) -> None:
+    """A disk may fail between the two; here there is nothing to be put in place of the old folder."""
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "image").touch()
+    with pytest.raises(FileNotFoundError):
+        disk.swap_folder(tmp_path / "new", old)
+    assert [path.name for path in old.iterdir()] == ["image"]
+
+
 def test_an_exchange_leaves_no_moment_without_the_series(tmp_path: Path) -> None:
     """The old folder is where the new one was."""
     new, old = tmp_path / "new", tmp_path / "old"
