@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from downloader.errors import LeaseLostError
 from downloader.model import Claim, FetchOrder, Receipt
 from downloader.store.connection import Connection, Value
+from downloader.store.port import LONGEST_DELAY
 from downloader.store.queueing import stage
 from downloader.store.rows import date_value, time_value, to_claim, to_text
 
@@ -36,6 +37,7 @@ def claim(
     lease = {"manifest": manifest, "owner": owner, "lease_until_at": to_text(lease_until_at)}
     with connection.transaction():
         connection.change("make_claimable", manifest=manifest, at=to_text(at))
+        connection.change("make_misdated_claimable", manifest=manifest, latest_at=to_text(at + LONGEST_DELAY))
         keys = [row["series_key"] for row in connection.rows(_QUERY_OF_ORDER[order], manifest=manifest, limit=limit)]
         connection.change_each("claim", [{"series_key": key, **lease} for key in keys])
         return [to_claim(row) for key in keys for row in connection.rows("series", series_key=key)]

@@ -6,12 +6,15 @@ StoreError and nothing else.
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
 from downloader.store.holdings import Holdings
+
+LONGEST_DELAY: Final = timedelta(days=8)
+"""No lease lasts so long, and no archive makes anybody wait so long: what is later was dated by a clock that was wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +173,7 @@ class Store(Protocol):
     ) -> Sequence[Claim]:
         """Claim up to `limit` pending series of the manifest that are due at `at`, or whose lease has run out.
 
+        So is what would not be for longer than `LONGEST_DELAY`.
         Counts the attempt: a series that kills the process runs out of attempts. Unknown sizes come last in either order by size.
         A caller that is cancelled meanwhile either claimed nothing, or gets its claims and is cancelled at its next await.
         """

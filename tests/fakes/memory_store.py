@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from downloader.errors import LeaseLostError, StoreError
 from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
 from downloader.store.holdings import HoldingRow, Holdings, count_holdings
-from downloader.store.port import CycleNote, Enqueued, SeriesFilter, Standing, StoredPage, StoredSeries
+from downloader.store.port import LONGEST_DELAY, CycleNote, Enqueued, SeriesFilter, Standing, StoredPage, StoredSeries
 
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 _PROVEN_FIGURES = ("image_count", "file_size_bytes", "date_released", "submitted_at")
@@ -174,7 +174,7 @@ class MemoryStore:
         due = [
             row
             for row in self._select(manifest)
-            if row.stored.state in {SeriesState.PENDING, SeriesState.CLAIMED} and row.claimable_at <= at
+            if row.stored.state in {SeriesState.PENDING, SeriesState.CLAIMED} and not at < row.claimable_at <= at + LONGEST_DELAY
         ]
         if order is not FetchOrder.ARCHIVE:
             sign = 1 if order is FetchOrder.SMALLEST_FIRST else -1

@@ -184,7 +184,7 @@ class Pace:
             with self.leases.held(claim):
                 self.clock.elapsed_seconds += self.seconds
             await self.store.set_back(
-                claim, due_at=self.clock.now() + timedelta(days=30), error="", message="", count_attempt=True
+                claim, due_at=self.clock.now() + timedelta(days=7), error="", message="", count_attempt=True
             )
 
     async def claimed(self) -> int:

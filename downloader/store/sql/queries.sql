@@ -312,6 +312,12 @@ UPDATE queue
 SET claimable_at = NULL
 WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND claimable_at <= :at;
 
+-- make_misdated_claimable --
+-- From the other end of the same index; an OR above would have it read all of the queue.
+UPDATE queue
+SET claimable_at = NULL
+WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND claimable_at > :latest_at;
+
 -- next_in_archive_order --
 -- The front of an index, however long the queue.
 SELECT series_key

@@ -7,7 +7,7 @@ import pytest
 
 from downloader.errors import LeaseLostError
 from downloader.model import Claim, FetchOrder
-from downloader.store.port import Store
+from downloader.store.port import LONGEST_DELAY, Store
 from tests.store.examples import ARCHIVE, START_AT, after, claim, enqueue, receipt, series, states, uid, uids
 
 pytestmark = pytest.mark.anyio
@@ -25,6 +25,16 @@ async def test_a_series_is_claimed_once(store: Store) -> None:
     await enqueue(store, "m", series(1))
     await claim(store)
     assert await claim(store, owner="w2", at=after(59)) == []
+
+
+async def test_what_a_clock_that_was_wrong_dated_is_due_at_once(store: Store) -> None:
+    """Nobody waits for years: no delay is that long, and no lease."""
+    await enqueue(store, "m", series(1), series(2), series(3))
+    delayed, dated, held = await claim(store, limit=3)
+    await store.extend(held, START_AT + 2 * LONGEST_DELAY)
+    await store.set_back(delayed, due_at=START_AT + LONGEST_DELAY, error="", message="", count_attempt=True)
+    await store.set_back(dated, due_at=START_AT + 2 * LONGEST_DELAY, error="", message="", count_attempt=True)
+    assert uids(await claim(store, owner="w2", limit=9)) == [uid(2), uid(3)]
 
 
 async def test_no_more_than_the_limit_are_claimed(store: Store) -> None:
