@@ -92,6 +92,7 @@ class LocalStaging:
         """See the port."""
         with self._faults:
             self._drop_member()
+            self._note_followed()
             self._open_image(f"image {sop_instance_uid}", "")
 
     def write_image(self, chunks: Sequence[bytes]) -> None:
@@ -243,7 +244,7 @@ class LocalStaging:
         return image
 
     def _note_followed(self) -> None:
-        """What was followed by another member, or is proven, was no half image."""
+        """What was followed by another member or image, or is proven, was no half image."""
         if self._unnoted is not None:
             image, self._unnoted = self._unnoted, None
             self._journal.note_image(image)

@@ -207,6 +207,18 @@ def test_an_image_may_come_singly(tmp_path: Path) -> None:
     assert [image.md5 for image in staging.named_images()] == [md5_of(ONE), md5_of(TWO)]
 
 
+@pytest.mark.parametrize("odd", [TWO + b"trailing", CUT_TWO], ids=["does not tell", "seems cut"])
+def test_a_single_image_that_is_odd_upstream_is_kept_once_another_began(tmp_path: Path, odd: bytes) -> None:
+    """As one of a ZIP; else a series of such images would begin anew with each attempt."""
+    staging = LocalLibrary(tmp_path).begin(SERIES)
+    for number, content in ((2, odd), (1, ONE), (3, THREE)):
+        staging.begin_image(sop(number))
+        staging.write_image([content])
+        staging.end_image(sop(number))
+    staging.keep(received_bytes=10, line_broke=True)
+    assert found(LocalLibrary(tmp_path).begin(SERIES)) == [sop(2), sop(1), sop(3)]
+
+
 def test_a_single_image_that_is_wrong_harms_nothing(tmp_path: Path) -> None:
     """Another image, one of another series, no image, or one that never ended: the next may begin."""
     staging = LocalLibrary(tmp_path).begin(SERIES)
