@@ -1,5 +1,6 @@
 """What an earlier attempt left in staging, as far as it can be believed. Raises OSError; see faults.py."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -84,8 +85,13 @@ def _holds(path: Path, image: StagedImage) -> bool:
         return False
     if not stat.S_ISREG(status.st_mode) or status.st_size != image.size_bytes:
         return False
-    with path.open("rb", buffering=0) as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    try:
+        with path.open("rb", buffering=0) as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return False  # a bad sector: the image comes again, to another one
     return digest.hexdigest() == image.md5
 
 

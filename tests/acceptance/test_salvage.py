@@ -1,12 +1,16 @@
 """A process that is killed in mid-stream, and the run after it."""
 
+import os
+import subprocess
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from downloader.sandbox import Fault, FaultKind
-from tests.acceptance.archives import assert_mirrors, receipts_of, serve_archive, small_catalogue, write_manifest
-from tests.acceptance.command import run_command, start_command, wait_until
+from tests.acceptance.archives import ServedArchive, assert_mirrors, receipts_of, serve_archive, small_catalogue, write_manifest
+from tests.acceptance.command import COMMAND, clean_environment, run_command, start_command, wait_until
+from tests.acceptance.test_crash_points import can_trace
 
 pytestmark = pytest.mark.acceptance
 
@@ -18,18 +22,29 @@ def noted_images(library: Path) -> int:
     return sum(path.read_text().count('"image"') for path in (library / ".tciad" / "staging").glob("*.jsonl"))
 
 
+def serve_stalling() -> AbstractContextManager[ServedArchive]:
+    """One series, whose first ZIP stands still in its middle."""
+    stall = Fault(kind=FaultKind.STALL, at_bytes=3_200_000, times=1)
+    return serve_archive(small_catalogue(1, images=IMAGES, side=512), faults=[stall])
+
+
+def run_and_kill(archive: ServedArchive, library: Path) -> Path:
+    """A run that is killed when the ZIP stands still; returns its manifest."""
+    manifest = write_manifest(library.with_name("m.yaml"), archive.sandbox.base_url)
+    with start_command("run", manifest, "-o", library) as process:
+        archive.wait_for_stall()
+        # three MiB of the ZIP have been taken: more than half of the images
+        wait_until(lambda: noted_images(library) > IMAGES / 2)
+        process.kill()
+        process.wait()
+    return manifest
+
+
 def test_a_killed_run_loses_only_the_images_in_flight(tmp_path: Path) -> None:
     """Nothing has its final name; the next run hashes what lies in staging and asks for the rest image by image."""
     library = tmp_path / "library"
-    stall = Fault(kind=FaultKind.STALL, at_bytes=3_200_000, times=1)
-    with serve_archive(small_catalogue(1, images=IMAGES, side=512), faults=[stall]) as archive:
-        manifest = write_manifest(tmp_path / "m.yaml", archive.sandbox.base_url)
-        with start_command("run", manifest, "-o", library) as process:
-            archive.wait_for_stall()
-            # three MiB of the ZIP have been taken: more than half of the images
-            wait_until(lambda: noted_images(library) > IMAGES / 2)
-            process.kill()
-            process.wait()
+    with serve_stalling() as archive:
+        manifest = run_and_kill(archive, library)
         assert receipts_of(library) == {}
         staged = noted_images(library)
 
@@ -39,3 +54,24 @@ def test_a_killed_run_loses_only_the_images_in_flight(tmp_path: Path) -> None:
         assert_mirrors(library, archive)
         assert archive.downloads == 1
         assert 0 < archive.sandbox.count("getSingleImage") <= IMAGES - staged
+
+
+@pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace here")
+def test_a_staged_image_that_the_disk_does_not_give_back_comes_again(tmp_path: Path) -> None:
+    """It is not believed, as one that is not what came: a bad sector in staging does not stop the library for ever."""
+    library = tmp_path / "library"
+    with serve_stalling() as archive:
+        manifest = run_and_kill(archive, library)
+        staged = noted_images(library)
+        part = min((library / ".tciad" / "staging").glob("*/*.part"))
+        traced = ["strace", "-f", "-qq", "-o", os.devnull, "-P", str(part), "-e", "trace=read", "-e", "inject=read:error=EIO"]
+
+        subprocess.run(
+            [*traced, *COMMAND, "run", str(manifest), "-o", str(library)],
+            env=clean_environment(),
+            capture_output=True,
+            check=True,
+        )
+
+        assert_mirrors(library, archive)
+        assert archive.sandbox.count("getSingleImage") == IMAGES - staged + 1
