@@ -1,5 +1,6 @@
 """Puts finished folders into the library's tree, and finds them there."""
 
+import errno
 import os
 import stat
 import threading
@@ -92,6 +93,13 @@ class Shelf:
                 content = (self._root / folder / RECEIPT_NAME).read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 return None
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                raise DamagedReceiptError(
+                    f"the receipt cannot be read: {error.strerror}",
+                    next_step="check the disk; `tciad verify --repair` sets the series aside and fetches it again",
+                ) from error
         return decode_receipt(content)
 
     def read_receipt(self, folder: PurePosixPath) -> Receipt | None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -10,9 +11,10 @@ from random import Random
 import pytest
 
 from downloader.sandbox import Fault, FaultKind
-from tests.acceptance.archives import assert_mirrors, receipts_of, serve_archive, small_catalogue
-from tests.acceptance.command import Ended, end_of, run_command, start_command
+from tests.acceptance.archives import RECEIPT_NAME, assert_mirrors, receipts_of, serve_archive, small_catalogue
+from tests.acceptance.command import COMMAND, Ended, clean_environment, end_of, run_command, start_command
 from tests.acceptance.crashes import Mirror, mirror_of, store_says_complete
+from tests.acceptance.test_crash_points import can_trace
 
 pytestmark = pytest.mark.acceptance
 
@@ -69,6 +71,19 @@ def flip_a_bit(path: Path) -> None:
 def remove_store(library: Path) -> None:
     for path in (library / ".tciad").glob("state.db*"):
         path.unlink()
+
+
+@pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace here")
+def test_a_receipt_that_the_disk_does_not_give_back_is_damaged(mirror: Mirror) -> None:
+    """A bad sector ends no verification: the series is set aside, and comes again to another place of the disk."""
+    receipt = folder_of(mirror) / RECEIPT_NAME
+    traced = ["strace", "-f", "-qq", "-o", os.devnull, "-P", str(receipt), "-e", "trace=read", "-e", "inject=read:error=EIO"]
+    arguments = [str(mirror.manifest), "-o", str(mirror.library), "--json"]
+    ended = subprocess.run(
+        [*traced, *COMMAND, "verify", *arguments], env=clean_environment(), capture_output=True, check=False, text=True
+    )
+    assert json.loads(ended.stdout)["kinds"] == {"damaged-receipt": 1}, ended.stderr
+    assert ended.returncode == 3
 
 
 @pytest.mark.parametrize("flags", [(), ("--deep",), ("--upstream",), ("--deep", "--upstream", "--repair")])
