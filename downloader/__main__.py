@@ -1,6 +1,8 @@
 """`python -m downloader` and the command `tciad`."""
 
 import gc
+import os
+import signal
 import sys
 
 
@@ -8,9 +10,17 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     arguments = sys.argv[1:]
     gc.disable()  # nothing of what is imported is ever garbage: to look for it takes a tenth of a second, and again at the end
-    from downloader.cli.app import make_app, run_command_line  # noqa: PLC0415 - see the line above
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        # nothing has begun that would have to end in order, and where an import stands is nobody's concern
+        signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
+    from downloader.cli.streams import take_streams  # noqa: PLC0415 - all imports below are what takes the time
+
+    take_streams()
+    from downloader.cli.app import make_app, run_command_line  # noqa: PLC0415
 
     app = make_app(arguments)
+    signal.signal(signal.SIGINT, before)
     gc.freeze()
     gc.enable()
     sys.exit(run_command_line(app, arguments))

@@ -11,6 +11,7 @@ import typer
 
 from downloader import __version__
 from downloader.cli.interruption import Interrupted
+from downloader.cli.streams import ReaderGone
 from downloader.errors import TciadError
 from downloader.views.texts import printable
 
@@ -69,6 +70,7 @@ def run_command_line(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run one command and return its exit code (DESIGN §3). Every error is told on stderr in a sentence."""
     try:
         code = app(args=list(arguments) or ["--help"], prog_name="tciad", standalone_mode=False)
+        sys.stdout.flush()
     except typer.TyperException as error:
         typer.echo(f"tciad: {printable(error.format_message()).rstrip('.')}; see `tciad --help`", err=True)
         return EXIT_USAGE
@@ -79,9 +81,7 @@ def run_command_line(app: typer.Typer, arguments: Sequence[str]) -> int:
     except TciadError as error:
         tell(error)
         return error.exit_code
-    except BrokenPipeError:
-        # whoever read our output has seen enough; Python would complain once more when it flushes
-        sys.stderr.close()
+    except ReaderGone:
         return EXIT_BROKEN_PIPE
     except Exception:
         structlog.get_logger(__name__).exception("tciad met a fault of its own", next_step="please report it with this log")

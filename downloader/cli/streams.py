@@ -1,0 +1,87 @@
+"""stdout and stderr as the command needs them: results that cannot be written are an error, a log that cannot be is not."""
+
+import codecs
+import errno
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, Final, TextIO
+
+from downloader.errors import LibraryError, NoSpaceError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_ESCAPES: Final = "tciad-escapes"
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class ReaderGone(Exception):  # noqa: N818  # not an error: whoever read stdout has seen enough
+    """stdout is a pipe that nobody reads any more. No OSError, since typer ends the process with 1 at one of a pipe."""
+
+
+def take_streams() -> None:
+    """Put streams of ours in the place of Python's, before a file that is opened gets the number of a stream that is closed."""
+    for descriptor in (0, 1, 2):
+        _open_if_closed(descriptor)
+    codecs.register_error(_ESCAPES, _escape)
+    sys.stdout = _wrap(_Results(1, "wb", closefd=False), sys.stdout, _ESCAPES)
+    sys.stderr = _wrap(_Log(2, "wb", closefd=False), sys.stderr, "backslashreplace")
+
+
+class _Results(io.FileIO):
+    """stdout. Once it failed it swallows what is left, of which Python would complain again when the process ends."""
+
+    _is_lost = False
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Write, or raise ReaderGone, or an error that says why not."""
+        if self._is_lost:
+            return memoryview(data).nbytes
+        try:
+            return super().write(data)
+        except OSError as error:
+            self._is_lost = True
+            if isinstance(error, BrokenPipeError):
+                raise ReaderGone from error
+            kind, next_step = (
+                (NoSpaceError, "free some space, or send it elsewhere")
+                if error.errno in _FULL
+                else (LibraryError, "send it elsewhere")
+            )
+            raise kind(f"stdout cannot be written: {error.strerror}", next_step=next_step) from error
+
+
+class _Log(io.FileIO):
+    """stderr. A full disk, or a terminal or a reader that is gone, is no reason to stop the work that is told of."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Write, or lose it."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def _open_if_closed(descriptor: int) -> None:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        # the lowest number that is free, which is this one
+        os.open(os.devnull, os.O_RDWR)
+
+
+def _wrap(raw: io.FileIO, before: TextIO | None, errors: str) -> io.TextIOWrapper:
+    encoding = getattr(before, "encoding", None) or "utf-8"
+    is_log = raw.fileno() == 2
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding=encoding, errors=errors, newline="\n", line_buffering=is_log or raw.isatty()
+    )
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    r"""What the encoding cannot hold, as `\uXXXX`: readable in a table, and the same text to whoever reads JSON."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4)), error.end
