@@ -19,7 +19,6 @@ from downloader.manifest import Manifest
 from downloader.model import Event, Series, SeriesCompleted, SeriesFailed, SeriesSetBack, SeriesTally
 from downloader.options import RunOptions
 from downloader.pacing import RetryPace
-from downloader.quantities import format_size
 from downloader.resolver import Resolver
 from downloader.scheduler import Pressure, Scheduler, SchedulerPolicy, always
 from downloader.store.port import CycleNote, Enqueued, Store
@@ -27,7 +26,7 @@ from downloader.views.changes import ChangeLog
 from downloader.views.counter import RunCounter
 from downloader.views.progress import ProgressView
 from downloader.views.report import Outcome, RunReport, judge, told_of_folders
-from downloader.views.texts import duration_text
+from downloader.views.texts import duration_text, size_text
 from downloader.withdrawal import remove_withdrawn
 from downloader.workers import first_of_ours
 
@@ -239,8 +238,8 @@ class MirrorRun:
         free_bytes = await anyio.to_thread.run_sync(self._parts.library.free_bytes)
         if needed_bytes and needed_bytes + self._parts.options.min_free_bytes > free_bytes:
             raise NoSpaceError(
-                f"{format_size(needed_bytes)} are to come, and {format_size(free_bytes)} are free, of which "
-                f"{format_size(self._parts.options.min_free_bytes)} are to stay free",
+                f"{size_text(needed_bytes)} are to come, and {size_text(free_bytes)} are free, of which "
+                f"{size_text(self._parts.options.min_free_bytes)} are to stay free",
                 next_step="free some space, choose another --output, or narrow the manifest",
             )
 

@@ -1,5 +1,6 @@
 """`status` and `failures`: what a library says of itself."""
 
+import sys
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,7 @@ from downloader.views.status import LastCycle, StatusView
 from downloader.views.texts import count_text, printable
 
 WATCH_SECONDS = 2.0
+WIDTH_OF_A_FILE = 100_000
 
 ManifestName = Annotated[str | None, typer.Option("--manifest", metavar="NAME", help="Only what this manifest wants.")]
 
@@ -52,7 +54,7 @@ def _status(
         if as_json:
             print_json(view.as_json())
         else:
-            _console().print(view.as_table())
+            _console().print(view.as_page())
         return 0
 
     try:
@@ -68,11 +70,11 @@ async def _watch(library: Path, store: Store) -> None:
     clock, console = SystemClock(), _console()
     with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
         while True:
-            table = (await _view_of(library, store)).as_table()
+            page = (await _view_of(library, store)).as_page()
             if live is None:
-                console.print(table)
+                console.print(page)
             else:
-                live.update(table, refresh=True)
+                live.update(page, refresh=True)
             await clock.sleep(WATCH_SECONDS)
 
 
@@ -90,7 +92,8 @@ async def _view_of(library: Path, store: Store) -> StatusView:
 
 
 def _console() -> Console:
-    return Console(markup=False, highlight=False)
+    # off a terminal nothing is cut or folded: whoever reads it has no width
+    return Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 
 
 def _failures(output: Output = None, state: State = None, manifest: ManifestName = None, as_json: Json = False) -> int:

@@ -141,6 +141,7 @@ def _plan(
 def _mirror(manifests: Sequence[Manifest], flags: OptionValues, settings: Settings, *, as_json: bool, quiet: bool) -> int:
     """Run the manifests one after another, print their reports, and return the gravest exit code."""
     runs = [(manifest, decide_options(flags, settings, manifest)) for manifest in manifests]
+    libraries = [options.output for _, options in runs]
     reports: list[RunReport] = []
     clock = SystemClock()
     began = clock.monotonic()
@@ -157,9 +158,9 @@ def _mirror(manifests: Sequence[Manifest], flags: OptionValues, settings: Settin
     except Interrupted as interrupted:
         if reports:
             reports[-1] = replace(reports[-1], exit_code=interrupted.exit_code)
-        _print_reports(reports, as_json=as_json)
+        _print_reports(reports, libraries, as_json=as_json)
         return interrupted.exit_code
-    _print_reports(reports, as_json=as_json)
+    _print_reports(reports, libraries, as_json=as_json)
     codes = {report.exit_code for report in reports}
     return next((code for code in GRAVEST_FIRST if code in codes), 0)
 
@@ -192,13 +193,14 @@ async def _run_one(
         reports.append(empty_report(manifest.name, error.exit_code, str(error)))
 
 
-def _print_reports(reports: Sequence[RunReport], *, as_json: bool) -> None:
+def _print_reports(reports: Sequence[RunReport], libraries: Sequence[Path], *, as_json: bool) -> None:
+    """The reports as far as they go; `libraries` are those of all manifests, in the same order."""
     if as_json:
         documents = [report.as_json() for report in reports]
         print_json(documents[0] if len(documents) == 1 else documents)
         return
-    for report in reports:
-        typer.echo(report.as_text())
+    for report, library in zip(reports, libraries, strict=False):
+        typer.echo(report.as_text(str(library)))
 
 
 def _manifest_of(series_instance_uids: Sequence[str], archive: str, api: str | None) -> Manifest:

@@ -111,8 +111,10 @@ def _tell(library: Path, *, as_json: bool, paused: bool, changed: bool) -> None:
     if as_json:
         print_json({"library": str(library), "paused": paused, "changed": changed})
         return
-    state = "paused" if paused else "not paused"
-    typer.echo(f"{library} is {state}" if changed else f"{library} was {state} already")
+    if changed:
+        typer.echo(f"{library} is {'paused' if paused else 'no longer paused'}")
+    else:
+        typer.echo(f"{library} was {'paused already' if paused else 'not paused'}")
 
 
 def _library(output: Path | None) -> Path:

@@ -220,7 +220,7 @@ def _told_of_nothing(text: str, tried: Sequence[_Answer]) -> Check:
 def _manifest_lines(answer: _Answer) -> str:
     """What to write about the archive."""
     address = answer.address
-    if address in PROFILES.values():
+    if address.name in PROFILES and address == PROFILES[address.name]:
         return f"archive: {address.name}"
     said: dict[str, object] = {"base_url": address.base_url, "api": address.api.value}
     if address.auth is not None:

@@ -163,7 +163,9 @@ class _Builder:
                     return self._build_text(str(node.value), at)
         except (ValueError, LookupError, AttributeError, OverflowError):
             # explicit tags on text that does not fit them fail in many ways inside PyYAML
-            self._complain(at, f"{quote(str(node.value))} looks like {_SCALARS[kind]} and is none; put it in quotes")
+            self._complain(
+                at, f"{quote(str(node.value))} looks like {_SCALARS[kind]} and is none; correct it, or put text in quotes"
+            )
             return None
 
     def _build_text(self, text: str, at: KeyPath) -> str | None:

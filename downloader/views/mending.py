@@ -103,6 +103,8 @@ class VerificationReport:
     def as_text(self) -> str:
         """The same for people, who have seen the findings already."""
         how = "read and hashed" if self.deep else "checked by name and size"
+        if self.upstream:
+            how += ", and compared with the archive,"
         lines = [
             f"{printable(self.library)}: {self.outcome}",
             (
@@ -155,7 +157,7 @@ class RebuildReport:
             ),
         ]
         if self.damaged:
-            lines.append(f"  the damaged one is kept as {printable(self.damaged)}")
+            lines.append(f"  the one before it is kept as {printable(self.damaged)}")
         lines += [f"  {finding_text(finding)}" for finding in self.findings]
         if self.findings:
             lines.append("  what was left out is fetched again by the next run, or mended by `tciad verify --repair`")

@@ -80,8 +80,8 @@ class RunReport:
             "error": self.error,
         }
 
-    def as_text(self) -> str:
-        """The same for people: the verdict first, then what is missing and why."""
+    def as_text(self, library: str = "") -> str:
+        """The same for people: the verdict first, then what is missing and why. `library`: where the images are."""
         tally = self.tally
         lines = [
             f"{self.manifest}: {self.outcome}",
@@ -94,6 +94,8 @@ class RunReport:
                 f"{size_text(self.received_bytes)} received in {duration_text(self.elapsed_seconds)}"
             ),
         ]
+        if library:
+            lines.append(f"  library: {printable(library)}")
         if tally.withdrawn:
             lines.append(f"  {count_text(tally.withdrawn, 'series', 'series')} withdrawn by the archive")
         lines += [f"  warning: {printable(warning)}" for warning in self.warnings]

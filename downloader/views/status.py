@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -41,14 +42,17 @@ class StatusView:
         ]
         return {"library": self.library, "paused": self.paused, **tally_json(self.total), "manifests": manifests}
 
-    def as_table(self) -> Table:
-        """The same for people."""
-        title = f"{printable(self.library)}{' (paused)' if self.paused else ''}"
+    def as_page(self) -> Group:
+        """The same for people: a table, and above and below it lines that may be longer than it is wide."""
         # what the archive or a manifest says is text, and no markup
-        caption = Text("\n".join(_cycle_text(name, cycle) for name, cycle in self.cycles.items()))
-        table = Table(title=Text(title), title_justify="left", caption=caption, caption_justify="left")
+        title = Text(f"{printable(self.library)}{' (paused)' if self.paused else ''}")
+        return Group(title, self._table(), *(Text(_cycle_text(name, cycle)) for name, cycle in self.cycles.items()))
+
+    def _table(self) -> Table:
+        table = Table()
         for heading in ("manifest", "complete", "of", "pending", "failed", "withdrawn", "images", "stored"):
-            table.add_column(heading, justify="left" if heading == "manifest" else "right")
+            # half a figure would be another figure
+            table.add_column(heading, justify="left" if heading == "manifest" else "right", overflow="fold")
         for name, tally in [*self.tallies.items(), ("all", self.total)]:
             table.add_row(
                 printable(name),

@@ -43,6 +43,16 @@ def test_the_doctor_finds_out_which_generation_an_address_speaks(served: ServedA
     assert not (tmp_path / "library").exists()
 
 
+def test_an_address_that_is_the_sandbox_s_own_is_written_out(served: ServedArchive) -> None:
+    """`archive: sandbox` would start another one, and what else stood there was no archive of a manifest."""
+    told = run_command("doctor", "--archive", "http://127.0.0.1:8742/nbia-api/services", "--api", "v4", "--json").document
+
+    assert yaml.safe_load(told["manifest"]) in (
+        None,
+        {"archive": {"base_url": "http://127.0.0.1:8742/nbia-api/services", "api": "v4"}},
+    )
+
+
 @pytest.mark.parametrize(
     ("environment", "exit_code"), [({}, 4), ({"TCIAD_API_KEY": "wrong"}, 4), ({"TCIAD_API_KEY": API_KEY}, 0)]
 )

@@ -210,6 +210,16 @@ def test_people_get_sentences(mirror: Mirror) -> None:
     assert "mend it with `tciad verify --repair`" in ended.stdout
 
 
+def test_people_are_told_what_was_compared(mirror: Mirror) -> None:
+    """`--upstream` asks the archive, and a store that was set aside need not have been damaged."""
+    upstream = run_command("verify", "-o", mirror.library, "--upstream", mirror.manifest)
+    assert "checked by name and size, and compared with the archive, in" in upstream.stdout
+
+    rebuilt = run_command("store", "rebuild", "-o", mirror.library)
+    assert "damaged" not in rebuilt.stdout
+    assert "the one before it is kept as" in rebuilt.stdout
+
+
 @pytest.mark.parametrize("verb", [("verify",), ("retry",)])
 def test_a_folder_that_is_no_library_is_refused(tmp_path: Path, verb: tuple[str, ...]) -> None:
     """Exit 6 and the next step, and nothing is made there."""

@@ -88,7 +88,10 @@ ENTRY = [
         "study_date: {from: 2021-01-01, to: 2020-01-01}",
         "select[0].study_date: from 2021-01-01 is after to 2020-01-01, so nothing could match",
     ),
-    ("study_date: {from: 2021-13-01}", "select[0].study_date.from: '2021-13-01' looks like a date and is none; put it in quotes"),
+    (
+        "study_date: {from: 2021-13-01}",
+        "select[0].study_date.from: '2021-13-01' looks like a date and is none; correct it, or put text in quotes",
+    ),
     ("study_date: {from: '2021-13-01'}", "select[0].study_date.from: a day is wanted, such as 2024-01-31"),
     ("study_date: {from: 2021-01-01 10:00:00}", "select[0].study_date.from: a day is wanted, such as 2024-01-31"),
     ("study_date: {from: 20210101}", "select[0].study_date.from: a day is wanted, such as 2024-01-31"),

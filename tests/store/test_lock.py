@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from downloader.errors import LibraryError, StoreLockedError
+from downloader.errors import LibraryError, NoSpaceError, StoreLockedError
 from downloader.store.lock import lock_library
 from tests.store.examples import START_AT, start_python
 
@@ -153,6 +153,16 @@ def test_without_flock_another_host_is_believed(tmp_path: Path) -> None:
     path.unlink()
     with lock_without_flock(tmp_path):
         pass
+
+
+def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
+    """To make the library writable would not help."""
+
+    def full(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(NoSpaceError, match="; free some space"), lock_library(tmp_path, START_AT, flock=full):
+        pytest.fail("locked")
 
 
 def test_another_fault_of_the_file_system_is_told(tmp_path: Path) -> None:
