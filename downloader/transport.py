@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from math import inf
 from typing import Final
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -37,6 +38,8 @@ from downloader.errors import (
 from downloader.pacing import RateWatch
 
 BATCH_BYTES: Final = 1024 * 1024
+BATCH_SECONDS: Final = 1.0
+"""On a slow line less is a batch: what is held here is lost when the process is killed, and no progress shows it."""
 AHEAD_BYTES: Final = 1024 * 1024
 AHEAD_OF_ALL_BYTES: Final = 8 * 1024 * 1024
 """Half of what may lie received and unread, of one body and of all: the line goes on while a batch is inflated."""
@@ -100,7 +103,7 @@ class Reply:
         )
 
     async def batches(self, min_bytes: int = BATCH_BYTES) -> AsyncGenerator[list[bytes], None]:
-        """Yield the body in lists of chunks that together hold `min_bytes` or more (the last fewer).
+        """Yield the body in lists of chunks that together hold `min_bytes` or more; fewer on a slow line, and at the end.
 
         What came before an error is yielded before it is raised, so that a cut body can be salvaged.
 
@@ -113,7 +116,7 @@ class Reply:
             batch: list[bytes] = []
             failure: TransferError | None = None
             try:
-                more = await self._fill(batch, min_bytes)
+                more = await self._fill(batch, min_bytes, BATCH_SECONDS)
             except TransferError as error:
                 failure = error
             if batch:
@@ -131,12 +134,13 @@ class Reply:
     async def text(self, limit_bytes: int) -> str:
         """The body's first `limit_bytes` as text; bytes that are not UTF-8 are replaced. Raises as `batches` does."""
         batch: list[bytes] = []
-        await self._fill(batch, limit_bytes)
+        await self._fill(batch, limit_bytes, inf)
         return b"".join(batch)[:limit_bytes].decode("utf-8", "replace")
 
-    async def _fill(self, batch: list[bytes], min_bytes: int) -> bool:
-        """Read until `batch` holds enough; false when the body has ended."""
+    async def _fill(self, batch: list[bytes], min_bytes: int, longest_seconds: float) -> bool:
+        """Read until `batch` holds enough or its first chunk is so old; false when the body has ended."""
         held_bytes = 0
+        first_at = inf
         try:
             with anyio.fail_after(self._idle_seconds) as deadline:
                 while held_bytes < min_bytes:
@@ -148,8 +152,12 @@ class Reply:
                     batch.append(chunk)
                     held_bytes += len(chunk)
                     self.received_bytes += len(chunk)
-                    if self._watch.is_too_slow(self._clock.monotonic() - asked_at, len(chunk)):
+                    came_at = self._clock.monotonic()
+                    if self._watch.is_too_slow(came_at - asked_at, len(chunk)):
                         raise StalledTransferError(f"{self.url} sends too slowly")
+                    first_at = min(first_at, came_at)
+                    if came_at - first_at >= longest_seconds:
+                        return True
                     deadline.deadline = anyio.current_time() + self._idle_seconds
         except FOREIGN_ERRORS as error:
             raise translate(error, self.url, body_began=True) from error

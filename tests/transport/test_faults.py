@@ -21,7 +21,7 @@ from downloader.errors import (
     Verdict,
 )
 from downloader.pacing import RateWatch
-from downloader.transport import TransportSettings, open_transport, translate
+from downloader.transport import BATCH_BYTES, TransportSettings, open_transport, translate
 from tests.fakes.clock import FakeClock
 from tests.transport.raw_server import CHUNKED, HOLD, chunk, reply, serve_raw
 
@@ -182,6 +182,26 @@ async def test_a_trickle_is_a_stall() -> None:
     ):
         with pytest.raises(StalledTransferError, match="too slowly"):
             await collect(answer.batches(), [])
+
+
+async def test_what_comes_slowly_is_given_before_it_is_much() -> None:
+    """A clock that says a second went by at each reading: whoever stops waiting for the rest keeps what has come."""
+
+    class SlowClock(FakeClock):
+        def monotonic(self) -> float:
+            self.elapsed_seconds += 1.0
+            return self.elapsed_seconds
+
+    sent = b"x" * (BATCH_BYTES - 1)
+    async with (
+        serve_raw(lambda _: [CHUNKED, chunk(sent), HOLD]) as server,
+        open_transport(TransportSettings(), SlowClock()) as transport,
+        transport.get(server.url) as answer,
+    ):
+        with anyio.fail_after(10):
+            async for batch in answer.batches():
+                assert 0 < sum(map(len, batch)) < len(sent)
+                break
 
 
 def test_the_rate_counts_a_whole_window() -> None:
