@@ -9,7 +9,8 @@ from downloader.model import BytesReceived, Event, Failure, SeriesCompleted, Ser
 class RunCounter:
     """What has happened so far. `completed` counts series that became complete in this run, downloaded or found in place.
 
-    `stepped_aside` of them lie in a folder with a longer name, since another series has the shorter; `first_aside` is one such.
+    `images_under_way` were written of series that are not complete yet; they are not proven. `stepped_aside` of the completed
+    series lie in a folder with a longer name, since another series has the shorter; `first_aside` is one such.
     """
 
     completed: int = 0
@@ -21,14 +22,23 @@ class RunCounter:
     stepped_aside: int = 0
     first_aside: str = ""
     failures: list[Failure] = field(default_factory=list)
+    images_under_way: int = 0
+    _under_way: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def images(self) -> int:
+        """Images of this run, whether their series is complete or still under way: what a bar of progress shows."""
+        return self.completed_images + self.images_under_way
 
     def take(self, event: Event) -> None:
         """Count one event."""
         match event:
             case BytesReceived():
                 self.received_bytes += event.received_bytes
+                self._note_under_way(event.series_instance_uid, event.images)
             case SeriesCompleted():
                 self.completed += 1
+                self._note_under_way(event.receipt.series.series_instance_uid, 0)
                 self.downloaded += event.downloaded
                 self.completed_images += len(event.receipt.images)
                 self.completed_bytes += event.receipt.stored_bytes
@@ -37,7 +47,14 @@ class RunCounter:
                     self.first_aside = self.first_aside or event.folder
             case SeriesSetBack():
                 self.set_back += 1
+                self._note_under_way(event.series_instance_uid, 0)
             case SeriesFailed():
                 self.failures.append(event.failure)
+                self._note_under_way(event.failure.series_instance_uid, 0)
             case _:
                 pass
+
+    def _note_under_way(self, series_instance_uid: str, images: int) -> None:
+        self.images_under_way += images - self._under_way.pop(series_instance_uid, 0)
+        if images:
+            self._under_way[series_instance_uid] = images

@@ -99,7 +99,7 @@ class NotebookProgress:
         done = tally.complete + counter.completed
         figures = [
             f"{done:,} of {tally.selected:,} series",
-            f"{tally.images + counter.completed_images:,} images",
+            f"{tally.images + counter.images:,} images",
             f"{size_text(counter.received_bytes)} received, {size_text(rate)}/s",
             duration_text(elapsed_seconds),
         ]

@@ -78,7 +78,7 @@ class PlainProgress:
         rate = self._counter.received_bytes / max(now - self._began, 1e-9)
         print(  # noqa: T201
             f"{self._manifest}: {self._tally.complete + self._counter.completed:,} of {self._tally.selected:,} series, "
-            f"{self._tally.images + self._counter.completed_images:,} images, {len(self._counter.failures):,} failed, "
+            f"{self._tally.images + self._counter.images:,} images, {len(self._counter.failures):,} failed, "
             f"{size_text(self._counter.received_bytes)} received, {size_text(rate)}/s",
             file=sys.stderr,
         )
@@ -116,6 +116,7 @@ class BarProgress:
         if isinstance(event, BytesReceived):
             note = f"{size_text(self._counter.received_bytes)} received, {size_text(rate)}/s"
             self._progress.update(self._bars["bytes"], note=note)
+            self._progress.update(self._bars["images"], completed=self._tally.images + self._counter.images)
             return
         failed = len(self._counter.failures)
         self._progress.update(
@@ -123,7 +124,7 @@ class BarProgress:
             completed=self._tally.complete + self._counter.completed,
             note=f"{failed:,} failed" if failed else "",
         )
-        self._progress.update(self._bars["images"], completed=self._tally.images + self._counter.completed_images)
+        self._progress.update(self._bars["images"], completed=self._tally.images + self._counter.images)
         self._progress.update(self._bars["bytes"], completed=self._tally.stored_bytes + self._counter.completed_bytes)
 
 
