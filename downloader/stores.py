@@ -8,6 +8,7 @@ import anyio
 
 from downloader.errors import StoreError
 from downloader.options import RunOptions
+from downloader.store.faults import translated_errors
 from downloader.store.port import Store
 from downloader.store.sqlite import open_store
 
@@ -31,12 +32,22 @@ async def open_records(output: Path, state: Path | None) -> AsyncIterator[Store]
 async def expect_store(options: RunOptions) -> None:
     """Raise StoreError, with what to do next, where the library has no store."""
     path = state_path(options)
-    if await anyio.Path(path).exists():
+    if await has_store(path):
         return
     next_step = "name the library with -o, or run a manifest first"
     if await anyio.Path(options.output / OWN_FOLDER).is_dir():
         next_step = "rebuild it from the receipts with `tciad store rebuild`"
     raise StoreError(f"{options.output} has no state store at {path}", next_step=next_step)
+
+
+async def has_store(path: Path) -> bool:
+    """Whether a store is at `path`.
+
+    Raises:
+        StoreError: nobody may tell, as in a folder that is somebody else's.
+    """
+    with translated_errors(path):
+        return await anyio.Path(path).exists()
 
 
 def state_path(options: RunOptions) -> Path:
@@ -48,7 +59,7 @@ def state_path(options: RunOptions) -> Path:
 async def open_store_for_reading(path: Path) -> AsyncIterator[Store]:
     """The store at `path`, or an empty one that lives nowhere."""
     async with AsyncExitStack() as stack:
-        if not await anyio.Path(path).exists():
+        if not await has_store(path):
             folder = await stack.enter_async_context(anyio.TemporaryDirectory(prefix="tciad-plan-"))
             path = Path(folder) / STATE_NAME
         yield await stack.enter_async_context(open_store(path))

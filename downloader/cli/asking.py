@@ -13,7 +13,7 @@ import typer
 
 from downloader.archive.port import ArchiveQueries, Question, ReplyFormat, Topic
 from downloader.cli.addresses import Api
-from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
+from downloader.cli.flags import Json, Output, Quiet, State, Verbose, path_of, print_json, run_async, start
 from downloader.doctor import Doctor, examine
 from downloader.engine import open_archive_queries
 from downloader.errors import SettingsError
@@ -29,7 +29,7 @@ Word = TypeVar("Word", bound=StrEnum)
 
 ArchiveOption = Annotated[str | None, typer.Option("--archive", metavar="NAME", help="A built-in archive, or a base URL.")]
 ManifestFile = Annotated[
-    Path | None, typer.Option("--manifest", metavar="FILE", help="Take archive and credentials from a manifest.")
+    Path | None, typer.Option("--manifest", metavar="FILE", parser=path_of, help="Take archive and credentials from a manifest.")
 ]
 Text = Annotated[str | None, typer.Option(metavar="TEXT")]
 
@@ -183,7 +183,7 @@ def _address(archive: str | None, api: str | None, manifest: Path | None) -> Arc
         if archive is not None or api is not None:
             raise SettingsError("--manifest says which archive; leave out --archive and --api")
         return load_manifest(manifest).archive
-    return named_address(archive or "tcia", api, "--archive")
+    return named_address("tcia" if archive is None else archive, api, "--archive")
 
 
 def _raw_form_of(raw: str | None, others: Mapping[str, bool]) -> ReplyFormat | None:

@@ -5,14 +5,17 @@ from typing import Annotated
 
 import typer
 
-from downloader.cli.flags import Json, Output, State, print_json, start
+from downloader.cli.flags import Json, Output, State, path_of, print_json, start
 from downloader.errors import StoreError
 from downloader.settings import parse_flags, resolve_options
 from downloader.store.backup import back_up_store
+from downloader.store.faults import translated_errors
 from downloader.stores import state_path
 from downloader.views.texts import size_text
 
-Target = Annotated[Path, typer.Argument(metavar="TO", help="The file to write; one that is there is replaced in one step.")]
+Target = Annotated[
+    Path, typer.Argument(metavar="TO", parser=path_of, help="The file to write; a copy that is there is replaced in one step.")
+]
 
 
 def back_up(to: Target, output: Output = None, state: State = None, as_json: Json = False) -> int:
@@ -20,7 +23,9 @@ def back_up(to: Target, output: Output = None, state: State = None, as_json: Jso
     settings = start()
     options = resolve_options(parse_flags({"output": output, "state": state}), settings, {})
     path = state_path(options)
-    if not path.exists():
+    with translated_errors(path):
+        is_there = path.exists()
+    if not is_there:
         raise StoreError(f"{options.output} has no state store at {path}", next_step="name the library with -o")
     copied_bytes = back_up_store(path, to)
     if as_json:

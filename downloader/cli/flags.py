@@ -14,9 +14,21 @@ from downloader.views.texts import json_text
 
 Result = TypeVar("Result")
 
+
+def path_of(text: str) -> Path:
+    """A path that somebody gave: an empty one, as of a variable that is not set, would mean the working directory."""
+    if not text:
+        raise typer.BadParameter("the path is empty")
+    return Path(text)
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="The library; wins over the manifest.")]
-State = Annotated[Path | None, typer.Option("--state", metavar="FILE", help="The state store, if not inside the library.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", parser=path_of, help="The library; wins over the manifest.")
+]
+State = Annotated[
+    Path | None, typer.Option("--state", metavar="FILE", parser=path_of, help="The state store, if not inside the library.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, and only warnings in the log.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="One log line for each series.")]
 

@@ -9,7 +9,7 @@ import typer
 from downloader.archive.credentials import gather_secrets
 from downloader.cli.addresses import Api, ArchiveName
 from downloader.cli.backing_up import back_up
-from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
+from downloader.cli.flags import Json, Output, Quiet, State, Verbose, path_of, print_json, run_async, start
 from downloader.clock import SystemClock
 from downloader.engine import decide_options
 from downloader.errors import SettingsError
@@ -26,7 +26,8 @@ from downloader.views.texts import count_text
 from downloader.workshop import open_adoption, open_verification, rebuild_store
 
 Manifests = Annotated[
-    list[Path] | None, typer.Argument(metavar="[MANIFEST…]", help="Say where the archives of the library's series are.")
+    list[Path] | None,
+    typer.Argument(metavar="[MANIFEST…]", parser=path_of, help="Say where the archives of the library's series are."),
 ]
 store_app = typer.Typer(name="store", help="Look after the state store of a library.", rich_markup_mode=None)
 
@@ -124,10 +125,14 @@ def _retry(
 
 
 def _adopt(
-    tree: Annotated[Path, typer.Argument(metavar="DIR", help="What another program downloaded; nothing in it is changed.")],
+    tree: Annotated[
+        Path, typer.Argument(metavar="DIR", parser=path_of, help="What another program downloaded; nothing in it is changed.")
+    ],
     archive: ArchiveName = "tcia",
     api: Api = None,
-    manifest: Annotated[Path | None, typer.Option("--manifest", metavar="FILE", help="Take archive and layout from it.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", metavar="FILE", parser=path_of, help="Take archive and layout from it.")
+    ] = None,
     output: Output = None,
     state: State = None,
     layout: Annotated[str | None, typer.Option("--layout", metavar="NAME", help="Layout of the library.")] = None,

@@ -14,7 +14,7 @@ from anyio import CancelScope
 
 from downloader.archive.deployments import Deployments
 from downloader.cli.addresses import Api, ArchiveName, ListArchive
-from downloader.cli.flags import Json, Output, Quiet, State, Verbose, print_json, run_async, start
+from downloader.cli.flags import Json, Output, Quiet, State, Verbose, path_of, print_json, run_async, start
 from downloader.cli.interruption import Interrupted
 from downloader.clock import SystemClock
 from downloader.engine import decide_options, make_plan, open_mirror
@@ -43,7 +43,9 @@ MinFreeSpace = Annotated[str | None, typer.Option("--min-free-space", metavar="S
 Md5 = Annotated[str | None, typer.Option("--md5", metavar="MODE", help="auto, require or off.")]
 Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help="images, or zip: each series as it was sent.")]
 Layout = Annotated[str | None, typer.Option("--layout", metavar="NAME", help="Layout of the library.")]
-ManifestFiles = Annotated[list[Path], typer.Argument(metavar="MANIFEST…", help="Manifests, or .tcia, .csv or .txt lists.")]
+ManifestFiles = Annotated[
+    list[Path], typer.Argument(metavar="MANIFEST…", parser=path_of, help="Manifests, or .tcia, .csv or .txt lists.")
+]
 
 
 def add_to(app: typer.Typer) -> None:

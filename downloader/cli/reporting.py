@@ -8,7 +8,7 @@ import anyio.to_thread
 import typer
 
 from downloader import __version__
-from downloader.cli.flags import Json, Output, State, print_json, run_async, start
+from downloader.cli.flags import Json, Output, State, path_of, print_json, run_async, start
 from downloader.clock import SystemClock
 from downloader.errors import SettingsError
 from downloader.model import SeriesTally
@@ -28,7 +28,7 @@ from downloader.wording import one_of, refuse_choice
 Format = Annotated[
     str | None, typer.Option("--format", metavar="FORMAT", help="html (a page), or csv, parquet or json (a row for each series).")
 ]
-To = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to; - is stdout, for csv and json.")]
+To = Annotated[Path | None, typer.Option("--to", metavar="FILE", parser=path_of, help="Where to; - is stdout, for csv and json.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

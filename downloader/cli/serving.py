@@ -7,7 +7,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from downloader.cli.flags import Json, Output, State, print_json, start
+from downloader.cli.flags import Json, Output, State, path_of, print_json, start
 from downloader.clock import SystemClock
 from downloader.engine import decide_options
 from downloader.errors import SettingsError
@@ -22,7 +22,7 @@ from downloader.web.guard import Guard
 from downloader.web.metrics import Metrics
 from downloader.web.server import HttpServer
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the manifests.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", parser=path_of, help="Folder of the manifests.")]
 Listen = Annotated[
     str | None,
     typer.Option(
@@ -30,7 +30,10 @@ Listen = Annotated[
     ),
 ]
 TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", metavar="FILE", help="What everybody has to know who asks page, API or metrics.")
+    Path | None,
+    typer.Option(
+        "--token-file", metavar="FILE", parser=path_of, help="What everybody has to know who asks page, API or metrics."
+    ),
 ]
 Grace = Annotated[str, typer.Option("--grace", metavar="DURATION", help="How long SIGTERM lets what is in flight end.")]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from downloader.cli.flags import Json, print_json, run_async, start
+from downloader.cli.flags import Json, path_of, print_json, run_async, start
 from downloader.cli.interruption import Interrupted
 from downloader.manifest import SANDBOX_PORT, manifest_schema
 
@@ -21,7 +21,8 @@ def _sandbox(
     port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 picks a free one.")] = SANDBOX_PORT,
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     script: Annotated[
-        Path | None, typer.Option("--script", metavar="FILE", help="Catalogue and faults as YAML; see docs/sandbox.md.")
+        Path | None,
+        typer.Option("--script", metavar="FILE", parser=path_of, help="Catalogue and faults as YAML; see docs/sandbox.md."),
     ] = None,
     as_json: Json = False,
 ) -> int:

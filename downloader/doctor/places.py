@@ -3,12 +3,10 @@
 import os
 from collections.abc import Sequence
 
-import anyio
-
 from downloader.engine import free_bytes_at
 from downloader.errors import StoreError
 from downloader.options import RunOptions
-from downloader.stores import open_records, state_path
+from downloader.stores import has_store, open_records, state_path
 from downloader.views.doctor import Check, Health
 from downloader.views.texts import size_text
 
@@ -18,7 +16,7 @@ EXIT_NO_ROOM = 5
 def check_disk(options: RunOptions) -> Sequence[Check]:
     """The place of the library. Blocks."""
     place = options.output.absolute()
-    while not place.exists():
+    while not os.path.lexists(place):
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return [
@@ -45,9 +43,9 @@ def check_disk(options: RunOptions) -> Sequence[Check]:
 
 async def check_store(options: RunOptions) -> Sequence[Check]:
     """The state store, where the library has one."""
-    if not await anyio.Path(state_path(options)).exists():
-        return []
     try:
+        if not await has_store(state_path(options)):
+            return []
         async with open_records(options.output, options.state) as store:
             tally = await store.tally()
     except StoreError as error:

@@ -52,5 +52,7 @@ def _file_of(root: Path) -> Path:
 
 
 def _require_library(root: Path) -> None:
-    if not (root / OWN_FOLDER).is_dir():
+    with LibraryFaults(root, place=OWN_FOLDER):
+        has_own_folder = (root / OWN_FOLDER).is_dir()
+    if not has_own_folder:
         raise LibraryError(f"{root} is no library of tciad", next_step="name the library with -o")

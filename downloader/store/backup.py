@@ -10,9 +10,11 @@ from downloader.errors import DamagedStoreError, StoreError
 from downloader.store.connection import APPLICATION_ID
 from downloader.store.faults import translated_errors
 
+_MAGIC = b"SQLite format 3\x00"
+
 
 def back_up_store(source: Path, target: Path) -> int:
-    """Copy the store at `source` to the file `target`, which is replaced if it is there; returns the bytes of the copy.
+    """Copy the store at `source` to the file `target`, which is replaced if it is a database; returns the bytes of the copy.
 
     Whoever uses the store meanwhile is not held up: the copy is made in one transaction that reads.
 
@@ -20,8 +22,8 @@ def back_up_store(source: Path, target: Path) -> int:
         StoreError: there is no such store, or the copy cannot be written.
         DamagedStoreError: the copy does not hold together, as the store does not.
     """
-    if target.exists() and (target.is_dir() or target.samefile(source)):
-        raise StoreError(f"{target} is {'a folder' if target.is_dir() else 'the store itself'}", next_step="name another file")
+    with translated_errors(target):
+        _refuse_what_is_no_copy(target, source)
     with translated_errors(source), closing(_open(source)) as origin, _written(target) as new:
         with translated_errors(target), closing(sqlite3.connect(new)) as copy:
             origin.backup(copy)
@@ -33,6 +35,17 @@ def back_up_store(source: Path, target: Path) -> int:
                 f"the copy of {source} does not hold together: {verdict}", next_step="rebuild the store first"
             )
     return target.stat().st_size
+
+
+def _refuse_what_is_no_copy(target: Path, source: Path) -> None:
+    """A slip of the hand costs nobody a file."""
+    if not target.exists():
+        return
+    if target.is_dir() or target.samefile(source):
+        raise StoreError(f"{target} is {'a folder' if target.is_dir() else 'the store itself'}", next_step="name another file")
+    with target.open("rb") as file:
+        if file.read(len(_MAGIC)) not in (_MAGIC, b""):
+            raise StoreError(f"{target} is no copy of a state store, and stays as it is", next_step="name another file")
 
 
 def _open(source: Path) -> sqlite3.Connection:

@@ -54,14 +54,26 @@ async def test_an_older_copy_is_replaced_in_one_step(tmp_path: Path) -> None:
     path, copy = tmp_path / "state.db", tmp_path / "copy.db"
     async with open_store(path) as store:
         await enqueue(store, "m", series(1))
-    copy.write_bytes(b"older")
+    older = b"SQLite format 3\x00, and older"
+    copy.write_bytes(older)
     for wrong in (tmp_path / "none.db", copy):
         with pytest.raises(StoreError):
             back_up_store(wrong, tmp_path / "other.db")
-    assert copy.read_bytes() == b"older"
+    assert copy.read_bytes() == older
     back_up_store(path, copy)
     async with open_store(copy) as restored:
         assert await states(restored) == {uid(1): "pending"}
+
+
+async def test_a_file_that_is_no_copy_is_left_alone(tmp_path: Path) -> None:
+    """`tciad store backup lung-ct.yaml` costs nobody a manifest."""
+    path, manifest = tmp_path / "state.db", tmp_path / "lung-ct.yaml"
+    async with open_store(path) as store:
+        await enqueue(store, "m", series(1))
+    manifest.write_text("version: 1")
+    with pytest.raises(StoreError, match=r"lung-ct\.yaml is no copy of a state store, and stays as it is; name another file"):
+        back_up_store(path, manifest)
+    assert manifest.read_text() == "version: 1"
 
 
 async def test_a_target_that_cannot_be_is_refused(tmp_path: Path) -> None:
