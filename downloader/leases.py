@@ -1,7 +1,7 @@
 """The claims of one scheduler: taken in portions, kept alive for as long as they are held, given back where nobody began."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -43,11 +43,13 @@ class Leases:
         self._ended = 0
         self._ended_per_second = 0.0
 
-    async def claim(self, manifest: str, order: FetchOrder) -> Claim | None:
-        """The next series of the manifest that is due, if one is."""
+    async def claim(self, manifest: str, order: FetchOrder, archives: Collection[str] | None = None) -> Claim | None:
+        """The next series of the manifest that is due, if one is; only of these archives, where they are given."""
+        if archives is not None:
+            await self.give_back(but_of=archives)
         ahead = self._ahead[order]
         if not ahead:
-            ahead.extend(await self._claim_portion(manifest, order))
+            ahead.extend(await self._claim_portion(manifest, order, archives))
         # where the store has nothing left, what was claimed ahead in another order still is
         ahead = ahead or next(filter(None, self._ahead.values()), ahead)
         return ahead.popleft() if ahead else None
@@ -87,13 +89,15 @@ class Leases:
                     if await self._lost(claim) is not None and claim in ahead:
                         ahead.remove(claim)
 
-    async def give_back(self) -> None:
-        """Set back what was claimed and not begun; its attempt does not count. What another worker has stays with that one."""
-        for ahead in self._ahead.values():
-            while ahead:
-                claim = ahead.popleft()
-                with suppress(LeaseLostError):
-                    await self._store.set_back(claim, due_at=self._clock.now(), error="", message="", count_attempt=False)
+    async def give_back(self, but_of: Collection[str] = ()) -> None:
+        """Set back what was claimed and not begun, except series of these archives; its attempt does not count."""
+        with CancelScope(shield=True):
+            for ahead in self._ahead.values():
+                for claim in [claim for claim in ahead if claim.archive not in but_of]:
+                    with suppress(LeaseLostError):  # then it is another's to end
+                        await self._store.set_back(claim, due_at=self._clock.now(), error="", message="", count_attempt=False)
+                    if claim in ahead:
+                        ahead.remove(claim)
 
     async def _lost(self, claim: Claim) -> LeaseLostError | None:
         """Extend the lease; how it was lost, where it was."""
@@ -103,7 +107,7 @@ class Leases:
             return error
         return None
 
-    async def _claim_portion(self, manifest: str, order: FetchOrder) -> list[Claim]:
+    async def _claim_portion(self, manifest: str, order: FetchOrder, archives: Collection[str] | None) -> list[Claim]:
         at = self._clock.now()
         # a claim whose caller was cancelled would be a lease that nobody holds
         with CancelScope(shield=True):
@@ -114,6 +118,7 @@ class Leases:
                 lease_until_at=at + timedelta(seconds=LEASE_SECONDS),
                 limit=self._portion(),
                 order=order,
+                archives=archives,
             )
         return list(claims)
 

@@ -26,7 +26,7 @@ from downloader.errors import (
     Verdict,
 )
 from downloader.fetch import Bench, FetchedSeries, fetch_series
-from downloader.gate import Gate, retry_after_of
+from downloader.gate import Gate, Opening, retry_after_of
 from downloader.leases import Leases
 from downloader.model import (
     AttemptStarted,
@@ -73,11 +73,12 @@ class SchedulerPolicy:
 class Pressure:
     """How the fetching goes about: series at once now (the limit, not the count), and what holds it back.
 
-    `breaker` is that of the archive that is worst off.
+    `breaker` is that of the archive that is worst off; `archives_out` names those that were probed in vain.
     """
 
     concurrency: int
     breaker: BreakerState
+    archives_out: frozenset[str]
     short_of_room: bool
 
 
@@ -114,9 +115,10 @@ class Scheduler:
         self._listener = listener
         self._leases = Leases(store, clock, uuid.uuid4().hex)
         self._pace = ConcurrencyPace(policy.concurrency)
-        self._gate = Gate({name: bench.archive for name, bench in benches.items()}, clock, policy.outage_seconds)
+        archives = {name: bench.archive for name, bench in benches.items()}
+        self._gate = Gate(archives, clock, policy.outage_seconds, changed=self._look_again)
         self._slots = CapacityLimiter(self._pace.limit)
-        self._ended = Signal()
+        self._changed = Signal()
         self._under_way: dict[str, Signal] = {}
         self._orders_under_way: Counter[FetchOrder] = Counter()
         self._admit = admit
@@ -125,7 +127,12 @@ class Scheduler:
     @property
     def pressure(self) -> Pressure:
         """How the fetching goes about now."""
-        return Pressure(concurrency=self._pace.limit, breaker=self._gate.state, short_of_room=self._gate.short_of_room)
+        return Pressure(
+            concurrency=self._pace.limit,
+            breaker=self._gate.state,
+            archives_out=self._gate.archives_out,
+            short_of_room=self._gate.short_of_room,
+        )
 
     def stop_claiming(self) -> None:
         """Claim nothing more: `drain` returns once what is under way has ended."""
@@ -140,6 +147,7 @@ class Scheduler:
         try:
             async with anyio.create_task_group() as keeper:
                 keeper.start_soon(self._leases.keep)
+                keeper.start_soon(self._gate.keep)
                 await self._empty(manifest)
                 keeper.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -157,38 +165,50 @@ class Scheduler:
     async def _claim_next(self, manifest: str, workers: TaskGroup) -> bool:
         """Start one attempt, or wait until there may be one to start. False when nothing is left."""
         await self._admit()
-        await self._gate.pass_through()
+        await self._gate.wait_for_room()
         slot = object()
         await self._slots.acquire_on_behalf_of(slot)
-        await self._gate.let_rest()
-        self._ended = Signal()
+        # made before anything is looked at, so that no change is missed
+        self._changed = Signal()
+        opening = self._gate.opening()
         order = self._next_order()
-        claim = await self._leases.claim(manifest, order)
+        claim = await self._leases.claim(manifest, order, opening.archives)
         if claim:
             self._orders_under_way[order] += 1
             workers.start_soon(self._work, claim, order, slot)
             return True
         self._slots.release_on_behalf_of(slot)
-        due_at = await self._store.next_due_at(manifest)
+        return await self._wait_for_more(manifest, opening)
+
+    async def _wait_for_more(self, manifest: str, opening: Opening) -> bool:
+        """Wait until there may be something to claim. False when nothing is left."""
+        due_at = await self._store.next_due_at(manifest, opening.archives)
         if due_at is None and self._slots.borrowed_tokens == 0:
-            return False
-        await self._wait(None if due_at is None else (due_at - self._clock.now()).total_seconds())
+            if opening.archives is None or await self._store.next_due_at(manifest) is None:
+                return False
+            self._gate.give_up()
+        pauses_seconds = [] if due_at is None else [(due_at - self._clock.now()).total_seconds()]
+        if opening.widens_at is not None:
+            pauses_seconds.append(opening.widens_at - self._clock.monotonic())
+        await self._wait(min(pauses_seconds, default=None))
         return True
 
     async def _wait(self, seconds: float | None) -> None:
-        """Until that much time has passed or an attempt ended, whichever is first."""
-        ended = self._ended
+        """Until that much time has passed, an attempt has ended or an archive is back, whichever is first."""
         async with anyio.create_task_group() as group:
 
-            async def pause() -> None:
-                await self._clock.sleep(max(0.0, seconds or 0.0))
+            async def pause(seconds: float) -> None:
+                await self._clock.sleep(max(0.0, seconds))
                 group.cancel_scope.cancel()
 
             if seconds is not None:
-                group.start_soon(pause)
-            if self._slots.borrowed_tokens or seconds is None:
-                await ended.wait()
-                group.cancel_scope.cancel()
+                group.start_soon(pause, seconds)
+            await self._changed.wait()
+            group.cancel_scope.cancel()
+
+    def _look_again(self) -> None:
+        """There may be something to claim now."""
+        self._changed.set()
 
     def _next_order(self) -> FetchOrder:
         """From which end of the queue to claim next.
@@ -209,7 +229,7 @@ class Scheduler:
         finally:
             self._orders_under_way[order] -= 1
             self._slots.release_on_behalf_of(slot)
-            self._ended.set()
+            self._look_again()
 
     @asynccontextmanager
     async def _alone_at(self, series_instance_uid: str) -> AsyncIterator[None]:

@@ -19,7 +19,6 @@ from downloader.library.records import CHANGES, RUNS
 from downloader.manifest import Manifest
 from downloader.model import SeriesState
 from downloader.options import RunOptions
-from downloader.pacing import BreakerState
 from downloader.service.answers import page_records, page_series, tell_manifest
 from downloader.service.archive_watch import ArchiveWatch
 from downloader.service.cycle import Openers
@@ -341,8 +340,9 @@ class MirrorService:
         for keeper in self._keepers.values():
             for work in keeper.works:
                 pressure = work.run.pressure if work.run else None
-                if pressure and pressure.breaker is BreakerState.OPEN:
-                    self._archives.failed(work.manifest.archives, self._clock.now(), _OUT_OF_REACH)
+                if pressure and pressure.archives_out:
+                    out = [address for address in work.manifest.archives if address.name in pressure.archives_out]
+                    self._archives.failed(out, self._clock.now(), _OUT_OF_REACH)
 
     def _sorted_keepers(self) -> list[LibraryKeeper]:
         return sorted(self._keepers.values(), key=lambda keeper: str(keeper.directory))

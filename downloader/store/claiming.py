@@ -2,9 +2,10 @@
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from downloader.errors import LeaseLostError
 from downloader.model import Claim, FetchOrder, Receipt
@@ -32,22 +33,40 @@ def claim(
     lease_until_at: datetime,
     limit: int,
     order: FetchOrder,
+    archives: Collection[str] | None = None,
 ) -> Sequence[Claim]:
     """See `Store.claim`."""
     lease = {"manifest": manifest, "owner": owner, "lease_until_at": to_text(lease_until_at)}
     with connection.transaction():
         connection.change("make_claimable", manifest=manifest, at=to_text(at))
         connection.change("make_misdated_claimable", manifest=manifest, latest_at=to_text(at + LONGEST_DELAY))
-        keys = [row["series_key"] for row in connection.rows(_QUERY_OF_ORDER[order], manifest=manifest, limit=limit)]
+        keys = _next_keys(connection, manifest, limit, order, archives)
         connection.change_each("claim", [{"series_key": key, **lease} for key in keys])
         return [to_claim(row) for key in keys for row in connection.rows("series", series_key=key)]
 
 
-def next_due_at(connection: Connection, manifest: str) -> datetime | None:
+def _next_keys(
+    connection: Connection, manifest: str, limit: int, order: FetchOrder, archives: Collection[str] | None
+) -> list[int]:
+    query = _QUERY_OF_ORDER[order]
+    due = _archives_due(connection, manifest, archives)
+    fronts = [row for archive in due for row in connection.rows(query, manifest=manifest, archive=archive, limit=limit)]
+    return [row["series_key"] for row in sorted(fronts, key=itemgetter("rank"))[:limit]]
+
+
+def _archives_due(connection: Connection, manifest: str, archives: Collection[str] | None) -> list[str]:
+    """Those of which something in the queue need not wait, less those that were not asked for."""
+    due = [row["archive"] for row in connection.rows("archives_due", manifest=manifest)]
+    return [archive for archive in due if archives is None or archive in archives]
+
+
+def next_due_at(connection: Connection, manifest: str, archives: Collection[str] | None = None) -> datetime | None:
     """See `Store.next_due_at`."""
-    if connection.rows("first_claimable_now", manifest=manifest):
+    due = _archives_due(connection, manifest, archives)
+    if any(connection.rows("first_claimable_now", manifest=manifest, archive=archive) for archive in due):
         return _LONG_SINCE_AT
-    later = connection.rows("first_claimable_later", manifest=manifest)
+    only = None if archives is None else json.dumps(sorted(archives))
+    later = connection.rows("first_claimable_later", manifest=manifest, archives=only)
     return datetime.fromisoformat(later[0]["claimable_at"]) if later else None
 
 

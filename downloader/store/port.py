@@ -4,7 +4,7 @@ A series is stored once, whichever manifests want it (its SeriesInstanceUID is t
 StoreError and nothing else.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -170,17 +170,22 @@ class Store(Protocol):
         lease_until_at: datetime,
         limit: int = 1,
         order: FetchOrder = FetchOrder.ARCHIVE,
+        archives: Collection[str] | None = None,
     ) -> Sequence[Claim]:
         """Claim up to `limit` pending series of the manifest that are due at `at`, or whose lease has run out.
 
         So is what would not be for longer than `LONGEST_DELAY`.
+        Only those that are to be had from `archives`, where these are given; leaving others out costs nothing, however many wait.
         Counts the attempt: a series that kills the process runs out of attempts. Unknown sizes come last in either order by size.
         A caller that is cancelled meanwhile either claimed nothing, or gets its claims and is cancelled at its next await.
         """
         ...
 
-    async def next_due_at(self, manifest: str) -> datetime | None:
-        """When the earliest pending series of the manifest may be claimed, in the past if at once; None when none is pending."""
+    async def next_due_at(self, manifest: str, archives: Collection[str] | None = None) -> datetime | None:
+        """When the earliest pending series of the manifest may be claimed, in the past if at once; None when none is pending.
+
+        Of those that are to be had from `archives`, where these are given.
+        """
         ...
 
     async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:

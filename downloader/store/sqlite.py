@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -134,15 +134,23 @@ class SqliteStore:
         lease_until_at: datetime,
         limit: int = 1,
         order: FetchOrder = FetchOrder.ARCHIVE,
+        archives: Collection[str] | None = None,
     ) -> Sequence[Claim]:
         """See `Store`."""
         return await self._on_thread(
-            claiming.claim, manifest, owner=owner, at=at, lease_until_at=lease_until_at, limit=limit, order=order
+            claiming.claim,
+            manifest,
+            owner=owner,
+            at=at,
+            lease_until_at=lease_until_at,
+            limit=limit,
+            order=order,
+            archives=archives,
         )
 
-    async def next_due_at(self, manifest: str) -> datetime | None:
+    async def next_due_at(self, manifest: str, archives: Collection[str] | None = None) -> datetime | None:
         """See `Store`."""
-        return await self._on_thread(claiming.next_due_at, manifest)
+        return await self._on_thread(claiming.next_due_at, manifest, archives)
 
     async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:
         """See `Store`."""

@@ -146,7 +146,7 @@ def _of_manifests(manifests: Sequence[ManifestStatus]) -> Iterable[Metric]:
     )
     yield gauge("tciad_active_series", "Series under way.", [(of, len(now.active) if now else 0) for of, now in running])
     is_open = [(of, now is not None and now.breaker is not BreakerState.CLOSED) for of, now in running]
-    yield gauge("tciad_breaker_open", "Whether claiming waits because the archive is out.", is_open)
+    yield gauge("tciad_breaker_open", "Whether an archive is out, so that none of its series is claimed.", is_open)
     yield gauge(
         "tciad_receive_bytes_per_second",
         "What came in lately.",

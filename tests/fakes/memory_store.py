@@ -1,6 +1,6 @@
 """A store in memory, for tests of what stands above it: it keeps the same contract as the SQLite store (tests/store/contract)."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
@@ -170,19 +170,20 @@ class MemoryStore:
         lease_until_at: datetime,
         limit: int = 1,
         order: FetchOrder = FetchOrder.ARCHIVE,
+        archives: Collection[str] | None = None,
     ) -> Sequence[Claim]:
         due = [
             row
-            for row in self._select(manifest)
+            for row in self._select_of(manifest, archives)
             if row.stored.state in {SeriesState.PENDING, SeriesState.CLAIMED} and not at < row.claimable_at <= at + LONGEST_DELAY
         ]
         if order is not FetchOrder.ARCHIVE:
             sign = 1 if order is FetchOrder.SMALLEST_FIRST else -1
             due.sort(key=lambda row: _size_key(row.stored.series.file_size_bytes, sign))
-        archives = self._manifest(manifest).archives
+        archive_of = self._manifest(manifest).archives
         claims = []
         for row in due[:limit]:
-            archive = archives[row.stored.series.series_instance_uid]
+            archive = archive_of[row.stored.series.series_instance_uid]
             row.move(SeriesState.CLAIMED, lease_until_at, attempts=row.stored.attempts + 1, archive=archive)
             row.owner = owner
             claims.append(
@@ -198,8 +199,8 @@ class MemoryStore:
             )
         return claims
 
-    async def next_due_at(self, manifest: str) -> datetime | None:
-        pending = (row for row in self._select(manifest) if row.stored.state is SeriesState.PENDING)
+    async def next_due_at(self, manifest: str, archives: Collection[str] | None = None) -> datetime | None:
+        pending = (row for row in self._select_of(manifest, archives) if row.stored.state is SeriesState.PENDING)
         return min((row.claimable_at for row in pending), default=None)
 
     async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:
@@ -359,6 +360,13 @@ class MemoryStore:
 
     def _manifest(self, name: str) -> _Manifest:
         return self._manifests.get(name, _Manifest())
+
+    def _select_of(self, manifest: str, archives: Collection[str] | None) -> Iterator[_Row]:
+        """Rows of the manifest that are to be had from these archives, or from any."""
+        archive_of = self._manifest(manifest).archives
+        for row in self._select(manifest):
+            if archives is None or archive_of[row.stored.series.series_instance_uid] in archives:
+                yield row
 
     def _select(self, manifest: str | None = None, state: SeriesState | None = None) -> Iterator[_Row]:
         """Rows in the order in which they were enqueued."""

@@ -293,3 +293,31 @@ async def test_a_claim_ahead_whose_lease_was_lost_is_not_begun() -> None:
     assert stolen.series == first_ahead, "the first of those that were claimed ahead"
     assert stolen.series.series_instance_uid not in {claim.series.series_instance_uid for claim in claims if claim}
     assert None not in claims
+
+
+async def test_what_was_claimed_ahead_goes_back_when_its_archive_rests() -> None:
+    """Nobody began it, so it costs no attempt; what is of others stays claimed."""
+    pace = Pace(seconds=0.005)
+    await pace.enqueue(300)
+    await pace.work(120)
+    assert await pace.claimed() > 0
+    assert await pace.leases.claim("m", FetchOrder.ARCHIVE, ["a"]) is not None
+    assert await pace.claimed() > 1
+    assert await pace.leases.claim("m", FetchOrder.ARCHIVE, ["b"]) is None
+    (under_way,) = [row.attempts async for row in pace.store.find("m", SeriesState.CLAIMED)]
+    assert under_way == 1
+    pace.clock.elapsed_seconds += 1
+    await pace.work(179)
+    assert {row.attempts async for row in pace.store.find("m")} == {1}
+
+
+async def test_a_claim_ahead_that_another_worker_took_is_not_given_back() -> None:
+    """Its lease ran out while the machine slept: the series is the other's."""
+    pace = Pace(seconds=0.005)
+    await pace.enqueue(300)
+    await pace.work(120)
+    later = pace.clock.now() + timedelta(seconds=2 * LEASE_SECONDS)
+    stolen = await pace.store.claim("m", owner="other", at=later, lease_until_at=later + timedelta(days=1), limit=1000)
+    assert stolen
+    await pace.leases.give_back()
+    assert await pace.claimed() == len(stolen)

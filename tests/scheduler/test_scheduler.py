@@ -61,6 +61,7 @@ class Scene:
     attempts: int = 4
     waits_for_room: bool = False
     concurrency: int = 2
+    outage_seconds: float = 86_400.0
     order: FetchOrder = FetchOrder.ARCHIVE
     admit: Callable[[], Awaitable[None]] = always
 
@@ -91,6 +92,7 @@ class Scene:
             attempts=self.attempts,
             order=self.order,
             retry=RetryPace(),
+            outage_seconds=self.outage_seconds,
             waits_for_room=self.waits_for_room,
         )
         return Scheduler(

@@ -83,7 +83,7 @@ async def test_progress_adds_up_what_a_cycle_tells() -> None:
     for _ in range(5):
         clock.elapsed_seconds += 1
         progress.take(BytesReceived(series_instance_uid="1.2.3", received_bytes=1000, images=2))
-    told = progress.now(Pressure(concurrency=2, breaker=BreakerState.OPEN, short_of_room=False))
+    told = progress.now(Pressure(concurrency=2, breaker=BreakerState.OPEN, archives_out=frozenset({"tcia"}), short_of_room=False))
     assert (told.phase, told.received_bytes, told.bytes_per_second) == (RunPhase.FETCHING, 5000, 500.0)
     assert (told.concurrency, told.concurrency_ceiling, told.breaker) == (2, 4, BreakerState.OPEN)
     (active,) = told.active

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -103,9 +103,18 @@ async def claim(
     at: datetime = START_AT,
     limit: int = 100,
     order: FetchOrder = FetchOrder.ARCHIVE,
+    archives: Collection[str] | None = None,
 ) -> Sequence[Claim]:
     """Claim with a lease of a minute."""
-    return await store.claim(manifest, owner=owner, at=at, lease_until_at=at + timedelta(minutes=1), limit=limit, order=order)
+    return await store.claim(
+        manifest,
+        owner=owner,
+        at=at,
+        lease_until_at=at + timedelta(minutes=1),
+        limit=limit,
+        order=order,
+        archives=archives,
+    )
 
 
 async def complete_all(store: Store, manifest: str = "m") -> None:

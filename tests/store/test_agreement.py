@@ -31,6 +31,7 @@ class Memory:
 
 
 MANIFESTS = st.sampled_from(["a", "b"])
+ARCHIVES = st.sampled_from([ARCHIVE, "nlst"])
 SERIES = st.builds(
     series,
     st.integers(1, 6),
@@ -39,10 +40,10 @@ SERIES = st.builds(
 )
 
 
-def resolve(manifest: str, batch: list[Series], withdraw: bool, let_rest: bool) -> Step:
+def resolve(manifest: str, archive: str, batch: list[Series], withdraw: bool, let_rest: bool) -> Step:
     async def step(store: Store, memory: Memory) -> object:
         number = await store.begin_resolve(manifest, memory.at)
-        met = await store.enqueue(manifest, number, ARCHIVE, batch, rested_at=memory.at if let_rest else None)
+        met = await store.enqueue(manifest, number, archive, batch, rested_at=memory.at if let_rest else None)
         vanished = await store.count_vanished(manifest, number)
         return met, vanished, withdraw and await store.withdraw_vanished(manifest, number, memory.at)
 
@@ -61,7 +62,7 @@ def narrow(manifest: str, batch: list[Series], unlisted: list[int], keep: bool) 
     return step
 
 
-def claim(manifest: str, owner: str, limit: int) -> Step:
+def claim(manifest: str, owner: str, limit: int, archives: list[str] | None) -> Step:
     async def step(store: Store, memory: Memory) -> object:
         claims = await store.claim(
             manifest,
@@ -70,6 +71,7 @@ def claim(manifest: str, owner: str, limit: int) -> Step:
             lease_until_at=memory.at + timedelta(seconds=30),
             limit=limit,
             order=FetchOrder.ARCHIVE,
+            archives=archives,
         )
         memory.claims.extend(claims)
         return claims
@@ -80,7 +82,7 @@ def claim(manifest: str, owner: str, limit: int) -> Step:
 def wait(seconds: int) -> Step:
     async def step(store: Store, memory: Memory) -> object:
         memory.at += timedelta(seconds=seconds)
-        return [await store.next_due_at(manifest) for manifest in ("a", "b")]
+        return [await store.next_due_at(manifest, archives) for manifest in ("a", "b") for archives in (None, [ARCHIVE], [])]
 
     return step
 
@@ -144,7 +146,7 @@ def forget(manifest: str) -> Step:
 
 
 STEPS = st.one_of(
-    st.builds(resolve, MANIFESTS, st.lists(SERIES, max_size=5), st.booleans(), st.booleans()),
+    st.builds(resolve, MANIFESTS, ARCHIVES, st.lists(SERIES, max_size=5), st.booleans(), st.booleans()),
     st.builds(
         narrow,
         MANIFESTS,
@@ -152,7 +154,7 @@ STEPS = st.one_of(
         st.lists(st.integers(1, 8), max_size=2, unique=True),
         st.booleans(),
     ),
-    st.builds(claim, MANIFESTS, st.sampled_from(["w1", "w2"]), st.integers(1, 3)),
+    st.builds(claim, MANIFESTS, st.sampled_from(["w1", "w2"]), st.integers(1, 3), st.none() | st.lists(ARCHIVES, unique=True)),
     st.builds(wait, st.sampled_from([1, 10, 40])),
     st.builds(end, st.integers(0, 5), st.sampled_from(["complete", "fail", "extend", "count", "uncounted"])),
     st.builds(restore, st.lists(SERIES, max_size=3), st.sampled_from(["tcia", "nlst"])),
@@ -218,7 +220,7 @@ def assert_sums_are_those_of_the_rows(database: sqlite3.Connection) -> None:
     }
     assert {*database.execute("SELECT * FROM tally WHERE series_count <> 0")} == counted
     assert not [*database.execute("SELECT * FROM tally WHERE series_count = 0 AND (expected_images OR stored_bytes)")]
-    queued = "SELECT manifest_key, series_key, file_size_bytes FROM"
-    assert {*database.execute(f"{queued} queue")} == {
+    queued = "SELECT manifest_key, series_key, wanted.archive, file_size_bytes FROM"
+    assert {*database.execute(f"{queued} queue AS wanted")} == {
         *database.execute(f"{queued} wanted JOIN series USING (series_key) WHERE state IN ('pending', 'claimed')")
     }

@@ -53,7 +53,15 @@ def test_each_statement_has_a_line_of_why() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("make_claimable", "next_in_archive_order", "next_smallest_first", "next_largest_first", "claim", "series"),
+        *(
+            "make_claimable",
+            "archives_due",
+            "next_in_archive_order",
+            "next_smallest_first",
+            "next_largest_first",
+            "claim",
+            "series",
+        ),
         *("first_claimable_now", "first_claimable_later", "extend", "complete", "set_back", "fail", "release"),
         *(
             "retry",
@@ -78,6 +86,17 @@ def test_what_workers_ask_goes_through_no_table(tmp_path: Path, name: str) -> No
 def test_the_next_series_is_found_without_sorting(tmp_path: Path, name: str) -> None:
     """It stands at one end of an index."""
     assert not [step for step in plan_of(name, tmp_path / "state.db") if "TEMP B-TREE" in step]
+
+
+@pytest.mark.parametrize(
+    "name", ["archives_due", "next_in_archive_order", "next_smallest_first", "next_largest_first", "first_claimable_now"]
+)
+def test_archives_left_out_are_not_stepped_over(tmp_path: Path, name: str) -> None:
+    """Their series may be a million: the index begins with the archive."""
+    steps = [step for step in plan_of(name, tmp_path / "state.db") if step.startswith("SEARCH queue")]
+    assert steps
+    assert all(re.search(r"INDEX queue_(in_archive_order|by_size) ", step) for step in steps)
+    assert any("archive" in step.partition("(")[2] for step in steps)
 
 
 @pytest.mark.parametrize("name", ["reopen_changed", "reopen_failed_and_withdrawn", "merge_incoming", "forget_former_wishes"])

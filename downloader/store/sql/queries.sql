@@ -318,27 +318,47 @@ UPDATE queue
 SET claimable_at = NULL
 WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND claimable_at > :latest_at;
 
+-- archives_due --
+-- One step along the index for each archive, however many series of it are due.
+WITH RECURSIVE due (archive) AS (
+    SELECT min(archive)
+    FROM queue INDEXED BY queue_in_archive_order
+    WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND claimable_at IS NULL
+    UNION ALL
+    SELECT (
+        SELECT min(queue.archive)
+        FROM queue INDEXED BY queue_in_archive_order
+        WHERE queue.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+            AND queue.claimable_at IS NULL
+            AND queue.archive > due.archive
+    )
+    FROM due
+    WHERE due.archive IS NOT NULL
+)
+SELECT archive FROM due WHERE archive IS NOT NULL;
+
 -- next_in_archive_order --
--- The front of an index, however long the queue.
-SELECT series_key
-FROM queue
-WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND claimable_at IS NULL
+-- The front of an index, however long the queue, where the primary key would have to step over all other archives.
+-- `rank` sorts the fronts of several archives into one.
+SELECT series_key, series_key AS rank
+FROM queue INDEXED BY queue_in_archive_order
+WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND archive = :archive AND claimable_at IS NULL
 ORDER BY series_key
 LIMIT :limit;
 
 -- next_smallest_first --
 -- Unknown sizes last: NULL sorts first in SQLite.
-SELECT series_key
+SELECT series_key, IFNULL(file_size_bytes, 9223372036854775807) AS rank
 FROM queue
-WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND claimable_at IS NULL
+WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND archive = :archive AND claimable_at IS NULL
 ORDER BY file_size_bytes NULLS LAST
 LIMIT :limit;
 
 -- next_largest_first --
 -- Unknown sizes last, as NULL does when sorted downwards.
-SELECT series_key
+SELECT series_key, -IFNULL(file_size_bytes, -1) AS rank
 FROM queue
-WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND claimable_at IS NULL
+WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest) AND archive = :archive AND claimable_at IS NULL
 ORDER BY file_size_bytes DESC
 LIMIT :limit;
 
@@ -362,18 +382,20 @@ SELECT * FROM series WHERE series_key = :series_key;
 -- first_claimable_now --
 -- Also series whose lease ran out are in the queue: those are not pending.
 SELECT 1
-FROM queue CROSS JOIN series USING (series_key)
+FROM queue INDEXED BY queue_in_archive_order CROSS JOIN series USING (series_key)
 WHERE queue.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+    AND queue.archive = :archive
     AND queue.claimable_at IS NULL
     AND +series.state = 'pending'
 LIMIT 1;
 
 -- first_claimable_later --
--- Steps over the claimed ones, which are as few as there are workers.
+-- Steps over the claimed ones, which are as few as there are workers, and over those that archives left out gave back.
 SELECT queue.claimable_at
 FROM queue CROSS JOIN series USING (series_key)
 WHERE queue.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
     AND queue.claimable_at IS NOT NULL
+    AND (:archives IS NULL OR queue.archive IN (SELECT value FROM json_each(:archives)))
     AND +series.state = 'pending'
 ORDER BY queue.claimable_at
 LIMIT 1;

@@ -106,7 +106,7 @@ function showRunning() {
 }
 
 function showRun(name, run) {
-  const breaker = run.breaker === "closed" ? "" : " · the archive is out, and probed";
+  const breaker = run.breaker === "closed" ? "" : " · an archive is out, and probed";
   const phase = run.phase === "resolving" ? "asking the archive what there is" : `${count(run.completed)} complete in this cycle`;
   return element("div", { className: "run" },
     element("h3", { text: `${name}: ${phase}${breaker}` }),

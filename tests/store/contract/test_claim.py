@@ -186,3 +186,60 @@ async def test_a_lease_that_ran_out_is_not_pending(store: Store) -> None:
     await claim(store, owner="w2", at=after(60), limit=1)
     assert await store.next_due_at("m") is None
     assert len(await claim(store, at=after(60) + timedelta(seconds=1))) == 1
+
+
+async def test_a_claim_can_leave_archives_out(store: Store) -> None:
+    """Series of those that want a rest stay where they are in the queue, whatever the order."""
+    await enqueue(store, "m", series(1, file_size_bytes=10), series(4, file_size_bytes=40), archive="tired")
+    await enqueue(store, "m", series(2, file_size_bytes=30), series(3, file_size_bytes=20), resolve=1, archive="well")
+    assert await claim(store, archives=[]) == []
+    assert await claim(store, archives=["unknown"]) == []
+    for order, expected in (
+        (FetchOrder.ARCHIVE, uid(2)),
+        (FetchOrder.SMALLEST_FIRST, uid(3)),
+        (FetchOrder.LARGEST_FIRST, uid(2)),
+    ):
+        (held,) = await claim(store, archives=["well"], order=order, limit=1)
+        assert held.series.series_instance_uid == expected
+        await store.set_back(held, due_at=START_AT, error="", message="", count_attempt=False)
+    assert uids(await claim(store, archives=["well"])) == [uid(2), uid(3)]
+    assert uids(await claim(store)) == [uid(1), uid(4)]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (FetchOrder.ARCHIVE, [1, 2, 3, 4, 5]),
+        (FetchOrder.SMALLEST_FIRST, [1, 4, 3, 2, 5]),
+        (FetchOrder.LARGEST_FIRST, [2, 3, 4, 1, 5]),
+    ],
+)
+async def test_series_of_several_archives_are_one_queue(store: Store, order: FetchOrder, expected: list[int]) -> None:
+    """The order is that of all of them, not of one archive after the other."""
+    for number, size_bytes in enumerate([10, 40, 30, 20, None], start=1):
+        await enqueue(store, "m", series(number, file_size_bytes=size_bytes), resolve=None, archive=f"a{number % 2}")
+    assert uids(await claim(store, order=order, limit=2)) == [uid(number) for number in expected[:2]]
+    assert uids(await claim(store, order=order)) == [uid(number) for number in expected[2:]]
+
+
+async def test_a_series_that_another_archive_lists_now_is_claimed_of_that(store: Store) -> None:
+    """The newest resolve says where it is to be had."""
+    await enqueue(store, "m", series(1), archive="former")
+    await enqueue(store, "m", series(1), archive="newer")
+    assert await claim(store, archives=["former"]) == []
+    (held,) = await claim(store, archives=["newer"])
+    assert held.archive == "newer"
+
+
+async def test_next_due_can_leave_archives_out(store: Store) -> None:
+    """What waits for an archive that wants a rest is no reason to look into the queue."""
+    await enqueue(store, "m", series(1), archive="tired")
+    await enqueue(store, "m", series(2), resolve=1, archive="well")
+    (held,) = await claim(store, archives=["well"])
+    assert await store.next_due_at("m", ["well"]) is None
+    await store.set_back(held, due_at=after(30), error="E", message="m", count_attempt=True)
+    assert await store.next_due_at("m", ["well"]) == after(30)
+    at_once = await store.next_due_at("m", ["tired", "well"])
+    assert at_once is not None
+    assert at_once <= START_AT
+    assert await store.next_due_at("m", []) is None
