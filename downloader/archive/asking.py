@@ -1,13 +1,13 @@
 """Sends one request to an archive, shows who asks, and takes a reply that is not the answer for what it means."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from downloader.archive.authentication import Authentication
-from downloader.archive.endpoints import Endpoint, Method
+from downloader.archive.endpoints import CARTS, Endpoint, Method
 from downloader.archive.replies import READ_BYTES, Refusal, classify
 from downloader.clock import Clock
-from downloader.errors import ArchiveError, CredentialsRejectedError
+from downloader.errors import ArchiveError, CredentialsRejectedError, UnexpectedReplyError
 from downloader.transport import Reply, Transport
 
 
@@ -66,6 +66,18 @@ class Asker:
         if endpoint.method is Method.POST:
             return self._transport.post_form(url, form=parameters, headers=headers)
         return self._transport.get(url, params=parameters, headers=headers)
+
+
+@contextmanager
+def told_of_carts(endpoint: Endpoint) -> Iterator[None]:
+    """Say of a host that does not know the endpoint of carts what that means: its address may be right all the same."""
+    try:
+        yield
+    except UnexpectedReplyError as error:
+        if error.status == 404:
+            error.what = f"this host does not offer shared carts ({endpoint.path}): {error.what}"
+            error.next_step = CARTS
+        raise
 
 
 async def read_refusal(reply: Reply, series_instance_uid: str | None) -> Refusal | None:

@@ -86,7 +86,10 @@ class Topic(StrEnum):
     SHARED_CART = "shared-cart"
 
 
-CARTS: Final = "carts are kept by api v1 and v2, and v4 asks v1 of the same host: look for a host that answers one of them"
+CARTS: Final = (
+    "export the cart as a series list where you made it, and name that with series_list; "
+    "carts are kept by api v1 and v2, and v4 asks v1 of the same host"
+)
 """What to do where carts cannot be had."""
 SERIES_ATTRIBUTE: Final = "SeriesInstanceUID"
 SERIES_NAMES: Final = frozenset({SERIES_ATTRIBUTE, "Series UID", "seriesInstanceUID"})

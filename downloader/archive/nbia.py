@@ -9,7 +9,7 @@ from typing import Final
 import anyio.lowlevel
 import structlog
 
-from downloader.archive.asking import Asker, read_refusal
+from downloader.archive.asking import Asker, read_refusal, told_of_carts
 from downloader.archive.deployments import MissingRoutes
 from downloader.archive.endpoints import CARTS, Endpoint, Generation, ImageRoute, ListEndpoint, Topic
 from downloader.archive.port import NO_STUDY_NEEDS, CollectionDescription, SeriesSize, StudyNeeds
@@ -157,7 +157,8 @@ class NbiaArchive:
         query = self._table.queries.get(Topic.SHARED_CART)
         if query is None:
             raise UnexpectedReplyError(f"{self.name} has no shared carts in generation {self.generation}", next_step=CARTS)
-        found = await self._read_series(query.endpoint, query.values_for({"shared_cart": name}))
+        with told_of_carts(query.endpoint):
+            found = await self._read_series(query.endpoint, query.values_for({"shared_cart": name}))
         return list(dict.fromkeys(series.series_instance_uid for series in found))
 
     async def find_collections(self) -> Sequence[str]:

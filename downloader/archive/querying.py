@@ -1,15 +1,14 @@
 """Every query of every generation, asked in its own words: the client behind `ArchiveQueries`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 import anyio.lowlevel
 
-from downloader.archive.asking import Asker
+from downloader.archive.asking import Asker, told_of_carts
 from downloader.archive.endpoints import (
-    CARTS,
     SERIES_ATTRIBUTE,
     SERIES_NAMES,
     Generation,
@@ -24,7 +23,7 @@ from downloader.archive.pages import PAGE_BYTES_MAX, read_page
 from downloader.archive.port import Attributes, Question
 from downloader.archive.rows import parse_rows, read_attributes
 from downloader.archive.wire import RowReader
-from downloader.errors import ArchiveFaultError, SettingsError, UnexpectedReplyError
+from downloader.errors import ArchiveFaultError, SettingsError
 from downloader.transport import Reply
 from downloader.wording import one_of
 
@@ -117,12 +116,9 @@ class NbiaQueries:
         return self._ask_json(query, filters) if form is ReplyFormat.JSON else self._ask_other(query, filters, form)
 
     async def _expect_answer(self, query: QueryEndpoint, filters: Mapping[str, str], reply: Reply) -> None:
-        try:
+        is_of_carts = query is self._table.queries.get(Topic.SHARED_CART)
+        with told_of_carts(query.endpoint) if is_of_carts else nullcontext():
             await self._asker.expect_answer(reply, _blamed(filters))
-        except UnexpectedReplyError as error:
-            if query is self._table.queries.get(Topic.SHARED_CART):
-                error.next_step = CARTS
-            raise
 
     async def _ask_pages(
         self, query: QueryEndpoint, paging: Paging, filters: Mapping[str, str]

@@ -213,6 +213,20 @@ def test_a_plan_explains_what_each_entry_matched_and_what_not(hosts: Hosts, tmp_
     assert "warning: nothing matches collection Main, modality PT" in told.stdout
 
 
+def test_a_host_without_carts_says_so(tmp_path: Path) -> None:
+    """It speaks v4 only: the address is right, and the cart must come in another way."""
+    manifest = tmp_path / "m.yaml"
+    with serve_archive(catalogue_of(small_series(1)), apis=["v4"]) as archive:
+        manifest.write_text(
+            f"version: 1\narchive: {{base_url: {archive.sandbox.base_url!r}}}\nselect: [{{shared_cart: nbia-1}}]\n"
+        )
+        ended = run_command("run", manifest, "-o", tmp_path / "library")
+    assert ended.exit_code == 3
+    assert "this host does not offer shared carts (v1/getContentsByName)" in ended.stdout
+    assert "export the cart as a series list" in ended.stdout
+    assert "check base_url" not in ended.stdout
+
+
 def test_a_shared_cart_is_mirrored_by_its_name(tmp_path: Path) -> None:
     """What joins the cart joins the library; what leaves it is no longer wanted, and is neither removed nor withdrawn."""
     series = small_series(4)

@@ -262,7 +262,9 @@ async def test_a_cart_is_asked_of_v1_of_the_same_host() -> None:
     clock = SystemClock()
     async with serve_sandbox(FULL, apis=["v4"]) as sandbox, open_transport(TransportSettings(), clock) as transport:
         queries = open_queries("sandbox", sandbox.base_url, api="v4", transport=transport, clock=clock)
-        with pytest.raises(UnexpectedReplyError, match="carts are kept by api v1 and v2"):
+        with pytest.raises(
+            UnexpectedReplyError, match=r"does not offer shared carts \(v1/getContentsByName\).*export the cart as a series list"
+        ):
             await anext(queries.find_rows(Question(topic=Topic.SHARED_CART, shared_cart=CART)))
 
 
