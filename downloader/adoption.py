@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from anyio import CancelScope
 
@@ -158,8 +158,8 @@ class Adopter:
             received_bytes=0,
             zip=stored_zip,
         )
-        folder: PurePosixPath = await self.bench.in_thread(adoption.commit, receipt)
-        await self.store.restore([(receipt, str(folder))])
+        place = await self.bench.in_thread(adoption.commit, receipt)
+        await self.store.restore([(receipt, str(place.folder))])
         self.report.adopted += 1
         self.report.images += len(receipt.images)
         self.report.stored_bytes += receipt.stored_bytes

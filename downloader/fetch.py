@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
-from pathlib import PurePosixPath
 from typing import Final
 
 import anyio
@@ -27,7 +26,7 @@ from downloader.errors import (
     TruncatedZipError,
     Verdict,
 )
-from downloader.library.port import Library, Salvage, Staging
+from downloader.library.port import Library, Place, Salvage, Staging
 from downloader.model import Receipt, Series, StagedSeries
 from downloader.salvage import ProvenSeries, fetch_singly, find_missing, prove_salvaged
 from downloader.whole import StoredSeries, WholeSeries, limits_for, store_whole
@@ -45,14 +44,14 @@ BROKEN_STREAM: Final = (*LINE_BROKE, CorruptZipError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedSeries:
-    """A series that is now in the library, in `folder` relative to it.
+    """A series that is now in the library, in `place`.
 
     `downloaded` is False where it lay there already. `first_byte_seconds` is how long the archive took to begin its reply; 0
     where nothing was asked.
     """
 
     receipt: Receipt
-    folder: PurePosixPath
+    place: Place
     downloaded: bool
     first_byte_seconds: float = 0.0
 
@@ -85,7 +84,8 @@ def _find_or_begin(series: Series, library: Library) -> FetchedSeries | Staging:
     library.drop_staged(series)
     folder = library.folder_of(series)
     library.make_durable(folder)
-    return FetchedSeries(receipt=receipt, folder=folder, downloaded=False)
+    place = Place(folder=folder, stepped_aside=folder != library.best_folder(series))
+    return FetchedSeries(receipt=receipt, place=place, downloaded=False)
 
 
 def _store(proven: ProvenSeries, staging: Staging, intake: Intake, bench: Bench) -> FetchedSeries:
@@ -101,7 +101,7 @@ def _store(proven: ProvenSeries, staging: Staging, intake: Intake, bench: Bench)
         received_bytes=staging.salvage.received_bytes + intake.received_bytes,
         zip=staging.stored_zip(),
     )
-    return _fetched(StoredSeries(receipt=receipt, folder=staging.commit(receipt)), intake)
+    return _fetched(StoredSeries(receipt=receipt, place=staging.commit(receipt)), intake)
 
 
 @asynccontextmanager
@@ -204,7 +204,7 @@ def _whole(series: Series, batch: Sequence[bytes], body: SeriesBody, bench: Benc
 
 def _fetched(stored: StoredSeries, intake: Intake) -> FetchedSeries:
     return FetchedSeries(
-        receipt=stored.receipt, folder=stored.folder, downloaded=True, first_byte_seconds=intake.first_byte_seconds
+        receipt=stored.receipt, place=stored.place, downloaded=True, first_byte_seconds=intake.first_byte_seconds
     )
 
 

@@ -263,7 +263,7 @@ class Scheduler:
             with self._leases.held(claim):
                 fetched = await fetch_series(claim.series, self._bench_of(claim))
             with CancelScope(shield=True):
-                await self._store.complete(claim, fetched.receipt, str(fetched.folder))
+                await self._store.complete(claim, fetched.receipt, str(fetched.place.folder))
                 await self._clear_former(claim, fetched)
         except LeaseLostError as error:
             _note_lost(error)
@@ -285,8 +285,8 @@ class Scheduler:
                     elapsed_seconds=elapsed_seconds,
                     downloaded=fetched.downloaded,
                     first_byte_seconds=fetched.first_byte_seconds,
-                    folder=str(fetched.folder),
-                    stepped_aside=fetched.folder != self._bench_of(claim).library.best_folder(fetched.receipt.series),
+                    folder=str(fetched.place.folder),
+                    stepped_aside=fetched.place.stepped_aside,
                 )
             )
 
@@ -296,7 +296,7 @@ class Scheduler:
         Two names may lead to one folder, and that holds what was stored just now.
         """
         former = PurePosixPath(claim.folder)
-        if not claim.folder or fetched.folder.is_relative_to(former):
+        if not claim.folder or fetched.place.folder.is_relative_to(former):
             return
         bench = self._bench_of(claim)
         try:

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePosixPath
 
 from downloader import __version__
 from downloader.completeness import prove
 from downloader.errors import ArchiveError, TransferError
-from downloader.library.port import HeldStaging, Library
+from downloader.library.port import HeldStaging, Library, Place
 from downloader.model import Md5Mode, Receipt, Series
 from downloader.zipstream import ZipLimits, ZipReader
 
@@ -35,10 +34,10 @@ class WholeSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSeries:
-    """A series that is in the library now, in `folder` relative to it."""
+    """A series that is in the library now."""
 
     receipt: Receipt
-    folder: PurePosixPath
+    place: Place
 
 
 def store_whole(whole: WholeSeries, library: Library) -> StoredSeries | None:
@@ -56,7 +55,7 @@ def store_whole(whole: WholeSeries, library: Library) -> StoredSeries | None:
         receipt = _proven(whole, held)
     except (TransferError, ArchiveError):
         return None
-    return StoredSeries(receipt=receipt, folder=held.commit(receipt))
+    return StoredSeries(receipt=receipt, place=held.commit(receipt))
 
 
 def _proven(whole: WholeSeries, held: HeldStaging) -> Receipt:

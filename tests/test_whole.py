@@ -54,9 +54,9 @@ def test_it_is_stored_as_it_came_with_its_receipt(tmp_path: Path) -> None:
     body = zip_of(MEMBERS)
     stored = store_whole(whole_of(body), library)
     assert stored is not None
-    assert stored.folder == library.folder_of(LISTED)
+    assert stored.place.folder == library.folder_of(LISTED)
     assert stored.receipt == library.find_receipt(LISTED)
-    assert {name: (tmp_path / stored.folder / name).read_bytes() for name in IMAGES} == IMAGES
+    assert {name: (tmp_path / stored.place.folder / name).read_bytes() for name in IMAGES} == IMAGES
     assert stored.receipt.received_bytes == len(body)
     assert (stored.receipt.proof.md5_images, stored.receipt.proof.size) == (3, True)
     assert (tmp_path / LISTED.collection / "LICENSE").read_bytes() == b"be kind\n"
@@ -72,7 +72,7 @@ def test_a_new_version_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     members = {**newer, "md5hashes.csv": f"Filename,MD5Hash\n1-1.dcm,{md5_of(newer['1-1.dcm'])}\n".encode()}
     stored = store_whole(whole_of(zip_of(members), newest), library)
     assert stored is not None
-    assert files_of(tmp_path / stored.folder) == [".receipt.json", "1-1.dcm"]
+    assert files_of(tmp_path / stored.place.folder) == [".receipt.json", "1-1.dcm"]
     assert list((tmp_path / ".tciad" / "staging").iterdir()) == []
 
 
@@ -85,7 +85,7 @@ def test_what_a_dead_attempt_left_is_no_part_of_it(tmp_path: Path) -> None:
     leftover.with_name(f"{leftover.name}.old").mkdir()
     stored = store_whole(whole_of(zip_of(MEMBERS)), library)
     assert stored is not None
-    assert files_of(tmp_path / stored.folder) == [".receipt.json", *sorted(IMAGES)]
+    assert files_of(tmp_path / stored.place.folder) == [".receipt.json", *sorted(IMAGES)]
     assert list((tmp_path / ".tciad" / "staging").iterdir()) == []
 
 

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from downloader.errors import DigestMismatchError
@@ -12,7 +12,7 @@ from downloader.library.checking import hash_file
 from downloader.library.disk import make_new_folder, remove_folder, sync_files, sync_folder, write_new
 from downloader.library.faults import LibraryFaults
 from downloader.library.image_names import name_images, receipt_image
-from downloader.library.port import ForeignImage
+from downloader.library.port import ForeignImage, Place
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.room import Room
 from downloader.library.shelf import Shelf
@@ -51,7 +51,7 @@ class AdoptedStaging:
         """The images under the names that they will have in the library, in the order of those names."""
         return tuple(receipt_image(name, image.staged) for name, image in self._named.items())
 
-    def commit(self, receipt: Receipt) -> PurePosixPath:
+    def commit(self, receipt: Receipt) -> Place:
         """Bring the images, sync them, write the receipt, and rename the folder into the library; see Staging.commit.
 
         Raises:

@@ -1,6 +1,6 @@
 """One small series whose ZIP lies whole in memory: nothing of it touches the disk before it is proven."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from downloader.errors import TciadError
 from downloader.library.arrivals import Arrivals
@@ -8,6 +8,7 @@ from downloader.library.disk import make_new_folder, write_synced
 from downloader.library.faults import LibraryFaults
 from downloader.library.image_names import name_images, receipt_image
 from downloader.library.members import LONGEST_TEXT_BYTES, ImageMember, TextMember, identify
+from downloader.library.port import Place
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.room import Room
 from downloader.library.shelf import Shelf
@@ -72,7 +73,7 @@ class HeldSeries:
         named = name_images(tuple(self._arrivals.images.values()))
         return tuple(receipt_image(name, staged) for name, staged in named.items())
 
-    def commit(self, receipt: Receipt) -> PurePosixPath:
+    def commit(self, receipt: Receipt) -> Place:
         """See the port. The collection's LICENSE is written with its first series."""
         if receipt.images != self.named_images():
             raise TciadError("the receipt tells of other images than came")

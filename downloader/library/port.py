@@ -24,6 +24,17 @@ class Salvage:
     broken_streams: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a series was put: `folder` is relative to the library.
+
+    `stepped_aside` tells that it is not the one that the layout would give it first, since another series lies there.
+    """
+
+    folder: PurePosixPath
+    stepped_aside: bool
+
+
 class HeldStaging(Protocol):
     """A small series that is taken whole from memory. Nothing is on the disk before `commit`, so there is nothing to undo."""
 
@@ -44,7 +55,7 @@ class HeldStaging(Protocol):
         """See `Staging.named_images`."""
         ...
 
-    def commit(self, receipt: Receipt) -> PurePosixPath:
+    def commit(self, receipt: Receipt) -> Place:
         """Write everything, and put it into the library as `Staging.commit` does."""
         ...
 
@@ -124,10 +135,10 @@ class Staging(Protocol):
         """The ZIP that came, where the series is kept as one; None where its images are files."""
         ...
 
-    def commit(self, receipt: Receipt) -> PurePosixPath:
+    def commit(self, receipt: Receipt) -> Place:
         """Sync every file, write the receipt, rename the folder into the library, sync the folder above.
 
-        A series folder that is already there is replaced by one exchange. Returns the folder, relative to the library.
+        A series folder that is already there is replaced by one exchange.
         """
         ...
 
@@ -164,8 +175,8 @@ class Adoption(Protocol):
         """The images under the names that they will have in the library, in the order of those names."""
         ...
 
-    def commit(self, receipt: Receipt) -> PurePosixPath:
-        """Link or copy the images, and put the series into the library as Staging.commit does. Returns its folder.
+    def commit(self, receipt: Receipt) -> Place:
+        """Link or copy the images, and put the series into the library as Staging.commit does.
 
         Raises:
             DigestMismatchError: a file changed after it was hashed.

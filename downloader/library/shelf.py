@@ -23,6 +23,7 @@ from downloader.library.faults import LibraryFaults
 from downloader.library.layout import Layout, collection_folders
 from downloader.library.metadata_csv import OVERDUE_NAME, Overdue
 from downloader.library.moving import choose_place, move_paper
+from downloader.library.port import Place
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.model import Receipt, Series
 
@@ -47,13 +48,7 @@ class Shelf:
 
     def folder_of(self, series: Series) -> PurePosixPath:
         """Where the series lies, or else the best folder that no other one has."""
-        *shared, own = self._layout.folders(series)
-        if not shared:
-            return own
-        for folder in (*shared, own):
-            if self._holds(folder, series):
-                return folder
-        return next((folder for folder in shared if not os.path.lexists(self._root / folder)), own)
+        return self._choose(self._layout.folders(series), series)
 
     def find_receipt(self, series: Series) -> Receipt | None:
         """See the port."""
@@ -109,8 +104,8 @@ class Shelf:
         except DamagedReceiptError:
             return None
 
-    def put(self, finished: Path, receipt: Receipt, license_text: bytes | None) -> PurePosixPath:
-        """Rename a finished and synced folder into the tree; `finished` is gone afterwards. Returns where it lies.
+    def put(self, finished: Path, receipt: Receipt, license_text: bytes | None) -> Place:
+        """Rename a finished and synced folder into the tree; `finished` is gone afterwards.
 
         Raises:
             OSError: see faults.py.
@@ -118,7 +113,8 @@ class Shelf:
         """
         with self._changing:
             self.overdue.set()
-            folder = self.folder_of(receipt.series)
+            folders = self._layout.folders(receipt.series)
+            folder = self._choose(folders, receipt.series)
             target = self._root / folder
             replaces = os.path.lexists(target)
             if replaces:
@@ -133,7 +129,7 @@ class Shelf:
         if replaces:
             remove_folder(finished)
             remove_folder(replaced_folder(finished))
-        return folder
+        return Place(folder=folder, stepped_aside=folder != folders[0])
 
     def make_durable(self, folder: PurePosixPath) -> None:
         """See the port."""
@@ -173,6 +169,15 @@ class Shelf:
     def papers_folder(self, series: Series) -> PurePosixPath:
         """See the port."""
         return self._layout.collection_folder(series)
+
+    def _choose(self, folders: Sequence[PurePosixPath], series: Series) -> PurePosixPath:
+        *shared, own = folders
+        if not shared:
+            return own
+        for folder in (*shared, own):
+            if self._holds(folder, series):
+                return folder
+        return next((folder for folder in shared if not os.path.lexists(self._root / folder)), own)
 
     def _holds(self, folder: PurePosixPath, series: Series) -> bool:
         receipt = self.read_receipt(folder)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from downloader.errors import TciadError, WrongSeriesError
 from downloader.library.arrivals import Arrivals
@@ -17,7 +17,7 @@ from downloader.library.members import (
     TextMember,
     identify,
 )
-from downloader.library.port import Salvage
+from downloader.library.port import Place, Salvage
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.room import Room
 from downloader.library.salvaging import part_name
@@ -137,7 +137,7 @@ class LocalStaging:
         """See the port."""
         return
 
-    def commit(self, receipt: Receipt) -> PurePosixPath:
+    def commit(self, receipt: Receipt) -> Place:
         """See the port. The collection's LICENSE is written with its first series."""
         named = name_images(self.images())
         if [(image.name, image.md5) for image in receipt.images] != [(name, named[name].md5) for name in named]:
@@ -154,10 +154,10 @@ class LocalStaging:
             license_text = self._arrivals.license_text
             if license_text is None:
                 license_text = self._staged.license_text
-            folder = self._shelf.put(self._folder, receipt, license_text)
+            place = self._shelf.put(self._folder, receipt, license_text)
             self._journal.remove()
         self._is_over = True
-        return folder
+        return place
 
     def keep(self, *, received_bytes: int, line_broke: bool) -> None:
         """See the port."""

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from downloader.errors import TciadError
@@ -17,7 +17,7 @@ from downloader.library.members import (
     TextMember,
     identify,
 )
-from downloader.library.port import Salvage
+from downloader.library.port import Place, Salvage
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
@@ -115,7 +115,7 @@ class ZipStaging:
         """See the port."""
         return StoredZip(name=self._name, size_bytes=self._size_bytes, md5=self._md5.hexdigest())
 
-    def commit(self, receipt: Receipt) -> PurePosixPath:
+    def commit(self, receipt: Receipt) -> Place:
         """See the port. The collection's LICENSE is written with its first series."""
         if receipt.zip != self.stored_zip() or receipt.images != self.named_images():
             raise TciadError("the receipt tells of another ZIP than was staged")
@@ -124,9 +124,9 @@ class ZipStaging:
             write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
             sync_files(self._folder, (self._name, RECEIPT_NAME))
             sync_folder(self._folder)
-            folder = self._shelf.put(self._folder, receipt, self._arrivals.license_text)
+            place = self._shelf.put(self._folder, receipt, self._arrivals.license_text)
         self._is_over = True
-        return folder
+        return place
 
     def keep(self, *, received_bytes: int, line_broke: bool) -> None:  # noqa: ARG002  the port's signature
         """See the port. Nothing of a ZIP that ended early can be used."""

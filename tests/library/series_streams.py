@@ -94,9 +94,9 @@ def store(library: Library, series: Series, members: Mapping[str, bytes] | None 
     """Take a whole series into the library; returns its folder."""
     staging = library.begin(series)
     take_all(staging, members_of(series) if members is None else members)
-    folder = staging.commit(receipt_of(series, staging.named_images()))
+    place = staging.commit(receipt_of(series, staging.named_images()))
     staging.discard()
-    return folder
+    return place.folder
 
 
 def md5_of(content: bytes) -> str:

@@ -134,6 +134,17 @@ def test_two_series_never_share_a_folder(library: Library) -> None:
     assert store(library, SERIES) == one
 
 
+def test_whoever_is_put_beside_another_is_told_so(library: Library) -> None:
+    """Also when it comes again; the one that was first has the place of the layout."""
+    twin = replace(SERIES, series_instance_uid=f"1.9{SERIES.series_instance_uid[3:]}")
+    for series in (SERIES, twin, twin, SERIES):
+        staging = library.begin(series)
+        take_all(staging, members_of(series))
+        place = staging.commit(receipt_of(series, staging.named_images()))
+        assert place.stepped_aside is (place.folder != library.best_folder(series))
+        assert place.stepped_aside is (series is twin and library.best_folder(twin) == library.best_folder(SERIES))
+
+
 def test_discard_is_harmless_after_commit_and_twice(library: Library) -> None:
     """Whoever cleans up need not know how far it came."""
     store(library, SERIES)

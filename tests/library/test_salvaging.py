@@ -51,7 +51,7 @@ def test_what_a_broken_attempt_kept_is_there_for_the_next_process(tmp_path: Path
     assert (staging.salvage.received_bytes, staging.salvage.broken_streams) == (2000, 2)
     assert len(list(staging_folder(tmp_path).iterdir())) == 2
     take_all(staging, {"1-3.dcm": THREE})
-    folder = staging.commit(receipt_of(SERIES, staging.named_images()))
+    folder = staging.commit(receipt_of(SERIES, staging.named_images())).folder
     assert sorted(path.name for path in (tmp_path / folder).iterdir()) == [RECEIPT_NAME, "1-1.dcm", "1-2.dcm", "1-3.dcm"]
     assert (tmp_path / "LIDC-IDRI" / "LICENSE").read_bytes() == b"be kind\n"
     assert list((tmp_path / ".tciad" / "staging").iterdir()) == []
@@ -247,7 +247,7 @@ def test_a_series_can_be_narrowed_to_what_is_proven(tmp_path: Path) -> None:
     staging = LocalLibrary(tmp_path).begin(SERIES)
     take_all(staging, {"1-1.dcm": TWO, "1-2.dcm": THREE})
     staging.narrow_to(staging.contents().images)
-    folder = staging.commit(receipt_of(SERIES, staging.named_images()))
+    folder = staging.commit(receipt_of(SERIES, staging.named_images())).folder
     assert (tmp_path / folder / "1-1.dcm").read_bytes() == TWO
     assert (tmp_path / folder / "1-2.dcm").read_bytes() == THREE
     assert len(list((tmp_path / folder).iterdir())) == 3

@@ -36,4 +36,4 @@ def store_zip(library: Library, series: Series, members: Mapping[str, bytes] | N
     """Take a whole series into a library that keeps ZIPs; returns its folder."""
     staging = library.begin(series)
     take_zip(staging, zip_of(members_of(series) if members is None else members))
-    return staging.commit(replace(receipt_of(series, staging.named_images()), zip=staging.stored_zip()))
+    return staging.commit(replace(receipt_of(series, staging.named_images()), zip=staging.stored_zip())).folder

@@ -1,13 +1,15 @@
 """A manifest of several archives: each holds back its own series only, by a rest that it asks for or by being out."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
 import pytest
 
+from downloader.archive.port import Archive
 from downloader.errors import ArchiveBusyError, ArchiveUnreachableError, TciadError
+from downloader.fetch import Bench
 from downloader.library.local import LocalLibrary
 from downloader.model import AttemptStarted, SeriesCompleted, SeriesState
 from downloader.pacing import BreakerState
@@ -34,6 +36,11 @@ class TwoArchives(Scene):
         self.troubled = TimedArchive(name="troubled", clock=self.clock)
         self.well = TimedArchive(name="well", clock=self.clock)
         self.running = self.scheduler({"troubled": self.bench(self.troubled), "well": self.bench(self.well)})
+
+    def bench(self, archive: Archive) -> Bench:
+        """Time stands still while its threads work."""
+        assert self.clock.threads is not None
+        return replace(super().bench(archive), threads=self.clock.threads)
 
     def give(self, archive: MemoryArchive, numbers: range, *errors: TciadError) -> None:
         """Each of these series fails with the errors first."""
