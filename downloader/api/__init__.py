@@ -8,7 +8,8 @@ It reads like this::
     result = tciad.run("lung-ct.yaml", output="library")  # fetches and proves
     pandas.DataFrame(result.series)                       # a row for each series; polars.DataFrame takes it as well
     tciad.verify("library", deep=True)                    # reads every image
-    tciad.query("patients", collection="LIDC-IDRI")       # any query of any archive
+    found = tciad.query("patients", collection="LIDC-IDRI")  # any query of any archive
+    pandas.DataFrame(found.columns)                       # polars.DataFrame takes the columns, too, but not always the rows
 
 A manifest is a file, or a mapping that says the same. Each function has an async twin (`run_async`, …). The plain ones also
 work where a loop runs already, as in a notebook, which shows progress below the cell. Whatever goes wrong is raised as a

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from downloader.api.blocking import wait_for
 from downloader.api.keywords import prepare
-from downloader.archive.port import Topic
+from downloader.archive.port import Attributes, Topic
 from downloader.engine import open_archive_queries
 from downloader.errors import SettingsError
 from downloader.manifest import ArchiveAddress, named_address, read_archive
@@ -59,8 +59,9 @@ class QueryResult:
     """What an archive answered.
 
     `attributes` are those that some row has, in the archive's order. Each of `rows` has all of them, None where the archive gave
-    no value; pandas takes the rows as they are. polars reads the types of columns from the first rows only, where an attribute
-    may have no value yet: give it `columns`. `unlisted` are the series that were asked for by name and have no row.
+    no value; the other values of an attribute are all numbers or all text. A data frame is made of `columns`: pandas takes the
+    rows as well, but polars reads types from the first hundred only, where an attribute may have no value yet.
+    `unlisted` are the series that were asked for by name and have no row.
     """
 
     topic: Topic
@@ -73,7 +74,7 @@ class QueryResult:
 
     @property
     def columns(self) -> Mapping[str, list[str | int | None]]:
-        """The same by attribute; every data frame takes it as it is."""
+        """The same by attribute: `polars.DataFrame(result.columns)`, `pandas.DataFrame(result.columns)`."""
         return {name: [row[name] for row in self.rows] for name in self.attributes}
 
 
@@ -107,8 +108,14 @@ async def query_async(
         known = queries.offers[question.topic].row_attributes
     present = dict.fromkeys(name for row in rows for name in row)
     attributes = [name for name in known if name in present] + [name for name in present if name not in known]
-    told = tuple({name: row.get(name) for name in attributes} for row in rows)
+    mixed = [name for name in attributes if len({type(row[name]) for row in rows if name in row}) > 1]
+    told = tuple({name: row.get(name) for name in attributes} | _as_text(row, mixed) for row in rows)
     return QueryResult(topic=question.topic, attributes=tuple(attributes), rows=told, unlisted=unlisted.left)
+
+
+def _as_text(row: Attributes, names: Sequence[str]) -> dict[str, str | int | None]:
+    """Numbers of attributes that are text in other rows: a column has one type."""
+    return {name: str(row[name]) for name in names if name in row}
 
 
 def query(what: str, *, archive: ArchiveLike = "tcia", api: str | None = None, **filters: Unpack[QueryKeywords]) -> QueryResult:

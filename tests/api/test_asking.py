@@ -1,10 +1,12 @@
 """Queries and verification from Python."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pandas as pd
 import polars as pl
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from downloader import api as tciad
 from downloader.sandbox import API_KEY, PASSWORD, USERNAME, Access, catalogue_of, generated_series
 from tests.acceptance.archives import ServedArchive, serve_archive, small_catalogue
+from tests.fakes.scripted_archive import ScriptedReply, serve_script
 
 SERIES = 4
 
@@ -50,6 +53,20 @@ def test_values_that_come_late_or_never_have_their_column(tmp_path: Path) -> Non
         assert [value for value in frame["Manufacturer"] if isinstance(value, str)] == ["Maker"]
         assert len(frame) == 121
     assert pl.DataFrame(result.rows, infer_schema_length=None).to_dict(as_series=False) == result.columns
+
+
+def test_a_column_has_one_type() -> None:
+    """A number of one row is text where another row has text: no data frame takes both in one column."""
+    rows = [{"SeriesNumber": 1, "ImageCount": 3}, {"ImageCount": 4}, {"SeriesNumber": "1a", "ImageCount": 5}]
+    script = ScriptedReply(body=json.dumps(rows).encode(), content_type="application/json")
+
+    async def ask() -> tciad.QueryResult:
+        async with serve_script(lambda _request: script) as server:
+            return await tciad.query_async("series", archive=server.base_url, api="v1")
+
+    result = anyio.run(ask)
+    assert result.columns == {"SeriesNumber": ["1", None, "1a"], "ImageCount": [3, 4, 5]}
+    assert pl.DataFrame(result.columns)["ImageCount"].sum() == 12
 
 
 @pytest.mark.parametrize("many", [tuple, list, set, pd.Series])
