@@ -300,7 +300,7 @@ class Scheduler:
             return
         bench = self._bench_of(claim)
         try:
-            if await bench.in_thread(bench.library.is_one_folder, former, fetched.folder):
+            if await bench.in_thread(bench.library.is_one_folder, former, fetched.place.folder):
                 return
             if await bench.in_thread(bench.library.holds, former, claim.series.series_instance_uid):
                 await bench.in_thread(bench.library.remove, former)

@@ -92,7 +92,7 @@ def test_a_folder_stays_while_a_series_is_about_to_come_into_it(library: LocalLi
     with ThreadPoolExecutor(1) as other:
         # it cannot happen before the put is over: a moment is given to it all the same
         shelf = Shelf(root, Eventful(parse_layout("classic").levels, lambda: wait([other.submit(take_out)], timeout=0.2)))
-        folder = shelf.put(finished, newer, None)
+        folder = shelf.put(finished, newer, None).folder
     assert (root / folder).is_dir()
     assert not (root / former).exists()
 
