@@ -127,12 +127,6 @@ async def open_run(
         warnings = await settle(options, store)
         needs = await anyio.to_thread.run_sync(needs_of, options, manifest)
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock, needs, deployments))
-        threads = CapacityLimiter(WORKER_THREADS)
-        throttle = _make_throttle(options.bandwidth, clock)
-        benches = {
-            name: make_bench(archive, library, options, clock, threads=threads, throttle=throttle)
-            for name, archive in archives.items()
-        }
         parts = Parts(
             resolver=_make_resolver(archives, clock),
             library=library,
@@ -140,7 +134,7 @@ async def open_run(
             clock=clock,
             draw=random.random,
             options=options,
-            benches=benches,
+            benches=_make_benches(archives, library, options, clock),
             keep_record=partial(write_run_record, options.output),
             keep_changes=partial(write_record, options.output, CHANGES),
             manner=manner,
@@ -316,6 +310,16 @@ async def _open_archives(
 
 def _make_resolver(archives: Mapping[str, Archive], clock: Clock) -> Resolver:
     return Resolver(archives, make_patience(clock))
+
+
+def _make_benches(archives: Mapping[str, Archive], library: Library, options: RunOptions, clock: Clock) -> Mapping[str, Bench]:
+    """One for each archive of a run, by name: they share threads and bandwidth."""
+    threads = CapacityLimiter(WORKER_THREADS)
+    throttle = _make_throttle(options.bandwidth, clock)
+    return {
+        name: make_bench(archive, library, options, clock, threads=threads, throttle=throttle)
+        for name, archive in archives.items()
+    }
 
 
 def make_bench(

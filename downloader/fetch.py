@@ -26,7 +26,8 @@ from downloader.errors import (
     TruncatedZipError,
     Verdict,
 )
-from downloader.library.port import Library, Place, Salvage, Staging
+from downloader.library.place import Place
+from downloader.library.port import Library, Salvage, Staging
 from downloader.model import Receipt, Series, StagedSeries
 from downloader.salvage import ProvenSeries, fetch_singly, find_missing, prove_salvaged
 from downloader.whole import StoredSeries, WholeSeries, limits_for, store_whole

@@ -28,7 +28,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Door:
-    """One archive. `faulted` is set while it is to be probed; `given_up` is what it said when that had lasted too long."""
+    """One archive.
+
+    `faulted` is set while it is to be probed; `given_up` is what it said when that had lasted too long; `rests_until` is on the
+    monotonic clock.
+    """
 
     archive: Archive
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)

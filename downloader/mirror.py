@@ -79,7 +79,7 @@ class Parts:
 
 
 class MirrorRun:
-    """One run of one manifest. Whatever ends it, `report_*` can tell how far it came."""
+    """One run of one manifest. Whatever ends it, `report_ended` can tell how far it came."""
 
     def __init__(self, manifest: Manifest, parts: Parts, progress: ProgressView) -> None:
         self._manifest = manifest

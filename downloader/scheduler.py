@@ -48,6 +48,7 @@ SMALL_SHARE = 0.25
 NO_ROOM_PAUSE_SECONDS = 600.0
 """How long the series that found none waits, so that smaller ones get their turn."""
 REST = RetryPace(first_seconds=3600.0, longest_seconds=7 * 86_400.0)
+"""How long a series that failed is left alone by those who let it rest, by the rounds in which it did."""
 _log = structlog.get_logger(__name__)
 
 
@@ -55,7 +56,6 @@ _log = structlog.get_logger(__name__)
 class SchedulerPolicy:
     """What a manifest says of how to fetch: series at once at most, attempts per series, and in which order.
 
-    `rest` tells how long a series that failed is left alone by those who let it rest, by the rounds in which it did.
     `outage_seconds`: how long an archive may be out of reach, probed from time to time, before the run gives up.
     `waits_for_room`: without room nothing is claimed for a while, instead of giving up.
     """
@@ -64,7 +64,6 @@ class SchedulerPolicy:
     attempts: int
     order: FetchOrder
     retry: RetryPace
-    rest: RetryPace = REST
     outage_seconds: float = 86_400.0
     waits_for_room: bool = False
 
@@ -142,7 +141,8 @@ class Scheduler:
         """Fetch until nothing of the manifest is pending: every series is complete, failed or withdrawn.
 
         Raises:
-            TciadError: one whose verdict is to stop: the credentials, the library or the store. Work in flight was set back.
+            TciadError: one whose verdict is to stop: the credentials, the library or the store; or nothing is left to fetch but
+                from archives that stay out. Work in flight was set back.
         """
         try:
             async with anyio.create_task_group() as keeper:
@@ -275,20 +275,22 @@ class Scheduler:
                 await self._give_back(claim)
             raise
         else:
-            if fetched.downloaded:
-                self._gate.note_success(self._archive_of(claim))
-            elapsed_seconds = self._clock.monotonic() - started
-            self._listener(
-                SeriesCompleted(
-                    receipt=fetched.receipt,
-                    attempt=claim.attempt,
-                    elapsed_seconds=elapsed_seconds,
-                    downloaded=fetched.downloaded,
-                    first_byte_seconds=fetched.first_byte_seconds,
-                    folder=str(fetched.place.folder),
-                    stepped_aside=fetched.place.stepped_aside,
-                )
+            self._tell_completed(claim, fetched, self._clock.monotonic() - started)
+
+    def _tell_completed(self, claim: Claim, fetched: FetchedSeries, elapsed_seconds: float) -> None:
+        if fetched.downloaded:
+            self._gate.note_success(self._archive_of(claim))
+        self._listener(
+            SeriesCompleted(
+                receipt=fetched.receipt,
+                attempt=claim.attempt,
+                elapsed_seconds=elapsed_seconds,
+                downloaded=fetched.downloaded,
+                first_byte_seconds=fetched.first_byte_seconds,
+                folder=str(fetched.place.folder),
+                stepped_aside=fetched.place.stepped_aside,
             )
+        )
 
     async def _clear_former(self, claim: Claim, fetched: FetchedSeries) -> None:
         """Remove what an earlier time stored of the series, where it lay elsewhere: the archive has moved it since.
@@ -382,7 +384,7 @@ class Scheduler:
 
     async def _fail(self, claim: Claim, error: TciadError) -> None:
         name, message = type(error).__name__, str(error)
-        rest_seconds = self._policy.rest.delay_seconds(claim.failed_rounds + 1, self._draw())
+        rest_seconds = REST.delay_seconds(claim.failed_rounds + 1, self._draw())
         rests_until_at = self._clock.now() + timedelta(seconds=rest_seconds)
         failure = Failure(
             series_instance_uid=claim.series.series_instance_uid,

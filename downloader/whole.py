@@ -7,7 +7,8 @@ from datetime import datetime
 from downloader import __version__
 from downloader.completeness import prove
 from downloader.errors import ArchiveError, TransferError
-from downloader.library.port import HeldStaging, Library, Place
+from downloader.library.place import Place
+from downloader.library.port import HeldStaging, Library
 from downloader.model import Md5Mode, Receipt, Series
 from downloader.zipstream import ZipLimits, ZipReader
 

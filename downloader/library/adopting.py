@@ -12,7 +12,8 @@ from downloader.library.checking import hash_file
 from downloader.library.disk import make_new_folder, remove_folder, sync_files, sync_folder, write_new
 from downloader.library.faults import LibraryFaults
 from downloader.library.image_names import name_images, receipt_image
-from downloader.library.port import ForeignImage, Place
+from downloader.library.place import Place
+from downloader.library.port import ForeignImage
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.room import Room
 from downloader.library.shelf import Shelf

@@ -8,7 +8,7 @@ from downloader.library.disk import make_new_folder, write_synced
 from downloader.library.faults import LibraryFaults
 from downloader.library.image_names import name_images, receipt_image
 from downloader.library.members import LONGEST_TEXT_BYTES, ImageMember, TextMember, identify
-from downloader.library.port import Place
+from downloader.library.place import Place
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.room import Room
 from downloader.library.shelf import Shelf

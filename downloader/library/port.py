@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from downloader.errors import DamagedReceiptError
+from downloader.library.place import Place
 from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries, StoredZip
 from downloader.zipstream import ZipEvent, ZipLimits
 
@@ -22,17 +23,6 @@ class Salvage:
     images: tuple[StagedImage, ...] = ()
     received_bytes: int = 0
     broken_streams: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a series was put: `folder` is relative to the library.
-
-    `stepped_aside` tells that it is not the one that the layout would give it first, since another series lies there.
-    """
-
-    folder: PurePosixPath
-    stepped_aside: bool
 
 
 class HeldStaging(Protocol):

@@ -23,7 +23,7 @@ from downloader.library.faults import LibraryFaults
 from downloader.library.layout import Layout, collection_folders
 from downloader.library.metadata_csv import OVERDUE_NAME, Overdue
 from downloader.library.moving import choose_place, move_paper
-from downloader.library.port import Place
+from downloader.library.place import Place
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.model import Receipt, Series
 

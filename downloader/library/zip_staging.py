@@ -17,7 +17,8 @@ from downloader.library.members import (
     TextMember,
     identify,
 )
-from downloader.library.port import Place, Salvage
+from downloader.library.place import Place
+from downloader.library.port import Salvage
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
