@@ -7,6 +7,7 @@ import json
 import random
 import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,9 @@ from pathlib import Path
 import anyio
 
 from benchmarks.marking import complete_everything
-from downloader.model import Claim, Image, Proof, Receipt, Series, SeriesState
+from downloader.model import Claim, FetchOrder, Image, Proof, Receipt, Series, SeriesState
+from downloader.store.claiming import Completion, claim, complete_waiting
+from downloader.store.connection import open_connection
 from downloader.store.port import SeriesFilter
 from downloader.store.sqlite import SqliteStore, open_store
 
@@ -23,6 +26,9 @@ _BATCH_SERIES = 5_000
 _CLAIMS = 1_000
 _TOGETHER = 8
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
+_LEASE_UNTIL_AT = _AT + timedelta(minutes=10)
+_FOLDER = "a/b/c/d"
+_IMAGES = tuple(Image(name=f"1-{number}.dcm", sop_instance_uid="1.2", size_bytes=50_000, md5="0" * 32) for number in range(3))
 _PAGES = {
     "page_first_ms": SeriesFilter(manifest=_MANIFEST),
     "page_failed_ms": SeriesFilter(state=SeriesState.FAILED),
@@ -74,29 +80,54 @@ async def _enqueue(store: SqliteStore, series_count: int) -> float:
 
 async def _claim_and_complete(store: SqliteStore, together: int) -> float:
     """Milliseconds for one series, the mean of many; so many are claimed in one portion, and completed at the same time."""
-    images = tuple(Image(name=f"1-{number}.dcm", sop_instance_uid="1.2", size_bytes=50_000, md5="0" * 32) for number in range(3))
 
     async def complete(claim: Claim) -> None:
-        receipt = Receipt(
-            series=claim.series,
-            archive=_ARCHIVE,
-            generation="v4",
-            completed_at=_AT,
-            tool_version="0",
-            images=images,
-            proof=Proof(size=True, md5_images=3, md5_blank=0),
-            received_bytes=1,
-        )
-        await store.complete(claim, receipt, "a/b/c/d")
+        await store.complete(claim, _receipt(claim), _FOLDER)
 
-    lease_until_at = _AT + timedelta(minutes=10)
     began = time.monotonic()
     for _ in range(_CLAIMS // together):
-        claims = await store.claim(_MANIFEST, owner="benchmark", at=_AT, lease_until_at=lease_until_at, limit=together)
+        claims = await store.claim(_MANIFEST, owner="benchmark", at=_AT, lease_until_at=_LEASE_UNTIL_AT, limit=together)
         async with anyio.create_task_group() as group:
             for claim in claims:
                 group.start_soon(complete, claim)
     return (time.monotonic() - began) / (_CLAIMS // together * together) * 1000
+
+
+def _claim_and_complete_alone(path: Path) -> float:
+    """Milliseconds for one series that the store itself takes, without the way to its thread and back."""
+    connection = open_connection(path)
+    seconds = 0.0
+    for _ in range(_CLAIMS):
+        began = time.monotonic()
+        (held,) = claim(
+            connection,
+            _MANIFEST,
+            owner="benchmark",
+            at=_AT,
+            lease_until_at=_LEASE_UNTIL_AT,
+            limit=1,
+            order=FetchOrder.ARCHIVE,
+        )
+        seconds += time.monotonic() - began
+        completion = Completion(held=held, receipt=_receipt(held), folder=_FOLDER)
+        began = time.monotonic()
+        complete_waiting(connection, deque([completion]), completion)
+        seconds += time.monotonic() - began
+    connection.close()
+    return seconds / _CLAIMS * 1000
+
+
+def _receipt(held: Claim) -> Receipt:
+    return Receipt(
+        series=held.series,
+        archive=_ARCHIVE,
+        generation="v4",
+        completed_at=_AT,
+        tool_version="0",
+        images=_IMAGES,
+        proof=Proof(size=True, md5_images=3, md5_blank=0),
+        received_bytes=1,
+    )
 
 
 async def _took_ms(work: Awaitable[object]) -> float:
@@ -113,6 +144,7 @@ async def _measure(path: Path, series_count: int) -> dict[str, float]:
         figures["enqueue_seconds"] = await _enqueue(store, series_count)
         figures["settle_many_ms"] = await _claim_and_complete(store, 1)
         figures["settle_together_ms"] = await _claim_and_complete(store, _TOGETHER)
+    figures["settle_alone_ms"] = _claim_and_complete_alone(path)
     complete_everything(path)
     async with open_store(path) as store:
         figures["enqueue_complete_seconds"] = await _enqueue(store, series_count)
