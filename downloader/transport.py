@@ -41,7 +41,7 @@ BATCH_BYTES: Final = 1024 * 1024
 BATCH_SECONDS: Final = 1.0
 """On a slow line less is a batch: what is held here is lost when the process is killed, and no progress shows it."""
 AHEAD_BYTES: Final = 1024 * 1024
-AHEAD_OF_ALL_BYTES: Final = 8 * 1024 * 1024
+AHEAD_OF_ALL_BYTES: Final = 6 * 1024 * 1024
 """Half of what may lie received and unread, of one body and of all: the line goes on while a batch is inflated."""
 CHUNK_BYTES: Final = 64 * 1024
 MAX_REDIRECTS: Final = 5
