@@ -37,8 +37,9 @@ What to do about an error is a class attribute, so that one place can act on all
 series, `exit_code` what becomes of the process when the error ends it.
 """
 
+import errno
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class Verdict(Enum):
@@ -222,6 +223,10 @@ class LibraryError(TciadError):
 
 class NoSpaceError(LibraryError):
     """Not enough room for what is wanted."""
+
+
+NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""How the system numbers the error of a disk, or of a user's share of it, that is full."""
 
 
 class DamagedReceiptError(LibraryError):

@@ -1,19 +1,17 @@
 """stdout and stderr as the command needs them: results that cannot be written are an error, a log that cannot be is not."""
 
 import codecs
-import errno
 import io
 import os
 import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
-from downloader.errors import LibraryError, NoSpaceError
+from downloader.errors import NO_SPACE, LibraryError, NoSpaceError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _ESCAPES: Final = "tciad-escapes"
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class ReaderGone(Exception):  # noqa: N818  # not an error: whoever read stdout has seen enough
@@ -46,7 +44,7 @@ class _Results(io.FileIO):
                 raise ReaderGone from error
             kind, next_step = (
                 (NoSpaceError, "free some space, or send it elsewhere")
-                if error.errno in _FULL
+                if error.errno in NO_SPACE
                 else (LibraryError, "send it elsewhere")
             )
             raise kind(f"stdout cannot be written: {error.strerror}", next_step=next_step) from error

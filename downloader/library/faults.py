@@ -5,9 +5,8 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Final
 
-from downloader.errors import LibraryError, NoSpaceError
+from downloader.errors import NO_SPACE, LibraryError, NoSpaceError
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NEXT_STEPS: Final = MappingProxyType(
     {
         errno.EROFS: "mount the file system so that it can be written, or choose another directory",
@@ -51,7 +50,7 @@ class LibraryFaults:
         """The error of ours that says the same."""
         where = self._relative(error.filename)
         reason = error.strerror or str(error)
-        if error.errno in _FULL:
+        if error.errno in NO_SPACE:
             return NoSpaceError(
                 f"the library in {self._root} has no room left, at {where}: {reason}",
                 series_instance_uid=self._series_instance_uid,

@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from downloader.errors import LibraryError, NoSpaceError, StoreLockedError
+from downloader.errors import NO_SPACE, LibraryError, NoSpaceError, StoreLockedError
 
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EACCES})
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NOT_SUPPORTED = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _MAX_HOLDER_BYTES = 4096
 
@@ -130,6 +129,6 @@ def _locked(path: Path, holder: _Holder | None, next_step: str = "wait until it 
 
 def _not_writable(path: Path, error: OSError) -> LibraryError:
     what = f"the library {path.parent.parent} cannot be locked: {path}: {error.strerror}"
-    if error.errno in _FULL:
+    if error.errno in NO_SPACE:
         return NoSpaceError(what, next_step="free some space, or name another one with --output")
     return LibraryError(what, next_step="make it writable, or name another one with --output")

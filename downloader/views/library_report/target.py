@@ -13,10 +13,9 @@ from typing import IO, Final
 import anyio.to_thread
 from anyio import CancelScope
 
-from downloader.errors import LibraryError, NoSpaceError, SettingsError
+from downloader.errors import NO_SPACE, LibraryError, NoSpaceError, SettingsError
 
 STDOUT: Final = Path("-")
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NOWHERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
@@ -88,5 +87,5 @@ def _translated(path: Path) -> Iterator[None]:
             raise SettingsError(
                 f"--to: {shown} cannot be a file: {reason}", next_step="name a file in a folder that is there"
             ) from error
-        kind = NoSpaceError if error.errno in _FULL else LibraryError
+        kind = NoSpaceError if error.errno in NO_SPACE else LibraryError
         raise kind(f"the report cannot be written to {shown}: {reason}", next_step="choose another place with --to") from error
