@@ -153,8 +153,7 @@ class Scheduler:
         except BaseExceptionGroup as group:
             raise first_of_ours(group) from group
         finally:
-            with CancelScope(shield=True):
-                await self._leases.give_back()
+            await self._leases.give_back()
 
     async def _empty(self, manifest: str) -> None:
         async with anyio.create_task_group() as workers:
@@ -364,12 +363,12 @@ class Scheduler:
                 )
             )
 
-    async def _give_back(self, claim: Claim, error: TciadError | None = None) -> None:
+    async def _give_back(self, claim: Claim, error: TciadError | None = None, *, pause_seconds: float = 0.0) -> None:
         """The attempt did not get its chance: it does not count."""
         with _dropped_if_lost():
             await self._store.set_back(
                 claim,
-                due_at=self._clock.now(),
+                due_at=self._clock.now() + timedelta(seconds=pause_seconds),
                 error=type(error).__name__ if error else "",
                 message=str(error) if error else "",
                 count_attempt=False,
@@ -378,9 +377,7 @@ class Scheduler:
     async def _wait_out(self, claim: Claim, error: NoSpaceError) -> None:
         """There was no room for the series: that is nothing that it did."""
         self._gate.note_no_room(claim.series.series_instance_uid, error)
-        due_at = self._clock.now() + timedelta(seconds=NO_ROOM_PAUSE_SECONDS)
-        with _dropped_if_lost():
-            await self._store.set_back(claim, due_at=due_at, error=type(error).__name__, message=str(error), count_attempt=False)
+        await self._give_back(claim, error, pause_seconds=NO_ROOM_PAUSE_SECONDS)
 
     async def _fail(self, claim: Claim, error: TciadError) -> None:
         name, message = type(error).__name__, str(error)
