@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup check fix test soak fuzz docs bench lock
+.PHONY: setup check fix test soak fuzz docs bench bench-pairs lock
 
 $(BIN)/pytest: requirements/test.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,9 @@ $(VENV)-bench/ready: requirements/bench.txt pyproject.toml
 
 bench: $(VENV)-bench/ready  ## measure beside the peers (half an hour, 20 GB) and write docs/performance.md
 	$(VENV)-bench/bin/python -m benchmarks --report docs/performance.md
+
+bench-pairs: $(VENV)-bench/ready  ## measure this checkout beside another one, AGAINST=folder, in turns: what a change costs
+	$(VENV)-bench/bin/python -m benchmarks $(or $(CORPORA),normal tiny huge) --against $(AGAINST) --rounds $(or $(ROUNDS),7)
 
 lock:  ## resolve the newest versions that the bounds allow, with hashes and without addresses
 	$(PYTHON) -m venv $(VENV)-lock

@@ -1,6 +1,6 @@
 """`make bench`: measures tciad beside its peers, and writes the report.
 
-python -m benchmarks [PART ...] [--scale 0.1] [--rounds 5] [--corpus-dir DIR] [--report FILE]
+python -m benchmarks [PART ...] [--scale 0.1] [--rounds 5] [--corpus-dir DIR] [--report FILE] [--against CHECKOUT]
 """
 
 import argparse
@@ -22,7 +22,7 @@ from benchmarks.parts import (
     measure_start,
     measure_store,
 )
-from benchmarks.peers import Peer, fetch_by_shell, fetch_by_tcia_utils, fetch_by_tciad, receive_only
+from benchmarks.peers import Peer, fetch_by_shell, fetch_by_tcia_utils, fetch_by_tciad, receive_only, tciad_of
 from benchmarks.report import write_report
 
 PARTS: dict[str, Callable[[Plan], list[Table]]] = {
@@ -39,7 +39,7 @@ def main() -> None:
     arguments = _parse()
     plan = Plan(place=arguments.corpus_dir.absolute(), scale=arguments.scale, rounds=arguments.rounds)
     plan.work.mkdir(parents=True, exist_ok=True)
-    peers, notes = _find_peers()
+    peers, notes = _find_peers(arguments.against)
     wanted = arguments.parts or [*IMAGE_CORPORA, *PARTS]
     tables = compare_peers(plan, peers, [name for name in IMAGE_CORPORA if name in wanted])
     for name, measure in PARTS.items():
@@ -57,14 +57,23 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="size of the corpora; 0.05 for a quick look")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--corpus-dir", type=Path, default=Path(tempfile.gettempdir()) / "tciad-bench", help="kept between runs")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="compare with tciad of this checkout, in pairs, and with no other program",
+    )
     parser.add_argument("--report", type=Path, help="where to write; by default into the corpus directory")
     return parser.parse_args()
 
 
-def _find_peers() -> tuple[list[Peer], list[str]]:
+def _find_peers(against: Path | None) -> tuple[list[Peer], list[str]]:
     """Those that can run here, tciad first; and a note for each that cannot."""
+    tciad = Peer(name="tciad", version=version("tciad"), fetch=fetch_by_tciad)
+    if against is not None:
+        return [tciad, Peer(name="before", version=f"tciad of {against.name}", fetch=tciad_of(against))], []
     peers = [
-        Peer(name="tciad", version=version("tciad"), fetch=fetch_by_tciad),
+        tciad,
         Peer(name="shell", version=_shell_versions(), fetch=fetch_by_shell, needs=("curl", "bsdtar", "xargs", "sed", "md5sum")),
         Peer(name="tcia_utils", version=version("tcia_utils"), fetch=fetch_by_tcia_utils),
         Peer(name="floor", version="curl to /dev/null", fetch=receive_only, needs=("curl",), stores=False),

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.corpus import Corpus
@@ -71,8 +72,17 @@ def count_images(folder: Path) -> tuple[int, int]:
 
 def fetch_by_tciad(task: Task) -> Finished:
     """`tciad run`, as users start it: resolve, fetch, prove, sync, record."""
+    return _fetch_by_tciad(task, quiet())
+
+
+def tciad_of(checkout: Path) -> Callable[[Task], Finished]:
+    """`tciad run` of another checkout, by the same Python and packages: what a change costs, or gains."""
+    return partial(_fetch_by_tciad, environment={**quiet(), "PYTHONPATH": str(checkout.absolute()), "PYTHONSAFEPATH": "1"})
+
+
+def _fetch_by_tciad(task: Task, environment: Mapping[str, str]) -> Finished:
     manifest = write_manifest(task.log.with_suffix(".yaml"), task.address, [task.corpus.name], task.concurrency)
-    finished = run(tciad("run", str(manifest), "-o", str(task.target), "--json"), log=task.log, environment=quiet())
+    finished = run(tciad("run", str(manifest), "-o", str(task.target), "--json"), log=task.log, environment=environment)
     report = json.loads(finished.output)
     if report["outcome"] != "complete" or report["series"]["completed"] != len(task.corpus.series):
         raise BenchmarkError(f"tciad did not complete everything: {report}")
