@@ -56,6 +56,7 @@ class FaultKind(StrEnum):
     WRONG_SERIES = "wrong-series"
     EXTRA_IMAGE = "extra-image"
     NOT_DICOM = "not-dicom"
+    CHANGED_IMAGE = "changed-image"
     BOMB = "bomb"
     WRONG_CRC = "wrong-crc"
     WRONG_SIZE = "wrong-size"
@@ -131,6 +132,7 @@ RULES: Final[Mapping[FaultKind, FaultRule]] = {
     FaultKind.WRONG_SERIES: _zip(),
     FaultKind.EXTRA_IMAGE: _zip(),
     FaultKind.NOT_DICOM: _zip(text="This is no DICOM file.\n"),
+    FaultKind.CHANGED_IMAGE: _zip(images=0),
     FaultKind.BOMB: _zip(size_bytes=10_000_000_000),
     FaultKind.WRONG_CRC: _zip(),
     FaultKind.WRONG_SIZE: _zip(),

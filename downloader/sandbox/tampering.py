@@ -71,6 +71,8 @@ def tampered_plan(planned: ZipPlan, fault: Fault, holding: Holding, catalogue: C
             return replace(planned, images=planned.images[:kept], md5_list=None)
         case FaultKind.HALF_IMAGE:
             return _with_half_image(planned, kept)
+        case FaultKind.CHANGED_IMAGE:
+            return _with_changed_image(planned, kept)
         case FaultKind.NO_MD5_LIST:
             return replace(planned, md5_list=None)
         case FaultKind.LICENSE_ONLY:
@@ -136,6 +138,20 @@ def _with_half_image(planned: ZipPlan, kept: int) -> ZipPlan:
     if sent:
         sent[-1] = replace(sent[-1], sent_bytes=sent[-1].image.size_bytes // 2)
     return replace(planned, images=tuple(sent), md5_list=None)
+
+
+def _with_changed_image(planned: ZipPlan, kept: int) -> ZipPlan:
+    """The first image has another last byte, under a valid CRC; what the archive has as its MD5 is true."""
+    if not planned.images:
+        return planned
+    first, *others = planned.images
+    changed = (replace(first, content=partial(_with_other_end, first)), *others)
+    return replace(planned, images=changed[:kept], md5_list=None) if kept else replace(planned, images=changed)
+
+
+def _with_other_end(one: PlannedImage) -> Iterator[Buffer]:
+    content = b"".join(map(bytes, one.image.chunks()))
+    yield content[:-1] + bytes([content[-1] ^ 0xFF])
 
 
 def _with_wrong_series(planned: ZipPlan, holding: Holding, catalogue: Catalogue, images: Images) -> ZipPlan:

@@ -276,6 +276,19 @@ async def test_an_image_can_be_no_dicom(client: Client, small: Catalogue) -> Non
     assert reply.zip.read("00000001.dcm") == b"This is no DICOM file.\n"
 
 
+async def test_an_image_can_differ_from_its_hash_under_a_valid_crc(client: Client, small: Catalogue) -> None:
+    """One byte of the first image is another, and the list says what it should be."""
+    reply = await _download(client, small, Fault(kind=FaultKind.CHANGED_IMAGE))
+    assert reply.zip.testzip() is None
+    assert [name for name, (listed, true) in _hashes(reply).items() if listed != true] == ["00000001.dcm"]
+
+
+async def test_a_changed_image_can_come_in_a_short_zip(client: Client, small: Catalogue) -> None:
+    """Nothing in such a ZIP tells that the image is wrong."""
+    reply = await _download(client, small, Fault(kind=FaultKind.CHANGED_IMAGE, images=2))
+    assert reply.zip.namelist() == ["LICENSE", "00000001.dcm", "00000002.dcm"]
+
+
 async def test_a_bomb_inflates_to_its_size(client: Client, small: Catalogue) -> None:
     """Some kilobytes on the wire, hundreds of megabytes in the directory's word."""
     reply = await _download(client, small, Fault(kind=FaultKind.BOMB, size_bytes=300_000_000))
