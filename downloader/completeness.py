@@ -30,17 +30,6 @@ class _Digests:
     blank: int
 
 
-def describes_same_content(stored: Series, listed: Series) -> bool:
-    """Whether two catalogue rows of a series tell of the same images: every figure that both give is equal (ARCHIVE §3.3)."""
-    pairs = (
-        (stored.image_count, listed.image_count),
-        (stored.file_size_bytes, listed.file_size_bytes),
-        (stored.date_released, listed.date_released),
-        (stored.submitted_at, listed.submitted_at),
-    )
-    return all(before is None or now is None or before == now for before, now in pairs)
-
-
 def match_catalogue(series: Series, images: tuple[StagedImage, ...]) -> None:
     """Rule 3: as many images as ImageCount, as many bytes as FileSize where the archive gives it.
 

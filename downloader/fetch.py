@@ -13,7 +13,7 @@ from downloader import __version__
 from downloader.archive.port import Archive, SeriesBody
 from downloader.bench import Bench, Intake
 from downloader.catalogue import ask_again
-from downloader.completeness import describes_same_content, match_catalogue, prove
+from downloader.completeness import match_catalogue, prove
 from downloader.errors import (
     ArchiveError,
     CorruptZipError,
@@ -80,7 +80,7 @@ def _find_or_begin(series: Series, library: Library) -> FetchedSeries | Staging:
     left of the series in staging is removed.
     """
     receipt = library.find_receipt(series)
-    if receipt is None or not describes_same_content(receipt.series, series):
+    if receipt is None or receipt.series.version.differs_from(series.version):
         return library.begin(series)
     library.drop_staged(series)
     folder = library.folder_of(series)

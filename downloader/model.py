@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 
 LARGEST_FIGURE = 2**42
@@ -50,6 +50,47 @@ class FetchOrder(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesVersion:
+    """The figures of a catalogue row that tell one version of a series from another; None where the row leaves one out."""
+
+    image_count: int | None
+    file_size_bytes: int | None
+    date_released: date | None
+    submitted_at: datetime | None
+
+    def differs_from(self, other: "SeriesVersion") -> bool:
+        """Whether a figure that both rows give is another one. The store's statement `mark_changed` decides in the same way.
+
+        v4 gives the day of a submission where v1 gives its second (ARCHIVE §3.3, §3.4), so a time of midnight counts as no time:
+        two moments are compared as days where one of them has none.
+        """
+        return (
+            _differ(self.image_count, other.image_count)
+            or _differ(self.file_size_bytes, other.file_size_bytes)
+            or self.differs_in_dates_from(other)
+        )
+
+    def differs_in_dates_from(self, other: "SeriesVersion") -> bool:
+        """Whether one of the dates is another one: a re-curation that may have left every image as it was."""
+        return _differ(self.date_released, other.date_released) or _differ_in_time(self.submitted_at, other.submitted_at)
+
+
+def _differ(before: object, now: object) -> bool:
+    return before is not None and now is not None and before != now
+
+
+def _differ_in_time(before: datetime | None, now: datetime | None) -> bool:
+    if before is None or now is None or before == now:
+        return False
+    return not (is_day_of(before, now) or is_day_of(now, before))
+
+
+def is_day_of(told: datetime, moment: datetime) -> bool:
+    """Whether `told` is midnight at the beginning of the day of `moment`: all that an archive says which gives days only."""
+    return told.time() == time() and told.date() == moment.date()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """One row of getSeries: what the catalogue says of one series (ARCHIVE §3.3). Absent attributes are None or empty.
 
@@ -84,13 +125,24 @@ class Series:
     submitted_at: datetime | None = None
     released_status: str = ""
 
+    @property
+    def version(self) -> SeriesVersion:
+        """The figures that tell whether the catalogue means the same images as another row of the series."""
+        return SeriesVersion(
+            image_count=self.image_count,
+            file_size_bytes=self.file_size_bytes,
+            date_released=self.date_released,
+            submitted_at=self.submitted_at,
+        )
+
     def with_gaps_filled(self, told_before: "Series") -> "Series":
         """The row with what another row of the series tells besides, but for the figures that tell versions of it apart."""
         return replace(self, **{name: getattr(self, name) or getattr(told_before, name) for name in _LASTING})
 
 
-_FIGURES = frozenset({"image_count", "file_size_bytes", "date_released", "submitted_at"})
-_LASTING = tuple(attribute.name for attribute in fields(Series) if attribute.name not in _FIGURES)
+VERSION_ATTRIBUTES = tuple(attribute.name for attribute in fields(SeriesVersion))
+"""The attributes of a `Series` that its `version` holds."""
+_LASTING = tuple(attribute.name for attribute in fields(Series) if attribute.name not in VERSION_ATTRIBUTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

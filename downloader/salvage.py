@@ -8,7 +8,7 @@ import structlog
 from downloader.archive.port import Archive
 from downloader.bench import Bench, Intake
 from downloader.catalogue import ask_again
-from downloader.completeness import describes_same_content, prove_merged, series_digests
+from downloader.completeness import prove_merged, series_digests
 from downloader.errors import (
     AccessDeniedError,
     ArchiveFaultError,
@@ -162,7 +162,7 @@ async def prove_salvaged(series: Series, staging: Gathered, bench: Bench) -> Pro
             series_instance_uid=series.series_instance_uid,
             next_step="look it up on the archive's site; it may have been withdrawn or renamed",
         )
-    if not describes_same_content(series, newest):
+    if series.version.differs_from(newest.version):
         raise IncompleteSeriesError(
             "the archive changed the series while its images came in parts",
             series_instance_uid=series.series_instance_uid,

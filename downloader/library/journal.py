@@ -15,7 +15,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from downloader.library.disk import write_all
-from downloader.model import Series, StagedImage
+from downloader.model import VERSION_ATTRIBUTES, Series, StagedImage
 
 JOURNAL_SUFFIX = ".jsonl"
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -170,13 +170,8 @@ def _add_up(staged: Staged, lines: list[bytes]) -> Staged:
 
 def _figures(series: Series) -> Series:
     """What tells one version of a series from another."""
-    return Series(
-        series_instance_uid=series.series_instance_uid,
-        image_count=series.image_count,
-        file_size_bytes=series.file_size_bytes,
-        date_released=series.date_released,
-        submitted_at=series.submitted_at,
-    )
+    figures = {name: getattr(series, name) for name in VERSION_ATTRIBUTES}
+    return Series(series_instance_uid=series.series_instance_uid, **figures)
 
 
 def _encode(line: dict[str, object]) -> bytes:

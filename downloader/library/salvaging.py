@@ -7,7 +7,6 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from downloader.completeness import describes_same_content
 from downloader.errors import DamagedReceiptError
 from downloader.library.disk import remove_folder, replaced_folder
 from downloader.library.journal import Journal, Staged, journal_path, read_journal
@@ -46,7 +45,8 @@ def salvage(folder: Path, series: Series) -> Staged:
 
 
 def _is_of(noted: Staged, series: Series) -> bool:
-    return noted.series.series_instance_uid == series.series_instance_uid and describes_same_content(noted.series, series)
+    is_same = noted.series.series_instance_uid == series.series_instance_uid
+    return is_same and not noted.series.version.differs_from(series.version)
 
 
 def _verified(folder: Path, noted: Staged, series: Series) -> dict[str, StagedImage]:

@@ -12,7 +12,7 @@ from downloader.model import Claim, FetchOrder, Receipt
 from downloader.store.connection import Connection, Value
 from downloader.store.port import LONGEST_DELAY
 from downloader.store.queueing import stage
-from downloader.store.rows import date_value, time_value, to_claim, to_text
+from downloader.store.rows import time_value, to_claim, to_text, version_values
 
 _LONG_SINCE_AT = datetime(1970, 1, 1, tzinfo=UTC)
 _QUERY_OF_ORDER = {
@@ -137,7 +137,6 @@ def relocate(connection: Connection, folders: Sequence[tuple[str, str]]) -> None
 
 def _completion(receipt: Receipt, folder: str) -> dict[str, Value]:
     """What the store keeps of a receipt."""
-    proven = receipt.series
     return {
         "archive": receipt.archive,
         "folder": folder,
@@ -145,10 +144,7 @@ def _completion(receipt: Receipt, folder: str) -> dict[str, Value]:
         "stored_bytes": receipt.stored_bytes,
         "completed_at": to_text(receipt.completed_at),
         "sop_class_uid": receipt.sop_class_uid or None,
-        "image_count": proven.image_count,
-        "file_size_bytes": proven.file_size_bytes,
-        "date_released": date_value(proven.date_released),
-        "submitted_at": time_value(proven.submitted_at),
+        **version_values(receipt.series.version),
     }
 
 

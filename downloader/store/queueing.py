@@ -5,9 +5,9 @@ from datetime import datetime
 
 from downloader.errors import StoreError
 from downloader.model import Series, SeriesState
-from downloader.store.connection import PAGE_SIZE, Connection, Row
+from downloader.store.connection import PAGE_SIZE, Connection
 from downloader.store.port import CycleNote, Enqueued, Standing
-from downloader.store.rows import series_values, time_value, to_series, to_text
+from downloader.store.rows import series_values, time_value, to_series, to_text, to_version
 
 
 def begin_resolve(connection: Connection, manifest: str, at: datetime) -> int:
@@ -33,6 +33,7 @@ def enqueue(
         staged = stage(connection, batch)
         connection.change("leave_to_other_archive", manifest=manifest, resolve=resolve, archive=archive)
         # changes are told from what was known: before the newest attributes are merged
+        connection.change("mark_changed")
         changed, returned, new = (_names(connection, name) for name in ("changed_incoming", "returned_incoming", "new_incoming"))
         connection.change("reopen_changed")
         connection.change("forget_former_wishes", manifest=manifest)
@@ -75,19 +76,16 @@ def enqueue_unlisted(
 
 def compare(connection: Connection, batch: Sequence[Series]) -> Sequence[Standing]:
     """See `Store.compare`."""
-    return [_standing(connection, series_values(series)) for series in batch]
+    return [_standing(connection, series) for series in batch]
 
 
-def _standing(connection: Connection, listed: Row) -> Standing:
-    rows = connection.rows("standing", series_instance_uid=listed["series_instance_uid"])
+def _standing(connection: Connection, listed: Series) -> Standing:
+    rows = connection.rows("standing", series_instance_uid=listed.series_instance_uid)
     if not rows:
         return Standing.NEW
     if rows[0]["state"] != SeriesState.COMPLETE:
         return Standing.PENDING
-    figures = ("image_count", "file_size_bytes", "date_released", "submitted_at")
-    pairs = [(rows[0][name], listed[name]) for name in figures]
-    changed = any(before is not None and now is not None and before != now for before, now in pairs)
-    return Standing.CHANGED if changed else Standing.COMPLETE
+    return Standing.CHANGED if to_version(rows[0]).differs_from(listed.version) else Standing.COMPLETE
 
 
 def drop_unwanted(connection: Connection, manifest: str, resolve: int, is_wanted: Callable[[Series], bool]) -> int:
@@ -116,7 +114,9 @@ def stage(connection: Connection, batch: Sequence[Series]) -> int:
     # a series that is named twice counts once: in its first place, with its last row
     newest = {series.series_instance_uid: series for series in batch}
     connection.change_each("stage_incoming", map(series_values, newest.values()))
-    return connection.change("match_incoming")
+    known = connection.change("match_incoming")
+    connection.change("keep_time_of_day")
+    return known
 
 
 def count_vanished(connection: Connection, manifest: str, resolve: int) -> int:

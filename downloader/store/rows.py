@@ -3,7 +3,7 @@
 from dataclasses import fields
 from datetime import UTC, date, datetime
 
-from downloader.model import Claim, Failure, Series, SeriesState
+from downloader.model import Claim, Failure, Series, SeriesState, SeriesVersion
 from downloader.store.connection import Row, Value
 from downloader.store.port import CycleNote, StoredSeries
 
@@ -36,6 +36,26 @@ def series_values(series: Series) -> Row:
     values |= {name: date_value(getattr(series, name)) for name in _DATES}
     values |= {name: time_value(getattr(series, name)) for name in _TIMES}
     return values
+
+
+def version_values(version: SeriesVersion) -> Row:
+    """The values of the columns that tell versions of a series apart."""
+    return {
+        "image_count": version.image_count,
+        "file_size_bytes": version.file_size_bytes,
+        "date_released": date_value(version.date_released),
+        "submitted_at": time_value(version.submitted_at),
+    }
+
+
+def to_version(row: Row) -> SeriesVersion:
+    """What those columns hold."""
+    return SeriesVersion(
+        image_count=row["image_count"],
+        file_size_bytes=row["file_size_bytes"],
+        date_released=row["date_released"] and date.fromisoformat(row["date_released"]),
+        submitted_at=_time_of(row["submitted_at"]),
+    )
 
 
 def to_series(row: Row) -> Series:

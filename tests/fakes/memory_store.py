@@ -5,12 +5,21 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
 from downloader.errors import LeaseLostError, StoreError
-from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
+from downloader.model import (
+    VERSION_ATTRIBUTES,
+    Claim,
+    Failure,
+    FetchOrder,
+    Receipt,
+    Series,
+    SeriesState,
+    SeriesTally,
+    is_day_of,
+)
 from downloader.store.holdings import HoldingRow, Holdings, count_holdings
 from downloader.store.port import LONGEST_DELAY, CycleNote, Enqueued, SeriesFilter, Standing, StoredPage, StoredSeries
 
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
-_PROVEN_FIGURES = ("image_count", "file_size_bytes", "date_released", "submitted_at")
 
 
 @dataclass(slots=True)
@@ -86,7 +95,7 @@ class MemoryStore:
         self, row: _Row, series: Series, rested_at: datetime | None, changed: list[str], returned: list[str]
     ) -> None:
         before = row.stored
-        differs = _differs(before.series, series)
+        differs = before.series.version.differs_from(series.version)
         chance = {"attempts": 0, "error": "", "message": "", "rests_until_at": None, "withdrawn_at": None}
         rests = rested_at is not None and before.rests_until_at is not None and before.rests_until_at > rested_at
         if before.state is SeriesState.COMPLETE and differs:
@@ -127,7 +136,7 @@ class MemoryStore:
             return Standing.NEW
         if row.stored.state is not SeriesState.COMPLETE:
             return Standing.PENDING
-        return Standing.CHANGED if _differs(row.stored.series, series) else Standing.COMPLETE
+        return Standing.CHANGED if row.stored.series.version.differs_from(series.version) else Standing.COMPLETE
 
     async def drop_unwanted(self, manifest: str, resolve: int, is_wanted: Callable[[Series], bool]) -> int:
         dropped = [name for name in self._vanished(manifest, resolve) if not is_wanted(self._rows[name].stored.series)]
@@ -209,7 +218,7 @@ class MemoryStore:
 
     async def complete(self, claim: Claim, receipt: Receipt, folder: str) -> None:
         row = self._held(claim)
-        figures = {name: getattr(receipt.series, name) for name in _PROVEN_FIGURES}
+        figures = {name: getattr(receipt.series, name) for name in VERSION_ATTRIBUTES}
         row.images = len(receipt.images)
         row.move(
             SeriesState.COMPLETE,
@@ -420,13 +429,10 @@ def _fits(stored: StoredSeries, wanted: SeriesFilter) -> bool:
     return in_collection and any(wanted.text.casefold() in text.casefold() for text in texts)
 
 
-def _differs(stored: Series, listed: Series) -> bool:
-    pairs = [(getattr(stored, name), getattr(listed, name)) for name in _PROVEN_FIGURES]
-    return any(before is not None and now is not None and before != now for before, now in pairs)
-
-
 def _merge(stored: Series, listed: Series) -> Series:
     told = {name: getattr(listed, name) for name in (attribute.name for attribute in fields(Series))}
+    if stored.submitted_at and listed.submitted_at and is_day_of(listed.submitted_at, stored.submitted_at):
+        del told["submitted_at"]
     return replace(stored, **{name: value for name, value in told.items() if value not in {None, ""}})
 
 

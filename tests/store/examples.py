@@ -24,7 +24,16 @@ def uid(number: int) -> str:
     return f"1.2.840.99999.{number}"
 
 
-def series(number: int, *, image_count: int | None = 3, file_size_bytes: int | None = 3000) -> Series:
+SUBMITTED_AT = datetime(2015, 7, 20, 8, 30, tzinfo=UTC)
+
+
+def series(
+    number: int,
+    *,
+    image_count: int | None = 3,
+    file_size_bytes: int | None = 3000,
+    submitted_at: datetime | None = SUBMITTED_AT,
+) -> Series:
     """An example series."""
     return Series(
         series_instance_uid=uid(number),
@@ -32,7 +41,7 @@ def series(number: int, *, image_count: int | None = 3, file_size_bytes: int | N
         image_count=image_count,
         file_size_bytes=file_size_bytes,
         date_released=date(2015, 7, 21),
-        submitted_at=datetime(2015, 7, 20, 8, 30, tzinfo=UTC),
+        submitted_at=submitted_at,
     )
 
 

@@ -4,7 +4,7 @@ import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -32,11 +32,13 @@ class Memory:
 
 MANIFESTS = st.sampled_from(["a", "b"])
 ARCHIVES = st.sampled_from([ARCHIVE, "nlst"])
+MIDNIGHT = datetime(2015, 7, 20, tzinfo=UTC)
 SERIES = st.builds(
     series,
     st.integers(1, 6),
     image_count=st.sampled_from([None, 1, 2]),
     file_size_bytes=st.sampled_from([None, 0, 10, 20]),
+    submitted_at=st.sampled_from([None, MIDNIGHT, MIDNIGHT + timedelta(hours=8), MIDNIGHT + timedelta(hours=9)]),
 )
 
 

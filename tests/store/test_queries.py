@@ -99,7 +99,17 @@ def test_archives_left_out_are_not_stepped_over(tmp_path: Path, name: str) -> No
     assert any("archive" in step.partition("(")[2] for step in steps)
 
 
-@pytest.mark.parametrize("name", ["reopen_changed", "reopen_failed_and_withdrawn", "merge_incoming", "forget_former_wishes"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "keep_time_of_day",
+        "mark_changed",
+        "reopen_changed",
+        "reopen_failed_and_withdrawn",
+        "merge_incoming",
+        "forget_former_wishes",
+    ],
+)
 def test_a_batch_is_merged_from_its_own_end(tmp_path: Path, name: str) -> None:
     """The batch is gone through and the series are looked up, never the other way round."""
     steps = [step for step in plan_of(name, tmp_path / "state.db") if re.match("(SCAN|SEARCH) (series|incoming)", step)]

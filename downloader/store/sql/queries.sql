@@ -7,6 +7,7 @@
 CREATE TEMP TABLE incoming (
     position INTEGER PRIMARY KEY,
     series_key INTEGER,
+    is_changed INTEGER NOT NULL DEFAULT 0,
     series_instance_uid TEXT NOT NULL UNIQUE,
     study_instance_uid TEXT,
     collection TEXT,
@@ -59,15 +60,36 @@ UPDATE incoming
 SET series_key = (SELECT series.series_key FROM series WHERE series.series_instance_uid = incoming.series_instance_uid)
 WHERE series_key IS NULL;
 
+-- keep_time_of_day --
+-- v4 tells only the day of a submission, as midnight: the time that v1 told of the same day stays.
+UPDATE incoming
+SET submitted_at = series.submitted_at
+FROM series
+WHERE series.series_key = incoming.series_key
+    AND series.submitted_at <> incoming.submitted_at
+    AND substr(incoming.submitted_at, 11) = 'T00:00:00.000000+00:00'
+    AND substr(series.submitted_at, 1, 10) = substr(incoming.submitted_at, 1, 10);
+
+-- mark_changed --
+-- What SeriesVersion.differs_from says, for a whole batch: `<>` is not true of what is unknown, and a day that was known without
+-- a time is compared as a day. The other way round, keep_time_of_day has made both equal.
+UPDATE incoming
+SET is_changed = 1
+FROM series
+WHERE series.series_key = incoming.series_key
+    AND (series.image_count <> incoming.image_count
+        OR series.file_size_bytes <> incoming.file_size_bytes
+        OR series.date_released <> incoming.date_released
+        OR series.submitted_at <> incoming.submitted_at
+            AND (substr(series.submitted_at, 11) <> 'T00:00:00.000000+00:00'
+                OR substr(series.submitted_at, 1, 10) <> substr(incoming.submitted_at, 1, 10)));
+
 -- changed_incoming --
 -- Which those are that reopen_changed is about to reopen: read first, since older SQLite cannot return what it updates.
 SELECT series.series_instance_uid
 FROM incoming CROSS JOIN series USING (series_key)
 WHERE +series.state = 'complete'
-    AND (series.image_count <> incoming.image_count
-        OR series.file_size_bytes <> incoming.file_size_bytes
-        OR series.date_released <> incoming.date_released
-        OR series.submitted_at <> incoming.submitted_at)
+    AND incoming.is_changed
 ORDER BY incoming.position;
 
 -- returned_incoming --
@@ -82,16 +104,13 @@ ORDER BY incoming.position;
 SELECT series_instance_uid FROM incoming WHERE series_key IS NULL ORDER BY position;
 
 -- reopen_changed --
--- A complete series of which the catalogue now tells something else than was proven; `<>` is not true of what is unknown.
+-- A complete series of which the catalogue now tells something else than was proven.
 UPDATE series
 SET state = 'pending', attempts = 0, claimable_at = NULL
 FROM incoming
 WHERE series.series_key = incoming.series_key
     AND +series.state = 'complete'
-    AND (series.image_count <> incoming.image_count
-        OR series.file_size_bytes <> incoming.file_size_bytes
-        OR series.date_released <> incoming.date_released
-        OR series.submitted_at <> incoming.submitted_at);
+    AND incoming.is_changed;
 
 -- forget_former_wishes --
 -- A withdrawn series that comes back belongs to those who want it now.
@@ -120,10 +139,7 @@ WHERE series.series_key = incoming.series_key
             AND (:rested_at IS NULL
                 OR series.rests_until_at IS NULL
                 OR series.rests_until_at <= :rested_at
-                OR (series.image_count <> incoming.image_count
-                    OR series.file_size_bytes <> incoming.file_size_bytes
-                    OR series.date_released <> incoming.date_released
-                    OR series.submitted_at <> incoming.submitted_at)));
+                OR incoming.is_changed));
 
 -- merge_incoming --
 -- What the catalogue leaves out does not undo what it told before; rows that are the same are not written again.

@@ -1,16 +1,17 @@
 """Enqueue: merging what the catalogue lists into the queue."""
 
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from downloader.errors import StoreError
 from downloader.model import Series
-from downloader.store.port import Enqueued, Store, StoredSeries
+from downloader.store.port import Enqueued, Standing, Store, StoredSeries
 from tests.store.examples import (
     ARCHIVE,
     START_AT,
+    SUBMITTED_AT,
     after,
     claim,
     complete_all,
@@ -83,6 +84,33 @@ async def test_a_complete_series_learns_its_study_without_seeming_changed(store:
         assert await enqueue(store, "m", row) == Enqueued(known=1)
         assert (await stored(store)).series == told
     assert await states(store) == {uid(1): "complete"}
+
+
+async def test_days_and_times_of_one_submission_are_the_same(store: Store) -> None:
+    """v4 tells the day where v1 tells the second: neither way round does a complete series seem changed, and the time stays."""
+    with_time = series(1)
+    day_only = replace(with_time, submitted_at=SUBMITTED_AT.replace(hour=0, minute=0))
+    for told in ([with_time, day_only, with_time], [day_only, with_time, day_only]):
+        await store.retry()
+        await enqueue(store, "m", told[0])
+        await complete_all(store)
+        for row in told[1:]:
+            assert await store.compare([row]) == [Standing.COMPLETE]
+            assert await enqueue(store, "m", row) == Enqueued(known=1)
+            assert (await stored(store)).series == with_time
+
+
+@pytest.mark.parametrize("first_hour", [0, 8])
+@pytest.mark.parametrize("later", [{"days": 1}, {"hours": 2}])
+async def test_another_time_of_submission_is_a_change(store: Store, first_hour: int, later: dict[str, int]) -> None:
+    """Another day always is; another time of the day is one where both times are known."""
+    first = replace(series(1), submitted_at=SUBMITTED_AT.replace(hour=first_hour, minute=0))
+    await enqueue(store, "m", first)
+    await complete_all(store)
+    row = replace(first, submitted_at=SUBMITTED_AT.replace(hour=first_hour, minute=0) + timedelta(**later))
+    is_known_day = first_hour == 0 and "hours" in later
+    assert await store.compare([row]) == [Standing.COMPLETE if is_known_day else Standing.CHANGED]
+    assert (await enqueue(store, "m", row)).changed == (0 if is_known_day else 1)
 
 
 async def test_a_series_named_twice_in_a_batch_counts_once(store: Store) -> None:
