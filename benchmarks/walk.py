@@ -84,7 +84,7 @@ def watched(walk: Walk) -> Iterator[None]:
 
 
 def _profile_all(profile: Callable[[FrameType, str, object], None] | None) -> None:
-    threading.setprofile(profile)  # type: ignore[arg-type]  # typeshed lacks None, which ends it
+    threading.setprofile(profile)
     sys.setprofile(profile)
 
 
