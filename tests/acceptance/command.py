@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import LONGEST_WAIT_SECONDS
+
 COMMAND = (sys.executable, "-m", "downloader")
-LONGEST_RUN_SECONDS = 60.0
+LONGEST_RUN_SECONDS = LONGEST_WAIT_SECONDS
 POLL_SECONDS = 0.01
 _OTHERS = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "no_color", "force_color", "columns")
 
@@ -69,18 +71,20 @@ def start_command(*arguments: str | Path, environment: Mapping[str, str] | None 
             process.kill()
 
 
-def end_of(process: subprocess.Popen[str], timeout_seconds: float = 20.0) -> Ended:
+def end_of(process: subprocess.Popen[str]) -> Ended:
     """Wait until the process has ended."""
-    stdout, stderr = process.communicate(timeout=timeout_seconds)
+    stdout, stderr = process.communicate(timeout=LONGEST_WAIT_SECONDS)
     return Ended(exit_code=process.returncode, stdout=stdout, stderr=stderr)
 
 
-def wait_until(condition: Callable[[], bool], timeout_seconds: float = 20.0, poll_seconds: float = POLL_SECONDS) -> None:
+def wait_until(
+    condition: Callable[[], bool], timeout_seconds: float = LONGEST_WAIT_SECONDS, poll_seconds: float = POLL_SECONDS
+) -> None:
     """Return as soon as the condition holds.
 
     It polls: what another process does to its files tells nobody, and a kill at a chosen moment cannot wait for its output.
     """
-    give_up_at = time.monotonic() + timeout_seconds
+    give_up_at = time.monotonic() + LONGEST_WAIT_SECONDS
     while not condition():
         assert time.monotonic() < give_up_at, "what the test waits for did not come"
         time.sleep(poll_seconds)

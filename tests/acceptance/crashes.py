@@ -13,10 +13,11 @@ from random import Random
 
 from tests.acceptance.archives import ServedArchive, assert_mirrors, assert_mirrors_as_zips, receipts_of, write_manifest
 from tests.acceptance.command import COMMAND, Ended, clean_environment, end_of, run_command, start_command, wait_until
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 KILLED = -9
 DOWNLOADS = frozenset({"getImage", "getImageWithMD5Hash", "getSingleImage"})
-LONGEST_TRACED_SECONDS = 120.0
+LONGEST_TRACED_SECONDS = 2 * LONGEST_WAIT_SECONDS
 
 
 def how_many(in_ci: int, variable: str = "TCIAD_TEST_CRASHES") -> int:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.archives import serve_archive, write_manifest
 from tests.acceptance.command import run_command, wait_until
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 ORTHANC = shutil.which("Orthanc")
 pytestmark = [
@@ -57,7 +58,7 @@ def orthanc_port(tmp_path: Path) -> Iterator[int]:
 
 def store_in_orthanc(port: int, content: bytes) -> int:
     """The status that Orthanc answers."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", port, timeout=LONGEST_WAIT_SECONDS)
     try:
         connection.request("POST", "/instances", body=content)
         return connection.getresponse().status

@@ -19,7 +19,6 @@ from tests.acceptance.crashes import Mirror, mirror_of
 pytestmark = pytest.mark.acceptance
 
 SERIES = 6
-GRACE_SECONDS = 10.0
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 OFTEN_ASKED = 1000
 
@@ -73,7 +72,7 @@ def test_a_signal_ends_a_run_in_order(tmp_path: Path, number: signal.Signals, mo
         with start_command("run", mirror.manifest, "-o", mirror.library, "--json") as process:
             has_come(archive)
             process.send_signal(number)
-            ended = end_of(process, GRACE_SECONDS)
+            ended = end_of(process)
 
         assert ended.exit_code == EXIT_CODES[number], ended.stderr
         report = ended.document
@@ -98,7 +97,7 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path, number: signal.Signals) 
             archive.wait_for_stall()
             process.send_signal(number)
             process.send_signal(number)
-            ended = end_of(process, GRACE_SECONDS)
+            ended = end_of(process)
         assert ended.exit_code in {EXIT_CODES[number], -number}
 
     with serve_archive(small_catalogue(SERIES)) as healthy:
@@ -126,7 +125,7 @@ def test_what_was_complete_before_the_signal_is_kept(tmp_path: Path) -> None:
             wait_for_lines(process, "] complete ", 3)
             archive.wait_for_stall()
             process.send_signal(signal.SIGTERM)
-            ended = end_of(process, GRACE_SECONDS)
+            ended = end_of(process)
 
         assert (ended.exit_code, ended.document["series"]["completed"]) == (143, 3)
         assert ended.document["series"]["pending"] == SERIES - 3
@@ -144,7 +143,7 @@ def test_several_manifests_are_interrupted_together(tmp_path: Path) -> None:
         with start_command("run", first.manifest, second.manifest, "-o", first.library, "--json") as process:
             archive.wait_for_stall()
             process.send_signal(signal.SIGINT)
-            ended = end_of(process, GRACE_SECONDS)
+            ended = end_of(process)
         assert ended.exit_code == 130
         document = ended.document
         reports = document if isinstance(document, list) else [document]

@@ -10,6 +10,7 @@ from downloader import api as tciad
 from downloader.sandbox import Fault, FaultKind
 from tests.acceptance.archives import assert_mirrors, serve_archive, small_catalogue, write_manifest
 from tests.acceptance.command import clean_environment
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 PROGRAM = "import sys; from downloader import api; api.run(sys.argv[1], output=sys.argv[2], progress=False)"
 
@@ -28,7 +29,7 @@ def test_an_interruption_sets_back_what_is_in_flight(tmp_path: Path) -> None:
         ) as process:
             archive.wait_for_stall()
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=LONGEST_WAIT_SECONDS)
         archive.release()
 
         assert process.returncode != 0

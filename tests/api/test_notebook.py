@@ -10,6 +10,7 @@ from nbclient import NotebookClient
 
 from downloader.views.notebook import Html, NotebookCount
 from tests.fakes.clock import FakeClock
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.ipynb"))
 
@@ -19,7 +20,9 @@ def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """The notebook with its outputs; a cell that raises fails here."""
     notebook = read(request.param)
     folder = tmp_path_factory.mktemp("notebook")
-    NotebookClient(notebook, timeout=100, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        notebook, timeout=int(LONGEST_WAIT_SECONDS), kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
     return notebook
 
 

@@ -34,6 +34,7 @@ from downloader.sandbox import (
 from downloader.transport import TransportSettings, open_transport
 from tests.fakes.clock import FakeClock
 from tests.fakes.scripted_archive import Script, ScriptedReply, ScriptedRequest, serve_script
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 pytestmark = pytest.mark.anyio
 SERIES = Series(series_instance_uid="1.3.6.1")
@@ -172,7 +173,7 @@ async def test_a_renewal_needs_no_more_connections_than_there_are() -> None:
     async with signed(max_connections=2) as here:
         await here.list_all()
         here.sandbox.tokens.forget()
-        with anyio.fail_after(20):
+        with anyio.fail_after(LONGEST_WAIT_SECONDS):
             async with anyio.create_task_group() as group:
                 for _ in range(8):
                     group.start_soon(here.list_all)

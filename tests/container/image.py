@@ -45,7 +45,7 @@ class Podman:
 
     def wait_for_log(self, name: str, text: str) -> None:
         """Return once the container has written it."""
-        wait_until(lambda: text in self.log(name), timeout_seconds=60, poll_seconds=0.2)
+        wait_until(lambda: text in self.log(name), poll_seconds=0.2)
 
 
 def open_podman(root: Path) -> Podman:

@@ -17,6 +17,7 @@ from tests.acceptance.archives import assert_mirrors, serve_archive, small_catal
 from tests.acceptance.command import clean_environment, run_command
 from tests.faults.mounts import mounted, needs_mount, remount
 from tests.faults.scene import ATTEMPTS, Scene, open_scene
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 pytestmark = pytest.mark.anyio
 PAGE_BYTES = 4096
@@ -151,7 +152,7 @@ def test_too_few_open_files(tmp_path: Path, limit: int) -> None:
             env=clean_environment(TCIAD_MIN_FREE_SPACE="0"),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=LONGEST_WAIT_SECONDS,
             check=False,
         )
         assert "Traceback" not in ended.stderr

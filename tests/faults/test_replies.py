@@ -12,12 +12,12 @@ from downloader.options import RunOptions
 from downloader.sandbox import DOWNLOADS, EVERY, Fault, FaultKind
 from downloader.store.sqlite import open_store
 from tests.faults.scene import ATTEMPTS, NO_SINGLE_IMAGES, OWN_FOLDER, Scene, open_scene
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 pytestmark = pytest.mark.anyio
 V1, V4 = ApiGeneration.V1, ApiGeneration.V4
 GENERATIONS = [V4, V1]
 BRIEFLY = 3
-GRACE_SECONDS = 20
 
 
 async def attempts_in_store(scene: Scene) -> dict[str, tuple[SeriesState, int]]:
@@ -117,7 +117,7 @@ async def test_a_drip_is_no_stall(tmp_path: Path) -> None:
     """Trap 27: however long a body takes, it may, as long as it comes: there is no total time-out."""
     drip = Fault(kind=FaultKind.DRIP, size_bytes=400, delay_seconds=0.002)
     async with open_scene(tmp_path, drip) as scene:
-        with anyio.fail_after(GRACE_SECONDS):
+        with anyio.fail_after(LONGEST_WAIT_SECONDS):
             scene.assert_complete(await scene.run(options=RunOptions(attempts=1, idle_seconds=5)))
 
 
@@ -125,14 +125,14 @@ async def test_a_drip_is_no_stall(tmp_path: Path) -> None:
 async def test_silence_in_a_body(tmp_path: Path, at_bytes: int) -> None:
     """Trap 27: after the idle time it is over, and asked again."""
     async with open_scene(tmp_path, Fault(kind=FaultKind.STALL, at_bytes=at_bytes, times=1)) as scene:
-        with anyio.fail_after(GRACE_SECONDS):
+        with anyio.fail_after(LONGEST_WAIT_SECONDS):
             scene.assert_complete(await scene.run(options=RunOptions(attempts=ATTEMPTS, idle_seconds=0.2)))
 
 
 async def test_silence_that_stays(tmp_path: Path) -> None:
     """Trap 27: no stall lasts; the series fails and says so."""
     async with open_scene(tmp_path, Fault(kind=FaultKind.STALL, at_bytes=100), NO_SINGLE_IMAGES) as scene:
-        with anyio.fail_after(GRACE_SECONDS):
+        with anyio.fail_after(LONGEST_WAIT_SECONDS):
             report = await scene.run(options=RunOptions(attempts=2, idle_seconds=0.2))
         assert "stopped sending" in scene.assert_failed(report, "StalledTransferError", attempts=2)
 

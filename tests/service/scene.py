@@ -24,6 +24,7 @@ from downloader.service.port import CycleEnded, ManifestStatus, Observer, Servic
 from downloader.service.service import MirrorService, ServiceSettings
 from downloader.settings import Settings
 from tests.fakes.clock import FakeClock
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 HOUR_SECONDS = 3600.0
 RARELY = ServicePace(
@@ -103,7 +104,7 @@ class ServiceScene:
 
     async def cycle_of(self, manifest: str) -> CycleEnded:
         """How the next cycle ended, which is this manifest's."""
-        with anyio.fail_after(60):
+        with anyio.fail_after(LONGEST_WAIT_SECONDS):
             name, ended = await self.ends.receive()
         assert name == manifest
         await anyio.wait_all_tasks_blocked()
@@ -119,7 +120,7 @@ class ServiceScene:
         """Let the service read its folder again, as at SIGHUP."""
         with self.service.subscribe() as events:
             self.service.reload()
-            with anyio.fail_after(20):
+            with anyio.fail_after(LONGEST_WAIT_SECONDS):
                 async for event in events:
                     if event.kind == "manifests changed":
                         break

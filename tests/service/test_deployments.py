@@ -7,13 +7,14 @@ import pytest
 
 from downloader.sandbox import serve_sandbox
 from tests.service.scene import HOUR_SECONDS, ServiceScene, running_service, small_catalogue, write_manifest
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 pytestmark = pytest.mark.anyio
 
 
 async def completed_by_both(scene: ServiceScene) -> dict[str, int]:
     """What the next cycle of each of the two manifests brought, whichever ends first."""
-    with anyio.fail_after(60):
+    with anyio.fail_after(LONGEST_WAIT_SECONDS):
         ends = [await scene.ends.receive() for _ in range(2)]
     await anyio.wait_all_tasks_blocked()
     return {name: ended.completed for name, ended in ends}

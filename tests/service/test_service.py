@@ -22,6 +22,7 @@ from tests.service.scene import (
     small_catalogue,
     write_manifest,
 )
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 pytestmark = pytest.mark.anyio
 ALL_REFUSED = Fault(kind=FaultKind.STATUS, status=500, endpoints=(EVERY,))
@@ -340,7 +341,7 @@ async def test_a_full_disk_waits_for_room_and_goes_on_by_itself(tmp_path: Path) 
             write_manifest(tmp_path / "manifests", sandbox.base_url, "m", "download: {concurrency: 1, min_free_space: 1MB}")
             filler.write_bytes(bytes(3_000_000))
             async with running_service(tmp_path, sandbox) as scene:
-                with anyio.fail_after(20):
+                with anyio.fail_after(LONGEST_WAIT_SECONDS):
                     while not (await scene.service.status()).libraries[0].short_of_room:
                         await anyio.lowlevel.checkpoint()
                 assert scene.stored() == set()

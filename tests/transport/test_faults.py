@@ -24,6 +24,7 @@ from downloader.pacing import RateWatch
 from downloader.transport import BATCH_BYTES, TransportSettings, open_transport, translate
 from tests.fakes.clock import FakeClock
 from tests.transport.raw_server import CHUNKED, HOLD, chunk, reply, serve_raw
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 pytestmark = pytest.mark.anyio
 IMPATIENT = TransportSettings(connect_seconds=0.05, first_byte_seconds=0.05, idle_seconds=0.05)
@@ -198,7 +199,7 @@ async def test_what_comes_slowly_is_given_before_it_is_much() -> None:
         open_transport(TransportSettings(), SlowClock()) as transport,
         transport.get(server.url) as answer,
     ):
-        with anyio.fail_after(10):
+        with anyio.fail_after(LONGEST_WAIT_SECONDS):
             async for batch in answer.batches():
                 assert 0 < sum(map(len, batch)) < len(sent)
                 break

@@ -13,6 +13,7 @@ from downloader.sandbox import Fault, FaultKind
 from downloader.web.api import ENDPOINTS, PREFIX
 from downloader.web.openapi import openapi_document
 from tests.service.scene import small_catalogue
+from tests.waiting import LONGEST_WAIT_SECONDS
 from tests.web.scene import HttpScene, served
 
 pytestmark = pytest.mark.anyio
@@ -136,7 +137,7 @@ async def test_live_events(tmp_path: Path) -> None:
 async def next_event(stream: Any) -> tuple[str, Any]:  # noqa: ANN401 - aiohttp's own
     """The next server-sent event: its name and its data."""
     name = ""
-    with anyio.fail_after(20):
+    with anyio.fail_after(LONGEST_WAIT_SECONDS):
         while line := (await stream.readline()).decode():
             if line.startswith("event: "):
                 name = line[7:-1]
