@@ -10,7 +10,7 @@ import anyio.lowlevel
 import structlog
 
 from downloader.archive.asking import Asker, read_refusal, told_of_carts
-from downloader.archive.deployments import MissingRoutes
+from downloader.archive.deployments import RouteEvidence, list_missing
 from downloader.archive.endpoints import CARTS, Endpoint, Generation, ImageRoute, ListEndpoint, Topic
 from downloader.archive.port import NO_STUDY_NEEDS, CollectionDescription, SeriesSize, StudyNeeds
 from downloader.archive.replies import READ_BYTES, is_page, quote_text, says_not_offered
@@ -26,7 +26,7 @@ from downloader.archive.wire import (
     read_series_size,
     read_sop_instance_uid,
 )
-from downloader.errors import ArchiveFaultError, TciadError, UnexpectedReplyError
+from downloader.errors import ArchiveError, ArchiveFaultError, TciadError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery
 from downloader.transport import Reply
 
@@ -69,7 +69,7 @@ class NbiaArchive:
         name: how the archive is called in logs and receipts.
         generation: the table to work from.
         asker: what sends the requests.
-        missing_routes: ways to get images that this deployment turned out not to offer.
+        evidence: what this deployment showed of the ways to get images.
         needs: what rows must have of their studies, though getSeries may not tell it.
     """
 
@@ -79,14 +79,14 @@ class NbiaArchive:
         *,
         generation: Generation,
         asker: Asker,
-        missing_routes: MissingRoutes,
+        evidence: RouteEvidence,
         needs: StudyNeeds = NO_STUDY_NEEDS,
     ) -> None:
         self.name = name
         self.generation = generation.name
         self._table = generation
         self._asker = asker
-        self._missing_routes = missing_routes
+        self._evidence = evidence
         # the studies of series that were opened of late, for generations that can be asked by study and not by series
         self._study_of: dict[str, str] = {}
         untold = lacking(needs, generation.series.attributes)
@@ -180,22 +180,23 @@ class NbiaArchive:
     async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[NbiaBody]:
         """Ask for the images of one series, in the best way that this deployment offers.
 
-        Ways that it does not offer are found out at the first series, and cost no attempt.
-
         Raises:
+            ArchiveFaultError: no way with an MD5 list is offered now, which must show itself more often to be believed.
             UnexpectedReplyError: no way is offered, or none with an MD5 list and `md5` is `require`.
         """
-        refused: dict[int, TciadError] = {}
+        refused: dict[int, ArchiveError] = {}
         self._remember_study(series)
         for number, route in enumerate(self._table.image_routes):
-            if number in self._missing_routes or not route.serves(md5):
+            if self._evidence.is_missing(number) or not route.serves(md5):
                 continue
+            if refused and not route.md5_list:
+                self._expect_concession(series, refused)
             values = {**route.fixed, "SeriesInstanceUID": series.series_instance_uid}
             async with self._asker.ask(route.endpoint, values) as reply:
                 refusal = await read_refusal(reply, series.series_instance_uid)
                 if refusal is None:
                     await self._expect_body(reply, series.series_instance_uid)
-                    self._note_missing(refused)
+                    self._note_served(number, series, refused)
                     yield NbiaBody(reply=reply, md5_list_expected=route.md5_list, names_are_ordered=route.ordered_names)
                     return
                 error = self._asker.explain(refusal)
@@ -256,25 +257,39 @@ class NbiaArchive:
             return
         raise ArchiveFaultError(f"{reply.url}: {what}", series_instance_uid=series_instance_uid)
 
-    def _note_missing(self, refused: Mapping[int, TciadError]) -> None:
-        """Remember what this deployment does not offer, now that another way has proved that the archive itself answers."""
-        for number, error in refused.items():
-            self._missing_routes.add(number)
+    def _note_served(self, number: int, series: Series, refused: Mapping[int, ArchiveError]) -> None:
+        """Remember what this deployment offers and what it does not, now that one way has proved that the archive answers."""
+        route = self._table.image_routes[number]
+        settled = self._evidence.note_served(number, series.series_instance_uid, has_list=route.md5_list, refused=refused.keys())
+        for other in settled:
             _log.warning(
                 "the archive does not offer this way to get images",
                 archive=self.name,
-                endpoint=_describe(self._table.image_routes[number]),
-                answer=error.what,
+                endpoint=_describe(self._table.image_routes[other]),
+                answer=refused[other].what,
             )
 
-    def _no_route(self, series: Series, md5: Md5Mode, refused: Mapping[int, TciadError]) -> TciadError:
-        if md5 is Md5Mode.REQUIRE:
-            return UnexpectedReplyError(
-                f"{self.name} offers no MD5 list with its images",
-                series_instance_uid=series.series_instance_uid,
-                next_step="say md5: auto to take images without one",
-            )
-        return list(refused.values())[-1]
+    def _expect_concession(self, series: Series, refused: Mapping[int, ArchiveError]) -> None:
+        """Go on to a way without an MD5 list only where there is evidence that this deployment has none.
+
+        Raises:
+            ArchiveFaultError: there is not enough of it.
+        """
+        self._evidence.note_refused_lists(series.series_instance_uid)
+        if self._evidence.is_conceded(refused.keys(), series.series_instance_uid):
+            return
+        raise list_missing(self.name, series, list(refused.values())[-1], sent_before=self._evidence.sent_lists)
+
+    def _no_route(self, series: Series, md5: Md5Mode, refused: Mapping[int, ArchiveError]) -> TciadError:
+        if md5 is not Md5Mode.REQUIRE:
+            return list(refused.values())[-1]
+        if refused:
+            self._expect_concession(series, refused)
+        return UnexpectedReplyError(
+            f"{self.name} offers no MD5 list with its images",
+            series_instance_uid=series.series_instance_uid,
+            next_step="say md5: auto to take images without one",
+        )
 
     async def _ask_rows(self, topic: Topic, filters: dict[str, str]) -> list[Row]:
         """All rows of a reply that is small by nature."""

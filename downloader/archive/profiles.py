@@ -53,8 +53,8 @@ def open_archive(
     generation = _find_generation(api)
     _warn_of_stale(generation, base_url)
     asker = Asker(base_url, transport=transport, clock=clock, authentication=authentication or Guest())
-    missing_routes = (deployments or Deployments()).missing_routes(base_url, api, clock)
-    return NbiaArchive(name, generation=generation, asker=asker, missing_routes=missing_routes, needs=needs)
+    evidence = (deployments or Deployments()).evidence(base_url, api, clock)
+    return NbiaArchive(name, generation=generation, asker=asker, evidence=evidence, needs=needs)
 
 
 def open_queries(

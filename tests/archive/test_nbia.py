@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import pytest
 from structlog.testing import capture_logs
@@ -32,6 +33,7 @@ SERIES = Series(series_instance_uid=SERIES_UID)
 ZIP = ScriptedReply(body=b"PK...", content_type="application/octet-stream")
 MISSING = ScriptedReply(status=404, body=b"<html>Not Found</html>", content_type="text/html")
 PAGE = ScriptedReply(body=b"<html><body>Maintenance</body></html>", content_type="text/html")
+_CLOCKS: WeakKeyDictionary[Archive, FakeClock] = WeakKeyDictionary()
 both_generations = pytest.mark.parametrize("api", ["v1", "v4"])
 
 
@@ -40,7 +42,16 @@ async def client_of(base_url: str, api: str, authentication: Authentication | No
     """A client on a transport of its own."""
     clock = FakeClock()
     async with open_transport(TransportSettings(), clock) as transport:
-        yield open_archive("test", base_url, api=api, transport=transport, clock=clock, authentication=authentication or Guest())
+        archive = open_archive(
+            "test", base_url, api=api, transport=transport, clock=clock, authentication=authentication or Guest()
+        )
+        _CLOCKS[archive] = clock
+        yield archive
+
+
+def clock_of(archive: Archive) -> FakeClock:
+    """The clock that the client goes by."""
+    return _CLOCKS[archive]
 
 
 @asynccontextmanager
@@ -260,6 +271,13 @@ def not_offering(*missing: str) -> Script:
 
 
 ALL_V4 = ("IncludeMD5", "v4/getImageWithMD5Hash")
+V1_LIST = ("v1/getImageWithMD5Hash",)
+
+
+async def opened(archive: Archive, series: Series = SERIES, md5: Md5Mode = Md5Mode.AUTO) -> tuple[bool, bool]:
+    """Whether a list comes with the images, and whether their names are ordered."""
+    async with archive.open_series(series, md5) as body:
+        return body.md5_list_expected, body.names_are_ordered
 
 
 @pytest.mark.parametrize(
@@ -267,47 +285,89 @@ ALL_V4 = ("IncludeMD5", "v4/getImageWithMD5Hash")
     [
         ("v4", Md5Mode.AUTO, (), "v4/getImage", True),
         ("v4", Md5Mode.AUTO, ("IncludeMD5",), "v4/getImageWithMD5Hash", True),
-        ("v4", Md5Mode.AUTO, ALL_V4, "v4/getImage", False),
         ("v4", Md5Mode.REQUIRE, ("IncludeMD5",), "v4/getImageWithMD5Hash", True),
         ("v4", Md5Mode.OFF, (), "v4/getImage", False),
         ("v1", Md5Mode.AUTO, (), "v1/getImageWithMD5Hash", True),
-        ("v1", Md5Mode.AUTO, ("v1/getImageWithMD5Hash",), "v1/getImage", False),
         ("v1", Md5Mode.REQUIRE, (), "v1/getImageWithMD5Hash", True),
         ("v1", Md5Mode.OFF, (), "v1/getImage", False),
     ],
 )
 async def test_the_best_way_that_is_offered_is_taken_and_remembered(
-    api: str,
-    md5: Md5Mode,
-    missing: tuple[str, ...],
-    path: str,
-    has_list: bool,
+    api: str, md5: Md5Mode, missing: tuple[str, ...], path: str, has_list: bool
 ) -> None:
-    """The first series finds out what the deployment lacks; the second asks once."""
+    """A step that loses no proof costs no attempt; after three series the way that was refused is not asked for."""
     async with scripted(not_offering(*missing), api) as (archive, server):
-        for _ in range(2):
-            async with archive.open_series(SERIES, md5) as body:
-                assert body.md5_list_expected is has_list
-                assert body.names_are_ordered is (path.endswith("/getImage"))
-        assert len(server.requests) == len(missing) + 2
+        for number in range(5):
+            series = Series(series_instance_uid=f"1.3.{number}")
+            assert await opened(archive, series, md5) == (has_list, path.endswith("/getImage"))
+        assert len(server.requests) == 5 + 3 * len(missing)
         assert {request.path for request in server.requests[-2:]} == {path}
         assert server.requests[-1].parameters.get("IncludeMD5") == ("Yes" if has_list and path == "v4/getImage" else None)
+
+
+@pytest.mark.parametrize(("api", "missing"), [("v4", ALL_V4), ("v1", V1_LIST)])
+async def test_a_list_that_is_refused_must_be_refused_often_before_less_is_taken(api: str, missing: tuple[str, ...]) -> None:
+    """One series comes without a list after three attempts that were refused; after three series none is asked for."""
+    async with scripted(not_offering(*missing), api) as (archive, server):
+        for number in range(3):
+            series = Series(series_instance_uid=f"1.3.{number}")
+            for _ in range(2):
+                with pytest.raises(ArchiveFaultError, match="tried again before images are taken without a list"):
+                    await opened(archive, series)
+                clock_of(archive).elapsed_seconds += 2.0
+            assert (await opened(archive, series))[0] is False
+        before = len(server.requests)
+        assert (await opened(archive, Series(series_instance_uid="1.3.9")))[0] is False
+        assert len(server.requests) == before + 1
+
+
+@pytest.mark.parametrize(("api", "missing"), [("v4", ALL_V4), ("v1", V1_LIST)])
+async def test_refusals_of_one_moment_count_once(api: str, missing: tuple[str, ...]) -> None:
+    """However often a series is asked for while a fault passes."""
+    async with scripted(not_offering(*missing), api) as (archive, _server):
+        for _ in range(9):
+            with pytest.raises(ArchiveFaultError):
+                await opened(archive)
+
+
+@pytest.mark.parametrize(("api", "missing"), [("v4", ALL_V4), ("v1", V1_LIST)])
+@pytest.mark.parametrize("status", [404, 405])
+async def test_an_archive_that_sent_a_list_is_held_to_it(api: str, missing: tuple[str, ...], status: int) -> None:
+    """From then on a refusal is a fault, for any series and for good."""
+    refusing: list[bool] = []
+
+    def script(request: ScriptedRequest) -> ScriptedReply:
+        reply = not_offering(*missing)(request)
+        return ScriptedReply(status=status) if refusing and reply.status != 200 else ZIP
+
+    async with scripted(script, api) as (archive, _server):
+        assert (await opened(archive))[0] is True
+        refusing.append(True)
+        for number in range(20):
+            with pytest.raises(ArchiveFaultError, match=r"sent MD5 lists before.*md5: off"):
+                await opened(archive, Series(series_instance_uid=f"1.3.{number % 4}"))
+            clock_of(archive).elapsed_seconds += 3_600.0
+        assert (await opened(archive, md5=Md5Mode.OFF))[0] is False
 
 
 async def test_a_way_that_is_not_offered_is_logged_once() -> None:
     """With the request and the archive's answer."""
     async with scripted(not_offering("IncludeMD5")) as (archive, _server):
         with capture_logs() as lines:
-            for _ in range(3):
-                await open_and_read(archive)
+            for number in range(5):
+                await opened(archive, Series(series_instance_uid=f"1.3.{number}"))
     assert [line["endpoint"] for line in lines] == ["v4/getImage&NewFileNames=Yes&IncludeMD5=Yes"]
     assert "Invalid query parameter" in lines[0]["answer"]
 
 
-@pytest.mark.parametrize(("api", "missing"), [("v4", ALL_V4), ("v1", ("v1/getImageWithMD5Hash",))])
+@pytest.mark.parametrize(("api", "missing"), [("v4", ALL_V4), ("v1", V1_LIST)])
 async def test_a_required_list_that_is_not_offered_is_refused(api: str, missing: tuple[str, ...]) -> None:
-    """Also after another mode has found it out."""
+    """Once that has shown itself, also by another mode."""
     async with scripted(not_offering(*missing), api) as (archive, _server):
+        for _ in range(2):
+            with pytest.raises(ArchiveFaultError):
+                await open_and_read(archive, Md5Mode.REQUIRE)
+            clock_of(archive).elapsed_seconds += 2.0
         for _ in range(2):
             with pytest.raises(UnexpectedReplyError, match=r"offers no MD5 list.*md5: auto") as caught:
                 await open_and_read(archive, Md5Mode.REQUIRE)
@@ -317,9 +377,13 @@ async def test_a_required_list_that_is_not_offered_is_refused(api: str, missing:
 
 @both_generations
 async def test_an_archive_that_offers_nothing_is_the_wrong_address(api: str) -> None:
-    """And nothing is remembered of it: the next series may find it mended."""
+    """That must show itself, too, and nothing is remembered of it: the next series may find it mended."""
     healthy: list[bool] = []
     async with scripted(lambda _: ZIP if healthy else MISSING, api) as (archive, _server):
+        for _ in range(2):
+            with pytest.raises(ArchiveFaultError):
+                await open_and_read(archive)
+            clock_of(archive).elapsed_seconds += 2.0
         with pytest.raises(UnexpectedReplyError, match=r"404.*check base_url"):
             await open_and_read(archive)
         healthy.append(True)
