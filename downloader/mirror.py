@@ -186,8 +186,8 @@ class MirrorRun:
 
     async def _resolve(self) -> None:
         parts, manifest = self._parts, self._manifest
+        await parts.store.note_withdrawal_rule(manifest.name, manifest.withdrawal_rule)
         number = await parts.store.begin_resolve(manifest.name, parts.clock.now())
-
         rested_at = parts.clock.now() if parts.manner.lets_failed_rest else None
 
         async def enqueue(archive: str, batch: Sequence[Series]) -> None:

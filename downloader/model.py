@@ -32,6 +32,22 @@ class SeriesState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class WithdrawnPolicy(StrEnum):
+    """What becomes of series that the archive no longer lists, the most careful first."""
+
+    KEEP = "keep"
+    QUARANTINE = "quarantine"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalRule:
+    """What a manifest, or all manifests that wanted a series, want done with it once the archive has withdrawn it."""
+
+    policy: WithdrawnPolicy = WithdrawnPolicy.KEEP
+    grace_seconds: float = 0.0
+
+
 class Md5Mode(StrEnum):
     """Whether the archive is asked for its MD5 list: where it can (`auto`), always or else fail (`require`), never (`off`)."""
 

@@ -11,7 +11,7 @@ from downloader.archive.port import Archive
 from downloader.clock import Clock
 from downloader.inventory import write_metadata
 from downloader.library.port import Library
-from downloader.model import Event, Receipt, Series, SeriesState
+from downloader.model import Event, Receipt, Series, SeriesState, WithdrawalRule, WithdrawnPolicy
 from downloader.scheduler import Scheduler
 from downloader.store.port import Store
 from downloader.verification import DAMAGE, CheckedSeries, Examination, Finding, FindingKind, verify_library
@@ -126,6 +126,8 @@ class Repair:
     async def _enqueue(self, series: Series, archive: str) -> None:
         manifest = MANIFEST_PREFIX + archive
         if manifest not in self._resolves:
+            # a repair has no wish of its own: what becomes of withdrawn series is for the user's manifests to say
+            await self._store.note_withdrawal_rule(manifest, WithdrawalRule(policy=WithdrawnPolicy.DELETE))
             self._resolves[manifest] = await self._store.begin_resolve(manifest, self._clock.now())
         await self._store.enqueue(manifest, self._resolves[manifest], archive, [series])
 

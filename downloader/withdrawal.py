@@ -10,7 +10,6 @@ import structlog
 from downloader.bench import Bench
 from downloader.errors import LibraryError
 from downloader.manifest import Manifest, WithdrawnPolicy
-from downloader.model import SeriesState
 from downloader.store.port import Store, StoredSeries
 
 _log = structlog.get_logger(__name__)
@@ -26,8 +25,10 @@ class RemovedSeries:
 
 
 async def remove_withdrawn(manifest: Manifest, store: Store, bench: Bench) -> AsyncIterator[RemovedSeries]:
-    """Move aside or delete what was withdrawn longer ago than the manifest's grace, one series after another.
+    """Move aside or delete withdrawn series whose grace is over, one after another.
 
+    Every manifest of the store that ever wanted a series has a say: the most careful policy and the longest grace count. So it
+    does not matter which of them runs first, or last.
     The folder goes first and the store is told after: who is killed between finds no folder the next time, and tells the store
     then. A folder that is not, or not surely, that of the series stays, with a warning in the log.
 
@@ -37,12 +38,13 @@ async def remove_withdrawn(manifest: Manifest, store: Store, bench: Bench) -> As
     if manifest.withdrawn is WithdrawnPolicy.KEEP:
         return
     now = bench.clock.now()
-    grace_over_at = now - timedelta(seconds=manifest.withdrawn_grace_seconds)
-    async for row in store.find(manifest.name, SeriesState.WITHDRAWN):
-        if not row.folder or row.withdrawn_at is None or row.withdrawn_at > grace_over_at:
+    async for withdrawn in store.find_withdrawn(manifest.name):
+        row, rule = withdrawn.stored, withdrawn.rule
+        grace_over_at = now - timedelta(seconds=rule.grace_seconds)
+        if rule.policy is WithdrawnPolicy.KEEP or row.withdrawn_at is None or row.withdrawn_at > grace_over_at:
             continue
         try:
-            removed = await _remove(row, manifest.withdrawn, now, bench)
+            removed = await _remove(row, rule.policy, now, bench)
         except LibraryError as error:
             _log.warning("withdrawn series stays in its place", manifest=manifest.name, message=str(error))
             continue

@@ -19,12 +19,13 @@ from downloader.manifest.archives import (
     named_address,
 )
 from downloader.manifest.coverage import Coverage, explain_nothing
-from downloader.manifest.document import CountRange, DayRange, Schedule, WithdrawnPolicy
+from downloader.manifest.document import CountRange, DayRange, Schedule
 from downloader.manifest.identifiers import check_uid
 from downloader.manifest.loading import Manifest, load_manifest, read_archive, read_manifest
 from downloader.manifest.schema import manifest_schema
 from downloader.manifest.selection import TEXT_KEYS, Selection
 from downloader.manifest.series_list import SeriesList, load_series_list
+from downloader.model import WithdrawnPolicy
 
 __all__ = [
     "PROFILES",

@@ -1,7 +1,6 @@
 """What a manifest file can say: one model per mapping, with the keys, their values and their defaults."""
 
 from datetime import UTC, date, datetime
-from enum import StrEnum
 from typing import Annotated, Final, Self, cast
 
 from cronsim import CronSim, CronSimError
@@ -13,6 +12,7 @@ from downloader.manifest.archives import DEFAULT_PROFILE, PROFILES, ProfileOrAdd
 from downloader.manifest.keys import Keys, OneOrList, Text, Uid, check_text, folder_of
 from downloader.manifest.problems import SourceError
 from downloader.manifest.series_list import SeriesList, read_series_list
+from downloader.model import WithdrawnPolicy
 from downloader.options import (
     DEFAULT_FORMAT,
     DEFAULT_LAYOUT,
@@ -39,14 +39,6 @@ LONGEST_NAME_CHARACTERS: Final = 255
 WITHDRAWN_GRACE_SECONDS: Final = 30 * 86_400.0
 _DEFAULTS: Final = RunOptions()
 _ANY_DAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
-
-
-class WithdrawnPolicy(StrEnum):
-    """What becomes of series that the archive no longer lists."""
-
-    KEEP = "keep"
-    QUARANTINE = "quarantine"
-    DELETE = "delete"
 
 
 def check_name(name: str) -> str:

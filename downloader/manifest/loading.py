@@ -16,7 +16,6 @@ from downloader.manifest.document import (
     ManifestDocument,
     Schedule,
     WantedKeys,
-    WithdrawnPolicy,
     check_name,
 )
 from downloader.manifest.keys import TEXT_WANTED
@@ -26,7 +25,7 @@ from downloader.manifest.selection import Selection, make_selection
 from downloader.manifest.series_list import SUFFIXES, SeriesList, read_series_list, refuse_foreign
 from downloader.manifest.source import read_text
 from downloader.manifest.yaml_tree import KeyPath, Mark, YamlTree, parse_yaml
-from downloader.model import Series
+from downloader.model import Series, WithdrawalRule, WithdrawnPolicy
 from downloader.options import OptionValues
 from downloader.wording import explain, kind_of, suggest
 
@@ -71,6 +70,11 @@ class Manifest:
     def archives(self) -> tuple[ArchiveAddress, ...]:
         """Every archive that an entry of `select` asks, each once, in their order; no two go by one name."""
         return tuple({address.name: address for address in map(self.archive_of, self.select)}.values())
+
+    @property
+    def withdrawal_rule(self) -> WithdrawalRule:
+        """What the manifest wants done with withdrawn series, for the store to remember."""
+        return WithdrawalRule(policy=self.withdrawn, grace_seconds=self.withdrawn_grace_seconds)
 
     @property
     def compares_study_dates(self) -> bool:

@@ -21,7 +21,7 @@ _SWITCH_TRIES = 100
 _CACHE_KIB = 64 * 1024
 _QUICKLY_CHECKED_BYTES = 64 * 1024 * 1024  # read and compared in a tenth of a second
 
-Value = str | int | None
+Value = str | int | float | None
 Row = dict[str, Any]
 
 

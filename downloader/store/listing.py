@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from downloader.model import Failure, SeriesState, SeriesTally
+from downloader.model import Failure, SeriesState, SeriesTally, WithdrawalRule, WithdrawnPolicy
 from downloader.store.connection import PAGE_SIZE, Connection, Value
 from downloader.store.holdings import HoldingRow, Holdings, count_holdings
-from downloader.store.port import CycleNote, SeriesFilter, StoredSeries
+from downloader.store.port import CycleNote, SeriesFilter, StoredSeries, WithdrawnSeries
 from downloader.store.rows import to_cycle_note, to_failure, to_stored_series
 
+_BY_CARE = (WithdrawnPolicy.DELETE, WithdrawnPolicy.QUARANTINE, WithdrawnPolicy.KEEP)
 SEARCHED_KEYS = 20_000
 """A stretch that is searched while everybody else waits: some 50 ms."""
 
@@ -104,3 +105,16 @@ def page(
         rows = connection.rows("page_of_library", after=after, page_size=PAGE_SIZE)
     last_key = rows[-1]["series_key"] if rows else after
     return last_key, [to_stored_series(row) for row in rows]
+
+
+def page_of_withdrawn(connection: Connection, manifest: str, after: int) -> tuple[int, Sequence[WithdrawnSeries]]:
+    """As `page`, of what `Store.find_withdrawn` gives."""
+    rows = connection.rows("page_of_withdrawn", manifest=manifest, after=after, page_size=PAGE_SIZE)
+    last_key = rows[-1]["series_key"] if rows else after
+    return last_key, [
+        WithdrawnSeries(
+            stored=to_stored_series(row),
+            rule=WithdrawalRule(policy=_BY_CARE[row["care"]], grace_seconds=row["grace_seconds"]),
+        )
+        for row in rows
+    ]

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
-from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
+from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally, WithdrawalRule
 from downloader.store.holdings import Holdings
 
 LONGEST_DELAY: Final = timedelta(days=8)
@@ -54,6 +54,17 @@ class StoredSeries:
     rests_until_at: datetime | None = None
     withdrawn_at: datetime | None = None
     sop_class_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawnSeries:
+    """A withdrawn series that lies in the library, and what all manifests that ever wanted it want done with it.
+
+    The most careful policy and the longest grace count.
+    """
+
+    stored: StoredSeries
+    rule: WithdrawalRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +116,14 @@ class Store(Protocol):
         """Start a resolve of the manifest and return its number; what it enqueues is marked with it."""
         ...
 
+    async def note_withdrawal_rule(self, manifest: str, rule: WithdrawalRule) -> None:
+        """Keep what the manifest wants done with withdrawn series. A manifest that never said counts as one that keeps them."""
+        ...
+
+    def find_withdrawn(self, manifest: str) -> AsyncIterator[WithdrawnSeries]:
+        """Withdrawn series with a folder that the manifest wants or once wanted, in the archive's order, read in pages."""
+        ...
+
     async def enqueue(
         self, manifest: str, resolve: int, archive: str, batch: Sequence[Series], *, rested_at: datetime | None = None
     ) -> Enqueued:
@@ -133,7 +152,8 @@ class Store(Protocol):
     ) -> Enqueued:
         """Want series by name that the catalogue does not list, so that fetching them tells why.
 
-        A series that is complete or withdrawn is left to vanish: it was listed once.
+        A series that is complete or withdrawn is left to vanish: it was listed once. The manifest has a say in what
+        becomes of it.
         """
         ...
 
@@ -157,7 +177,7 @@ class Store(Protocol):
         """Mark as withdrawn those series that this manifest wanted, this resolve did not name and no other manifest wants.
 
         `at` is when that was seen. Returns their SeriesInstanceUIDs, sorted. One that is claimed loses its claim. One that
-        another manifest wants stays as it is, and is no longer among this manifest's.
+        another manifest wants stays as it is, and is no longer among this manifest's, which keeps its say in what becomes of it.
         """
         ...
 
@@ -287,5 +307,5 @@ class Store(Protocol):
         ...
 
     async def forget_manifest(self, manifest: str) -> None:
-        """Forget the manifest and all its wishes. Its series stay as they are."""
+        """Forget the manifest, its wishes and its say in what becomes of withdrawn series. Its series stay as they are."""
         ...

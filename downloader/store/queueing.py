@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from downloader.errors import StoreError
-from downloader.model import Series, SeriesState
+from downloader.model import Series, SeriesState, WithdrawalRule
 from downloader.store.connection import PAGE_SIZE, Connection
 from downloader.store.port import CycleNote, Enqueued, Standing
 from downloader.store.rows import series_values, time_value, to_series, to_text, to_version
@@ -16,6 +16,13 @@ def begin_resolve(connection: Connection, manifest: str, at: datetime) -> int:
         connection.change("add_manifest", manifest=manifest)
         connection.change("begin_resolve", manifest=manifest, at=to_text(at))
         return connection.number("resolve_number", manifest=manifest)
+
+
+def note_withdrawal_rule(connection: Connection, manifest: str, rule: WithdrawalRule) -> None:
+    """See `Store.note_withdrawal_rule`."""
+    with connection.transaction():
+        connection.change("add_manifest", manifest=manifest)
+        connection.change("note_withdrawal_rule", manifest=manifest, policy=rule.policy, grace_seconds=rule.grace_seconds)
 
 
 def enqueue(
@@ -66,11 +73,16 @@ def enqueue_unlisted(
 ) -> Enqueued:
     """See `Store.enqueue_unlisted`."""
     listed_once = {SeriesState.COMPLETE, SeriesState.WITHDRAWN}
-    wishes = [
-        Series(series_instance_uid=series_instance_uid)
-        for series_instance_uid in series_instance_uids
-        if not any(row["state"] in listed_once for row in connection.rows("standing", series_instance_uid=series_instance_uid))
-    ]
+    wishes: list[Series] = []
+    former: list[str] = []
+    for series_instance_uid in series_instance_uids:
+        states = [row["state"] for row in connection.rows("standing", series_instance_uid=series_instance_uid)]
+        if listed_once.isdisjoint(states):
+            wishes.append(Series(series_instance_uid=series_instance_uid))
+        else:
+            former.append(series_instance_uid)
+    with connection.transaction():
+        connection.change_each("remember_wish", [{"manifest": manifest, "series_instance_uid": name} for name in former])
     return enqueue(connection, manifest, resolve, archive, wishes, rested_at)
 
 
@@ -157,5 +169,5 @@ def note_cycle(connection: Connection, manifest: str, note: CycleNote) -> None:
 def forget_manifest(connection: Connection, manifest: str) -> None:
     """See `Store.forget_manifest`."""
     with connection.transaction():
-        for statement in ("forget_wishes", "forget_tally", "forget_manifest"):
+        for statement in ("forget_wishes", "forget_former_wishes_of", "forget_tally", "forget_manifest"):
             connection.change(statement, manifest=manifest)

@@ -13,12 +13,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally
+from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally, WithdrawalRule
 from downloader.store import claiming, listing, queueing
 from downloader.store.connection import BUSY_SECONDS, PAGE_SIZE, Connection, open_connection
 from downloader.store.faults import translated_errors
 from downloader.store.holdings import Holdings
-from downloader.store.port import CycleNote, Enqueued, SeriesFilter, Standing, StoredPage, StoredSeries
+from downloader.store.port import CycleNote, Enqueued, SeriesFilter, Standing, StoredPage, StoredSeries, WithdrawnSeries
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -78,6 +78,10 @@ class SqliteStore:
     async def begin_resolve(self, manifest: str, at: datetime) -> int:
         """See `Store`."""
         return await self._on_thread(queueing.begin_resolve, manifest, at)
+
+    async def note_withdrawal_rule(self, manifest: str, rule: WithdrawalRule) -> None:
+        """See `Store`."""
+        await self._on_thread(queueing.note_withdrawal_rule, manifest, rule)
 
     async def enqueue(
         self, manifest: str, resolve: int, archive: str, batch: Sequence[Series], *, rested_at: datetime | None = None
@@ -205,6 +209,16 @@ class SqliteStore:
         after = 0
         while True:
             after, rows = await self._on_thread(listing.page, manifest, state, after)
+            for row in rows:
+                yield row
+            if len(rows) < PAGE_SIZE:
+                return
+
+    async def find_withdrawn(self, manifest: str) -> AsyncIterator[WithdrawnSeries]:
+        """See `Store`."""
+        after = 0
+        while True:
+            after, rows = await self._on_thread(listing.page_of_withdrawn, manifest, after)
             for row in rows:
                 yield row
             if len(rows) < PAGE_SIZE:

@@ -14,10 +14,21 @@ from downloader.model import (
     Series,
     SeriesState,
     SeriesTally,
+    WithdrawalRule,
+    WithdrawnPolicy,
     is_day_of,
 )
 from downloader.store.holdings import HoldingRow, Holdings, count_holdings
-from downloader.store.port import LONGEST_DELAY, CycleNote, Enqueued, SeriesFilter, Standing, StoredPage, StoredSeries
+from downloader.store.port import (
+    LONGEST_DELAY,
+    CycleNote,
+    Enqueued,
+    SeriesFilter,
+    Standing,
+    StoredPage,
+    StoredSeries,
+    WithdrawnSeries,
+)
 
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -36,12 +47,18 @@ class _Row:
         self.owner = ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Manifest:
     resolve: int = 0
     note: CycleNote | None = None
     wanted: dict[str, int] = field(default_factory=dict)  # series_instance_uid: the last resolve that named it
     archives: dict[str, str] = field(default_factory=dict)  # series_instance_uid: where that resolve found it
+    former: set[str] = field(default_factory=set)
+    rule: WithdrawalRule | None = None
+
+    def drop(self, series_instance_uid: str) -> None:
+        if self.wanted.pop(series_instance_uid, None) is not None:
+            self.former.add(series_instance_uid)
 
 
 class MemoryStore:
@@ -107,7 +124,7 @@ class MemoryStore:
             returned.append(series.series_instance_uid)
             row.move(SeriesState.PENDING, failed_rounds=0, **chance)  # type: ignore[arg-type]  # checked by the dataclass
             for manifest in self._manifests.values():
-                manifest.wanted.pop(series.series_instance_uid, None)
+                manifest.drop(series.series_instance_uid)
         row.stored = replace(row.stored, series=_merge(before.series, series))
 
     async def enqueue_unlisted(
@@ -125,6 +142,10 @@ class MemoryStore:
             for name in series_instance_uids
             if name not in self._rows or self._rows[name].stored.state not in listed_once
         ]
+        asked_by_name = {name for name in series_instance_uids if name in self._rows} - {
+            one.series_instance_uid for one in wishes
+        }
+        self._manifest(manifest).former.update(asked_by_name)
         return await self.enqueue(manifest, resolve, archive, wishes, rested_at=rested_at)
 
     async def compare(self, batch: Sequence[Series]) -> Sequence[Standing]:
@@ -141,10 +162,12 @@ class MemoryStore:
     async def drop_unwanted(self, manifest: str, resolve: int, is_wanted: Callable[[Series], bool]) -> int:
         dropped = [name for name in self._vanished(manifest, resolve) if not is_wanted(self._rows[name].stored.series)]
         for name in dropped:
-            del self._manifests[manifest].wanted[name]
+            self._manifests[manifest].drop(name)
             stored = self._rows[name].stored
             if not self._wanting(name) and not stored.folder:
                 del self._rows[name]
+                for known in self._manifests.values():
+                    known.former.discard(name)
         return len(dropped)
 
     async def count_vanished(self, manifest: str, resolve: int) -> int:
@@ -157,8 +180,23 @@ class MemoryStore:
                 self._rows[series_instance_uid].move(SeriesState.WITHDRAWN, rests_until_at=None, withdrawn_at=at)
                 withdrawn.append(series_instance_uid)
             else:
-                del self._manifests[manifest].wanted[series_instance_uid]
+                self._manifests[manifest].drop(series_instance_uid)
         return withdrawn
+
+    async def note_withdrawal_rule(self, manifest: str, rule: WithdrawalRule) -> None:
+        self._manifests.setdefault(manifest, _Manifest()).rule = rule
+
+    async def find_withdrawn(self, manifest: str) -> AsyncIterator[WithdrawnSeries]:
+        care = list(WithdrawnPolicy)
+        for name, row in list(self._rows.items()):
+            claimants = [one for one in self._manifests.values() if name in one.wanted or name in one.former]
+            if row.stored.state is not SeriesState.WITHDRAWN or not row.stored.folder:
+                continue
+            if self._manifests.get(manifest) in claimants:
+                rules = [one.rule or WithdrawalRule() for one in claimants]
+                policy = min((rule.policy for rule in rules), key=care.index)
+                grace_seconds = max(rule.grace_seconds for rule in rules)
+                yield WithdrawnSeries(stored=row.stored, rule=WithdrawalRule(policy=policy, grace_seconds=grace_seconds))
 
     def _vanished(self, manifest: str, resolve: int) -> list[str]:
         return sorted(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,13 @@ async def cycle(
     scene: Scene,
     policy: WithdrawnPolicy = WithdrawnPolicy.KEEP,
     *,
+    name: str = "m",
     grace_days: float = 30,
     max_shrink_percent: float = 100.0,
     concurrency: int = 4,
 ) -> RunReport:
-    """One run of the manifest, with a policy for what is withdrawn."""
-    manifest = replace(scene.manifest(), withdrawn=policy, withdrawn_grace_seconds=grace_days * DAY_SECONDS)
+    """One run of the manifest of that name, with a policy for what is withdrawn."""
+    manifest = replace(scene.manifest(), name=name, withdrawn=policy, withdrawn_grace_seconds=grace_days * DAY_SECONDS)
     options = RunOptions(
         output=scene.library,
         min_free_bytes=0,
@@ -222,6 +224,42 @@ async def test_nothing_is_removed_before_the_grace_is_over(
         await cycle(scene, policy)
         assert changes(scene)["removed"] == []
         scene.assert_nothing_staged()
+
+
+ORDERS = [order for order in product(("careful", "m"), repeat=3) if len(set(order)) == 2]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=" ".join)
+@pytest.mark.parametrize("careful", [WithdrawnPolicy.KEEP, WithdrawnPolicy.QUARANTINE])
+async def test_the_most_careful_manifest_decides_in_every_order_of_runs(
+    tmp_path: Path, three: Sequence[SandboxSeries], careful: WithdrawnPolicy, order: tuple[str, ...]
+) -> None:
+    """A manifest that deletes does so to what no other manifest of the library keeps, whichever ran first, or last."""
+    policies = {"careful": careful, "m": WithdrawnPolicy.DELETE}
+    async with open_scene(tmp_path, catalogue=catalogue_of(three)) as scene:
+        for name, policy in policies.items():
+            await cycle(scene, policy, name=name, grace_days=0)
+        hold(scene, series(1), series(2))
+        for name in (*order, *policies):
+            await cycle(scene, policies[name], name=name, grace_days=0)
+        in_quarantine = len(list((scene.library / ".tciad" / "quarantine").rglob("*.dcm")))
+        if careful is WithdrawnPolicy.KEEP:
+            assert (stored(scene), in_quarantine) == ({uid(1), uid(2), uid(3)}, 0)
+        else:
+            assert (stored(scene), in_quarantine) == ({uid(1), uid(2)}, 2)
+
+
+async def test_the_longest_grace_counts(tmp_path: Path, three: Sequence[SandboxSeries]) -> None:
+    """Of all manifests that want the series deleted."""
+    async with open_scene(tmp_path, catalogue=catalogue_of(three)) as scene:
+        for name, days in (("slow", 20), ("m", 2)):
+            await cycle(scene, WithdrawnPolicy.DELETE, name=name, grace_days=days)
+        hold(scene, series(1), series(2))
+        for wait_days, left in ((0, 3), (10, 3), (11, 2)):
+            scene.clock.elapsed_seconds += wait_days * DAY_SECONDS
+            for name, days in (("slow", 20), ("m", 2)):
+                await cycle(scene, WithdrawnPolicy.DELETE, name=name, grace_days=days)
+            assert len(stored(scene)) == left
 
 
 async def test_a_removed_series_that_comes_back_is_fetched_again(tmp_path: Path, three: Sequence[SandboxSeries]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from downloader.errors import StoreError
-from downloader.model import Claim, FetchOrder, Series, SeriesState
+from downloader.model import Claim, FetchOrder, Series, SeriesState, WithdrawalRule, WithdrawnPolicy
 from downloader.store.port import CycleNote, SeriesFilter, Store
 from downloader.store.sqlite import open_store
 from tests.fakes.memory_store import MemoryStore
@@ -121,6 +121,10 @@ def mend(how: str, manifest: str | None, number: int) -> Step:
             case "forget folder":
                 await store.forget_folder(series(number).series_instance_uid)
                 return None
+            case "rule":
+                rule = WithdrawalRule(policy=list(WithdrawnPolicy)[number % 3], grace_seconds=float(number))
+                await store.note_withdrawal_rule(manifest or "c", rule)
+                return None
             case "note":
                 note = CycleNote(began_at=START_AT, ended_at=after(number), outcome="complete", exit_code=number % 2, error="e")
                 await store.note_cycle(manifest or "c", note)
@@ -163,7 +167,7 @@ STEPS = st.one_of(
     st.builds(forget, MANIFESTS),
     st.builds(
         mend,
-        st.sampled_from(["release", "retry", "retry one", "forget folder", "note", "reopen"]),
+        st.sampled_from(["release", "retry", "retry one", "forget folder", "note", "rule", "reopen"]),
         st.none() | MANIFESTS,
         st.integers(1, 6),
     ),
@@ -204,6 +208,7 @@ async def everything(store: Store) -> object:
         [[row async for row in store.find("a", state)] for state in SeriesState],
         await store.manifests(),
         await store.cycles(),
+        [[found async for found in store.find_withdrawn(manifest)] for manifest in ("a", "b")],
         (await store.find_page(SeriesFilter(manifest="a", text="9.1"))).rows,
         (await store.find_page(SeriesFilter(state=SeriesState.FAILED), limit=2)).rows,
     )

@@ -113,7 +113,7 @@ WHERE series.series_key = incoming.series_key
     AND incoming.is_changed;
 
 -- forget_former_wishes --
--- A withdrawn series that comes back belongs to those who want it now.
+-- A withdrawn series that comes back belongs to those who want it now; a trigger remembers the others.
 DELETE FROM wanted
 WHERE manifest_key <> (SELECT manifest_key FROM manifest WHERE name = :manifest)
     AND series_key IN (
@@ -235,6 +235,47 @@ UPDATE manifest SET resolve = resolve + 1, resolve_began_at = :at WHERE name = :
 -- The number that begin_resolve gave.
 SELECT resolve FROM manifest WHERE name = :manifest;
 
+-- note_withdrawal_rule --
+-- The newest word of the manifest counts, also for series that it wanted long ago.
+UPDATE manifest
+SET withdrawn_policy = :policy, withdrawn_grace_seconds = :grace_seconds
+WHERE name = :manifest;
+
+-- remember_wish --
+-- A manifest that names a series which the archive no longer lists has a say in what becomes of it.
+INSERT INTO former_wish (series_key, manifest_key)
+SELECT series.series_key, manifest.manifest_key
+FROM series CROSS JOIN manifest
+WHERE series.series_instance_uid = :series_instance_uid AND manifest.name = :manifest
+ON CONFLICT DO NOTHING;
+
+-- page_of_withdrawn --
+-- `care` and `grace_seconds` are those of all manifests that want the series or once did; unknown policies count as `keep`.
+WITH claimant (series_key, manifest_key) AS (
+    SELECT series_key, manifest_key FROM wanted UNION ALL SELECT series_key, manifest_key FROM former_wish
+)
+SELECT series.*,
+    (
+        SELECT max(CASE manifest.withdrawn_policy WHEN 'delete' THEN 0 WHEN 'quarantine' THEN 1 ELSE 2 END)
+        FROM claimant CROSS JOIN manifest USING (manifest_key)
+        WHERE claimant.series_key = series.series_key
+    ) AS care,
+    (
+        SELECT max(IFNULL(manifest.withdrawn_grace_seconds, 0.0))
+        FROM claimant CROSS JOIN manifest USING (manifest_key)
+        WHERE claimant.series_key = series.series_key
+    ) AS grace_seconds
+FROM series INDEXED BY series_by_state
+WHERE series.state = 'withdrawn'
+    AND series.folder IS NOT NULL
+    AND series.series_key > :after
+    AND EXISTS (
+        SELECT 1 FROM claimant CROSS JOIN manifest USING (manifest_key)
+        WHERE claimant.series_key = series.series_key AND manifest.name = :manifest
+    )
+ORDER BY series.series_key
+LIMIT :page_size;
+
 -- has_begun --
 -- 0 when the resolve never began.
 SELECT count(*) FROM manifest WHERE name = :manifest AND resolve >= :resolve;
@@ -292,7 +333,7 @@ WHERE series_key = :series_key
     AND NOT EXISTS (SELECT 1 FROM wanted WHERE wanted.series_key = series.series_key);
 
 -- leave_vanished_to_others --
--- What another manifest wants stays, and is this manifest's no longer.
+-- What another manifest wants stays, and is this manifest's no longer; a trigger remembers that it was.
 DELETE FROM wanted
 WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
     AND resolve < :resolve
@@ -510,6 +551,10 @@ UPDATE series SET folder = :folder WHERE series_instance_uid = :series_instance_
 -- forget_wishes --
 -- What nobody wants any more stays: it may lie in the library.
 DELETE FROM wanted WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest);
+
+-- forget_former_wishes_of --
+-- After forget_wishes, whose trigger writes here.
+DELETE FROM former_wish WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest);
 
 -- forget_tally --
 -- Before the manifest, by whose name it is found.
