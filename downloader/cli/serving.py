@@ -2,25 +2,31 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import anyio
 import typer
 
 from downloader.cli.flags import Json, Output, State, path_of, print_json, start
-from downloader.clock import SystemClock
+from downloader.clock import Clock, SystemClock
 from downloader.engine import decide_options
 from downloader.errors import SettingsError
 from downloader.library.pause_file import pause_library, resume_library
 from downloader.quantities import parse_duration
+from downloader.service.open_files import raise_open_file_limit
 from downloader.service.schedule import local_zone
 from downloader.service.service import MirrorService, ServiceSettings
 from downloader.service.signals import serve_until_signal
 from downloader.settings import Settings, parse_flags, read_secret, resolve_options
+from downloader.views.texts import count_text
 from downloader.web.address import DEFAULT_LISTEN, OFF, parse_listen
-from downloader.web.guard import Guard
+from downloader.web.connections import limits_for
+from downloader.web.guard import SHORTEST_TOKEN, Guard
 from downloader.web.metrics import Metrics
 from downloader.web.server import HttpServer
+from downloader.web.wrong_tokens import WrongTokens
+
+_HOW_TO_MAKE_ONE: Final = "`openssl rand -hex 32 > FILE`"
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", parser=path_of, help="Folder of the manifests.")]
 Listen = Annotated[
@@ -58,10 +64,12 @@ def _serve(
     settings = start(quiet=quiet, verbose=not quiet)
     flags = parse_flags({"output": output, "state": state})
     grace_seconds = _parse_grace(grace)
-    guard = _decide_guard(listen, token_file, settings)
+    clock = SystemClock()
+    guard = _decide_guard(listen, token_file, settings, clock)
+    limits = limits_for(raise_open_file_limit())
 
     async def work() -> None:
-        clock, metrics = SystemClock(), Metrics()
+        metrics = Metrics()
         service = MirrorService(
             ServiceSettings(
                 folder=folder,
@@ -71,14 +79,14 @@ def _serve(
                 observers=(metrics,),
             )
         )
-        parts = (HttpServer(guard, metrics, clock),) if guard else ()
+        parts = (HttpServer(guard, metrics, clock, limits),) if guard else ()
         await serve_until_signal(service, parts, grace_seconds)
 
     anyio.run(work)
     return 0
 
 
-def _decide_guard(listen: str | None, token_file: Path | None, settings: Settings) -> Guard | None:
+def _decide_guard(listen: str | None, token_file: Path | None, settings: Settings, clock: Clock) -> Guard | None:
     """Where the service listens, and for whom; None where nowhere. Whoever is not on this machine needs a token."""
     text = listen or settings.listen or DEFAULT_LISTEN
     if text == OFF:
@@ -89,9 +97,15 @@ def _decide_guard(listen: str | None, token_file: Path | None, settings: Setting
     if not token and not address.is_loopback:
         raise SettingsError(
             f"--listen {address}: others can get there, so a token is wanted",
-            next_step="write a long random one into a file and name it with --token-file",
+            next_step=f"write a long random one into a file, as {_HOW_TO_MAKE_ONE} does, and name it with --token-file",
         )
-    return Guard(address=address, token=token)
+    if token and len(token) < SHORTEST_TOKEN:
+        raise SettingsError(
+            f"{'--token-file' if token_file else 'TCIAD_SERVE_TOKEN'}: the token has {count_text(len(token), 'character')}, "
+            f"which can be guessed; the fewest are {SHORTEST_TOKEN}",
+            next_step=f"make one with {_HOW_TO_MAKE_ONE}",
+        )
+    return Guard(address=address, token=token, wrong_tokens=WrongTokens(clock))
 
 
 def _pause(output: Output = None, as_json: Json = False) -> int:

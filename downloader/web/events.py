@@ -21,9 +21,10 @@ _RETRY_MILLISECONDS: Final = 3000
 class EventStream:
     """Tells every listener what happens, and once a second how far the running cycles are."""
 
-    def __init__(self, service: Service, clock: Clock) -> None:
+    def __init__(self, service: Service, clock: Clock, most: int) -> None:
         self._service = service
         self._clock = clock
+        self._most = min(MOST_LISTENERS, most)
         self._listeners = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -32,8 +33,8 @@ class EventStream:
         Raises:
             StoreError: there are as many as can be served.
         """
-        if self._listeners >= MOST_LISTENERS:
-            raise StoreError(f"{MOST_LISTENERS} listen already", next_step="close a page, or ask /api/v1/status now and then")
+        if self._listeners >= self._most:
+            raise StoreError(f"{self._most} listen already", next_step="close a page, or ask /api/v1/status now and then")
         self._listeners += 1
         try:
             return await self._tell(request)

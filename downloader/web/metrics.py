@@ -1,6 +1,6 @@
 """Figures for Prometheus: counters that hear of everything, and gauges of the moment in which they are asked for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -68,7 +68,7 @@ class Metrics:
         status, manifests = await service.status(), await service.manifests()
         # nothing is awaited from here on, so that no other request can put its moment in between
         self._moment.status, self._moment.manifests = status, manifests
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = _encoder_of(accept)
         return encode(self._registry), content_type
 
     def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counter:
@@ -76,6 +76,15 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
         return Histogram(name, text, _MANIFEST, buckets=buckets, registry=self._registry)
+
+
+def _encoder_of(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """The form that the other side accepts; the oldest one where it asks for none that there is."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):
+        # choose_encoder compares versions without asking whether they are numbers
+        return choose_encoder("")
 
 
 class Moment(Collector):

@@ -10,12 +10,15 @@ import anyio
 
 from downloader.sandbox import Catalogue, Fault, serve_sandbox
 from downloader.web.address import ListenAddress
+from downloader.web.connections import ConnectionLimits, limits_for
 from downloader.web.guard import Guard
 from downloader.web.metrics import Metrics
 from downloader.web.server import HttpServer
+from downloader.web.wrong_tokens import WrongTokens
 from tests.service.scene import ServiceScene, running_service, small_catalogue, write_manifest
 
 TOKEN = "a long random token"
+LIMITS = limits_for(1024)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,13 @@ class HttpScene:
 
 @asynccontextmanager
 async def served(
-    root: Path, catalogue: Catalogue | None = None, *, token: str = "", faults: tuple[Fault, ...] = (), runs: bool = True
+    root: Path,
+    catalogue: Catalogue | None = None,
+    *,
+    token: str = "",
+    faults: tuple[Fault, ...] = (),
+    runs: bool = True,
+    limits: ConnectionLimits = LIMITS,
 ) -> AsyncIterator[HttpScene]:
     """A service with the manifest `m`, whose first cycle is over unless `runs` is false."""
     async with serve_sandbox(catalogue or small_catalogue(1, 2), faults=faults) as sandbox:
@@ -39,8 +48,9 @@ async def served(
         async with running_service(root, sandbox, observers=(metrics,)) as scene, anyio.create_task_group() as group:
             if runs:
                 await scene.cycle_of("m")
-            guard = Guard(address=ListenAddress(host="127.0.0.1", port=0), token=token)
-            address = await group.start(HttpServer(guard, metrics, scene.clock).run, scene.service)
+            wrong_tokens = WrongTokens(scene.clock)
+            guard = Guard(address=ListenAddress(host="127.0.0.1", port=0), token=token, wrong_tokens=wrong_tokens)
+            address = await group.start(HttpServer(guard, metrics, scene.clock, limits).run, scene.service)
             async with aiohttp.ClientSession(f"http://{address}") as client:
                 yield HttpScene(scene=scene, client=client, metrics=metrics)
             group.cancel_scope.cancel()

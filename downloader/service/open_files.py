@@ -1,0 +1,23 @@
+"""How many files the process may have open."""
+
+import resource
+from typing import Final
+
+import structlog
+
+_ENOUGH: Final = 65_536
+_log = structlog.get_logger(__name__)
+
+
+def raise_open_file_limit() -> int:
+    """Raise the soft limit (RLIMIT_NOFILE) to the hard one, which needs no rights; how many open files there may be now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError) as error:
+            _log.warning("the limit of open files stays as it is", open_files=soft, message=str(error))
+            return soft
+        return wanted
+    return _ENOUGH if soft == resource.RLIM_INFINITY else soft
