@@ -39,8 +39,7 @@ from downloader.resolver import Resolver
 from downloader.settings import Settings, resolve_options
 from downloader.store.lock import lock_library
 from downloader.store.port import Standing, Store
-from downloader.store.sqlite import open_store
-from downloader.stores import open_store_for_reading, state_path
+from downloader.stores import open_state, open_store_for_reading
 from downloader.transport import Transport, TransportSettings, open_transport
 from downloader.views.plan import PlanReport
 from downloader.views.progress import ProgressView
@@ -99,7 +98,7 @@ async def hold_library(options: RunOptions, clock: Clock) -> AsyncIterator[Store
     """
     await anyio.to_thread.run_sync(open_library, options)
     with lock_library(options.output, clock.now()):
-        async with open_store(state_path(options)) as store:
+        async with open_state(options) as store:
             yield store
 
 
@@ -155,7 +154,7 @@ async def make_plan(
     """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store_for_reading(state_path(options)))
+        store = await stack.enter_async_context(open_store_for_reading(options))
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock, _needs_to_choose(manifest)))
         return await plan_manifest(
             manifest,

@@ -2,17 +2,19 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from downloader.errors import StoreError
 from downloader.options import RunOptions
+from downloader.own_folder import OWN_FOLDER, has_own_folder, open_own_folder
 from downloader.store.faults import translated_errors
 from downloader.store.port import Store
 from downloader.store.sqlite import open_store
 
-OWN_FOLDER = ".tciad"
 STATE_NAME = "state.db"
 
 
@@ -25,8 +27,37 @@ async def open_records(output: Path, state: Path | None) -> AsyncIterator[Store]
     """
     options = RunOptions(output=output, state=state)
     await expect_store(options)
+    async with open_state(options) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_state(options: RunOptions) -> AsyncIterator[Store]:
+    """The store of the library, new or old, once it is known that no link inside the library leads to it.
+
+    Raises:
+        StoreError: it cannot be used.
+        LibraryError: a link is in the way, or the library's own folder belongs to somebody else.
+    """
+    await anyio.to_thread.run_sync(refuse_link, options)
     async with open_store(state_path(options)) as store:
         yield store
+
+
+def refuse_link(options: RunOptions) -> None:
+    """Raise LibraryError where a link inside the library leads to its store. Blocks.
+
+    SQLite opens by path and follows a link to the database; a link in place of its log it refuses by itself. A store that --state
+    names lies where the user says, by way of links or not.
+    """
+    if options.state is not None:
+        return
+    with translated_errors(state_path(options)):
+        try:
+            with open_own_folder(options.output, to_read=True) as own:
+                own.refuse_link(STATE_NAME)
+        except FileNotFoundError:
+            return
 
 
 async def expect_store(options: RunOptions) -> None:
@@ -35,7 +66,7 @@ async def expect_store(options: RunOptions) -> None:
     if await has_store(path):
         return
     next_step = "name the library with -o, or run a manifest first"
-    if await anyio.Path(options.output / OWN_FOLDER).is_dir():
+    if await anyio.to_thread.run_sync(has_own_folder, options.output):
         next_step = "rebuild it from the receipts with `tciad store rebuild`"
     raise StoreError(f"{options.output} has no state store at {path}", next_step=next_step)
 
@@ -56,10 +87,10 @@ def state_path(options: RunOptions) -> Path:
 
 
 @asynccontextmanager
-async def open_store_for_reading(path: Path) -> AsyncIterator[Store]:
-    """The store at `path`, or an empty one that lives nowhere."""
+async def open_store_for_reading(options: RunOptions) -> AsyncIterator[Store]:
+    """The store of the library, or an empty one that lives nowhere."""
     async with AsyncExitStack() as stack:
-        if not await has_store(path):
+        if not await has_store(state_path(options)):
             folder = await stack.enter_async_context(anyio.TemporaryDirectory(prefix="tciad-plan-"))
-            path = Path(folder) / STATE_NAME
-        yield await stack.enter_async_context(open_store(path))
+            options = replace(options, state=Path(folder) / STATE_NAME)
+        yield await stack.enter_async_context(open_state(options))

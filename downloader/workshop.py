@@ -38,8 +38,7 @@ from downloader.scheduler import Scheduler
 from downloader.store.aside import keep_aside
 from downloader.store.lock import lock_library
 from downloader.store.port import Store
-from downloader.store.sqlite import open_store
-from downloader.stores import expect_store, state_path
+from downloader.stores import expect_store, open_state, state_path
 from downloader.verification import Examination, Finding
 from downloader.views.counting import CountView
 from downloader.views.mending import AdoptionReport, RebuildReport, VerificationReport
@@ -96,7 +95,7 @@ async def open_verification(
         if repair:
             stack.enter_context(lock_library(options.output, clock.now()))
         library = await anyio.to_thread.run_sync(open_library, options)
-        store = await stack.enter_async_context(open_store(state_path(options)))
+        store = await stack.enter_async_context(open_state(options))
         if repair:
             await store.release([])
         opened: dict[str, Archive] = {}
@@ -154,7 +153,7 @@ async def open_adoption(
     async with AsyncExitStack() as stack:
         library = await anyio.to_thread.run_sync(open_library, options)
         stack.enter_context(lock_library(options.output, clock.now()))
-        store = await stack.enter_async_context(open_store(state_path(options)))
+        store = await stack.enter_async_context(open_state(options))
         await store.release([])
         await settle(options, store)
         needs = await anyio.to_thread.run_sync(needs_of, options)
@@ -194,7 +193,7 @@ async def relayout_library(options: RunOptions, count: CountView, *, dry_run: bo
         if not dry_run:
             stack.enter_context(lock_library(options.output, clock.now()))
         library = await anyio.to_thread.run_sync(open_library, options)
-        store = await stack.enter_async_context(open_store(state_path(options)))
+        store = await stack.enter_async_context(open_state(options))
         known = await anyio.to_thread.run_sync(read_form, options.output) or LibraryForm()
         form = replace(known, layout=options.layout or known.layout)
         if not dry_run:
@@ -224,7 +223,7 @@ async def rebuild_store(options: RunOptions, count: CountView) -> RebuildReport:
         stack.enter_context(lock_library(options.output, clock.now()))
         library = await anyio.to_thread.run_sync(open_library, options)
         aside = await anyio.to_thread.run_sync(keep_aside, path, clock.now())
-        store = await stack.enter_async_context(open_store(path))
+        store = await stack.enter_async_context(open_state(options))
         findings: list[Finding] = []
         count.begin("read", None)
         tally = await rebuild(library, store, findings.append, count.advance)

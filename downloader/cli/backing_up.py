@@ -10,7 +10,7 @@ from downloader.errors import StoreError
 from downloader.settings import parse_flags, resolve_options
 from downloader.store.backup import back_up_store
 from downloader.store.faults import translated_errors
-from downloader.stores import state_path
+from downloader.stores import refuse_link, state_path
 from downloader.views.texts import size_text
 
 Target = Annotated[
@@ -23,6 +23,7 @@ def back_up(to: Target, output: Output = None, state: State = None, as_json: Jso
     settings = start()
     options = resolve_options(parse_flags({"output": output, "state": state}), settings, {})
     path = state_path(options)
+    refuse_link(options)
     with translated_errors(path):
         is_there = path.exists()
     if not is_there:

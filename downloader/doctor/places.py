@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from downloader.engine import free_bytes_at
-from downloader.errors import StoreError
+from downloader.errors import LibraryError, StoreError
 from downloader.options import RunOptions
 from downloader.stores import has_store, open_records, state_path
 from downloader.views.doctor import Check, Health
@@ -48,7 +48,7 @@ async def check_store(options: RunOptions) -> Sequence[Check]:
             return []
         async with open_records(options.output, options.state) as store:
             tally = await store.tally()
-    except StoreError as error:
+    except (LibraryError, StoreError) as error:
         return [
             Check(
                 name="state store",

@@ -8,10 +8,9 @@ from typing import Final
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from downloader.library.disk import put_file, write_new
 from downloader.library.faults import LibraryFaults
 from downloader.library.port import KeptDescription
-from downloader.library.shelf import OWN_FOLDER
+from downloader.own_folder import OWN_FOLDER, open_own_folder, read_own_file
 
 DESCRIPTIONS_NAME: Final = "descriptions.json"
 _KEPT: Final = TypeAdapter(tuple[KeptDescription, ...])
@@ -24,13 +23,15 @@ def read_descriptions(root: Path) -> Sequence[KeptDescription]:
     Raises:
         LibraryError: the disk fails.
     """
-    path = root / OWN_FOLDER / DESCRIPTIONS_NAME
     with LibraryFaults(root, place=f"{OWN_FOLDER}/{DESCRIPTIONS_NAME}"):
-        content = path.read_bytes() if path.exists() else b"[]"
+        content = read_own_file(root, DESCRIPTIONS_NAME)
     try:
-        return _KEPT.validate_json(content)
+        return () if content is None else _KEPT.validate_json(content)
     except ValidationError:
-        _log.warning("what archives said of their collections cannot be read, and is asked for again", file=str(path))
+        _log.warning(
+            "what archives said of their collections cannot be read, and is asked for again",
+            file=str(root / OWN_FOLDER / DESCRIPTIONS_NAME),
+        )
         return ()
 
 
@@ -40,10 +41,7 @@ def write_descriptions(root: Path, kept: Sequence[KeptDescription]) -> None:
     Raises:
         LibraryError, NoSpaceError: it cannot be written.
     """
-    path = root / OWN_FOLDER / DESCRIPTIONS_NAME
-    temporary = path.with_suffix(".new")
     document = _KEPT.dump_python(tuple(kept), mode="json")
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{DESCRIPTIONS_NAME}"):
-        temporary.unlink(missing_ok=True)
-        write_new(temporary, f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode("utf-8", errors="replace"))
-        put_file(temporary, path)
+    content = f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode("utf-8", errors="replace")
+    with LibraryFaults(root, place=f"{OWN_FOLDER}/{DESCRIPTIONS_NAME}"), open_own_folder(root) as own:
+        own.write(DESCRIPTIONS_NAME, content)

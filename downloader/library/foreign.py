@@ -14,8 +14,8 @@ from downloader.dicomstream import DicomScanner
 from downloader.errors import NotDicomError
 from downloader.library.members import LONGEST_TEXT_BYTES
 from downloader.library.port import ForeignImage
-from downloader.library.shelf import OWN_FOLDER
 from downloader.model import StagedImage, is_dicom_uid
+from downloader.own_folder import OWN_FOLDER
 
 FILES_AT_ONCE: Final = 256
 BLOCK_BYTES: Final = 1024 * 1024

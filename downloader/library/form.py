@@ -8,10 +8,9 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from downloader.errors import LibraryError
-from downloader.library.disk import put_file, write_new
 from downloader.library.faults import LibraryFaults
-from downloader.library.shelf import OWN_FOLDER
 from downloader.options import DEFAULT_FORMAT, DEFAULT_LAYOUT, StorageFormat
+from downloader.own_folder import OWN_FOLDER, open_own_folder, read_own_file
 
 FORM_NAME: Final = "form.json"
 
@@ -37,16 +36,13 @@ def read_form(root: Path) -> LibraryForm | None:
     Raises:
         LibraryError: the file is no form.
     """
-    path = root / OWN_FOLDER / FORM_NAME
     try:
         with LibraryFaults(root, place=f"{OWN_FOLDER}/{FORM_NAME}"):
-            if not path.exists():
-                return None
-            content = path.read_bytes()
-        return _FORM.validate_json(content)
+            content = read_own_file(root, FORM_NAME)
+        return None if content is None else _FORM.validate_json(content)
     except ValidationError as error:
         raise LibraryError(
-            f"{path} does not tell how the library is laid out",
+            f"{root / OWN_FOLDER / FORM_NAME} does not tell how the library is laid out",
             next_step="remove it, and name the layout with --layout in the next run",
         ) from error
 
@@ -57,12 +53,8 @@ def write_form(root: Path, form: LibraryForm) -> None:
     Raises:
         LibraryError, NoSpaceError: it cannot be written.
     """
-    path = root / OWN_FOLDER / FORM_NAME
-    temporary = path.with_suffix(".new")
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{FORM_NAME}"):
-        temporary.unlink(missing_ok=True)
-        write_new(temporary, f"{json.dumps(asdict(form))}\n".encode())
-        put_file(temporary, path)
+    with LibraryFaults(root, place=f"{OWN_FOLDER}/{FORM_NAME}"), open_own_folder(root) as own:
+        own.write(FORM_NAME, f"{json.dumps(asdict(form))}\n".encode())
 
 
 def settle_form(root: Path, layout: str | None, storage: StorageFormat | None, *, holds_series: bool) -> LibraryForm:

@@ -136,7 +136,7 @@ def read_journal(path: Path) -> Staged | None:
 
 def read_series(path: Path) -> Series | None:
     """Which series the journal is of; None where that cannot be read."""
-    with path.open("rb") as file:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
         return _series_in(file.readline())
 
 

@@ -22,12 +22,13 @@ from downloader.library.port import Citation, ForeignImage, KeptDescription, Sta
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
 from downloader.library.salvaging import salvage
-from downloader.library.shelf import OWN_FOLDER, Shelf
+from downloader.library.shelf import Shelf
 from downloader.library.staging import LocalStaging
 from downloader.library.zip_reading import StoredZipFile
 from downloader.library.zip_staging import ZipStaging
 from downloader.model import Receipt, Series
 from downloader.options import StorageFormat
+from downloader.own_folder import OWN_FOLDER, open_own_folder
 from downloader.zipstream import ZipLimits
 
 
@@ -61,9 +62,10 @@ class LocalLibrary:
         self._faults = LibraryFaults(self._root)
         if self._root.exists() and not self._root.is_dir():
             raise LibraryError(f"{root} is not a directory", next_step="choose another directory with --output")
-        with self._faults:
+        with self._faults, open_own_folder(self._root, make=True) as own:
             for name in ("staging", "quarantine", "runs"):
-                (self._root / OWN_FOLDER / name).mkdir(parents=True, exist_ok=True)
+                with own.folder(name, make=True):
+                    pass
             with tempfile.TemporaryFile(dir=self._staging):
                 pass  # folders that are there say nothing: only writing shows that it can be done
 
@@ -228,24 +230,17 @@ class LocalLibrary:
     def staged_series(self) -> Sequence[Series]:
         """See the port."""
         with self._faults:
-            found = [read_series(path) for path in self._staging.glob(f"*{JOURNAL_SUFFIX}") if path.is_file()]
+            found = [
+                read_series(path) for path in self._staging.glob(f"*{JOURNAL_SUFFIX}") if path.is_file() and not path.is_symlink()
+            ]
         return [series for series in found if series is not None]
 
     def clear_staging(self, keep: Collection[str] = ()) -> int:
         """See the port."""
-        kept = {self._staging / safe_name(series_instance_uid) for series_instance_uid in keep}
-        kept |= {journal_path(folder) for folder in kept}
-        folders = 0
-        with self._faults:
-            for leftover in list(self._staging.iterdir()):
-                if leftover in kept:
-                    continue
-                if leftover.is_dir():
-                    remove_folder(leftover)
-                    folders += 1
-                else:
-                    leftover.unlink()
-        return folders
+        kept = {safe_name(series_instance_uid) for series_instance_uid in keep}
+        kept |= {f"{name}{JOURNAL_SUFFIX}" for name in kept}
+        with self._faults, open_own_folder(self._root) as own, own.folder("staging") as staging:
+            return sum(staging.remove_tree(leftover) for leftover in staging.names() if leftover not in kept)
 
     def free_bytes(self) -> int:
         """See the port."""

@@ -1,6 +1,7 @@
 """`metadata.csv`: one row for each series, with the columns of the NBIA Data Retriever, for the scripts that read them."""
 
 import csv
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -37,6 +38,7 @@ COLUMNS: Final = (
 STUDY_DETAILS: Final = frozenset({"study_date", "study_description"})
 """What the columns need of a series' study."""
 
+_TOUCH: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _UNITS: Final = ("kB", "MB", "GB", "TB", "PB")
 
 
@@ -53,12 +55,12 @@ class Overdue:
         self._is_set = False
 
     def __bool__(self) -> bool:
-        return self._path.exists()
+        return os.path.lexists(self._path)
 
     def set(self) -> None:
         """The library is about to change."""
         if not self._is_set:
-            self._path.touch()
+            os.close(os.open(self._path, _TOUCH, 0o666))
             self._is_set = True
 
     def clear(self) -> None:

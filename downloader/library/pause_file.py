@@ -1,13 +1,15 @@
 """`.tciad/paused`: while it is there, the service claims nothing for this library. It outlives the service. Blocks."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from downloader.errors import LibraryError
 from downloader.library.faults import LibraryFaults
-from downloader.library.shelf import OWN_FOLDER
+from downloader.own_folder import OWN_FOLDER, OwnFolder, open_own_folder
 
 PAUSE_NAME: Final = "paused"
 
@@ -15,7 +17,11 @@ PAUSE_NAME: Final = "paused"
 def is_paused(root: Path) -> bool:
     """Whether the library is paused."""
     with LibraryFaults(root, place=f"{OWN_FOLDER}/{PAUSE_NAME}"):
-        return _file_of(root).exists()
+        try:
+            with open_own_folder(root, to_read=True) as own:
+                return own.has(PAUSE_NAME)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
 
 def pause_library(root: Path, at: datetime) -> bool:
@@ -24,11 +30,10 @@ def pause_library(root: Path, at: datetime) -> bool:
     Raises:
         LibraryError: there is no library, or it cannot be written.
     """
-    _require_library(root)
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{PAUSE_NAME}"):
-        if _file_of(root).exists():
+    with _opened(root) as own:
+        if own.has(PAUSE_NAME):
             return False
-        _file_of(root).write_text(json.dumps({"paused_at": at.isoformat()}) + "\n", encoding="utf-8")
+        own.write(PAUSE_NAME, f"{json.dumps({'paused_at': at.isoformat()})}\n".encode())
     return True
 
 
@@ -38,21 +43,15 @@ def resume_library(root: Path) -> bool:
     Raises:
         LibraryError: there is no library, or it cannot be written.
     """
-    _require_library(root)
+    with _opened(root) as own:
+        return own.remove(PAUSE_NAME)
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[OwnFolder]:
     with LibraryFaults(root, place=f"{OWN_FOLDER}/{PAUSE_NAME}"):
         try:
-            _file_of(root).unlink()
-        except FileNotFoundError:
-            return False
-    return True
-
-
-def _file_of(root: Path) -> Path:
-    return root / OWN_FOLDER / PAUSE_NAME
-
-
-def _require_library(root: Path) -> None:
-    with LibraryFaults(root, place=OWN_FOLDER):
-        has_own_folder = (root / OWN_FOLDER).is_dir()
-    if not has_own_folder:
-        raise LibraryError(f"{root} is no library of tciad", next_step="name the library with -o")
+            with open_own_folder(root) as own:
+                yield own
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise LibraryError(f"{root} is no library of tciad", next_step="name the library with -o") from error

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import aiofiles
-import aiofiles.os
+import anyio.to_thread
 import structlog
 
 from downloader.library.faults import LibraryFaults
-from downloader.library.shelf import OWN_FOLDER
+from downloader.own_folder import OWN_FOLDER, OwnFolder, open_own_folder
 
 RUNS: Final = "runs"
 CHANGES: Final = "changes"
@@ -37,16 +36,19 @@ async def write_record(root: Path, kind: str, began_at: datetime, document: Mapp
         LibraryError, NoSpaceError: it cannot be written.
     """
     name = began_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ.json")
-    target = root / OWN_FOLDER / kind / name
-    temporary = target.with_suffix(".new")
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{kind}/{name}"):
-        await aiofiles.os.makedirs(target.parent, exist_ok=True)
-        async with aiofiles.open(temporary, "w", encoding="utf-8") as file:
-            await file.write(json.dumps(document, indent=2) + "\n")
-        await aiofiles.os.replace(temporary, target)
-        for old in _names(await aiofiles.os.listdir(target.parent))[MOST_RECORDS:]:
-            await aiofiles.os.unlink(target.parent / old)
-    return target
+    await anyio.to_thread.run_sync(_write, root, kind, name, f"{json.dumps(document, indent=2)}\n".encode())
+    return root / OWN_FOLDER / kind / name
+
+
+def _write(root: Path, kind: str, name: str, content: bytes) -> None:
+    with (
+        LibraryFaults(root, place=f"{OWN_FOLDER}/{kind}/{name}"),
+        open_own_folder(root) as own,
+        own.folder(kind, make=True) as records,
+    ):
+        records.write(name, content, durable=False)
+        for old in _names(records.names())[MOST_RECORDS:]:
+            records.remove(old)
 
 
 def read_records(
@@ -59,19 +61,25 @@ def read_records(
     Raises:
         LibraryError: the folder of the records cannot be read.
     """
-    folder = root / OWN_FOLDER / kind
-    found: list[KeptRecord] = []
     with LibraryFaults(root, place=f"{OWN_FOLDER}/{kind}"):
-        names = _names([path.name for path in folder.iterdir()]) if folder.is_dir() else []
-        for name in names:
-            if len(found) >= limit:
-                break
-            stem = name.removesuffix(".json")
-            if before is not None and stem >= before:
-                continue
-            document = _read(folder / name)
-            if document is not None and manifest in {None, document.get("manifest")}:
-                found.append(KeptRecord(name=stem, document=document))
+        try:
+            with open_own_folder(root, to_read=True) as own, own.folder(kind) as records:
+                return _read_newest(records, manifest=manifest, before=before, limit=limit)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+
+def _read_newest(records: OwnFolder, *, manifest: str | None, before: str | None, limit: int) -> Sequence[KeptRecord]:
+    found: list[KeptRecord] = []
+    for name in _names(records.names()):
+        if len(found) >= limit:
+            break
+        stem = name.removesuffix(".json")
+        if before is not None and stem >= before:
+            continue
+        document = _read(records, name)
+        if document is not None and manifest in {None, document.get("manifest")}:
+            found.append(KeptRecord(name=stem, document=document))
     return found
 
 
@@ -80,12 +88,12 @@ def _names(listed: Sequence[str]) -> list[str]:
     return sorted((name for name in listed if name.endswith(".json")), reverse=True)
 
 
-def _read(path: Path) -> Mapping[str, Any] | None:
+def _read(records: OwnFolder, name: str) -> Mapping[str, Any] | None:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(records.read(name))
     except FileNotFoundError:
         return None  # went as the oldest meanwhile
     except ValueError as error:
-        _log.warning("a record cannot be read", file=str(path), message=str(error))
+        _log.warning("a record cannot be read", file=str(records.path / name), message=str(error))
         return None
     return document if isinstance(document, dict) else None

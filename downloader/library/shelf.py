@@ -26,8 +26,8 @@ from downloader.library.moving import choose_place, move_paper
 from downloader.library.place import Place
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.model import Receipt, Series
+from downloader.own_folder import OWN_FOLDER
 
-OWN_FOLDER = ".tciad"
 LICENSE_NAME = "LICENSE"
 COLLECTION_PAPERS = (LICENSE_NAME,)
 _REMEMBERED_FOLDERS = 1024

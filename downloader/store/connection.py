@@ -1,5 +1,6 @@
 """The one connection to the store's file: opened, checked, migrated; then named statements in transactions."""
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from downloader.errors import DamagedStoreError, StoreError, StoreLockedError
+from downloader.own_folder import share_with_group
 from downloader.store.faults import REBUILD, translated_errors
 from downloader.store.queries import load_migrations, load_queries, split_statements
 
@@ -92,6 +94,7 @@ def open_connection(path: Path, busy_seconds: float = BUSY_SECONDS) -> Connectio
     """
     with translated_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _make_file(path)
         suspect = _is_suspect(path)
         database = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
         try:
@@ -102,6 +105,21 @@ def open_connection(path: Path, busy_seconds: float = BUSY_SECONDS) -> Connectio
         queries = load_queries()
         database.execute(queries["create_incoming"])
         return Connection(database, queries)
+
+
+def _make_file(path: Path) -> None:
+    """Make the file where there is none, with the rights that umask and folder give: SQLite would leave out those of the group.
+
+    Its log and its shared memory get the rights of the database.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except FileExistsError:
+        return
+    try:
+        share_with_group(descriptor, path.parent.stat())
+    finally:
+        os.close(descriptor)
 
 
 def _prepare(database: sqlite3.Connection, path: Path, *, suspect: bool) -> None:

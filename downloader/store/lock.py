@@ -10,12 +10,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from downloader.errors import NO_SPACE, LibraryError, NoSpaceError, StoreLockedError
+from downloader.own_folder import OWN_FOLDER, open_own_folder
 
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EACCES})
 _NOT_SUPPORTED = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _MAX_HOLDER_BYTES = 4096
+LOCK_NAME: Final = "lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ def lock_library(library: Path, started_at: datetime, *, flock: Callable[[int, i
         StoreLockedError: another run holds the library; the message names it.
         LibraryError: the library cannot be written.
     """
-    path = library / ".tciad" / "lock"
+    path = library / OWN_FOLDER / LOCK_NAME
     us = _Holder(
         pid=os.getpid(),
         host=socket.gethostname(),
@@ -60,8 +63,8 @@ def lock_library(library: Path, started_at: datetime, *, flock: Callable[[int, i
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with open_own_folder(path.parent.parent, make=True) as own:
+            descriptor = own.open_file(LOCK_NAME, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise _not_writable(path, error) from error
     try:

@@ -122,6 +122,9 @@ def test_a_service_that_hangs_is_unhealthy(podman: Podman, volumes: tuple[str, .
 def test_the_image_has_no_more_than_it_needs(podman: Podman) -> None:
     """No pip, no compiler, no secrets of the build, and a user that is not root."""
     assert podman("run", "--rm", *in_pod(), "--entrypoint", "id", IMAGE, "-u").stdout.strip() == "10001"
+    for folder in ("/library", "/state"):
+        told = podman("run", "--rm", *in_pod(), "--entrypoint", "stat", IMAGE, "-c", "%a %u %g", folder).stdout.split()
+        assert told == ["2775", "10001", "0"], "only the image's user and group 0 may write there"
     # what was lent to the build leaves an empty file where it was
     assert podman("run", "--rm", *in_pod(), "--entrypoint", "cat", IMAGE, "/etc/pip.conf", check=False).stdout == ""
     for path in ("/opt/tciad/bin/pip", "/src", "/usr/bin/gcc"):

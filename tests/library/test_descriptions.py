@@ -7,7 +7,7 @@ import pytest
 
 from downloader.library.descriptions import DESCRIPTIONS_NAME, read_descriptions, write_descriptions
 from downloader.library.port import KeptDescription
-from downloader.library.shelf import OWN_FOLDER
+from downloader.own_folder import OWN_FOLDER
 
 KEPT = (
     KeptDescription(

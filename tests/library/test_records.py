@@ -6,9 +6,16 @@ from pathlib import Path
 import pytest
 
 from downloader.library.records import CHANGES, MOST_RECORDS, RUNS, read_records, write_record
+from downloader.own_folder import OWN_FOLDER
 from tests.fakes.clock import START_AT
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def library(tmp_path: Path) -> None:
+    """Records are kept in a library that is there; writing one makes none."""
+    (tmp_path / OWN_FOLDER).mkdir()
 
 
 async def write(root: Path, minute: int, manifest: str = "m") -> None:

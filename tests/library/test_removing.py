@@ -10,8 +10,9 @@ import pytest
 from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.layout import Layout, parse_layout
 from downloader.library.local import LocalLibrary
-from downloader.library.shelf import OWN_FOLDER, Shelf
+from downloader.library.shelf import Shelf
 from downloader.model import Series
+from downloader.own_folder import OWN_FOLDER
 from tests.fakes.clock import START_AT
 from tests.library.series_streams import SERIES
 from tests.library.series_streams import store as put

@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 
 from downloader.library.run_records import RunRecord, RunRecords, read_run_records, write_run_record
+from downloader.own_folder import OWN_FOLDER
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def library(tmp_path: Path) -> None:
+    """Records are kept in a library that is there; writing one makes none."""
+    (tmp_path / OWN_FOLDER).mkdir()
+
 
 STARTED_AT = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 DOCUMENT: dict[str, Any] = {
