@@ -9,7 +9,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from downloader.errors import (
     DigestMismatchError,
@@ -85,7 +85,8 @@ def prove(
         )
     _check_identities(series, staged.images)
     digests = _Digests(matched=0, blank=len(staged.images))
-    if md5_list_expected and md5 is not Md5Mode.OFF:
+    has_list = md5_list_expected and md5 is not Md5Mode.OFF
+    if has_list:
         digests = _check_digests(series, staged)
     if md5 is Md5Mode.REQUIRE and not md5_list_expected:
         raise UnexpectedReplyError(
@@ -93,7 +94,8 @@ def prove(
             series_instance_uid=series.series_instance_uid,
             next_step="set download.md5 to auto",
         )
-    return _conclude(series, staged.images, md5=md5, digests=digests, merged=False)
+    proof = _conclude(series, staged.images, md5=md5, digests=digests)
+    return replace(proof, md5_list=has_list)
 
 
 def prove_merged(
@@ -122,7 +124,8 @@ def prove_merged(
         digests = _Digests(matched=len(images), blank=0)
     else:
         digests = _compare_digests(series, ((image, image_md5s.get(image.sop_instance_uid, "")) for image in images))
-    return _conclude(series, images, md5=md5, digests=digests, merged=True)
+    proof = _conclude(series, images, md5=md5, digests=digests)
+    return replace(proof, merged=True, md5_list=False)
 
 
 def series_digests(image_md5s: Iterable[str]) -> frozenset[str]:
@@ -137,7 +140,7 @@ def series_digests(image_md5s: Iterable[str]) -> frozenset[str]:
     )
 
 
-def _conclude(series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, digests: _Digests, merged: bool) -> Proof:
+def _conclude(series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, digests: _Digests) -> Proof:
     """What the archive's hashes leave to be shown, and the proof."""
     if md5 is Md5Mode.REQUIRE and digests.blank:
         raise DigestMismatchError(
@@ -147,12 +150,7 @@ def _conclude(series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, 
         )
     if series.file_size_bytes is None and digests.blank:
         _check_ends(series, images)
-    return Proof(
-        size=series.file_size_bytes is not None,
-        md5_images=digests.matched,
-        md5_blank=digests.blank,
-        merged=merged,
-    )
+    return Proof(size=series.file_size_bytes is not None, md5_images=digests.matched, md5_blank=digests.blank)
 
 
 def _check_identities(series: Series, images: tuple[StagedImage, ...]) -> None:

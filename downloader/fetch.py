@@ -29,7 +29,7 @@ from downloader.errors import (
 from downloader.library.place import Place
 from downloader.library.port import Library, Salvage, Staging
 from downloader.model import Receipt, Series, StagedSeries
-from downloader.salvage import ProvenSeries, fetch_singly, find_missing, prove_salvaged
+from downloader.salvage import ProvenSeries, fetch_singly, find_missing, is_weaker_than_whole, prove_salvaged
 from downloader.whole import StoredSeries, WholeSeries, limits_for, store_whole
 from downloader.zipstream import ZipReader
 
@@ -38,6 +38,11 @@ __all__ = ["Bench", "FetchedSeries", "fetch_series"]
 NOTHING_SALVAGED: Final = Salvage()
 
 NO_PARTS: Final = "a ZIP cannot be continued and begins anew; if it breaks off each time, use output.format images"
+WEAK_PARTS: Final = (
+    "all images are here, and the archive has no MD5 of some but in the list that ends a whole ZIP; "
+    "if it breaks off each time, md5: off takes them by count and size"
+)
+LOOK_IT_UP: Final = "look it up on the archive's site; it may have been withdrawn or renamed"
 LINE_BROKE: Final = (CutTransferError, StalledTransferError, TruncatedZipError)
 BROKEN_STREAM: Final = (*LINE_BROKE, CorruptZipError)
 """How a ZIP breaks off. What it brought before passed CRC-32 and size, and may be kept."""
@@ -68,6 +73,32 @@ async def fetch_series(series: Series, bench: Bench) -> FetchedSeries:
     begun = await bench.in_thread(_find_or_begin, series, bench.library)
     if isinstance(begun, FetchedSeries):
         return begun
+    try:
+        return await _attempt(series, begun, bench)
+    except _OutdatedRowError as outdated:
+        newest = outdated.newest
+    # what came may be of two versions: it comes once more, to be compared with the row of today
+    try:
+        return await _attempt(newest, await bench.in_thread(bench.library.begin, newest), bench)
+    except _OutdatedRowError as outdated:
+        raise IncompleteSeriesError(
+            outdated.what, series_instance_uid=series.series_instance_uid, next_step=outdated.next_step
+        ) from outdated
+
+
+class _OutdatedRowError(IncompleteSeriesError):
+    """Images that no digest vouches for fit a row of the catalogue, and the catalogue has another by now."""
+
+    def __init__(self, newest: Series) -> None:
+        super().__init__(
+            "the catalogue changed the series, and no MD5 list tells of which version the images are that came",
+            series_instance_uid=newest.series_instance_uid,
+            next_step="it is tried again",
+        )
+        self.newest = newest
+
+
+async def _attempt(series: Series, begun: Staging, bench: Bench) -> FetchedSeries:
     intake = Intake(series.series_instance_uid, bench)
     async with _kept_if_good(series, begun, intake, bench) as staging:
         return await _bring(series, staging, intake, bench)
@@ -141,12 +172,19 @@ async def _bring(series: Series, staging: Staging, intake: Intake, bench: Bench)
     if missing is None or not await fetch_singly(series, missing, staging, intake, bench):
         try:
             return await _stream(series, staging, intake, bench)
-        except BROKEN_STREAM:
+        except BROKEN_STREAM as broken:
             images = await bench.in_thread(staging.images)
             if not staging.salvage.images or len(images) != series.image_count:
                 raise
             # this ZIP broke off, but not before it brought what earlier ones had not
-    proven = await prove_salvaged(series, staging, bench)
+            proven = await prove_salvaged(series, staging, bench)
+            if is_weaker_than_whole(proven, bench):
+                broken.next_step = broken.next_step or WEAK_PARTS
+                raise
+    else:
+        proven = await prove_salvaged(series, staging, bench)
+        if is_weaker_than_whole(proven, bench):
+            return await _stream(series, staging, intake, bench)
     return await bench.in_thread(_store, proven, staging, intake, bench)
 
 
@@ -159,29 +197,55 @@ async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench
     if stored is not None:
         return stored
     staged = staging.contents()
-    series = await _confirm_catalogue(series, staged, bench.archive)
+    proven = await _prove(series, staged, body, bench)
+    if staging.salvage.images:
+        await bench.in_thread(staging.narrow_to, staged.images)
+    return await bench.in_thread(_store, proven, staging, intake, bench)
+
+
+async def _prove(series: Series, staged: StagedSeries, body: SeriesBody, bench: Bench) -> ProvenSeries:
+    confirmed = await _confirm_catalogue(series, staged, bench.archive)
     proof = prove(
-        series,
+        confirmed,
         staged,
         md5=bench.md5,
         md5_list_expected=body.md5_list_expected,
         announced_images=body.announced_images,
     )
-    if staging.salvage.images:
-        await bench.in_thread(staging.narrow_to, staged.images)
-    return await bench.in_thread(_store, ProvenSeries(series=series, proof=proof), staging, intake, bench)
+    if not proof.came_with_list and confirmed is series:
+        confirmed = await _confirm_version(series, bench.archive)
+    return ProvenSeries(series=confirmed, proof=proof)
+
+
+async def _confirm_version(series: Series, archive: Archive) -> Series:
+    """The series, whose images came without a list and fit its row, once the catalogue has shown that the row still holds.
+
+    The row may be hours old. A series that grew by an image since and was sent short by one fits it.
+
+    Raises:
+        ArchiveError: the catalogue cannot be asked.
+        SeriesWithdrawnError: it no longer lists the series.
+    """
+    newest = await ask_again(series, archive)
+    if newest is None:
+        raise SeriesWithdrawnError(
+            "the archive no longer lists the series", series_instance_uid=series.series_instance_uid, next_step=LOOK_IT_UP
+        )
+    if series.version.differs_from(newest.version):
+        raise _OutdatedRowError(newest)
+    return series
 
 
 async def _receive(series: Series, body: SeriesBody, staging: Staging, intake: Intake, bench: Bench) -> FetchedSeries | None:
     """Stream the body through the ZIP reader into staging; rules 1 and 2 hold when this returns.
 
-    A small series that came whole and proves itself at once is stored at once, and returned.
+    A small series that came whole and proves itself at once, by its MD5 list, is stored at once, and returned.
     """
     reader = ZipReader(limits_for(series))
     async for batch in body.batches():
         is_first = not intake.received_bytes
         await intake.count(batch, staging.images_written)
-        if is_first and body.has_ended and staging.salvage == NOTHING_SALVAGED:
+        if is_first and body.has_ended and body.md5_list_expected and staging.salvage == NOTHING_SALVAGED:
             stored = await bench.in_thread(store_whole, _whole(series, batch, body, bench), bench.library)
             if stored is not None:
                 return _fetched(stored, intake)
@@ -240,5 +304,5 @@ async def _ask_catalogue(series: Series, archive: Archive, mismatch: IncompleteS
     raise SeriesWithdrawnError(
         f"{mismatch.what}, and the archive no longer lists the series",
         series_instance_uid=series.series_instance_uid,
-        next_step="look it up on the archive's site; it may have been withdrawn or renamed",
+        next_step=LOOK_IT_UP,
     ) from mismatch

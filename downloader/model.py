@@ -56,6 +56,14 @@ class Md5Mode(StrEnum):
     OFF = "off"
 
 
+class Digests(StrEnum):
+    """Of how many images of a series the archive's own MD5 was seen to match: the strength of its proof."""
+
+    ALL = "all"
+    SOME = "some"
+    NONE = "none"
+
+
 class FetchOrder(StrEnum):
     """Which wanted series is claimed first."""
 
@@ -194,14 +202,28 @@ class Proof:
     """What a series' completeness rests on, beside CRC, directory, DICOM identity and image count, which always hold.
 
     `size` tells that the sizes summed to the archive's FileSize, `md5_images` how many images matched the archive's own MD5,
-    `md5_blank` how many the archive listed without one. `merged` tells that no single ZIP brought the series: its images came in
-    several attempts and were proven together.
+    `md5_blank` how many had none to match. `merged` tells that no single ZIP brought the series: its images came in several
+    attempts and were proven together. `md5_list` tells whether they came in one ZIP with the archive's MD5 list, which may have
+    blanks; None in receipts from before this was noted.
     """
 
     size: bool
     md5_images: int
     md5_blank: int
     merged: bool = False
+    md5_list: bool | None = None
+
+    @property
+    def digests(self) -> Digests:
+        """The strength of the proof."""
+        if self.md5_images <= 0:
+            return Digests.NONE
+        return Digests.SOME if self.md5_blank else Digests.ALL
+
+    @property
+    def came_with_list(self) -> bool:
+        """Whether an MD5 list came with the images; in old receipts a match in a single ZIP shows it."""
+        return self.md5_images > 0 and not self.merged if self.md5_list is None else self.md5_list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from downloader.archive.port import Archive
+from downloader.archive.port import Archive, Md5Lists
 from downloader.bench import Bench, Intake
 from downloader.catalogue import ask_again
 from downloader.completeness import prove_merged, series_digests
@@ -19,7 +19,7 @@ from downloader.errors import (
     UnsafeMemberError,
 )
 from downloader.library.port import Salvage, Staging
-from downloader.model import Md5Mode, Proof, Series, StagedImage
+from downloader.model import Digests, Md5Mode, Proof, Series, StagedImage
 from downloader.zipstream import ZipLimits
 
 WORTH_SHARE: Final = 0.1
@@ -74,9 +74,38 @@ async def find_missing(series: Series, staging: Staging, intake: Intake, bench: 
         return None
     intake.first_byte_seconds = bench.clock.monotonic() - asked_at
     here = {image.sop_instance_uid for image in salvage.images}
-    if len(listed) != series.image_count or len(set(listed)) != len(listed) or not here.issubset(listed):
+    if not listed or len(listed) != series.image_count or len(set(listed)) != len(listed) or not here.issubset(listed):
+        return None
+    if may_have_list(series, bench) and not await _vouches_for_parts(series, listed[0], bench):
         return None
     return tuple(sop_instance_uid for sop_instance_uid in listed if sop_instance_uid not in here)
+
+
+def may_have_list(series: Series, bench: Bench) -> bool:
+    """Whether a ZIP of the series can be expected to bring an MD5 list, so that parts must not be believed with less."""
+    lists = bench.archive.md5_lists(series.series_instance_uid)
+    return bench.md5 is not Md5Mode.OFF and lists in {Md5Lists.UNKNOWN, Md5Lists.SENT}
+
+
+def is_weaker_than_whole(proven: "ProvenSeries", bench: Bench) -> bool:
+    """Whether a ZIP of the series would have been proven by more than these parts are."""
+    return proven.proof.digests is not Digests.ALL and may_have_list(proven.series, bench)
+
+
+async def _vouches_for_parts(series: Series, sop_instance_uid: str, bench: Bench) -> bool:
+    """Whether the archive has digests for images that do not come in a ZIP; where it has none, single images are no use.
+
+    Raises:
+        ArchiveFaultError, ArchiveUnreachableError, ArchiveBusyError: the archive cannot be asked now.
+    """
+    try:
+        return bool(
+            await bench.archive.find_series_md5(series.series_instance_uid)
+            or await bench.archive.find_image_md5(sop_instance_uid)
+        )
+    except UnexpectedReplyError as refusal:
+        _note_no_md5(series, refusal)
+        return False
 
 
 def prefers_single_images(series: Series, salvage: Salvage) -> bool:

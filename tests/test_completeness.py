@@ -46,13 +46,15 @@ WHOLE = StagedSeries(images=IMAGES, md5_list=WHOLE_LIST, md5_list_is_last=True, 
 def test_a_whole_series_is_proven_by_size_and_every_md5() -> None:
     """The ordinary case: everything that the archive says holds."""
     proof = prove(SERIES, WHOLE, md5=Md5Mode.AUTO, md5_list_expected=True)
-    assert proof == Proof(size=True, md5_images=3, md5_blank=0)
+    assert proof == Proof(size=True, md5_images=3, md5_blank=0, md5_list=True)
 
 
 def test_without_a_list_count_and_size_prove_the_series() -> None:
     """An archive that offers no hashes is believed by count, size and identity."""
     staged = replace(WHOLE, md5_list=None, md5_list_is_last=False)
-    assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=False) == Proof(size=True, md5_images=0, md5_blank=3)
+    assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=False) == Proof(
+        size=True, md5_images=0, md5_blank=3, md5_list=False
+    )
 
 
 def test_a_header_that_announces_other_images_is_believed() -> None:
@@ -132,7 +134,9 @@ def test_a_series_of_unknown_count_is_never_complete() -> None:
 def test_blank_hashes_are_unverified_and_only_require_refuses_them() -> None:
     """A blank hash is no mismatch (ARCHIVE §3.5)."""
     staged = with_list(ONE, TWO, "1-3.dcm,")(WHOLE)
-    assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=True) == Proof(size=True, md5_images=2, md5_blank=1)
+    assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=True) == Proof(
+        size=True, md5_images=2, md5_blank=1, md5_list=True
+    )
     with pytest.raises(DigestMismatchError, match="no MD5 for 1 of 3"):
         prove(SERIES, staged, md5=Md5Mode.REQUIRE, md5_list_expected=True)
 
@@ -178,7 +182,7 @@ def test_parts_are_proven_by_the_digest_of_the_series() -> None:
     """Then no image is asked about."""
     for digest in (SERIES_MD5, OLD_SERIES_MD5):
         proof = prove_merged(SERIES, IMAGES, md5=Md5Mode.REQUIRE, series_md5=digest, image_md5s={})
-        assert proof == Proof(size=True, md5_images=3, md5_blank=0, merged=True)
+        assert proof == Proof(size=True, md5_images=3, md5_blank=0, merged=True, md5_list=False)
 
 
 def test_parts_are_proven_image_by_image_where_the_digest_of_the_series_does_not_fit() -> None:
@@ -189,13 +193,13 @@ def test_parts_are_proven_image_by_image_where_the_digest_of_the_series_does_not
         proof = prove_merged(
             SERIES, IMAGES, md5=Md5Mode.AUTO, series_md5=digest, image_md5s={"1.2.3.1": "", "1.2.3.2": IMAGES[1].md5}
         )
-        assert proof == Proof(size=True, md5_images=1, md5_blank=2, merged=True)
+        assert proof == Proof(size=True, md5_images=1, md5_blank=2, merged=True, md5_list=False)
 
 
 def test_parts_need_no_digest_where_none_is_wanted() -> None:
     """One that is wrong is not looked at."""
     proof = prove_merged(SERIES, IMAGES, md5=Md5Mode.OFF, series_md5="f" * 32, image_md5s={"1.2.3.1": "f" * 32})
-    assert proof == Proof(size=True, md5_images=0, md5_blank=3, merged=True)
+    assert proof == Proof(size=True, md5_images=0, md5_blank=3, merged=True, md5_list=False)
 
 
 @pytest.mark.parametrize(

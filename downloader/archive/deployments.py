@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from downloader.archive.port import Md5Lists
 from downloader.clock import Clock
 from downloader.errors import ArchiveError, ArchiveFaultError
 from downloader.model import Series
@@ -67,6 +68,15 @@ class RouteEvidence:
             return True
         refusals = self._refusals.get(series_instance_uid)
         return refusals is not None and refusals.count >= REFUSALS_NEEDED
+
+    def md5_lists(self, lists: Collection[int], series_instance_uid: str) -> Md5Lists:
+        """What was shown of the ways with a list, which are these."""
+        if not lists:
+            return Md5Lists.NEVER
+        if self._sent_lists:
+            return Md5Lists.SENT
+        is_absent = all(map(self.is_missing, lists)) or self.is_conceded(lists, series_instance_uid)
+        return Md5Lists.ABSENT if is_absent else Md5Lists.UNKNOWN
 
     def note_refused_lists(self, series_instance_uid: str) -> None:
         """Every way with a list was refused for this series in one attempt."""

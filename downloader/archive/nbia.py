@@ -12,7 +12,7 @@ import structlog
 from downloader.archive.asking import Asker, read_refusal, told_of_carts
 from downloader.archive.deployments import RouteEvidence, list_missing
 from downloader.archive.endpoints import CARTS, Endpoint, Generation, ImageRoute, ListEndpoint, Topic
-from downloader.archive.port import NO_STUDY_NEEDS, CollectionDescription, SeriesSize, StudyNeeds
+from downloader.archive.port import NO_STUDY_NEEDS, CollectionDescription, Md5Lists, SeriesSize, StudyNeeds
 from downloader.archive.replies import READ_BYTES, is_page, quote_text, says_not_offered
 from downloader.archive.singly import ask_each
 from downloader.archive.studies import Studies, lacking
@@ -100,6 +100,15 @@ class NbiaArchive:
         listing = self._table.listed_series
         columns = (*self._table.series.attributes, *(listing.attributes if listing else ()))
         return frozenset(Series.__dataclass_fields__) - attributes_of(columns) - self._studies.told
+
+    def md5_lists(self, series_instance_uid: str) -> Md5Lists:
+        """See the port."""
+        lists = [number for number, route in enumerate(self._table.image_routes) if route.md5_list]
+        return self._evidence.md5_lists(lists, series_instance_uid)
+
+    def note_md5_lists(self) -> None:
+        """See the port."""
+        self._evidence.note_lists()
 
     async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
         """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.

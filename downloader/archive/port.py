@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Final, Protocol
 
 from downloader.archive.endpoints import SERIES_NAMES, QueryEndpoint, ReplyFormat, Topic
@@ -17,6 +18,7 @@ __all__ = [
     "Attributes",
     "CollectionDescription",
     "ImageBody",
+    "Md5Lists",
     "QueryEndpoint",
     "Question",
     "RawReply",
@@ -30,6 +32,19 @@ __all__ = [
 Attributes = Mapping[str, str | int]
 """One row of a reply: the attributes that the archive gave, under its own names and in its order. Counts and sizes are numbers,
 all else is text as it came; what has no value is absent, whatever the format wrote for it."""
+
+
+class Md5Lists(StrEnum):
+    """What an archive has shown of the MD5 lists that its ZIPs can bring.
+
+    Never: its generation has none. Absent: refusals have shown that this deployment sends none (docs/decisions/0022). Sent: one
+    came, in this process or as the library shows.
+    """
+
+    NEVER = "never"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+    SENT = "sent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +132,14 @@ class Archive(Protocol):
     @property
     def untold(self) -> frozenset[str]:
         """The attributes that no `Series` of this archive has, because its generation does not tell them (ARCHIVE §3.3)."""
+        ...
+
+    def md5_lists(self, series_instance_uid: str) -> Md5Lists:
+        """Whether a ZIP of this series can be expected to bring an MD5 list. Asks nothing."""
+        ...
+
+    def note_md5_lists(self) -> None:
+        """MD5 lists came from this archive before: it is held to them from now on."""
         ...
 
     def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:

@@ -33,7 +33,10 @@ _ATTRIBUTES: Final = tuple(field.name for field in fields(Receipt))
 def encode_receipt(receipt: Receipt) -> bytes:
     """Write the receipt as JSON: keys sorted, times in ISO 8601."""
     document = _Document(format=_FORMAT, **{name: getattr(receipt, name) for name in _ATTRIBUTES})
-    text = json.dumps(_DOCUMENT.dump_python(document), default=_iso, sort_keys=True, ensure_ascii=False)
+    tree = _DOCUMENT.dump_python(document)
+    # for those who read receipts: the strength follows from the counts, and is not read back
+    tree["proof"]["digests"] = receipt.proof.digests
+    text = json.dumps(tree, default=_iso, sort_keys=True, ensure_ascii=False)
     # half of a surrogate pair has no place in UTF-8; such text can only come from a broken catalogue
     return text.encode("utf-8", "replace") + b"\n"
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import md5 as hash_md5
 
-from downloader.archive.port import CollectionDescription, SeriesSize
+from downloader.archive.port import CollectionDescription, Md5Lists, SeriesSize
 from downloader.errors import AccessDeniedError, ArchiveFaultError, TciadError
 from downloader.model import Md5Mode, Series, SeriesQuery
 
@@ -68,6 +68,15 @@ class MemoryArchive:
     name: str = "memory"
     generation: str = "memory"
     untold: frozenset[str] = frozenset()
+    lists: Md5Lists = Md5Lists.NEVER
+
+    def md5_lists(self, series_instance_uid: str) -> Md5Lists:
+        """What the attribute says."""
+        return self.lists
+
+    def note_md5_lists(self) -> None:
+        """Lists came before."""
+        self.lists = Md5Lists.SENT
 
     async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
         """The rows that match, text compared without case."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from downloader.manifest import ApiGeneration
+from downloader.model import Md5Mode
 from downloader.options import RunOptions
 from downloader.sandbox import Catalogue, Fault, FaultKind, catalogue_of, generated_series
 from downloader.views.report import RunReport
@@ -61,3 +62,36 @@ async def test_an_older_deployment_without_lists_completes_in_one_run(tmp_path: 
     async with open_scene(tmp_path, missing, catalogue=several(count)) as scene:
         scene.assert_complete(await run(scene, V1))
         assert {receipt.proof.md5_images for _, receipt in scene.receipts().values()} == {0}
+
+
+@pytest.mark.parametrize("api", [V1, V4])
+@pytest.mark.parametrize("lists", ["off", "not offered"])
+async def test_a_series_that_grew_and_was_sent_short_fits_no_old_row(tmp_path: Path, api: ApiGeneration, lists: str) -> None:
+    """Without a list nothing else tells that an image is missing: the catalogue is asked once more, and then all of it comes."""
+    stale = Fault(kind=FaultKind.RECOUNTED, images=2, endpoints=("getSeries",), times=1)
+    short = Fault(kind=FaultKind.SHORT_ZIP, images=2, endpoints=("getImage",), times=1)
+    faults = [stale, short] if lists == "off" else [stale, *refusals(api, 404, times=3), short]
+    async with open_scene(tmp_path, *faults, catalogue=several(1)) as scene:
+        md5 = Md5Mode.OFF if lists == "off" else Md5Mode.AUTO
+        scene.assert_complete(await scene.run(api, options=RunOptions(attempts=6, md5=md5)))
+        ((_, receipt),) = scene.receipts().values()
+        assert (len(receipt.images), receipt.series.image_count) == (3, 3)
+        assert scene.sandbox.faults.struck(FaultKind.SHORT_ZIP) == 1
+
+
+async def test_a_series_that_stays_short_of_its_newest_row_is_not_complete(tmp_path: Path) -> None:
+    """However often the old row is believed at first."""
+    stale = Fault(kind=FaultKind.RECOUNTED, images=2, endpoints=("getSeries",), times=1)
+    short = Fault(kind=FaultKind.SHORT_ZIP, images=2, endpoints=("getImage",))
+    async with open_scene(tmp_path, stale, short, catalogue=several(1)) as scene:
+        report = await scene.run(V4, options=RunOptions(attempts=3, md5=Md5Mode.OFF))
+        assert [failure.error for failure in report.failures] == ["IncompleteSeriesError"]
+        assert scene.receipts() == {}
+
+
+async def test_a_row_that_holds_is_asked_once_more_and_nothing_else(tmp_path: Path) -> None:
+    """Only where no list comes; with lists there is no such request."""
+    async with open_scene(tmp_path, catalogue=several(2)) as scene:
+        scene.assert_complete(await scene.run(V4, options=RunOptions(md5=Md5Mode.OFF)))
+        assert scene.sandbox.count("getSeriesMetadata") == 2
+        assert scene.sandbox.count("getImage") == 2

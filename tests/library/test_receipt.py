@@ -8,7 +8,7 @@ import pytest
 
 from downloader.errors import DamagedReceiptError
 from downloader.library.receipt import decode_receipt, encode_receipt
-from downloader.model import Image, StoredZip
+from downloader.model import Digests, Image, Proof, StoredZip
 from tests.library.series_streams import SERIES, receipt_of
 
 IMAGES = (
@@ -63,6 +63,29 @@ def test_a_receipt_from_before_sop_classes_is_read() -> None:
     read = decode_receipt(json.dumps(document).encode())
     assert read.sop_class_uid == ""
     assert [image.md5 for image in read.images] == [image.md5 for image in IMAGES]
+
+
+@pytest.mark.parametrize(
+    ("matched", "blank", "digests"), [(2, 0, Digests.ALL), (1, 1, Digests.SOME), (0, 2, Digests.NONE), (0, 0, Digests.NONE)]
+)
+def test_a_receipt_tells_the_strength_of_its_proof(matched: int, blank: int, digests: Digests) -> None:
+    """In a word of its own, for whoever reads it without tciad."""
+    proof = Proof(size=True, md5_images=matched, md5_blank=blank, md5_list=True)
+    document = json.loads(encode_receipt(replace(RECEIPT, proof=proof)))
+    assert document["proof"]["digests"] == digests
+    assert decode_receipt(json.dumps(document).encode()).proof == proof
+
+
+@pytest.mark.parametrize(
+    ("matched", "merged", "digests", "came_with_list"),
+    [(2, False, Digests.ALL, True), (2, True, Digests.ALL, False), (0, False, Digests.NONE, False)],
+)
+def test_a_receipt_from_before_strengths_is_read(matched: int, merged: bool, digests: Digests, came_with_list: bool) -> None:
+    """The strength follows from what it counts."""
+    document = json.loads(encode_receipt(RECEIPT))
+    document["proof"] = {"size": True, "md5_images": matched, "md5_blank": 2 - matched, "merged": merged}
+    proof = decode_receipt(json.dumps(document).encode()).proof
+    assert (proof.digests, proof.came_with_list) == (digests, came_with_list)
 
 
 def test_the_class_of_a_series_is_that_of_most_of_its_images() -> None:

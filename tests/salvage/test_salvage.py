@@ -28,6 +28,7 @@ from downloader.library.local import LocalLibrary
 from downloader.model import BytesReceived, Md5Mode, Proof, Receipt, Series, SeriesQuery
 from downloader.sandbox import Fault, FaultKind, Sandbox, SandboxSeries, catalogue_of, generated_series, serve_sandbox
 from downloader.transport import TransportSettings, open_transport
+from tests.fakes.clock import FakeClock
 from tests.library.series_streams import md5_of
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +48,7 @@ class Scene:
     archive: Archive
     series: Series
     folder: Path
+    clock: FakeClock
     md5: Md5Mode = Md5Mode.AUTO
     received: list[BytesReceived] = field(default_factory=list)
 
@@ -121,9 +123,10 @@ async def serve(folder: Path, *, api: str = "v4", series: SandboxSeries | None =
         ) as sandbox,
         open_transport(TransportSettings(), clock) as transport,
     ):
-        archive = open_archive("sandbox", sandbox.base_url, api=api, transport=transport, clock=clock)
+        told = FakeClock()
+        archive = open_archive("sandbox", sandbox.base_url, api=api, transport=transport, clock=told)
         (listed,) = [row async for row in archive.find_series(SeriesQuery())]
-        yield Scene(sandbox=sandbox, archive=archive, series=listed, folder=folder)
+        yield Scene(sandbox=sandbox, archive=archive, series=listed, folder=folder, clock=told)
 
 
 @pytest.fixture
@@ -135,7 +138,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 async def test_an_unbroken_series_asks_for_nothing_more(scene: Scene) -> None:
     """The usual way costs what it did."""
     receipt = await scene.fetch(1)
-    assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=False)
+    assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=False, md5_list=True)
     assert [request.endpoint for request in scene.sandbox.requests] == ["getSeries", "getImage"]
 
 
@@ -145,7 +148,7 @@ async def test_a_series_whose_every_stream_is_cut_completes_by_single_images(tmp
     async with serve(tmp_path, api=api) as scene:
         scene.sandbox.faults.add(Fault(kind=FaultKind.CUT, at_bytes=int(scene.zip_bytes * 0.3)))
         receipt = await scene.fetch(2)
-        assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=True)
+        assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=True, md5_list=False)
         size_bytes = scene.sandbox.file_size_bytes(scene.uid)
         assert scene.received_bytes <= 1.0 * size_bytes
         assert receipt.received_bytes == scene.received_bytes
@@ -208,7 +211,7 @@ async def test_without_single_images_streams_are_merged(tmp_path: Path, endpoint
         for share in (0.5, 0.4, 0.6, 0.7, 0.3, 0.8, 0.6, 0.7):
             scene.stage(received_share=share)
         receipt = await scene.fetch(8)
-        assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=True)
+        assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=True, md5_list=False)
 
 
 async def test_a_stream_that_comes_through_after_broken_ones_proves_itself(tmp_path: Path) -> None:
@@ -218,7 +221,7 @@ async def test_a_stream_that_comes_through_after_broken_ones_proves_itself(tmp_p
         scene.stage(received_share=0.5)
         await scene.fail(CutTransferError)
         receipt = await scene.fetch(1)
-        assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=False)
+        assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=False, md5_list=True)
 
 
 async def test_a_line_that_always_breaks_in_one_place_fails(scene: Scene) -> None:
@@ -270,7 +273,7 @@ async def test_other_ways_to_break_off_leave_whole_images_too(scene: Scene, kind
     scene.sandbox.faults.add(Fault(kind=kind, times=1, at_bytes=int(scene.zip_bytes * 0.7)))
     await scene.fail(TruncatedZipError if kind is FaultKind.CLEAN_CUT else CorruptZipError)
     receipt = await scene.fetch(1)
-    assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=True)
+    assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=True, md5_list=False)
 
 
 async def test_a_stream_that_broke_behind_its_last_image_needs_no_other(scene: Scene) -> None:
@@ -301,22 +304,29 @@ async def test_nothing_is_kept_of_a_zip_that_is_wrong(scene: Scene, kind: FaultK
     assert scene.staging == []
 
 
-async def test_a_poisoned_image_does_not_survive(scene: Scene) -> None:
-    """It has a sound CRC and passes as DICOM; the proof of the whole finds it, and the next attempt begins anew."""
-    scene.stage(received_share=0.5)
-    await scene.fail(CutTransferError)
+def poison(scene: Scene) -> str:
+    """Change a byte of the first staged image as if it had come so; its MD5 now."""
     staging = scene.folder / ".tciad" / "staging"
     part = staging / scene.uid / "00000001.part"
+    if not part.exists():  # without a licence the first image has the first place
+        part = staging / scene.uid / "00000000.part"
     content = part.read_bytes()
     poisoned = content[:-1] + bytes([content[-1] ^ 1])
     part.write_bytes(poisoned)
     journal = staging / f"{scene.uid}.jsonl"
     text = journal.read_text()
-    honest = md5_of(content)
-    assert honest in text
-    journal.write_text(text.replace(honest, md5_of(poisoned)))
+    assert md5_of(content) in text
+    journal.write_text(text.replace(md5_of(content), md5_of(poisoned)))
+    return md5_of(poisoned)
+
+
+async def test_a_poisoned_image_does_not_survive(scene: Scene) -> None:
+    """It has a sound CRC and passes as DICOM; the proof of the whole finds it, and the next attempt begins anew."""
+    scene.stage(received_share=0.5)
+    await scene.fail(CutTransferError)
+    poisoned = poison(scene)
     error = await scene.fail(DigestMismatchError)
-    assert md5_of(poisoned) in error.what
+    assert poisoned in error.what
     assert scene.staging == []
     assert not (await scene.fetch(1)).proof.merged
 
@@ -362,35 +372,73 @@ async def test_a_series_that_was_withdrawn_meanwhile_is_not_completed(scene: Sce
     assert scene.staging == []
 
 
-async def test_blank_hashes_leave_parts_unverified(scene: Scene) -> None:
-    """Count, sizes and identity prove them, as they prove a ZIP without hashes."""
-    scene.sandbox.faults.add(Fault(kind=FaultKind.EMPTY, endpoints=EVERY_MD5))
-    scene.stage(received_share=0.5)
-    receipt = await scene.fetch(2)
-    assert receipt.proof == Proof(size=True, md5_images=0, md5_blank=IMAGES, merged=True)
+NO_HASHES = [
+    pytest.param(Fault(kind=FaultKind.EMPTY, endpoints=EVERY_MD5), id="blank"),
+    pytest.param(Fault(kind=FaultKind.STATUS, endpoints=EVERY_MD5, status=404), id="not offered"),
+]
 
 
-async def test_an_archive_without_hashes_is_the_same_as_one_with_blank_ones(scene: Scene) -> None:
-    """An older deployment answers 404."""
-    scene.sandbox.faults.add(Fault(kind=FaultKind.STATUS, endpoints=EVERY_MD5, status=404))
-    scene.stage(received_share=0.5)
-    assert (await scene.fetch(2)).proof == Proof(size=True, md5_images=0, md5_blank=IMAGES, merged=True)
+@pytest.mark.parametrize("api", ["v4", "v1"])
+@pytest.mark.parametrize("fault", NO_HASHES)
+async def test_parts_without_hashes_are_not_believed_where_a_list_may_come(tmp_path: Path, api: str, fault: Fault) -> None:
+    """A wrong image of a stream that was cut passes by count, size and identity: the whole comes again with its list."""
+    async with serve(tmp_path, api=api) as scene:
+        scene.sandbox.faults.add(fault)
+        scene.stage(received_share=0.5)
+        await scene.fail(CutTransferError)
+        poison(scene)
+        receipt = await scene.fetch(1)
+        assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=False, md5_list=True)
+        assert scene.sandbox.count("getSingleImage") == 0
+
+
+@pytest.mark.parametrize("fault", NO_HASHES)
+async def test_a_line_that_is_always_cut_never_completes_on_less(tmp_path: Path, fault: Fault) -> None:
+    """Between them the streams bring every image, and nothing vouches for those that came before the others."""
+    async with serve(tmp_path, api="v1") as scene:
+        scene.sandbox.faults.add(fault)
+        for share in (0.5, 0.4, 0.6, 0.7, 0.3, 0.8, 0.6, 0.7):
+            scene.stage(received_share=share)
+        told = [str(await scene.fail(CutTransferError)) for _ in range(8)]
+        assert "md5: off takes them by count and size" in told[-1]
+
+
+@pytest.mark.parametrize("fault", NO_HASHES)
+async def test_parts_need_no_hashes_where_the_archive_has_no_list_either(tmp_path: Path, fault: Fault) -> None:
+    """Count, sizes and identity prove them, as they prove a whole ZIP there."""
+    async with serve(tmp_path, api="v1") as scene:
+        scene.sandbox.faults.add(fault, Fault(kind=FaultKind.STATUS, endpoints=("getImageWithMD5Hash",), status=404))
+        for _ in range(2):
+            await scene.fail(ArchiveFaultError)
+            scene.clock.elapsed_seconds += 2.0
+        scene.stage(received_share=0.5)
+        await scene.fail(CutTransferError)
+        receipt = await scene.fetch(1)
+        assert receipt.proof == Proof(size=True, md5_images=0, md5_blank=IMAGES, merged=True, md5_list=False)
 
 
 async def test_where_the_hash_of_the_series_does_not_fit_those_of_its_images_decide(scene: Scene) -> None:
     """It counts images that the archive hides, and rows without a hash (ARCHIVE §3.5)."""
     scene.sandbox.faults.add(Fault(kind=FaultKind.EMPTY, endpoints=("getMD5Hierarchy",)))
-    scene.sandbox.faults.add(Fault(kind=FaultKind.EMPTY, endpoints=IMAGE_MD5, times=3))
     scene.stage(received_share=0.5)
     receipt = await scene.fetch(2)
-    assert receipt.proof == Proof(size=True, md5_images=IMAGES - 3, md5_blank=3, merged=True)
+    assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=True, md5_list=False)
+
+
+async def test_parts_of_which_some_hashes_are_blank_are_not_believed(scene: Scene) -> None:
+    """The list of a whole ZIP may have them; what it has decides."""
+    scene.sandbox.faults.add(Fault(kind=FaultKind.EMPTY, endpoints=("getMD5Hierarchy",)))
+    scene.sandbox.faults.add(Fault(kind=FaultKind.EMPTY, endpoints=IMAGE_MD5, times=3, after=1))
+    scene.stage(received_share=0.5)
+    receipt = await scene.fetch(2)
+    assert receipt.proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=False, md5_list=True)
 
 
 async def test_hashes_that_cannot_be_asked_for_now_cost_an_attempt_and_no_image(scene: Scene) -> None:
     """What came stays; only the proof is made again."""
     scene.stage(received_share=0.5)
     await scene.fail(CutTransferError)
-    scene.sandbox.faults.add(Fault(kind=FaultKind.STATUS, endpoints=EVERY_MD5, status=500, times=1))
+    scene.sandbox.faults.add(Fault(kind=FaultKind.STATUS, endpoints=EVERY_MD5, status=500, times=1, after=1))
     await scene.fail(ArchiveFaultError)
     before = scene.sandbox.count("getSingleImage")
     assert (await scene.fetch(1)).proof.md5_images == IMAGES
@@ -403,18 +451,18 @@ async def test_require_takes_parts_only_with_every_hash(scene: Scene) -> None:
     scene.stage(received_share=0.5)
     await scene.fail(CutTransferError)
     scene.sandbox.faults.add(
-        Fault(kind=FaultKind.EMPTY, endpoints=("getMD5Hierarchy",), times=1),
+        Fault(kind=FaultKind.EMPTY, endpoints=("getMD5Hierarchy",), times=1, after=1),
         Fault(kind=FaultKind.EMPTY, endpoints=IMAGE_MD5, times=1),
     )
     await scene.fail(DigestMismatchError)
     assert scene.staging == []
     scene.stage(received_share=0.5)
-    assert (await scene.fetch(2)).proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=True)
+    assert (await scene.fetch(2)).proof == Proof(size=True, md5_images=IMAGES, md5_blank=0, merged=True, md5_list=False)
 
 
 async def test_off_asks_for_no_hash(scene: Scene) -> None:
     """Parts or not."""
     scene.md5 = Md5Mode.OFF
     scene.stage(received_share=0.5)
-    assert (await scene.fetch(2)).proof == Proof(size=True, md5_images=0, md5_blank=IMAGES, merged=True)
+    assert (await scene.fetch(2)).proof == Proof(size=True, md5_images=0, md5_blank=IMAGES, merged=True, md5_list=False)
     assert not any(scene.sandbox.count(endpoint) for endpoint in EVERY_MD5)
