@@ -41,6 +41,8 @@ import errno
 from enum import Enum
 from typing import ClassVar, Final
 
+from downloader.redaction import redact
+
 
 class Verdict(Enum):
     """What becomes of the series whose attempt raised the error."""
@@ -55,6 +57,8 @@ class Verdict(Enum):
 class TciadError(Exception):
     """A fault of tciad itself, and the root of the tree.
 
+    Its text is stored, logged and shown: secrets of this process that got into it are masked.
+
     Args:
         what: one sentence without its full stop: what happened.
         series_instance_uid: the series it happened to, where there is one.
@@ -65,10 +69,10 @@ class TciadError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, *, series_instance_uid: str | None = None, next_step: str | None = None) -> None:
-        super().__init__(what)
-        self.what = what
+        self.what = redact(what)
+        super().__init__(self.what)
         self.series_instance_uid = series_instance_uid
-        self.next_step = next_step
+        self.next_step = redact(next_step) if next_step else next_step
 
     def __str__(self) -> str:
         about = f"series {self.series_instance_uid}: " if self.series_instance_uid else ""

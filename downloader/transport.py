@@ -36,6 +36,7 @@ from downloader.errors import (
     UnexpectedReplyError,
 )
 from downloader.pacing import RateWatch
+from downloader.redaction import redact, register_secrets
 
 BATCH_BYTES: Final = 1024 * 1024
 BATCH_SECONDS: Final = 1.0
@@ -296,6 +297,7 @@ def choose_proxy(url: URL, proxies: Mapping[str, str]) -> tuple[URL | None, dict
         raise SettingsError(f"{url.scheme.upper()}_PROXY is no address of an HTTP proxy", next_step="write http://host:port")
     if proxy.user is None:
         return proxy, {}
+    register_secrets(proxy.password or "", f"{proxy.user}:{proxy.password or ''}")
     credentials = b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
     # aiohttp sends this on as Proxy-Authorization, with the request or with CONNECT as the scheme needs
     return proxy.with_user(None), {"Authorization": f"Basic {credentials}"}
@@ -337,10 +339,13 @@ def _is_same_host(here: URL, there: URL) -> bool:
 
 
 def mask(url: URL) -> str:
-    """The URL for a message: without user and password, and without the values of parameters that name a secret."""
+    """The URL for a message, without user and password and without the values of parameters that name a secret.
+
+    A redirect may hold a secret of this process under any name: those are masked too.
+    """
     secret_names = {name for name in url.query if any(word in name.lower() for word in ("key", "token", "pass", "secret"))}
     shown = url.with_user(None) if url.host else url
-    return str(shown.update_query(dict.fromkeys(secret_names, "***")) if secret_names else shown)
+    return redact(str(shown.update_query(dict.fromkeys(secret_names, "***")) if secret_names else shown))
 
 
 _UNREACHABLE: Final[tuple[tuple[type[Exception], str, str | None], ...]] = (

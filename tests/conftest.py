@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import structlog
 
+from downloader.redaction import forget_secrets
+
 
 @pytest.fixture
 def anyio_backend() -> str:
@@ -26,3 +28,10 @@ def log_as_before() -> Iterator[None]:
     """Undo what a command that ran inside the test set up: structlog's set-up belongs to the whole process."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_this_test_only() -> Iterator[None]:
+    """Forget the secrets that the test registered: they would be masked in the messages of the next."""
+    yield
+    forget_secrets()

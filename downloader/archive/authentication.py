@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from downloader.errors import CredentialsRejectedError
+from downloader.redaction import register_secrets
 
 API_KEY: Final = "api_key"
 """The name under which the archive itself wants its key (ARCHIVE §1.1)."""
@@ -82,6 +83,7 @@ class ApiKey(_Unchanging):
     """The key of an application in a header, as Bindaas recommends it; gateways call the header otherwise (ARCHIVE §1.1)."""
 
     def __init__(self, key: str, *, header: str = API_KEY) -> None:
+        register_secrets(key)
         super().__init__(advice=f"check the API key, and that the archive takes it in the header {header}", headers={header: key})
 
 
@@ -89,4 +91,5 @@ class ApiKeyInAddress(_Unchanging):
     """The key as a parameter of every request, where it can end up in the logs of proxies (ARCHIVE §1.1)."""
 
     def __init__(self, key: str) -> None:
+        register_secrets(key)
         super().__init__(advice="check the API key, and that the archive takes it in the address", parameters={API_KEY: key})

@@ -20,12 +20,14 @@ from downloader.errors import (
     CredentialsRejectedError,
     UnexpectedReplyError,
 )
+from downloader.redaction import redact_quote
 
 QUOTED_CHARACTERS: Final = 200
 LONGEST_WAIT_SECONDS: Final = 86_400.0
 """An archive that asks for more is asked again after a day: nobody means years, and a run must end some time."""
 READ_BYTES: Final = 4096
 """How much of an error's body is worth reading."""
+_WORDS_WITHIN_CHARACTERS: Final = 16_384
 
 _TAGS: Final = re.compile(r"<(?:style|script)\b.*?(?:</(?:style|script)>|\Z)|<[^>]*(?:>|\Z)", re.IGNORECASE | re.DOTALL)
 
@@ -159,9 +161,12 @@ def _words_of_page(text: str) -> str:
 def quote_text(text: str) -> str:
     """The archive's words for a message: in quotes, without tags, on one line, cut after 200 characters.
 
-    Control characters become escapes, so that no terminal obeys them.
+    Control characters become escapes, so that no terminal obeys them. Archives and proxies echo what they were sent, so secrets
+    of this process are masked, in whatever encoding they come back.
     """
-    words = _words_of_page(text) if text.lstrip().startswith("<") else " ".join(text.split())
+    text = redact_quote(text[:_WORDS_WITHIN_CHARACTERS])
+    # once more behind the tags: they may have stood between the parts of a secret
+    words = redact_quote(_words_of_page(text)) if text.lstrip().startswith("<") else " ".join(text.split())
     cut = words if len(words) <= QUOTED_CHARACTERS else f"{words[:QUOTED_CHARACTERS]}…"
     shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in cut)
     return f'"{shown}"'

@@ -1,7 +1,7 @@
 """Bearer tokens by OAuth2: the archive's own form, and Keycloak's (ARCHIVE §1.2, §1.3). Source: RFC 6749 §4.3, §6."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -11,6 +11,7 @@ import anyio
 from downloader.archive.replies import READ_BYTES, Refusal, classify, quote_text
 from downloader.clock import Clock
 from downloader.errors import ArchiveFaultError, CredentialsRejectedError, UnexpectedReplyError
+from downloader.redaction import register_name, register_secrets, register_tokens
 from downloader.transport import Transport
 
 _KEYCLOAK: Final = "/protocol/openid-connect/token"
@@ -61,6 +62,8 @@ class BearerTokens:
     can_renew = True
 
     def __init__(self, token_url: str, account: Account, *, transport: Transport, clock: Clock) -> None:
+        register_secrets(account.password, account.client_secret, *_pairs(account))
+        register_name(account.username)
         self._token_url = token_url
         self._account = account
         self._transport = transport
@@ -146,6 +149,14 @@ class BearerTokens:
             return _read_token(text, reply.url, asked_at)
 
 
+def _pairs(account: Account) -> Iterator[str]:
+    """What a server that knows only Basic makes of an account (RFC 7617 §2)."""
+    if account.password:
+        yield f"{account.username}:{account.password}"
+    if account.client_secret:
+        yield f"{account.client_id}:{account.client_secret}"
+
+
 def _read_token(text: str, url: str, asked_at: float) -> _Token:
     """What is in the answer; `text` is never quoted, since it may hold a token."""
     try:
@@ -158,6 +169,7 @@ def _read_token(text: str, url: str, asked_at: float) -> _Token:
     if not isinstance(bearer, str) or not bearer or not bearer.isprintable():
         raise UnexpectedReplyError(f"{url}: the answer holds no token", next_step="check auth.token_url")
     refresh = answer.get("refresh_token")
+    register_tokens(bearer, refresh if isinstance(refresh, str) else "")
     lasts, refresh_lasts = _seconds(answer.get("expires_in")), _seconds(answer.get("refresh_expires_in"))
     return _Token(
         bearer=bearer,

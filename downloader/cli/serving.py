@@ -13,6 +13,7 @@ from downloader.engine import decide_options
 from downloader.errors import SettingsError
 from downloader.library.pause_file import pause_library, resume_library
 from downloader.quantities import parse_duration
+from downloader.redaction import register_secrets
 from downloader.service.open_files import raise_open_file_limit
 from downloader.service.schedule import local_zone
 from downloader.service.service import MirrorService, ServiceSettings
@@ -94,6 +95,7 @@ def _decide_guard(listen: str | None, token_file: Path | None, settings: Setting
     address = parse_listen(text, "--listen" if listen else "TCIAD_LISTEN")
     secret = read_secret(token_file, "--token-file") if token_file else settings.serve_token
     token = secret.get_secret_value() if secret else ""
+    register_secrets(token)
     if not token and not address.is_loopback:
         raise SettingsError(
             f"--listen {address}: others can get there, so a token is wanted",

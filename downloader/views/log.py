@@ -4,11 +4,12 @@ import logging
 import os
 import sys
 from io import StringIO
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, ExcInfo, WrappedLogger
 
+from downloader.redaction import redact
 from downloader.views.texts import printable
 
 
@@ -29,7 +30,8 @@ def configure_log(log_format: str, level: str) -> None:
             exception_formatter=_write_traceback,
         )
     structlog.configure(
-        processors=[*shared, last],
+        # a renderer gives text, which the types of structlog do not tell the next processor
+        processors=[*shared, last, cast("structlog.typing.Processor", _mask_secrets)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=_Stderr()),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
@@ -44,6 +46,11 @@ def configure_unless_configured(log_format: str, level: str) -> None:
 
 def _escape_texts(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
     return {key: printable(value) if isinstance(value, str) else value for key, value in event_dict.items()}
+
+
+def _mask_secrets(_logger: WrappedLogger, _method: str, line: str) -> str:
+    """The second net: the whole line as it is written, so that no value and no traceback gets around it."""
+    return redact(line)
 
 
 def _write_traceback(target: TextIO, error: ExcInfo) -> None:
