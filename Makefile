@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup check fix test soak fuzz docs bench bench-pairs lock
+.PHONY: setup check fix test soak campaign fuzz docs bench bench-pairs lock
 
 $(BIN)/pytest: requirements/test.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,9 @@ test: setup
 
 soak: setup  ## kill -9 at many moments, and at every call that makes something durable (about half an hour)
 	TCIAD_TEST_CRASHES=$(or $(CRASHES),60) TCIAD_TEST_CRASH_POINTS=100000 $(BIN)/pytest -n auto tests/acceptance/test_crash.py tests/acceptance/test_crash_points.py tests/acceptance/test_relayout.py
+
+campaign: setup  ## ITERATIONS (500) random lives of a library, the first of them by SEED (1); about an hour
+	$(BIN)/python -m tests.campaign --iterations $(or $(ITERATIONS),500) --seed $(or $(SEED),1) --keep build/campaign
 
 docs: setup  ## the documents and the Python API as pages, in build/docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs

@@ -1,0 +1,192 @@
+"""Starts the command, and interferes with it: signals, kills, failing system calls, things that happen in the middle."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from tests.acceptance.command import clean_environment
+
+LONGEST_SECONDS: Final = 150.0
+EXIT_CODES: Final = frozenset({0, 1, 2, 3, 4, 5, 6, 130, 143})
+_POLL_SECONDS: Final = 0.001
+_WRITING_CALLS: Final = ("rename", "unlink", "rmdir", "mkdir", "fsync", "fdatasync", "unlinkat", "pwrite64", "write")
+_MOVING_CALLS: Final = ("rename", "rename", "rename", "unlink", "unlinkat", "rmdir", "mkdir", "fsync")
+_ERRORS: Final = ("EIO", "ENOSPC", "EACCES", "EROFS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disturbance:
+    """What happens to a command; nothing by default.
+
+    `signal_name` is sent once `after_requests` more requests have reached the archive, or `after_seconds` after the start where
+    that is given. `call` is the system call with which strace meddles, `meddling` what it does, at the call with number `when`
+    (with `+`: from that on). `no_exchange`: the file system cannot exchange two folders.
+    """
+
+    signal_name: str = ""
+    after_requests: int = 0
+    after_seconds: float | None = None
+    call: str = ""
+    meddling: str = ""
+    when: str = ""
+    no_exchange: bool = False
+
+    def __str__(self) -> str:
+        exchange = " without exchange" if self.no_exchange else ""
+        if self.call:
+            return f"{self.call}:{self.meddling}:when={self.when}{exchange}"
+        if not self.signal_name:
+            return exchange.strip()
+        moment = f"{self.after_requests} requests" if self.after_seconds is None else f"{self.after_seconds:.2f} s"
+        return f"{self.signal_name} after {moment}{exchange}"
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything happens at all."""
+        return bool(self.signal_name or self.call or self.no_exchange)
+
+    @property
+    def word(self) -> str:
+        """Its kind, to be counted."""
+        return (self.call and f"{self.meddling.partition('=')[0]} at {self.call}") or self.signal_name or "no exchange"
+
+
+UNDISTURBED: Final = Disturbance()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A command that has ended. `hung`: it had to be killed."""
+
+    arguments: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr: str
+    disturbance: Disturbance = UNDISTURBED
+    hung: bool = False
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it could not end by itself."""
+        return self.exit_code in {-signal.SIGKILL, 128 + signal.SIGKILL}
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The reports of `--json`, one for each manifest; none where it said nothing."""
+        if not self.stdout.strip():
+            return []
+        document = json.loads(self.stdout)
+        return document if isinstance(document, list) else [document]
+
+
+@cache
+def can_trace() -> bool:
+    """Whether strace is here and may trace."""
+    if shutil.which("strace") is None:
+        return False
+    return subprocess.run(["strace", "-f", "-qq", "-o", os.devnull, "true"], capture_output=True, check=False).returncode == 0
+
+
+def draw_disturbance(random: Random, *, asks_archive: bool, moves: bool = False) -> Disturbance:
+    """A kill, a signal, or a system call that kills or fails. `moves`: of a verb that moves folders about."""
+    often = "killing call" if moves else "signal"
+    kind = random.choice(("signal", "killing call", "failing call", often))
+    call = random.choice(_MOVING_CALLS if moves else _WRITING_CALLS)
+    number = random.randint(1, 12 if moves else 40)
+    no_exchange = random.random() < 0.4
+    if kind == "signal":
+        name = random.choice(("SIGKILL", "SIGKILL", "SIGTERM", "SIGINT"))
+        if asks_archive and random.random() < 0.8:
+            return Disturbance(signal_name=name, after_requests=random.randint(0, 40))
+        return Disturbance(signal_name=name, after_seconds=random.uniform(0.2, 1.2))
+    if kind == "killing call":
+        return Disturbance(call=call, meddling="signal=KILL", when=str(number), no_exchange=no_exchange)
+    lasting = "+" if random.random() < 0.5 else ""
+    error = random.choice(_ERRORS)
+    return Disturbance(call=call, meddling=f"error={error}", when=f"{number}{lasting}", no_exchange=no_exchange)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """Something that is done once so many more requests have reached the archive."""
+
+    after_requests: int
+    do: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commander:
+    """Starts commands. `code`: the tree whose `downloader` is started; `requests` counts those that reached the archive."""
+
+    code: Path
+    folder: Path
+    environment: Mapping[str, str]
+    requests: Callable[[], int]
+
+    def run(self, *arguments: str | Path, disturbance: Disturbance = UNDISTURBED, happenings: Sequence[Happening] = ()) -> Ended:
+        """Run the command to its end, or to the one that it is put to."""
+        words = tuple(map(str, arguments))
+        environment = clean_environment(**self.environment, PYTHONPATH=str(self.code))
+        command = [*_tracing(disturbance), sys.executable, "-m", "downloader", *words]
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            before = self.requests()
+            with subprocess.Popen(command, env=environment, cwd=self.folder, stdout=out, stderr=err) as process:
+                hung = self._attend(process, before, disturbance, list(happenings))
+            out.seek(0)
+            err.seek(0)
+            return Ended(
+                arguments=words,
+                exit_code=process.returncode,
+                stdout=out.read().decode(errors="replace"),
+                stderr=err.read().decode(errors="replace"),
+                disturbance=disturbance,
+                hung=hung,
+            )
+
+    def _attend(
+        self, process: subprocess.Popen[bytes], before: int, disturbance: Disturbance, happenings: list[Happening]
+    ) -> bool:
+        """Do what is to happen, when it is to; whether the command had to be killed for taking too long.
+
+        It polls: a request that reached the archive wakes nobody in this thread.
+        """
+        began = time.monotonic()
+        is_due = bool(disturbance.signal_name)
+        while process.poll() is None:
+            elapsed, came = time.monotonic() - began, self.requests() - before
+            for happening in [one for one in happenings if came >= one.after_requests]:
+                happenings.remove(happening)
+                happening.do()
+            after = disturbance.after_seconds
+            if is_due and (elapsed >= after if after is not None else came > disturbance.after_requests):
+                is_due = False
+                process.send_signal(getattr(signal, disturbance.signal_name))
+            if elapsed > LONGEST_SECONDS:
+                process.kill()
+                return True
+            time.sleep(_POLL_SECONDS)
+        for happening in happenings:
+            happening.do()
+        return False
+
+
+def _tracing(disturbance: Disturbance) -> list[str]:
+    """The words that put a command under strace, where something is to be done to its calls."""
+    injections = [f"{disturbance.call}:{disturbance.meddling}:when={disturbance.when}"] if disturbance.call else []
+    if disturbance.no_exchange:
+        injections.append("renameat2:error=EINVAL")
+    if not injections or not can_trace():
+        return []
+    traced = ",".join(injection.partition(":")[0] for injection in injections)
+    words = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "signal=none", "-e", f"trace={traced}", "-o", os.devnull]
+    return [*words, *(word for injection in injections for word in ("-e", f"inject={injection}"))]

@@ -1,0 +1,222 @@
+"""The judge: what must hold after each command, whatever it met. It shares no code with what it judges."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.campaign.catalogue import PlannedSeries, World
+from tests.campaign.commands import EXIT_CODES
+from tests.campaign.evidence import Copy, Evidence, find_text
+from tests.campaign.manifests import MOST_CAREFUL_FIRST, Wish
+from tests.campaign.scene import Deed, Ledger
+
+_SIGTERM_BEFORE_IT_BEGAN: Final = -15
+_TOLD_AT_THE_END: Final = frozenset({0, 3})
+_SEEN_BY_DEEP_ONLY: Final = frozenset({"flipped"})
+_SEEN_BY_A_RUN: Final = frozenset({"folder gone", "receipt gone"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Judges deeds over one library. `ran` are the manifests that the store knows."""
+
+    world: World
+    ledger: Ledger
+    ran: Mapping[str, Wish]
+    library: Path
+    folder: Path
+    secrets: Sequence[str]
+    is_old: bool
+
+    def judge(self, deed: Deed) -> list[str]:
+        """What is wrong; forgives hands what the command has put in order."""
+        found = [*self._conduct(deed)]
+        if deed.unexpected:
+            found.append(f"end: {deed.verb} does not succeed: exit {deed.ended.exit_code}: {deed.ended.stdout[-1500:]}")
+        if deed.elsewhere:
+            return [*found, *(self._wanted(deed, deed.wish) if deed.succeeded and deed.wish else ())]
+        found += self._lost(deed)
+        found += self._believed_damage(deed)
+        self._forgive(deed)
+        found += self._wrong_completes(deed.after)
+        if deed.verb == "run" and deed.succeeded and deed.wish is not None:
+            found += self._wanted(deed, deed.wish)
+            found += self._tidy(deed, deed.wish)
+        if deed.verb == "run" and deed.is_quiet:
+            found += self._fetched_again(deed)
+        if deed.verb == "store rebuild" and deed.succeeded:
+            found += self._rebuilt(deed.after)
+        return found
+
+    # How the command behaved
+
+    def _conduct(self, deed: Deed) -> Iterator[str]:
+        ended = deed.ended
+        if ended.hung:
+            yield "conduct: it did not end"
+            return
+        if "Traceback (most recent call last)" in ended.stderr + ended.stdout:
+            yield f"conduct: traceback: {ended.stderr.strip().splitlines()[-1:]}"
+        if ended.exit_code == 1 or not (ended.was_killed or ended.exit_code in {*EXIT_CODES, _SIGTERM_BEFORE_IT_BEGAN}):
+            yield f"conduct: exit code {ended.exit_code}: {ended.stderr[-300:]}"
+        if ended.exit_code in _TOLD_AT_THE_END and "--json" in ended.arguments:
+            try:
+                if not ended.documents():
+                    yield "conduct: --json printed nothing"
+            except ValueError:
+                yield "conduct: --json printed more than one document, or none"
+        told = (ended.stdout + ended.stderr).encode()
+        secrets = [secret.encode() for secret in self.secrets]
+        if any(secret in told for secret in secrets):
+            yield "secret: printed"
+        places = find_text([self.library, self.folder / "state"], secrets)
+        if places:
+            yield f"secret: in {', '.join(sorted(places)[:3])}"
+
+    # Nothing complete is lost
+
+    def _lost(self, deed: Deed) -> Iterator[str]:
+        for uid, before in list(self.ledger.kept.items()):
+            after = self._best(deed.after.copies, uid)
+            if after is None or after < before:
+                if not self._may_go(uid, deed, "delete"):
+                    yield f"lost: version {before} of series {self._name(uid)} is nowhere (best now: {after})"
+                del self.ledger.kept[uid]
+        if not deed.ended.disturbance.is_any:
+            yield from self._out_of_place(deed)
+        self.note_kept(deed.after)
+
+    def _out_of_place(self, deed: Deed) -> Iterator[str]:
+        for uid in self.world.versions:
+            before = self._best([copy for copy in deed.before.of(uid) if copy.keeps_word], uid)
+            after = self._best(deed.after.of(uid), uid)
+            if before is not None and (after is None or after < before) and not self._may_go(uid, deed, "quarantine"):
+                yield f"lost from its place: version {before} of series {self._name(uid)} (best in place now: {after})"
+
+    def note_kept(self, evidence: Evidence) -> None:
+        """Remember what lies whole in its place."""
+        for uid in self.world.versions:
+            age = self._best([copy for copy in evidence.of(uid) if copy.keeps_word], uid)
+            if age is not None:
+                self.ledger.kept[uid] = max(age, self.ledger.kept.get(uid, age))
+
+    def _best(self, copies: Sequence[Copy], uid: str) -> int | None:
+        """The age of the newest version that one of these folders holds whole."""
+        versions = self.world.versions[uid]
+        ages = [age for age, version in enumerate(versions) for copy in copies if version <= copy.digests]
+        return max(ages, default=None)
+
+    def _may_go(self, uid: str, deed: Deed, policy: str) -> bool:
+        """Whether manifests let go of the series: it is withdrawn, and the most careful of those that want it allows this."""
+        if deed.verb != "run" or (uid in self.world.listed() and uid in deed.listed):
+            return False
+        planned = self.world.series[uid]
+        wishes = [wish.withdrawn for wish in self.ran.values() if wish.wants(planned)]
+        careful = min(wishes, key=MOST_CAREFUL_FIRST.index, default="keep")
+        return MOST_CAREFUL_FIRST.index(careful) >= MOST_CAREFUL_FIRST.index(policy)
+
+    # What is called complete is whole
+
+    def _wrong_completes(self, after: Evidence) -> Iterator[str]:
+        for uid, row in after.complete().items():
+            if uid not in self.ledger.harmed and not self.ledger.store_is_stale:
+                wrong = self._wrong(uid, after.at(row.folder))
+                if wrong:
+                    yield f"wrong complete: series {self._name(uid)} in {row.folder}: {wrong}"
+
+    def _wrong(self, uid: str, copy: Copy | None) -> str:
+        """What is wrong with a folder that should hold the series; empty where nothing is."""
+        if copy is None:
+            return "there is no such folder"
+        if copy.receipt_uid != uid:
+            return f"its receipt is of {copy.receipt_uid or 'no series'}"
+        if not copy.keeps_word:
+            return "its images are not what its receipt tells"
+        if self.world.age(uid, copy.promised) is None:
+            return "the archive never had these images together"
+        return ""
+
+    def _wanted(self, deed: Deed, wish: Wish) -> Iterator[str]:
+        """After a run that ended complete: every wanted series is there, in its newest version."""
+        told = deed.ended.documents()[0] if deed.ended.documents() else {}
+        for uid, planned in self.world.listed().items():
+            if not wish.wants(planned) or deed.listed.get(uid) != planned:
+                continue
+            if self.ledger.harmed.get(uid, "folder gone") not in _SEEN_BY_A_RUN:
+                continue
+            row = deed.after.rows.get(uid)
+            if row is None or row.state != "complete":
+                state = "not in the store" if row is None else row.state
+                hidden = " (lists were short, and nothing was said)" if deed.script.hides_series else ""
+                if not (hidden and told.get("warnings")):
+                    yield f"exit 0 without series {self._name(uid)}: {state}{hidden}"
+                continue
+            copy = deed.after.at(row.folder)
+            wrong = self._wrong(uid, copy)
+            if wrong:
+                yield f"exit 0 with a wrong complete: series {self._name(uid)} in {row.folder}: {wrong}"
+            elif copy and copy.promised != self.world.newest(uid) and not self.is_old and deed.script.is_empty:
+                yield f"exit 0 with an old version of series {self._name(uid)}"
+
+    def _tidy(self, deed: Deed, wish: Wish) -> Iterator[str]:
+        """After a run that ended complete: one folder for each series, and nothing in staging that nothing will go on with."""
+        for uid, planned in self.world.listed().items():
+            folders = {copy.folder for copy in deed.after.of(uid)} - self.ledger.copied
+            if wish.wants(planned) and len(folders) > 1 and not self.ledger.store_is_stale:
+                yield f"two folders: series {self._name(uid)} lies in {', '.join(map(str, sorted(folders)))}"
+        awaited = [uid for uid, row in deed.after.rows.items() if row.state not in {"complete", "withdrawn"}]
+        left = [name for name in deed.after.staged if not any(name.startswith(uid) for uid in awaited)]
+        if left:
+            yield f"staging: {', '.join(left)} stayed after a run that ended complete"
+
+    def _fetched_again(self, deed: Deed) -> Iterator[str]:
+        """What lay whole, newest, proven and known is not downloaded."""
+        for uid in sorted({*deed.downloaded} & {*self.world.listed()}):
+            row = deed.before.rows.get(uid)
+            copy = deed.before.at(row.folder) if row and row.state in {"complete", "withdrawn"} else None
+            is_fine = copy and copy.digests_proven and not self._wrong(uid, copy) and copy.promised == self.world.newest(uid)
+            if is_fine and uid not in self.ledger.harmed and not self.ledger.store_is_stale:
+                yield f"fetched again: series {self._name(uid)}, which lay whole in {copy.folder if copy else ''}"
+
+    # What mending verbs say
+
+    def _believed_damage(self, deed: Deed) -> Iterator[str]:
+        if deed.verb != "verify" or not deed.succeeded or "--repair" in deed.ended.arguments:
+            return
+        unseen = frozenset() if "--deep" in deed.ended.arguments else _SEEN_BY_DEEP_ONLY
+        for uid, harm in self.ledger.harmed.items():
+            if harm not in unseen and uid in deed.after.complete():
+                yield f"verify calls the library sound, with series {self._name(uid)}: {harm}"
+
+    def _rebuilt(self, after: Evidence) -> Iterator[str]:
+        """A new store knows every whole series in place, in its newest version."""
+        for uid in self.world.versions:
+            copies = [copy for copy in after.of(uid) if copy.keeps_word]
+            best = self._best(copies, uid)
+            row = after.complete().get(uid)
+            if best is None or uid in self.ledger.harmed:
+                continue
+            if row is None:
+                yield f"rebuild: series {self._name(uid)} lies whole in {copies[0].folder}, and the store does not know"
+            elif self._best([copy for copy in copies if str(copy.folder) == row.folder], uid) != best:
+                yield f"rebuild: the store knows an older version of series {self._name(uid)} than lies in the library"
+
+    def _forgive(self, deed: Deed) -> None:
+        """What a command that succeeded has looked at is no longer blamed on hands."""
+        if not deed.succeeded:
+            return
+        if deed.verb == "verify" and {"--repair", "--deep"} <= {*deed.ended.arguments}:
+            self.ledger.forgive()
+        elif deed.verb == "store rebuild":
+            self.ledger.store_is_stale = False
+            for uid in [uid for uid, harm in self.ledger.harmed.items() if harm not in _SEEN_BY_DEEP_ONLY]:
+                del self.ledger.harmed[uid]
+        elif deed.verb == "run" and deed.wish is not None:
+            for uid in [uid for uid, harm in self.ledger.harmed.items() if harm in _SEEN_BY_A_RUN]:
+                if uid in self.world.listed() and deed.wish.wants(self.world.series[uid]):
+                    del self.ledger.harmed[uid]
+
+    def _name(self, uid: str) -> str:
+        planned: PlannedSeries = self.world.series[uid]
+        return f"{planned.number} (…{uid[-6:]})"

@@ -1,0 +1,253 @@
+"""The steps of an iteration: each is drawn from the seed, runs commands, and yields the deeds to be judged."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from random import Random
+from typing import Final
+
+from tests.campaign.catalogue import change_world, images_of, withdraw
+from tests.campaign.commands import UNDISTURBED, Disturbance, Happening, draw_disturbance
+from tests.campaign.faults import Script, draw_script
+from tests.campaign.harm import break_the_store, copy_and_harm, harm_a_series
+from tests.campaign.manifests import LAYOUTS, Wish, change_wish, draw_wish
+from tests.campaign.scene import Deed, Scene
+
+Step = Callable[[Scene], Iterator[Deed]]
+
+
+def run_wish(scene: Scene, wish: Wish, disturbance: Disturbance = UNDISTURBED, happenings: tuple[Happening, ...] = ()) -> Deed:
+    """One run of one manifest."""
+    scene.ran[wish.name] = wish
+    path = scene.manifest(wish)
+    return scene.command("run", path, "--json", "-q", disturbance=disturbance, happenings=happenings, wish=wish)
+
+
+def run(scene: Scene) -> Iterator[Deed]:
+    """A run while the archive misbehaves, often disturbed, sometimes while the archive changes."""
+    wish = _some_wish(scene)
+    scene.play(draw_script(scene.random, scene.world, wish, scene.secrets))
+    disturbance = draw_disturbance(scene.random, asks_archive=True) if scene.random.random() < 0.45 else UNDISTURBED
+    happenings: tuple[Happening, ...] = ()
+    if scene.random.random() < 0.15:
+        happenings = (Happening(after_requests=scene.random.randint(1, 12), do=lambda: _change(scene)),)
+    yield run_wish(scene, wish, disturbance, happenings)
+
+
+def run_in_peace(scene: Scene) -> Iterator[Deed]:
+    """A run with nothing in its way; where it ends complete, another right after it downloads nothing."""
+    scene.play(Script())
+    wish = _some_wish(scene)
+    first = run_wish(scene, wish)
+    yield first
+    if first.succeeded:
+        yield run_wish(scene, wish)
+
+
+def change_archive(scene: Scene) -> Iterator[Deed]:
+    """Series grow, shrink, move, go and come back."""
+    _change(scene)
+    yield from ()
+
+
+def change_archive_and_run(scene: Scene) -> Iterator[Deed]:
+    """New versions take the place of old ones, while the process dies or calls fail."""
+    _change(scene)
+    scene.play(Script())
+    kinds = scene.random.random()
+    moves = kinds < 0.7
+    yield run_wish(scene, _some_wish(scene), draw_disturbance(scene.random, asks_archive=True, moves=moves))
+    if scene.random.random() < 0.4:
+        planned = scene.random.choice(list(scene.world.listed().values()))
+        scene.log.append(f"archive: {withdraw(scene.world, planned)}")
+        scene.serve()
+        yield run_wish(scene, _some_wish(scene))
+
+
+def change_manifest(scene: Scene) -> Iterator[Deed]:
+    """One thing of one manifest is another, or a second manifest joins."""
+    if len(scene.wishes) < 3 and scene.random.random() < 0.35:
+        wish = draw_wish(scene.random, scene.world, f"m{len(scene.wishes) + 1}", is_old=scene.is_old)
+        told = f"another manifest {wish.name}: {wish.api}, withdrawn {wish.withdrawn}"
+    else:
+        wish, told = change_wish(scene.random, scene.world, _some_wish(scene))
+    scene.wishes[wish.name] = wish
+    scene.log.append(f"manifest: {told}")
+    yield from run(scene) if scene.random.random() < 0.5 else run_in_peace(scene)
+
+
+def nest_layouts(scene: Scene) -> Iterator[Deed]:
+    """A layout that lies in another one, and series of both."""
+    wish = replace(_some_wish(scene), layout=LAYOUTS[4])
+    yield run_wish(scene, wish)
+    _change(scene)
+    scene.log.append("manifest: layout within the former")
+    scene.wishes[wish.name] = replace(wish, layout=LAYOUTS[5])
+    yield run_wish(scene, scene.wishes[wish.name])
+    yield from scene.random.choice((rebuild, repair))(scene)
+
+
+def withdraw_and_run(scene: Scene) -> Iterator[Deed]:
+    """The archive lets go of a series, and each manifest does with it what it says."""
+    planned = scene.random.choice(list(scene.world.listed().values()))
+    scene.log.append(f"archive: {withdraw(scene.world, planned)}")
+    scene.serve()
+    scene.play(Script())
+    for name in scene.random.sample(sorted(scene.wishes), len(scene.wishes)):
+        yield run_wish(scene, scene.wishes[name])
+
+
+def verify(scene: Scene) -> Iterator[Deed]:
+    """Looks, by names and sizes or at every byte."""
+    deep = ["--deep"] if scene.random.random() < 0.5 else []
+    yield scene.command("verify", *_manifests(scene), "--json", "-q", *deep)
+
+
+def repair(scene: Scene) -> Iterator[Deed]:
+    """Looks at every byte, and mends; often disturbed."""
+    if scene.random.random() < 0.7:
+        scene.play(Script())
+    disturbance = _mending_disturbance(scene.random, asks_archive=True)
+    yield scene.command("verify", *_manifests(scene), "--json", "-q", "--deep", "--repair", disturbance=disturbance)
+
+
+def harm_and_repair(scene: Scene) -> Iterator[Deed]:
+    """Hands damage a series; then it is repaired, run, or both, and the archive may have let go of it."""
+    scene.log.append(f"hands: {scene.random.choice((harm_a_series, copy_and_harm))(scene)}")
+    for uid in scene.random.sample(sorted(scene.ledger.harmed), len(scene.ledger.harmed)):
+        if scene.random.random() < 0.35 and uid in scene.world.listed():
+            scene.log.append(f"archive: {withdraw(scene.world, scene.world.series[uid])}")
+            scene.serve()
+    for step in scene.random.choice(
+        ((repair,), (repair, run_in_peace), (run_in_peace,), (verify, run_in_peace), (repair, repair))
+    ):
+        yield from step(scene)
+
+
+def relayout(scene: Scene) -> Iterator[Deed]:
+    """Moves everything into another layout; often disturbed."""
+    layout = scene.random.choice(LAYOUTS)
+    scene.log.append(f"relayout to {layout}")
+    yield scene.command("relayout", layout, "--json", disturbance=_mending_disturbance(scene.random))
+    scene.wishes = {name: replace(wish, layout="") for name, wish in scene.wishes.items()}
+
+
+def rebuild(scene: Scene) -> Iterator[Deed]:
+    """Makes the store anew, often after hands have broken it; often disturbed."""
+    if scene.random.random() < 0.6:
+        scene.log.append(f"hands: {break_the_store(scene)}")
+    deed = scene.command("store rebuild", "--json", disturbance=_mending_disturbance(scene.random))
+    yield deed
+    if deed.ended.disturbance.is_any and not deed.succeeded:
+        scene.ledger.store_is_stale = True
+
+
+def break_and_run(scene: Scene) -> Iterator[Deed]:
+    """The store is gone or damaged, and a run begins all the same."""
+    scene.log.append(f"hands: {break_the_store(scene)}")
+    yield from run_in_peace(scene)
+
+
+def back_up_and_restore(scene: Scene) -> Iterator[Deed]:
+    """Takes a backup; the next time puts it back, whatever happened meanwhile."""
+    if scene.backup is not None and scene.backup.exists() and scene.random.random() < 0.7:
+        scene.put_store(scene.backup)
+        scene.log.append("hands: an older store is put back")
+        yield from run_in_peace(scene)
+        return
+    target = scene.folder / "backup.db"
+    if scene.store.exists():
+        yield scene.command("store backup", target, "--json")
+        scene.backup = target
+        if scene.random.random() < 0.5:
+            scene.log.append(f"hands: {harm_a_series(scene)}")
+            yield from back_up_and_restore(scene)
+
+
+def retry(scene: Scene) -> Iterator[Deed]:
+    """Puts failed series back."""
+    if scene.store.exists():
+        yield scene.command("retry", "--json")
+        yield from run_in_peace(scene)
+
+
+def pause(scene: Scene) -> Iterator[Deed]:
+    """Pauses the library, and goes on."""
+    if scene.library.exists():
+        yield scene.command("pause", "--json")
+        yield scene.command("resume", "--json")
+
+
+def adopt(scene: Scene) -> Iterator[Deed]:
+    """Takes over a tree of another program, in which some series are whole and some are not."""
+    source = scene.folder / f"foreign {scene.random.randint(1, 999)}"
+    wish = _some_wish(scene)
+    for planned in scene.random.sample(list(scene.world.listed().values()), min(3, len(scene.world.listed()))):
+        folder = source / f"series {planned.number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        images = list(images_of(planned))
+        flaw = scene.random.choice(("", "", "short", "other byte"))
+        if flaw == "other byte":
+            images[0] = images[0][:-1] + bytes([images[0][-1] ^ 1])
+        for number, content in enumerate(images[1:] if flaw == "short" else images):
+            (folder / f"IM{number}").write_bytes(content)
+    scene.log.append("another program's tree")
+    disturbance = _mending_disturbance(scene.random, asks_archive=True)
+    yield scene.command("adopt", source, "--manifest", scene.manifest(wish), "--json", "-q", disturbance=disturbance, wish=wish)
+
+
+def lose_the_library(scene: Scene) -> Iterator[Deed]:
+    """The library is not where it was when a run begins, and is back afterwards; the store lies elsewhere."""
+    if scene.state is None or not scene.store.exists() or not scene.library.exists():
+        return
+    away = scene.folder / "unmounted"
+    scene.library.rename(away)
+    scene.library.mkdir()
+    scene.log.append("hands: the library's mount is gone")
+    scene.play(Script())
+    yield replace(run_wish(scene, _some_wish(scene)), elsewhere=True)
+    shutil.rmtree(scene.library)
+    away.rename(scene.library)
+    scene.ledger.store_is_stale = True
+    scene.log.append("hands: it is back")
+    yield from run_in_peace(scene)
+
+
+STEPS: Final[Mapping[Step, int]] = {
+    run: 10,
+    run_in_peace: 3,
+    change_archive: 5,
+    change_archive_and_run: 6,
+    change_manifest: 5,
+    nest_layouts: 2,
+    withdraw_and_run: 4,
+    verify: 2,
+    repair: 2,
+    harm_and_repair: 7,
+    relayout: 3,
+    rebuild: 3,
+    break_and_run: 1,
+    back_up_and_restore: 3,
+    retry: 1,
+    pause: 1,
+    adopt: 2,
+    lose_the_library: 3,
+}
+
+
+def _some_wish(scene: Scene) -> Wish:
+    return scene.wishes[scene.random.choice(sorted(scene.wishes))]
+
+
+def _manifests(scene: Scene) -> list[str]:
+    return [str(scene.manifest(wish)) for _, wish in sorted(scene.wishes.items())]
+
+
+def _change(scene: Scene) -> None:
+    told = change_world(scene.random, scene.world)
+    scene.serve()
+    scene.log.append(f"archive: {', '.join(told)}")
+
+
+def _mending_disturbance(random: Random, *, asks_archive: bool = False) -> Disturbance:
+    return draw_disturbance(random, asks_archive=asks_archive, moves=True) if random.random() < 0.45 else UNDISTURBED
