@@ -1,6 +1,7 @@
 """`python -m tests.campaign --iterations 500 --seed 1`: plays iterations, prints findings, exits 1 where there are any."""
 
 import argparse
+import logging
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="how many at once (2)")
     parser.add_argument("--code", type=Path, default=REPOSITORY, help="the tree whose `downloader` is judged (this one)")
     asked = parser.parse_args()
+    # clients that are killed in mid-sentence are what this is about
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     seeds = [asked.only] if asked.only is not None else range(asked.seed, asked.seed + asked.iterations)
     play = partial(play_iteration, code=asked.code.resolve(), keep=asked.keep)
     tally: Counter[str] = Counter()

@@ -132,6 +132,11 @@ class Scene:
         path.write_text(wish.as_yaml(self.archive.sandbox), encoding="utf-8")
         return path
 
+    def shown_by(self, wish: Wish) -> list[str]:
+        """The secrets that the archive gets to see of a run of this manifest, and so may echo."""
+        key, password = self.secrets
+        return [key] if wish.api == "bindaas" else [password] if wish.signs_in or wish.api == "v2" else []
+
     def where(self) -> list[str | Path]:
         """The flags that name library and store."""
         flags: list[str | Path] = ["-o", self.library]

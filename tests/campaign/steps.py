@@ -26,7 +26,7 @@ def run_wish(scene: Scene, wish: Wish, disturbance: Disturbance = UNDISTURBED, h
 def run(scene: Scene) -> Iterator[Deed]:
     """A run while the archive misbehaves, often disturbed, sometimes while the archive changes."""
     wish = _some_wish(scene)
-    scene.play(draw_script(scene.random, scene.world, wish, scene.secrets))
+    scene.play(draw_script(scene.random, scene.world, wish, scene.shown_by(wish)))
     disturbance = draw_disturbance(scene.random, asks_archive=True) if scene.random.random() < 0.45 else UNDISTURBED
     happenings: tuple[Happening, ...] = ()
     if scene.random.random() < 0.15:
