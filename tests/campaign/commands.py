@@ -81,6 +81,11 @@ class Ended:
         """Whether it could not end by itself."""
         return self.exit_code in {-signal.SIGKILL, 128 + signal.SIGKILL}
 
+    @property
+    def was_hindered(self) -> bool:
+        """Whether calls failed in it, or it could not go to its end."""
+        return self.disturbance.meddling.startswith("error") or self.exit_code not in {0, 3}
+
     def documents(self) -> list[dict[str, Any]]:
         """The reports of `--json`, one for each manifest; none where it said nothing."""
         if not self.stdout.strip():

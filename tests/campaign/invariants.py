@@ -83,7 +83,7 @@ class Judge:
                 if not self._may_go(uid, deed, "delete"):
                     yield f"lost: version {before} of series {self._name(uid)} is nowhere (best now: {after})"
                 del self.ledger.kept[uid]
-        if not deed.ended.disturbance.is_any:
+        if not deed.ended.was_hindered:
             yield from self._out_of_place(deed)
         self.note_kept(deed.after)
 
