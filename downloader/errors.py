@@ -10,10 +10,10 @@ TciadError                      exit 1
 │   ├── ArchiveUnreachableError retry    no connection: name, route, TLS, refused, timed out; exit 4
 │   ├── ArchiveBusyError        retry    429, 503: slow down
 │   ├── ArchiveFaultError       retry    500, 502, 504, replies that contradict themselves
-│   ├── UnexpectedReplyError    give up  not the NBIA API
+│   ├── UnexpectedReplyError    briefly  not the NBIA API
 │   ├── CredentialsRejectedError stop    exit 4
 │   ├── AccessDeniedError       briefly  this series is not for us, or not there
-│   └── SeriesWithdrawnError    give up  the catalogue no longer lists it
+│   └── SeriesWithdrawnError    briefly  the catalogue no longer lists it
 ├── TransferError               retry    a body that is not what it should be
 │   ├── CutTransferError                 the connection ended before the body did
 │   ├── StalledTransferError             no bytes, or too few, for too long
@@ -23,7 +23,7 @@ TciadError                      exit 1
 │   ├── IncompleteSeriesError            fewer or other images than the catalogue lists
 │   ├── NotDicomError                    a member that should be an image is none
 │   ├── WrongSeriesError                 an image of another series, or twice the same
-│   ├── UnsafeMemberError       give up  a name or size that no honest archive sends
+│   ├── UnsafeMemberError       briefly  a name or size that no honest archive sends
 │   └── AttemptsExhaustedError  give up  the process died in every attempt at it
 ├── LibraryError                exit 5   the library cannot be written
 │   ├── NoSpaceError                     not enough room
@@ -34,7 +34,8 @@ TciadError                      exit 1
     └── LeaseLostError          drop     another worker has this series now
 
 What to do about an error is a class attribute, so that one place can act on all of them: `verdict` says what becomes of the
-series, `exit_code` what becomes of the process when the error ends it.
+series, `exit_code` what becomes of the process when the error ends it. No answer of an archive ends a series at once: a proxy, a
+redeploy or a mended list can make any of them a passing one, so the verdict `briefly` gives it two more attempts.
 """
 
 import errno
@@ -105,7 +106,7 @@ class OrderError(UsageError):
 class ArchiveError(TciadError):
     """The archive did not give what was asked of it. `status` is that of its HTTP reply, where the reply was refused for it."""
 
-    verdict = Verdict.GIVE_UP
+    verdict = Verdict.RETRY_BRIEFLY
     exit_code = 3
     status: int | None = None
 
@@ -145,7 +146,7 @@ class ArchiveFaultError(ArchiveError):
 
 
 class UnexpectedReplyError(ArchiveError):
-    """A reply that no NBIA server gives: the wrong address, or another program."""
+    """A reply that no NBIA server gives: the wrong address, another program, or a proxy in the way for a while."""
 
 
 class CredentialsRejectedError(ArchiveError):
@@ -160,8 +161,6 @@ class AccessDeniedError(ArchiveError):
 
     It says all of these in the same words (ARCHIVE §4.4), so a few more attempts are made before it is believed.
     """
-
-    verdict = Verdict.RETRY_BRIEFLY
 
 
 class SeriesWithdrawnError(ArchiveError):
@@ -210,7 +209,7 @@ class WrongSeriesError(TransferError):
 class UnsafeMemberError(TransferError):
     """A member's name or size is one that no honest archive sends."""
 
-    verdict = Verdict.GIVE_UP
+    verdict = Verdict.RETRY_BRIEFLY
 
 
 class AttemptsExhaustedError(TransferError):

@@ -24,7 +24,7 @@ from downloader.errors import (
     TciadError,
     TransferError,
     TruncatedZipError,
-    Verdict,
+    UnsafeMemberError,
 )
 from downloader.library.place import Place
 from downloader.library.port import Library, Salvage, Staging
@@ -65,10 +65,32 @@ class FetchedSeries:
 async def fetch_series(series: Series, bench: Bench) -> FetchedSeries:
     """Fetch, prove and store one series, or leave nothing but whole images in staging for the next attempt.
 
+    A series that has grown since it was listed can look like a bomb: its limits are then those of its newest catalogue row.
+
     Raises:
         ArchiveError, TransferError: the archive did not give the series, or gave something else.
         LibraryError: the library cannot take it.
     """
+    try:
+        return await _fetch_listed(series, bench)
+    except UnsafeMemberError:
+        newest = await _changed_since(series, bench.archive)
+        if newest is None:
+            raise
+    return await _fetch_listed(newest, bench)
+
+
+async def _changed_since(series: Series, archive: Archive) -> Series | None:
+    """The series' newest row, where it tells of another version; None where it does not, or cannot be had."""
+    try:
+        newest = await ask_again(series, archive)
+    except (ArchiveError, TransferError):
+        return None
+    return newest if newest is not None and newest.version.differs_from(series.version) else None
+
+
+async def _fetch_listed(series: Series, bench: Bench) -> FetchedSeries:
+    """One attempt at the series as this row lists it."""
     # each hop to a thread costs more than most of what small series need done there: few do all (docs/decisions/0010)
     begun = await bench.in_thread(_find_or_begin, series, bench.library)
     if isinstance(begun, FetchedSeries):
@@ -162,7 +184,7 @@ def leaves_images(error: BaseException) -> bool:
     of it is believed, and the next attempt begins anew.
     """
     if isinstance(error, ArchiveError):
-        return error.verdict is not Verdict.GIVE_UP
+        return not isinstance(error, SeriesWithdrawnError)
     return isinstance(error, (*BROKEN_STREAM, anyio.get_cancelled_exc_class()))
 
 

@@ -9,6 +9,8 @@ from downloader.clock import Clock
 from downloader.errors import ArchiveBusyError, TciadError, Verdict
 from downloader.pacing import RetryPace
 
+BRIEF_ATTEMPTS = 2
+"""How often what rarely passes is asked in all: somebody with a wrong address waits two seconds more to be told."""
 _log = structlog.get_logger(__name__)
 Answer = TypeVar("Answer")
 
@@ -37,7 +39,7 @@ class Patience:
             try:
                 return await question()
             except TciadError as error:
-                if error.verdict is not Verdict.RETRY or attempt >= self._attempts:
+                if attempt >= self._attempts_for(error):
                     raise
                 retry_after = error.retry_after_seconds if isinstance(error, ArchiveBusyError) else None
                 delay_seconds = self._pace.delay_seconds(attempt, self._draw(), retry_after)
@@ -51,3 +53,12 @@ class Patience:
                 )
             attempt += 1
             await self._clock.sleep(delay_seconds)
+
+    def _attempts_for(self, error: TciadError) -> int:
+        match error.verdict:
+            case Verdict.RETRY:
+                return self._attempts
+            case Verdict.RETRY_BRIEFLY:
+                return min(BRIEF_ATTEMPTS, self._attempts)
+            case _:
+                return 1

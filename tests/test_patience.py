@@ -2,7 +2,14 @@
 
 import pytest
 
-from downloader.errors import AccessDeniedError, ArchiveBusyError, ArchiveFaultError, TciadError
+from downloader.errors import (
+    AccessDeniedError,
+    ArchiveBusyError,
+    ArchiveFaultError,
+    CredentialsRejectedError,
+    TciadError,
+    UnexpectedReplyError,
+)
 from downloader.pacing import RetryPace
 from downloader.patience import Patience
 from tests.fakes.clock import turning_clock
@@ -43,12 +50,25 @@ async def test_patience_ends() -> None:
     assert oracle.asked == 3
 
 
+@pytest.mark.parametrize("error", [AccessDeniedError("no"), UnexpectedReplyError("404")])
+async def test_what_rarely_passes_is_asked_once_more(error: TciadError) -> None:
+    """A wrong address is told after seconds, not minutes; a proxy that was in the way once ends nothing."""
+    passing, lasting = Oracle(error), Oracle(*[error] * 9)
+    async with turning_clock() as clock:
+        patience = Patience(clock=clock, pace=RetryPace(first_seconds=2), attempts=5, draw=lambda: 0.0)
+        assert await patience.ask("getSeries", passing.ask) == "answer"
+        with pytest.raises(type(error)):
+            await patience.ask("getSeries", lasting.ask)
+        assert lasting.asked == 2
+        assert clock.slept == [1.0, 1.0]
+
+
 async def test_what_no_repetition_mends_is_raised_at_once() -> None:
-    """A refusal is not a fault."""
-    oracle = Oracle(AccessDeniedError("no"))
+    """Wrong credentials stay wrong, and accounts are locked for less."""
+    oracle = Oracle(CredentialsRejectedError("401"))
     async with turning_clock() as clock:
         patience = Patience(clock=clock, pace=RetryPace(), attempts=3, draw=lambda: 0.0)
-        with pytest.raises(AccessDeniedError):
+        with pytest.raises(CredentialsRejectedError):
             await patience.ask("getSeries", oracle.ask)
         assert clock.slept == []
 

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from downloader.engine import open_mirror
-from downloader.errors import SettingsError, UnexpectedReplyError
+from downloader.errors import CredentialsRejectedError, SettingsError
 from downloader.model import SeriesState
 from downloader.options import RunOptions
 from downloader.sandbox import Fault, FaultKind
@@ -76,8 +76,8 @@ async def test_a_catalogue_that_never_comes_is_no_proof(tmp_path: Path) -> None:
             report = await mirror.run()
         scene.assert_complete(report)
         assert report.warnings == ()
-        scene.sandbox.faults.add(Fault(kind=FaultKind.STATUS, status=404, endpoints=("getSeries", "getCollectionValues")))
-        with pytest.raises(UnexpectedReplyError, match="404"):
+        scene.sandbox.faults.add(Fault(kind=FaultKind.STATUS, status=401, endpoints=("getSeries", "getCollectionValues")))
+        with pytest.raises(CredentialsRejectedError, match="401"):
             async with open_mirror(scene.manifest(), options, SilentProgress(), clock) as mirror:
                 await mirror.run()
 

@@ -12,7 +12,6 @@ import pytest
 
 from downloader.archive.port import Archive
 from downloader.errors import (
-    AccessDeniedError,
     ArchiveBusyError,
     ArchiveFaultError,
     ArchiveUnreachableError,
@@ -21,7 +20,6 @@ from downloader.errors import (
     NoSpaceError,
     StalledTransferError,
     TciadError,
-    UnexpectedReplyError,
 )
 from downloader.fetch import Bench
 from downloader.gate import ROOM_PAUSE_SECONDS
@@ -33,7 +31,6 @@ from downloader.model import (
     Md5Mode,
     Series,
     SeriesCompleted,
-    SeriesFailed,
     SeriesSetBack,
     SeriesState,
 )
@@ -212,17 +209,6 @@ async def test_a_fault_that_stays_fails_its_series_and_no_other(scene: Scene) ->
     (failure,) = await scene.store.failures("m")
     assert (failure.error, failure.attempts) == ("CutTransferError", 4)
     assert failure.message.startswith(f"series {listed(2).series_instance_uid}")
-
-
-@pytest.mark.parametrize(("error", "attempts"), [(UnexpectedReplyError("not NBIA"), 1), (AccessDeniedError("private"), 3)])
-async def test_what_no_repetition_mends_is_given_up_early(scene: Scene, error: TciadError, attempts: int) -> None:
-    """At once, or after a few attempts where the archive says the same of a passing fault."""
-    scene.attempts = 6
-    scene.refuse(listed(1), error)
-    await scene.drain()
-    (failed,) = scene.seen(SeriesFailed)
-    assert isinstance(failed, SeriesFailed)
-    assert failed.failure.attempts == attempts
 
 
 @pytest.mark.parametrize("error", [CredentialsRejectedError("401"), NoSpaceError("full")])
