@@ -21,6 +21,7 @@ from downloader.archive.profiles import open_archive, open_queries
 from downloader.bandwidth import BandwidthPlan
 from downloader.clock import Clock, SystemClock
 from downloader.fetch import Bench
+from downloader.leftovers import clear_leftovers
 from downloader.library.form import LibraryForm, read_form, settle_form
 from downloader.library.layout import parse_layout
 from downloader.library.local import LocalLibrary
@@ -30,11 +31,12 @@ from downloader.library.records import CHANGES, write_record
 from downloader.library.run_records import write_run_record
 from downloader.manifest import ArchiveAddress, Manifest
 from downloader.mirror import SINGLE_RUN, Manner, MirrorRun, Parts
-from downloader.model import Series, SeriesState
+from downloader.model import Series
 from downloader.options import OptionValues, RunOptions, Secrets
 from downloader.pacing import BandwidthPace, RetryPace
 from downloader.patience import Patience
 from downloader.plan import plan_manifest
+from downloader.recovery import finish_changes
 from downloader.resolver import Resolver
 from downloader.settings import Settings, resolve_options
 from downloader.store.lock import lock_library
@@ -122,7 +124,8 @@ async def open_run(
         library = await anyio.to_thread.run_sync(open_library, options)
         # the library is held, so every claim and every folder in staging belongs to a run that is over
         await store.release([])
-        await _clear_staging(library, store)
+        await finish_changes(library, store, clock.now())
+        await clear_leftovers(library, store, clock.now())
         warnings = await settle(options, store)
         needs = await anyio.to_thread.run_sync(needs_of, options, manifest)
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock, needs, deployments))
@@ -184,16 +187,6 @@ async def open_archive_queries(address: ArchiveAddress, settings: Settings) -> A
             clock=clock,
             authentication=make_authentication(address, secrets, transport=transport, clock=clock),
         )
-
-
-async def _clear_staging(library: Library, store: Store) -> None:
-    """Remove what dead runs left in staging, but for images of series that are still to come: the next attempt goes on there."""
-    staged = await anyio.to_thread.run_sync(library.staged_series)
-    standings = zip(staged, await store.compare(staged), strict=True)
-    keep = {series.series_instance_uid for series, standing in standings if standing in {Standing.PENDING, Standing.CHANGED}}
-    if keep:
-        keep -= {stored.series.series_instance_uid async for stored in store.find(state=SeriesState.WITHDRAWN)}
-    await anyio.to_thread.run_sync(library.clear_staging, keep)
 
 
 def open_library(options: RunOptions) -> LocalLibrary:

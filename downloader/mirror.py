@@ -14,6 +14,7 @@ from downloader.clock import Clock
 from downloader.errors import LibraryError, NoSpaceError
 from downloader.fetch import Bench
 from downloader.inventory import write_described_metadata
+from downloader.leftovers import clear_leftovers
 from downloader.library.port import Library
 from downloader.manifest import Manifest
 from downloader.model import Event, Series, SeriesCompleted, SeriesFailed, SeriesSetBack, SeriesTally
@@ -207,7 +208,8 @@ class MirrorRun:
     async def _withdraw(self, number: int, resolved: Manifest) -> None:
         """Mark what the archive no longer lists, unless so much is gone that the catalogue itself is in doubt."""
         store, name = self._parts.store, self._manifest.name
-        await store.drop_unwanted(name, number, resolved.wants)
+        if await store.drop_unwanted(name, number, resolved.wants):
+            await self._clear_leftovers()
         vanished = await store.count_vanished(name, number)
         if not vanished:
             return
@@ -222,6 +224,11 @@ class MirrorRun:
             return
         await anyio.to_thread.run_sync(self._parts.library.expect_metadata)
         self._changes.withdrawn.add(await store.withdraw_vanished(name, number, self._parts.clock.now()))
+        await self._clear_leftovers()
+
+    async def _clear_leftovers(self) -> None:
+        """Parts in staging of series that are not to come any more go now: no attempt is under way yet."""
+        await clear_leftovers(self._parts.library, self._parts.store, self._parts.clock.now())
 
     async def _remove_withdrawn(self) -> None:
         bench = next(iter(self._parts.benches.values()))  # no archive is asked

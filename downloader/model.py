@@ -343,7 +343,8 @@ class SeriesCompleted:
     """A series is in the library, and the store knows.
 
     `folder` is relative to the library; `stepped_aside` tells that it is not the one that the layout would give it first, since
-    another series lies there. `first_byte_seconds` is how long the archive took to begin its reply.
+    another series lies there. `first_byte_seconds` is how long the archive took to begin its reply. `quarantined` is where the
+    damaged folder lies now whose place it took; empty where there was none.
     """
 
     receipt: Receipt
@@ -353,6 +354,7 @@ class SeriesCompleted:
     first_byte_seconds: float = 0.0
     folder: str = ""
     stepped_aside: bool = False
+    quarantined: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import PurePosixPath
 
 import anyio
 import structlog
@@ -20,12 +19,12 @@ from downloader.errors import (
     ArchiveError,
     AttemptsExhaustedError,
     LeaseLostError,
-    LibraryError,
     NoSpaceError,
     TciadError,
     Verdict,
 )
 from downloader.fetch import Bench, FetchedSeries, fetch_series
+from downloader.former import watch_former
 from downloader.gate import Gate, Opening, retry_after_of
 from downloader.leases import Leases
 from downloader.model import (
@@ -259,11 +258,12 @@ class Scheduler:
             return
         self._listener(AttemptStarted(series=claim.series, attempt=claim.attempt))
         try:
-            with self._leases.held(claim):
-                fetched = await fetch_series(claim.series, self._bench_of(claim))
-            with CancelScope(shield=True):
-                await self._store.complete(claim, fetched.receipt, str(fetched.place.folder))
-                await self._clear_former(claim, fetched)
+            async with watch_former(claim, self._bench_of(claim)) as former:
+                with self._leases.held(claim):
+                    fetched = await fetch_series(claim.series, self._bench_of(claim))
+                with CancelScope(shield=True):
+                    await self._store.complete(claim, fetched.receipt, str(fetched.place.folder))
+                    await former.clear(fetched.place)
         except LeaseLostError as error:
             _note_lost(error)
         except TciadError as error:
@@ -288,25 +288,9 @@ class Scheduler:
                 first_byte_seconds=fetched.first_byte_seconds,
                 folder=str(fetched.place.folder),
                 stepped_aside=fetched.place.stepped_aside,
+                quarantined=str(fetched.place.quarantined or ""),
             )
         )
-
-    async def _clear_former(self, claim: Claim, fetched: FetchedSeries) -> None:
-        """Remove what an earlier time stored of the series, where it lay elsewhere: the archive has moved it since.
-
-        Two names may lead to one folder, and that holds what was stored just now.
-        """
-        former = PurePosixPath(claim.folder)
-        if not claim.folder or fetched.place.folder.is_relative_to(former):
-            return
-        bench = self._bench_of(claim)
-        try:
-            if await bench.in_thread(bench.library.is_one_folder, former, fetched.place.folder):
-                return
-            if await bench.in_thread(bench.library.holds, former, claim.series.series_instance_uid):
-                await bench.in_thread(bench.library.remove, former)
-        except LibraryError as error:
-            _log.warning("former folder stays", series_instance_uid=claim.series.series_instance_uid, message=str(error))
 
     def _archive_of(self, claim: Claim) -> str:
         """The archive to ask. One that the manifest named before, and no longer does, cannot be: then its first is."""

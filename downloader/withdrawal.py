@@ -29,8 +29,8 @@ async def remove_withdrawn(manifest: Manifest, store: Store, bench: Bench) -> As
 
     Every manifest of the store that ever wanted a series has a say: the most careful policy and the longest grace count. So it
     does not matter which of them runs first, or last.
-    The folder goes first and the store is told after: who is killed between finds no folder the next time, and tells the store
-    then. A folder that is not, or not surely, that of the series stays, with a warning in the log.
+    The change is written down, then the folder goes, then the store is told: a kill between is made good by the next start. A
+    folder that is not, or not surely, that of the series stays, with a warning in the log.
 
     Raises:
         StoreError: the store cannot be used.
@@ -44,21 +44,26 @@ async def remove_withdrawn(manifest: Manifest, store: Store, bench: Bench) -> As
         if rule.policy is WithdrawnPolicy.KEEP or row.withdrawn_at is None or row.withdrawn_at > grace_over_at:
             continue
         try:
-            removed = await _remove(row, rule.policy, now, bench)
+            removed = await _remove(row, rule.policy, now, store, bench)
         except LibraryError as error:
             _log.warning("withdrawn series stays in its place", manifest=manifest.name, message=str(error))
             continue
-        await store.forget_folder(row.series.series_instance_uid)
         yield removed
 
 
-async def _remove(row: StoredSeries, policy: WithdrawnPolicy, at: datetime, bench: Bench) -> RemovedSeries:
-    """Take the folder out of the tree. Raises LibraryError."""
-    series_instance_uid, folder = row.series.series_instance_uid, PurePosixPath(row.folder)
-    if not await bench.in_thread(bench.library.holds, folder, series_instance_uid):
-        return RemovedSeries(series_instance_uid=series_instance_uid, folder=row.folder)
+async def _remove(row: StoredSeries, policy: WithdrawnPolicy, at: datetime, store: Store, bench: Bench) -> RemovedSeries:
+    """Take the folder out of the tree, and tell the store. Raises LibraryError, StoreError."""
+    uid, folder, changes = row.series.series_instance_uid, PurePosixPath(row.folder), bench.library.changes
+    if not await bench.in_thread(bench.library.holds, folder, uid):
+        await store.forget_folder(uid)
+        return RemovedSeries(series_instance_uid=uid, folder=row.folder)
     if policy is WithdrawnPolicy.DELETE:
-        await bench.in_thread(bench.library.remove, folder)
-        return RemovedSeries(series_instance_uid=series_instance_uid, folder=row.folder)
-    moved = await bench.in_thread(bench.library.quarantine, folder, f"withdrawn-{series_instance_uid}", at)
-    return RemovedSeries(series_instance_uid=series_instance_uid, folder=row.folder, quarantine=str(moved))
+        change = changes.plan_deletion(folder, uid)
+    else:
+        change = await bench.in_thread(changes.plan_quarantine, folder, uid, f"withdrawn-{uid}", at)
+    record = await bench.in_thread(changes.begin, [change])
+    await bench.in_thread(changes.carry_out, change)
+    await store.forget_folder(uid)
+    await bench.in_thread(changes.end, record)
+    quarantine = str(change.targets[0]) if policy is WithdrawnPolicy.QUARANTINE else ""
+    return RemovedSeries(series_instance_uid=uid, folder=row.folder, quarantine=quarantine)

@@ -32,6 +32,7 @@ from downloader.mirror import SINGLE_RUN, policy_of
 from downloader.model import Event
 from downloader.options import RunOptions
 from downloader.rebuilding import rebuild
+from downloader.recovery import finish_changes
 from downloader.relayout import Relayout
 from downloader.repair import Repair, verify_into
 from downloader.scheduler import Scheduler
@@ -98,6 +99,7 @@ async def open_verification(
         store = await stack.enter_async_context(open_state(options))
         if repair:
             await store.release([])
+            await finish_changes(library, store, clock.now())
         opened: dict[str, Archive] = {}
         if repair or upstream:
             for address in await _addresses_of(store, archives):
@@ -155,6 +157,7 @@ async def open_adoption(
         stack.enter_context(lock_library(options.output, clock.now()))
         store = await stack.enter_async_context(open_state(options))
         await store.release([])
+        await finish_changes(library, store, clock.now())
         await settle(options, store)
         needs = await anyio.to_thread.run_sync(needs_of, options)
         archive = await stack.enter_async_context(open_named_archive(address, options, clock, needs))
@@ -194,6 +197,8 @@ async def relayout_library(options: RunOptions, count: CountView, *, dry_run: bo
             stack.enter_context(lock_library(options.output, clock.now()))
         library = await anyio.to_thread.run_sync(open_library, options)
         store = await stack.enter_async_context(open_state(options))
+        if not dry_run:
+            await finish_changes(library, store, clock.now())
         known = await anyio.to_thread.run_sync(read_form, options.output) or LibraryForm()
         form = replace(known, layout=options.layout or known.layout)
         if not dry_run:
@@ -222,6 +227,7 @@ async def rebuild_store(options: RunOptions, count: CountView) -> RebuildReport:
     async with AsyncExitStack() as stack:
         stack.enter_context(lock_library(options.output, clock.now()))
         library = await anyio.to_thread.run_sync(open_library, options)
+        await finish_changes(library, None, clock.now())
         aside = await anyio.to_thread.run_sync(keep_aside, path, clock.now())
         store = await stack.enter_async_context(open_state(options))
         findings: list[Finding] = []

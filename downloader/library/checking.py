@@ -53,8 +53,7 @@ def read_blocks(path: Path) -> Iterator[memoryview]:
 
 def set_aside(path: Path, quarantine: Path, label: str, at: datetime) -> Path:
     """Rename a folder or a file into a folder of its own below `quarantine`; durable when this returns."""
-    time = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    target = _make_folder_beside(quarantine / f"{time}-{label}")
+    target = make_quarantine(quarantine, label, at)
     if path.is_dir() and not path.is_symlink():
         path.rename(target)  # onto the empty folder just made, in one step
     else:
@@ -66,9 +65,11 @@ def set_aside(path: Path, quarantine: Path, label: str, at: datetime) -> Path:
     return target
 
 
-def _make_folder_beside(folder: Path) -> Path:
-    """Make the folder, with a number to its name where there is one of that name."""
-    folder.parent.mkdir(exist_ok=True)
+def make_quarantine(quarantine: Path, label: str, at: datetime) -> Path:
+    """Make an empty folder below `quarantine`, with a number to its name where there is one of that name."""
+    time = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder = quarantine / f"{time}-{label}"
+    quarantine.mkdir(exist_ok=True)
     target, number = folder, 1
     while True:
         try:

@@ -102,15 +102,12 @@ def write_synced(folder: Path, files: Mapping[str, Iterable[bytes]]) -> None:
 
 
 def make_new_folder(folder: Path) -> None:
-    """Make the folder, empty: whatever was there, or in its `replaced_folder`, is gone."""
+    """Make the folder, empty: whatever was there is gone."""
     try:
         os.mkdir(folder)  # noqa: PTH102 - for each series
     except FileExistsError:
         remove_folder(folder)
         folder.mkdir()
-    replaced = replaced_folder(folder)
-    if os.path.lexists(replaced):
-        remove_folder(replaced)
 
 
 @contextlib.contextmanager
@@ -143,35 +140,31 @@ def put_file(temporary: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def exchange_folder(folder: Path, target: Path) -> None:
-    """Put `folder` in place of `target`, which then lies in `folder`, or in its `replaced_folder`, and may be removed.
+def exchange_folder(folder: Path, target: Path) -> bool:
+    """Let `folder` and `target` change places in one step, so that `target` is never absent (renameat2(2)).
 
-    Where the kernel and the file system can, the two change places in one step and `target` is never absent (renameat2(2)).
+    False where kernel or file system cannot; then nothing was done.
     """
     try:
         _exchange(folder, target)
     except OSError as error:
         if error.errno not in _NO_EXCHANGE:
             raise
-        swap_folder(folder, target)
+        return False
+    return True
 
 
-def swap_folder(folder: Path, target: Path) -> None:
-    """What `exchange_folder` does where an exchange cannot be had: two renames, `target` absent between them.
+def swap_folder(folder: Path, target: Path, replaced: Path) -> None:
+    """What takes the place of `exchange_folder`: two renames, `target` absent between them; what was there goes to `replaced`.
 
     Where the second fails, the first is undone.
     """
-    target.rename(replaced_folder(folder))
+    target.rename(replaced)
     try:
         folder.rename(target)
     except OSError:
-        replaced_folder(folder).rename(target)
+        replaced.rename(target)
         raise
-
-
-def replaced_folder(folder: Path) -> Path:
-    """Where `swap_folder` leaves what was there before."""
-    return folder.with_name(f"{folder.name}.old")
 
 
 def _exchange(one: Path, other: Path) -> None:

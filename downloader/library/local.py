@@ -7,10 +7,12 @@ from pathlib import Path, PurePosixPath
 
 from downloader.errors import DamagedReceiptError, LibraryError, TciadError
 from downloader.library.adopting import AdoptedStaging
+from downloader.library.changes import ChangeJournal
+from downloader.library.changing import TreeChanges
 from downloader.library.checking import hash_file, list_folder, set_aside
 from downloader.library.citations import CITATION_NAME, write_citations
 from downloader.library.descriptions import read_descriptions, write_descriptions
-from downloader.library.disk import make_new_folder, remove_folder, replaced_folder, sync_folder
+from downloader.library.disk import make_new_folder, remove_folder
 from downloader.library.faults import LibraryFaults
 from downloader.library.held import HeldSeries, may_be_held
 from downloader.library.journal import JOURNAL_SUFFIX, journal_path, read_series
@@ -18,11 +20,12 @@ from downloader.library.layout import parse_layout
 from downloader.library.members import LONGEST_TEXT_BYTES
 from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
 from downloader.library.moving import move_folder
-from downloader.library.port import Citation, ForeignImage, KeptDescription, Staging
+from downloader.library.place import Place
+from downloader.library.port import Citation, ForeignImage, KeptDescription, StagedFolder, Staging
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
 from downloader.library.salvaging import salvage
-from downloader.library.shelf import Shelf
+from downloader.library.shelf import Shelf, has_files
 from downloader.library.staging import LocalStaging
 from downloader.library.zip_reading import StoredZipFile
 from downloader.library.zip_staging import ZipStaging
@@ -56,7 +59,9 @@ class LocalLibrary:
     ) -> None:
         self._root = root.absolute()
         self._room = Room(self._root, min_free_bytes)
-        self._shelf = Shelf(self._root, parse_layout(layout))
+        journal = ChangeJournal(self._root)
+        self._shelf = Shelf(self._root, parse_layout(layout), journal)
+        self.changes = TreeChanges(self._root, self._shelf, journal)
         self._storage = storage
         self._staging = self._root / OWN_FOLDER / "staging"
         self._faults = LibraryFaults(self._root)
@@ -132,6 +137,11 @@ class LocalLibrary:
         """See the port."""
         return self._shelf.receipt_in(folder)
 
+    def doubted_receipt(self, folder: PurePosixPath) -> Receipt | None:
+        """See the port."""
+        with LibraryFaults(self._root, place=str(folder)):
+            return self._shelf.doubted_receipt(folder)
+
     def contents(self, folder: PurePosixPath) -> Mapping[str, int | None]:
         """See the port."""
         with LibraryFaults(self._root, place=str(folder)):
@@ -194,12 +204,11 @@ class LocalLibrary:
         folder = self._staging / safe_name(series.series_instance_uid)
         with self._faults:
             journal_path(folder).unlink(missing_ok=True)
-            for leftover in (folder, replaced_folder(folder)):
-                remove_folder(leftover)
+            remove_folder(folder)
 
     def holds(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
         """See the port."""
-        receipt = self.receipt_in(folder)
+        receipt = self.receipt_in(folder) or self._shelf.doubted_receipt(folder)
         if receipt is None and not self.contents(folder):
             return False
         if receipt is None or receipt.series.series_instance_uid != series_instance_uid:
@@ -218,14 +227,29 @@ class LocalLibrary:
             except (FileNotFoundError, NotADirectoryError):
                 return False
 
-    def remove(self, folder: PurePosixPath) -> None:
-        """See the port. What is half deleted lies in staging, where whoever comes next clears it away."""
+    def is_whole(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
+        """See the port."""
+        receipt = self._shelf.read_receipt(folder)
+        if receipt is None or receipt.series.series_instance_uid != series_instance_uid:
+            return False
         with LibraryFaults(self._root, place=str(folder)):
-            going = Path(tempfile.mkdtemp(prefix="removed-", dir=self._staging))
-            with self._shelf.taking_out(folder) as leaving:
-                leaving.rename(going)
-                sync_folder(leaving.parent)
-            remove_folder(going)
+            return has_files(self._root / folder, receipt)
+
+    def proves(self, folder: PurePosixPath, receipt: Receipt) -> bool:
+        """See the port."""
+        with LibraryFaults(self._root, place=str(folder)):
+            if not has_files(self._root / folder, receipt):
+                return False
+        md5s = {receipt.zip.name: receipt.zip.md5} if receipt.zip else {image.name: image.md5 for image in receipt.images}
+        try:
+            return all(self.hash_image(folder, name) == md5 for name, md5 in md5s.items())
+        except LibraryError:
+            return False  # a file that the disk does not give back
+
+    def has_series_in(self, folder: PurePosixPath) -> bool:
+        """See the port."""
+        with LibraryFaults(self._root, place=str(folder)):
+            return self._shelf.has_series_at_or_in(folder)
 
     def staged_series(self) -> Sequence[Series]:
         """See the port."""
@@ -235,12 +259,38 @@ class LocalLibrary:
             ]
         return [series for series in found if series is not None]
 
+    def whole_staged(self, keep: Collection[str] = ()) -> Sequence[StagedFolder]:
+        """See the port."""
+        kept = self._kept_in_staging(keep)
+        found = []
+        with self._faults:
+            for path in self._staging.iterdir():
+                folder = PurePosixPath(path.relative_to(self._root))
+                receipt = None if path.name in kept or path.is_symlink() else self._shelf.read_receipt(folder)
+                if receipt is not None and has_files(path, receipt):
+                    found.append(StagedFolder(folder=folder, receipt=receipt))
+        return found
+
+    def put_back(self, staged: StagedFolder) -> Place:
+        """See the port."""
+        uid = staged.receipt.series.series_instance_uid
+        with LibraryFaults(self._root, place=str(staged.folder), series_instance_uid=uid):
+            return self._shelf.put(self._root / staged.folder, staged.receipt, None)
+
     def clear_staging(self, keep: Collection[str] = ()) -> int:
         """See the port."""
-        kept = {safe_name(series_instance_uid) for series_instance_uid in keep}
-        kept |= {f"{name}{JOURNAL_SUFFIX}" for name in kept}
+        kept = self._kept_in_staging(keep)
         with self._faults, open_own_folder(self._root) as own, own.folder("staging") as staging:
             return sum(staging.remove_tree(leftover) for leftover in staging.names() if leftover not in kept)
+
+    def _kept_in_staging(self, series_instance_uids: Collection[str]) -> set[str]:
+        """The names of what these series have there, and of what changes under way have put there."""
+        kept = {safe_name(series_instance_uid) for series_instance_uid in series_instance_uids}
+        kept |= {f"{name}{JOURNAL_SUFFIX}" for name in kept}
+        for record in self.changes.unfinished():
+            places = (self._root / place for change in record.changes for place in change.places)
+            kept |= {place.name for place in places if place.parent == self._staging}
+        return kept
 
     def free_bytes(self) -> int:
         """See the port."""

@@ -39,8 +39,9 @@ def move_folder(root: Path, folder: PurePosixPath, target: PurePosixPath) -> Non
     Killed between two steps, it leaves the series whole, under a name that a walk through the library finds.
     """
     source, goal = root / folder, root / target
-    if target.is_relative_to(folder) or folder.is_relative_to(target):
-        source = _step_aside(root, folder, target)
+    aside = find_aside(folder, target)
+    if aside is not None:
+        source = _step_aside(root, folder, aside)
     with made_folders(goal.parent):
         source.rename(goal)
     sync_folder(source.parent)
@@ -77,10 +78,17 @@ def _is_free(root: Path, candidate: PurePosixPath, folder: PurePosixPath) -> boo
     )
 
 
-def _step_aside(root: Path, folder: PurePosixPath, target: PurePosixPath) -> Path:
-    """Rename the folder to a place beside itself and its target, of which one lies in the other."""
+def find_aside(folder: PurePosixPath, target: PurePosixPath) -> PurePosixPath | None:
+    """Where a folder waits while it moves, if one of the two places lies in the other; None otherwise."""
+    if not target.is_relative_to(folder) and not folder.is_relative_to(target):
+        return None
     outer = min(folder, target, key=lambda path: len(path.parts))
-    aside = root / outer.with_name(f"{outer.name}{MOVING_MARK}")
+    return outer.with_name(f"{outer.name}{MOVING_MARK}")
+
+
+def _step_aside(root: Path, folder: PurePosixPath, place: PurePosixPath) -> Path:
+    """Rename the folder to a place beside itself and its target, of which one lies in the other."""
+    aside = root / place
     source = root / folder
     source.rename(aside)
     sync_folder(aside.parent)

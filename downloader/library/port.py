@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from downloader.errors import DamagedReceiptError
+from downloader.library.changes import LibraryChanges
 from downloader.library.place import Place
 from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries, StoredZip
 from downloader.zipstream import ZipEvent, ZipLimits
@@ -241,6 +242,14 @@ class ZipContents(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedFolder:
+    """A folder in staging with a receipt whose files are all there in their sizes. `folder` is relative to the library."""
+
+    folder: PurePosixPath
+    receipt: Receipt
+
+
 class MetadataTable(Protocol):
     """A new metadata.csv in the making. Until `commit` the old one is there."""
 
@@ -255,6 +264,11 @@ class MetadataTable(Protocol):
 
 class Library(Protocol):
     """The tree of completed series."""
+
+    @property
+    def changes(self) -> LibraryChanges:
+        """Changes of series folders that more than one step makes, or that the store must learn of."""
+        ...
 
     def begin(self, series: Series) -> Staging:
         """Make a staging folder for one attempt at `series`, with the images that earlier ones left and that can be believed.
@@ -296,6 +310,10 @@ class Library(Protocol):
         Raises:
             DamagedReceiptError: there is one, and it cannot be believed.
         """
+        ...
+
+    def doubted_receipt(self, folder: PurePosixPath) -> Receipt | None:
+        """The receipt that was set aside in this folder, since its images are damaged; None where there is none."""
         ...
 
     def contents(self, folder: PurePosixPath) -> Mapping[str, int | None]:
@@ -372,16 +390,35 @@ class Library(Protocol):
         """Whether both names lead to one folder that is there: by way of a link, or where the file system ignores their case."""
         ...
 
-    def remove(self, folder: PurePosixPath) -> None:
-        """Delete the folder of a series, whole or not at all, and the folders above it that are empty then."""
+    def is_whole(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
+        """Whether the folder has a receipt of the series that can be believed, and all its files in their sizes."""
+        ...
+
+    def proves(self, folder: PurePosixPath, receipt: Receipt) -> bool:
+        """Whether every file that the receipt names is there with the content that it tells. Reads all of them."""
+        ...
+
+    def has_series_in(self, folder: PurePosixPath) -> bool:
+        """Whether this is the folder of a series, or the folder of one lies in it, however deep."""
         ...
 
     def staged_series(self) -> Sequence[Series]:
         """The series that attempts left images of; of each its SeriesInstanceUID and the figures of that time."""
         ...
 
+    def whole_staged(self, keep: Collection[str] = ()) -> Sequence[StagedFolder]:
+        """What dead runs left in staging that looks whole, but for these series."""
+        ...
+
+    def put_back(self, staged: StagedFolder) -> Place:
+        """Put what `whole_staged` found where the layout wants it. Only for what is not in the tree, and was hashed."""
+        ...
+
     def clear_staging(self, keep: Collection[str] = ()) -> int:
-        """Remove what dead runs left in staging, but for these series; returns how many folders that were."""
+        """Remove what dead runs left in staging, but for these series; returns how many folders that were.
+
+        What belongs to an unfinished change stays.
+        """
         ...
 
     def free_bytes(self) -> int:

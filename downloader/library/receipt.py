@@ -12,6 +12,8 @@ from downloader.errors import DamagedReceiptError
 from downloader.model import LARGEST_FIGURE, Receipt, is_dicom_uid
 
 RECEIPT_NAME = ".receipt.json"
+DOUBTED_NAME = ".receipt.doubted.json"
+"""What the receipt of a folder is called whose images a repair found damaged, until the series has been fetched again."""
 
 _FORMAT: Literal[1] = 1
 _LONGEST_NAME_BYTES = 255

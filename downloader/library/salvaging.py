@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from downloader.errors import DamagedReceiptError
-from downloader.library.disk import remove_folder, replaced_folder
+from downloader.library.disk import remove_folder
 from downloader.library.journal import Journal, Staged, journal_path, read_journal
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.model import Series, StagedImage
@@ -33,7 +33,6 @@ def salvage(folder: Path, series: Series) -> Staged:
         remove_folder(folder)
         journal.remove()
         return Staged(series=series)
-    remove_folder(replaced_folder(folder))
     images = _verified(folder, noted, series)
     _remove_others(folder, {part_name(image.position) for image in images.values()})
     staged = replace(noted, series=series, images=images)

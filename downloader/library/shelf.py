@@ -9,22 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from downloader.errors import DamagedReceiptError, LibraryError
-from downloader.library.disk import (
-    exchange_folder,
-    made_folders,
-    put_file,
-    remove_empty_folders,
-    remove_folder,
-    replaced_folder,
-    sync_folder,
-    write_new,
-)
+from downloader.library.changes import ChangeJournal
+from downloader.library.disk import made_folders, put_file, remove_empty_folders, sync_folder, write_new
 from downloader.library.faults import LibraryFaults
 from downloader.library.layout import Layout, collection_folders
 from downloader.library.metadata_csv import OVERDUE_NAME, Overdue
 from downloader.library.moving import choose_place, move_paper
 from downloader.library.place import Place
-from downloader.library.receipt import RECEIPT_NAME, decode_receipt
+from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME, decode_receipt
+from downloader.library.replacing import Replacement
 from downloader.model import Receipt, Series
 from downloader.own_folder import OWN_FOLDER
 
@@ -39,8 +32,9 @@ class Shelf:
     It is changed by one thread at a time, so that two series whose folders would be the same see each other.
     """
 
-    def __init__(self, root: Path, layout: Layout) -> None:
+    def __init__(self, root: Path, layout: Layout, journal: ChangeJournal | None = None) -> None:
         self._root = root
+        self._journal = journal or ChangeJournal(root)
         self._layout = layout
         self._changing = threading.Lock()
         self._on_disk: dict[PurePosixPath, None] = {}
@@ -104,6 +98,38 @@ class Shelf:
         except DamagedReceiptError:
             return None
 
+    def doubted_receipt(self, folder: PurePosixPath) -> Receipt | None:
+        """The receipt that `set_receipt_aside` put aside in a folder; None where there is none that can be read."""
+        try:
+            return decode_receipt((self._root / folder / DOUBTED_NAME).read_bytes())
+        except (FileNotFoundError, NotADirectoryError, DamagedReceiptError):
+            return None
+
+    def set_receipt_aside(self, folder: PurePosixPath) -> None:
+        """Let nothing believe the receipt in a folder, whose images are damaged; durable. It stays under another name."""
+        path = self._root / folder
+        with self._changing:
+            try:
+                (path / RECEIPT_NAME).replace(path / DOUBTED_NAME)
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            sync_folder(path)
+
+    def has_series_in(self, folder: PurePosixPath) -> bool:
+        """Whether the folder of a series lies somewhere below this one."""
+        try:
+            names = [item.name for item in os.scandir(self._root / folder) if item.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return any(self.has_series_at_or_in(folder / name) for name in names)
+
+    def has_series_at_or_in(self, folder: PurePosixPath) -> bool:
+        """Whether this is the folder of a series, or one lies somewhere below it."""
+        path = self._root / folder
+        if path.is_symlink() or not path.is_dir():
+            return False
+        return any({RECEIPT_NAME, DOUBTED_NAME} & set(files) for _, _, files in os.walk(path))
+
     def put(self, finished: Path, receipt: Receipt, license_text: bytes | None) -> Place:
         """Rename a finished and synced folder into the tree; `finished` is gone afterwards.
 
@@ -116,20 +142,18 @@ class Shelf:
             folders = self._layout.folders(receipt.series)
             folder = self._choose(folders, receipt.series)
             target = self._root / folder
-            replaces = os.path.lexists(target)
-            if replaces:
-                self._refuse_strangers(target, receipt.series)
+            replacement = self._replacement(finished, target, receipt) if os.path.lexists(target) else None
             with made_folders(target.parent, self._unsure_above(folder)):
                 self._put_license(finished.parent, receipt.series, license_text)
-                if replaces:
-                    exchange_folder(finished, target)
+                if replacement is not None:
+                    replacement.make()
                 else:
                     os.rename(finished, target)  # noqa: PTH104 - for each series
             self._remember(folder.parents)
-        if replaces:
-            remove_folder(finished)
-            remove_folder(replaced_folder(finished))
-        return Place(folder=folder, stepped_aside=folder != folders[0])
+        if replacement is None:
+            return Place(folder=folder, stepped_aside=folder != folders[0])
+        replacement.clear_away()
+        return Place(folder=folder, stepped_aside=folder != folders[0], quarantined=replacement.quarantined)
 
     def make_durable(self, folder: PurePosixPath) -> None:
         """See the port."""
@@ -148,7 +172,8 @@ class Shelf:
         with self._changing:
             self.overdue.set()
             yield self._root / path
-            remove_empty_folders(self._root / path.parent, self._root)
+            if path.parts[0] != OWN_FOLDER:
+                remove_empty_folders(self._root / path.parent, self._root)
 
     def place_for(self, folder: PurePosixPath, series: Series, taken: Collection[PurePosixPath] = ()) -> PurePosixPath:
         """See the port."""
@@ -180,7 +205,7 @@ class Shelf:
         return next((folder for folder in shared if not os.path.lexists(self._root / folder)), own)
 
     def _holds(self, folder: PurePosixPath, series: Series) -> bool:
-        receipt = self.read_receipt(folder)
+        receipt = self.read_receipt(folder) or self.doubted_receipt(folder)
         return receipt is not None and _is_of(receipt, series)
 
     def _unsure_above(self, folder: PurePosixPath) -> list[Path]:
@@ -195,16 +220,24 @@ class Shelf:
         while len(self._on_disk) > _REMEMBERED_FOLDERS:
             del self._on_disk[next(iter(self._on_disk))]
 
-    def _refuse_strangers(self, target: Path, series: Series) -> None:
-        """Only a folder of this very series may be replaced: not a file, nor a folder with folders in it, nor another's."""
-        receipt = self.read_receipt(PurePosixPath(target.relative_to(self._root)))
-        is_other = receipt is not None and not _is_of(receipt, series)
-        if is_other or not target.is_dir() or any(path.is_dir() for path in target.iterdir()):
+    def _replacement(self, finished: Path, target: Path, receipt: Receipt) -> Replacement:
+        """Only a folder of this very series may be replaced: not a file, nor a folder with folders in it, nor another's.
+
+        What no receipt vouches for is kept in quarantine.
+        """
+        place = PurePosixPath(target.relative_to(self._root))
+        older, doubted = self.read_receipt(place), self.doubted_receipt(place)
+        told = older or doubted
+        is_other = told is not None and not _is_of(told, receipt.series)
+        may_hold_folders = older is None and doubted is not None and not self.has_series_in(place)
+        if is_other or not target.is_dir() or not (may_hold_folders or not any(path.is_dir() for path in target.iterdir())):
             raise LibraryError(
-                f"{target.relative_to(self._root)} in the library is in the way: it is not this series",
-                series_instance_uid=series.series_instance_uid,
+                f"{place} in the library is in the way: it is not this series",
+                series_instance_uid=receipt.series.series_instance_uid,
                 next_step="move it elsewhere, or choose another directory",
             )
+        own = self._root / OWN_FOLDER
+        return Replacement(self._root, own, self._journal, finished, target, receipt, keeps_older=older is None)
 
     def _put_license(self, staging: Path, series: Series, license_text: bytes | None) -> None:
         """Write the licence of the collection, if it is not there yet."""

@@ -141,9 +141,9 @@ def test_without_an_exchange_two_renames_do(tmp_path: Path) -> None:
     for folder in (new, old):
         folder.mkdir()
         (folder / folder.name).touch()
-    disk.swap_folder(new, old)
+    disk.swap_folder(new, old, tmp_path / "replaced")
     assert [path.name for path in old.iterdir()] == ["new"]
-    assert [path.name for path in disk.replaced_folder(new).iterdir()] == ["old"]
+    assert [path.name for path in (tmp_path / "replaced").iterdir()] == ["old"]
     assert not new.exists()
 
 
@@ -153,7 +153,7 @@ def test_what_was_there_comes_back_where_the_second_rename_fails(tmp_path: Path)
     old.mkdir()
     (old / "image").touch()
     with pytest.raises(FileNotFoundError):
-        disk.swap_folder(tmp_path / "new", old)
+        disk.swap_folder(tmp_path / "new", old, tmp_path / "replaced")
     assert [path.name for path in old.iterdir()] == ["image"]
 
 
@@ -163,10 +163,9 @@ def test_an_exchange_leaves_no_moment_without_the_series(tmp_path: Path) -> None
     for folder in (new, old):
         folder.mkdir()
         (folder / folder.name).touch()
-    disk.exchange_folder(new, old)
-    assert [path.name for path in old.iterdir()] == ["new"]
-    replaced = new if new.exists() else disk.replaced_folder(new)
-    assert [path.name for path in replaced.iterdir()] == ["old"]
+    exchanged = disk.exchange_folder(new, old)
+    assert [path.name for path in old.iterdir()] == ["new" if exchanged else "old"]
+    assert [path.name for path in new.iterdir()] == ["old" if exchanged else "new"]
 
 
 def test_a_collection_may_lie_elsewhere_by_a_link(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """From each layout to each other one: every series whole in its new place, and nothing of the old one left."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -76,7 +77,7 @@ def test_who_has_a_longer_name_keeps_it(tmp_path: Path) -> None:
     """Also when the shorter one has become free: names do not change by themselves."""
     fill(tmp_path, "descriptive", (SERIES, TWIN))
     library = LocalLibrary(tmp_path, layout="descriptive")
-    library.remove(library.folder_of(SERIES))
+    shutil.rmtree(tmp_path / library.folder_of(SERIES))
     assert move_all(tmp_path, "descriptive") == []
     assert library.folder_of(TWIN).name.endswith(TWIN.series_instance_uid)
 

@@ -26,11 +26,19 @@ def library(tmp_path: Path) -> LocalLibrary:
     return LocalLibrary(tmp_path / "library")
 
 
+def delete(library: LocalLibrary, folder: PurePosixPath) -> None:
+    """As a run does it whose manifest says so."""
+    change = library.changes.plan_deletion(folder, UID)
+    record = library.changes.begin([change])
+    library.changes.carry_out(change)
+    library.changes.end(record)
+
+
 def test_a_removed_series_leaves_no_folder_behind(library: LocalLibrary, tmp_path: Path) -> None:
     """Nor the folders that held nothing else; the collection keeps its licence, staging is empty."""
     folder = put(library, SERIES)
     assert library.holds(folder, UID)
-    library.remove(folder)
+    delete(library, folder)
     assert not library.holds(folder, UID)
     assert [path.name for path in (tmp_path / "library" / folder.parts[0]).iterdir()] == ["LICENSE"]
     assert list((tmp_path / "library" / ".tciad" / "staging").iterdir()) == []
@@ -41,7 +49,7 @@ def test_neighbours_stay(library: LocalLibrary) -> None:
     folder = put(library, SERIES)
     neighbour = replace(SERIES, series_instance_uid=f"{UID}.7")
     kept = put(library, neighbour)
-    library.remove(folder)
+    delete(library, folder)
     assert library.holds(kept, neighbour.series_instance_uid)
 
 

@@ -1,0 +1,250 @@
+"""Carries out changes of the tree, and finishes or undoes those of a process that was killed (docs/decisions/0024)."""
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
+
+from downloader.errors import LibraryError
+from downloader.library.changes import Change, ChangeJournal, ChangeKind, ChangeRecord, Finished
+from downloader.library.checking import make_quarantine
+from downloader.library.disk import made_folders, remove_empty_folders, remove_folder, sync_folder
+from downloader.library.faults import LibraryFaults
+from downloader.library.moving import find_aside, move_folder
+from downloader.library.safe_names import safe_name
+from downloader.library.shelf import Shelf, has_files
+from downloader.model import Receipt
+from downloader.own_folder import OWN_FOLDER
+
+REMOVED_PREFIX = "removed-"
+
+
+class TreeChanges:
+    """Implements LibraryChanges for the tree at `root`."""
+
+    def __init__(self, root: Path, shelf: Shelf, journal: ChangeJournal) -> None:
+        self._root = root
+        self._own = root / OWN_FOLDER
+        self._shelf = shelf
+        self._journal = journal
+        self._faults = LibraryFaults(root, place=f"{OWN_FOLDER}/intents")
+
+    def plan_quarantine(
+        self, folder: PurePosixPath, series_instance_uid: str, label: str, at: datetime, keeper: PurePosixPath | None = None
+    ) -> Change:
+        """See LibraryChanges."""
+        with self._faults:
+            target = make_quarantine(self._own / "quarantine", safe_name(label), at)
+        return self._change(ChangeKind.QUARANTINE, folder, series_instance_uid, target, keeper)
+
+    def plan_deletion(self, folder: PurePosixPath, series_instance_uid: str) -> Change:
+        """See LibraryChanges."""
+        target = self._own / "staging" / f"{REMOVED_PREFIX}{uuid4().hex}"
+        return self._change(ChangeKind.DELETE, folder, series_instance_uid, target)
+
+    def begin(self, changes: Sequence[Change]) -> ChangeRecord:
+        """See LibraryChanges."""
+        with self._faults:
+            return self._journal.begin(changes)
+
+    def end(self, record: ChangeRecord) -> None:
+        """See LibraryChanges."""
+        with self._faults:
+            self._journal.end(record)
+
+    def unfinished(self) -> Sequence[ChangeRecord]:
+        """See LibraryChanges."""
+        with self._faults:
+            return self._journal.unfinished()
+
+    def carry_out(self, change: Change) -> None:
+        """See LibraryChanges."""
+        with LibraryFaults(self._root, place=str(change.folder), series_instance_uid=change.series_instance_uid):
+            match change.kind:
+                case ChangeKind.QUARANTINE:
+                    self._take_out(change.folder, self._root / change.targets[0])
+                case ChangeKind.DELETE:
+                    self._delete(change.folder, self._root / change.targets[0])
+                case ChangeKind.CLEAR:
+                    self._clear(change)
+                case ChangeKind.DOUBT:
+                    self._shelf.set_receipt_aside(change.folder)
+                case ChangeKind.MOVE | ChangeKind.REPLACE:
+                    raise LibraryError(f"a {change.kind} is not carried out by itself")
+
+    def finish(self, change: Change) -> Finished:
+        """See LibraryChanges."""
+        with LibraryFaults(self._root, place=str(change.folder), series_instance_uid=change.series_instance_uid):
+            match change.kind:
+                case ChangeKind.REPLACE:
+                    return self._finish_replacement(change)
+                case ChangeKind.CLEAR:
+                    return self._finish_clearing(change)
+                case ChangeKind.QUARANTINE:
+                    return self._finish_quarantine(change)
+                case ChangeKind.DELETE:
+                    return self._finish_deletion(change)
+                case ChangeKind.MOVE:
+                    return self._finish_move(change)
+                case ChangeKind.DOUBT:
+                    self._shelf.set_receipt_aside(change.folder)
+                    return Finished(series_instance_uid=change.series_instance_uid, is_doubted=True)
+
+    def _change(
+        self,
+        kind: ChangeKind,
+        folder: PurePosixPath,
+        series_instance_uid: str,
+        target: Path,
+        keeper: PurePosixPath | None = None,
+    ) -> Change:
+        targets = (PurePosixPath(target.relative_to(self._root)),)
+        return Change(kind=kind, series_instance_uid=series_instance_uid, folder=folder, targets=targets, keeper=keeper)
+
+    def _take_out(self, folder: PurePosixPath, target: Path) -> None:
+        """Bring a folder out of the tree. Folders of other series that lie in it stay where they are."""
+        if not os.path.lexists(self._root / folder):
+            return
+        with self._shelf.taking_out(folder) as leaving:
+            if leaving.is_dir() and not leaving.is_symlink() and (_has_content(target) or self._shelf.has_series_in(folder)):
+                self._take_out_singly(folder, target)
+            else:
+                leaving.rename(target)
+            sync_folder(target.parent)
+            sync_folder(leaving.parent)
+
+    def _take_out_singly(self, folder: PurePosixPath, target: Path) -> None:
+        source = self._root / folder
+        target.mkdir(exist_ok=True)
+        # names that begin with a dot first: without its receipt nothing takes the rest for a series
+        for path in sorted(source.iterdir(), key=lambda path: (not path.name.startswith("."), path.name)):
+            if not self._shelf.has_series_at_or_in(folder / path.name):
+                path.rename(target / path.name)
+        sync_folder(target)
+        sync_folder(source)
+        remove_empty_folders(source, self._root)
+
+    def _delete(self, folder: PurePosixPath, aside: Path) -> None:
+        self._take_out(folder, aside)
+        remove_folder(aside)
+
+    def _clear(self, change: Change) -> None:
+        """Remove what an earlier time stored of a series that lies elsewhere now; what no receipt vouches for goes aside."""
+        former = self._root / change.folder
+        if not os.path.lexists(former):
+            return
+        receipt = self._shelf.read_receipt(change.folder)
+        if receipt is not None:
+            if receipt.series.series_instance_uid != change.series_instance_uid:
+                raise _something_else(change)
+            self._delete(change.folder, self._own / "staging" / f"{REMOVED_PREFIX}{uuid4().hex}")
+            return
+        doubted = self._shelf.doubted_receipt(change.folder)
+        is_other = doubted is not None and doubted.series.series_instance_uid != change.series_instance_uid
+        if is_other or former.is_symlink() or not former.is_dir() or any(path.is_dir() for path in former.iterdir()):
+            raise _something_else(change)
+        kept = self._shelf.read_receipt(change.keeper) if change.keeper is not None else None
+        at = kept.completed_at if kept is not None else datetime.fromtimestamp(former.stat().st_mtime).astimezone()
+        self._take_out(change.folder, make_quarantine(self._own / "quarantine", safe_name(change.series_instance_uid), at))
+
+    def _finish_replacement(self, change: Change) -> Finished:
+        target, finished, outgoing = self._root / change.folder, self._root / change.stays, self._root / change.targets[0]
+        done = Finished(series_instance_uid=change.series_instance_uid)
+        if not os.path.lexists(target):
+            came = finished if self._is_version(change.stays, change) else outgoing
+            if not came.is_dir() or not _has_content(came):
+                return done
+            with made_folders(target.parent):
+                came.rename(target)
+            sync_folder(came.parent)
+        elif not self._is_version(change.folder, change):
+            _remove_if_empty(outgoing)  # it never began
+            return done
+        if outgoing.parent == self._own / "staging":
+            remove_folder(outgoing)
+            remove_folder(finished)
+        elif finished.is_dir() and not _has_content(outgoing):
+            finished.rename(outgoing)  # the two had changed places
+            sync_folder(outgoing.parent)
+        return done
+
+    def _finish_clearing(self, change: Change) -> Finished:
+        """The former folder goes only where the new one holds a newer version, whole; else the next attempt settles it."""
+        unchanged = Finished(series_instance_uid=change.series_instance_uid)
+        kept = self._whole_in(change.stays, change.series_instance_uid)
+        former = self._shelf.read_receipt(change.folder)
+        if kept is None or _is_one(self._root / change.folder, self._root / change.stays):
+            return unchanged
+        if former is not None and former.completed_at >= kept.completed_at:
+            return unchanged
+        self._clear(change)
+        return Finished(series_instance_uid=change.series_instance_uid, lies_in=change.stays)
+
+    def _finish_quarantine(self, change: Change) -> Finished:
+        target = self._root / change.targets[0]
+        if change.keeper is None:
+            if os.path.lexists(self._root / change.folder) and not _has_content(target):
+                _remove_if_empty(target)
+                return Finished(series_instance_uid=change.series_instance_uid)
+            self._take_out(change.folder, target)
+            return Finished(series_instance_uid=change.series_instance_uid, is_gone=True)
+        if self._whole_in(change.keeper, change.series_instance_uid) is None:
+            _remove_if_empty(target)
+            return Finished(series_instance_uid=change.series_instance_uid)
+        self._take_out(change.folder, target)
+        return Finished(series_instance_uid=change.series_instance_uid, lies_in=change.keeper)
+
+    def _finish_deletion(self, change: Change) -> Finished:
+        aside = self._root / change.targets[0]
+        if os.path.lexists(self._root / change.folder) and not _has_content(aside):
+            return Finished(series_instance_uid=change.series_instance_uid)
+        self._delete(change.folder, aside)
+        return Finished(series_instance_uid=change.series_instance_uid, is_gone=True)
+
+    def _finish_move(self, change: Change) -> Finished:
+        uid = change.series_instance_uid
+        for place in (change.folder, *change.targets):
+            if self._whole_in(place, uid) is not None:
+                return Finished(series_instance_uid=uid, lies_in=None if place == change.folder else place)
+        for target in change.targets:
+            aside = find_aside(change.folder, target)
+            if aside is not None and self._whole_in(aside, uid) is not None and not os.path.lexists(self._root / target):
+                move_folder(self._root, aside, target)
+                return Finished(series_instance_uid=uid, lies_in=target)
+        return Finished(series_instance_uid=uid)
+
+    def _is_version(self, folder: PurePosixPath, change: Change) -> bool:
+        receipt = self._whole_in(folder, change.series_instance_uid)
+        return receipt is not None and receipt.completed_at == change.completed_at
+
+    def _whole_in(self, folder: PurePosixPath, series_instance_uid: str) -> Receipt | None:
+        """The receipt in the folder, if it is of this series and all its files are there in their sizes."""
+        receipt = self._shelf.read_receipt(folder)
+        if receipt is None or receipt.series.series_instance_uid != series_instance_uid:
+            return None
+        return receipt if has_files(self._root / folder, receipt) else None
+
+
+def _has_content(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not _has_content(folder):
+        folder.rmdir()
+
+
+def _is_one(folder: Path, other: Path) -> bool:
+    try:
+        return folder.samefile(other)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _something_else(change: Change) -> LibraryError:
+    return LibraryError(
+        f"{change.folder} in the library holds something else",
+        series_instance_uid=change.series_instance_uid,
+        next_step="look into it; `tciad verify` tells what it is",
+    )

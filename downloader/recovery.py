@@ -1,0 +1,88 @@
+"""Finishes or undoes the changes of a library that a killed process left half done, before anything else looks at it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Final
+
+import anyio.to_thread
+import structlog
+
+from downloader.errors import LibraryError
+from downloader.library.changes import Change, ChangeKind, Finished
+from downloader.library.port import Library
+from downloader.model import Series, SeriesState
+from downloader.store.port import Store, StoredSeries
+
+REPAIR_PREFIX: Final = "verify --repair "
+"""Names, with the archive's, the wishes of a repair in the store; they stay there until all of them are fulfilled."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def finish_changes(library: Library, store: Store | None, at: datetime) -> None:
+    """Bring every change that was begun to its end. The library is locked.
+
+    A change that cannot be finished now, since a folder cannot be written, keeps its record for the next start. The store learns
+    how things stand; it is None where it is about to be made anew from the tree.
+
+    Raises:
+        LibraryError: the records cannot be read.
+        StoreError: the store cannot be used.
+    """
+    for record in await anyio.to_thread.run_sync(library.changes.unfinished):
+        try:
+            finished = [(change, await anyio.to_thread.run_sync(library.changes.finish, change)) for change in record.changes]
+        except LibraryError as error:
+            _log.warning("a change of the library stays unfinished", record=record.name, message=str(error))
+            continue
+        if store is not None:
+            await _tell(finished, library, store, at)
+        await anyio.to_thread.run_sync(library.changes.end, record)
+        _log.info("a change of the library was finished", record=record.name, changes=len(finished))
+
+
+async def want_again(store: Store, series: Series, archive: str, *, message: str, at: datetime, resolve: int = 0) -> int:
+    """Tell the store that a series is not complete any more, and is wanted by a repair; returns the number of the resolve.
+
+    `resolve` is what an earlier call for the same archive returned.
+    """
+    manifest = REPAIR_PREFIX + archive
+    await store.reopen(series.series_instance_uid, error="", message=message)
+    number = resolve or await store.begin_resolve(manifest, at)
+    await store.enqueue(manifest, number, archive, [series])
+    return number
+
+
+async def _tell(finished: Sequence[tuple[Change, Finished]], library: Library, store: Store, at: datetime) -> None:
+    named = await store.find_named([one.series_instance_uid for _, one in finished])
+    rows = {row.series.series_instance_uid: row for row in named}
+    relocated: list[tuple[str, str]] = []
+    for change, one in finished:
+        row = rows.get(one.series_instance_uid)
+        if one.is_gone:
+            await store.forget_folder(one.series_instance_uid)
+        elif one.is_doubted:
+            await _want_doubted(change.folder, row, library, store, at)
+        elif (
+            one.lies_in is not None
+            and change.kind is ChangeKind.QUARANTINE
+            and (row is None or row.state is SeriesState.COMPLETE)
+        ):
+            receipt = await anyio.to_thread.run_sync(library.receipt_in, one.lies_in)
+            await store.restore([(receipt, str(one.lies_in))] if receipt is not None else [])
+        elif one.lies_in is not None:
+            relocated.append((one.series_instance_uid, str(one.lies_in)))
+    if relocated:
+        await store.relocate(relocated)
+
+
+async def _want_doubted(folder: PurePosixPath, row: StoredSeries | None, library: Library, store: Store, at: datetime) -> None:
+    message = f"{folder}: its images are damaged"
+    if row is not None:
+        if row.state is not SeriesState.WITHDRAWN:
+            await want_again(store, row.series, row.archive, message=message, at=at)
+        return
+    receipt = await anyio.to_thread.run_sync(library.doubted_receipt, folder)
+    if receipt is not None:
+        await want_again(store, receipt.series, receipt.archive, message=message, at=at)

@@ -1,0 +1,233 @@
+"""Changes of a library that died half-way, and what the next run makes of them, whatever the archive has done since."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from downloader.engine import open_mirror
+from downloader.library.changes import Change, ChangeJournal, ChangeKind
+from downloader.library.receipt import RECEIPT_NAME
+from downloader.manifest import WithdrawnPolicy
+from downloader.model import SeriesState
+from downloader.options import RunOptions
+from downloader.sandbox import (
+    Catalogue,
+    Fault,
+    FaultKind,
+    SandboxCollection,
+    SandboxPatient,
+    SandboxSeries,
+    catalogue_of,
+    generated_series,
+    study_of,
+)
+from downloader.store.port import StoredSeries
+from downloader.store.sqlite import open_store
+from downloader.views.progress import SilentProgress
+from downloader.views.report import RunReport
+from tests.faults.scene import OWN_FOLDER, Scene, open_scene
+
+pytestmark = pytest.mark.anyio
+
+
+def series(seed: int, images: int = 2) -> SandboxSeries:
+    """A series of a few kilobytes."""
+    return generated_series(seed=seed, images=images, rows=16, columns=16)
+
+
+def uid(seed: int) -> str:
+    return series(seed).series_instance_uid
+
+
+def named(patient_id: str, images: int) -> Catalogue:
+    """The first series under this patient, and the second under another that stays."""
+    patients = (
+        SandboxPatient(patient_id=patient_id, studies=(study_of(series(1, images), seed=1),)),
+        SandboxPatient(patient_id="other", studies=(study_of(series(2), seed=2),)),
+    )
+    return Catalogue(collections=(SandboxCollection(name="Sandbox", patients=patients),))
+
+
+async def cycle(scene: Scene, policy: WithdrawnPolicy = WithdrawnPolicy.KEEP) -> RunReport:
+    """One run of the manifest that takes whatever the archive lists."""
+    manifest = replace(scene.manifest(), withdrawn=policy, withdrawn_grace_seconds=0)
+    options = RunOptions(output=scene.library, min_free_bytes=0, minimum_bytes_per_second=0, attempts=2, max_shrink_percent=100.0)
+    async with open_mirror(manifest, options, SilentProgress(), scene.clock) as run:
+        report = await run.run()
+    scene.clock.elapsed_seconds += 1
+    return report
+
+
+async def stored(scene: Scene, seed: int) -> StoredSeries:
+    """What the store says of a series."""
+    async with open_store(scene.library / OWN_FOLDER / "state.db") as store:
+        (row,) = await store.find_named([uid(seed)])
+        return row
+
+
+def folders_of(scene: Scene, seed: int) -> Sequence[Path]:
+    """Every folder outside of `.tciad` whose receipt is of the series."""
+    found = [path.parent for path in scene.library.rglob(RECEIPT_NAME) if scene.library / OWN_FOLDER not in path.parents]
+    receipts = {path: json.loads((path / RECEIPT_NAME).read_bytes()) for path in found}
+    return [path for path, receipt in receipts.items() if receipt["series"]["series_instance_uid"] == uid(seed)]
+
+
+def unfinished(scene: Scene) -> int:
+    """How many changes are under way."""
+    return len(ChangeJournal(scene.library).unfinished())
+
+
+async def leave_half_swapped(scene: Scene) -> tuple[Path, Path]:
+    """A library whose first series was being replaced without an exchange: the older aside, the newer not yet in its place."""
+    await cycle(scene)
+    (target,) = folders_of(scene, 1)
+    older = shutil.copytree(target, scene.root / "older")
+    scene.sandbox.replace_catalogue(catalogue_of([series(1, 3), series(2)]))
+    await cycle(scene)
+    staging = scene.library / OWN_FOLDER / "staging"
+    newer = target.rename(staging / uid(1))
+    return newer, older.rename(staging / "replaced-1")
+
+
+async def test_a_swap_that_was_killed_half_way_is_finished_although_the_archive_withdrew_the_series(tmp_path: Path) -> None:
+    """Neither the older nor the newer version is lost: the newer one lies in its place."""
+    async with open_scene(tmp_path, catalogue=catalogue_of([series(1), series(2)])) as scene:
+        await cycle(scene)
+        (target,) = folders_of(scene, 1)
+        newer, older = await leave_half_swapped(scene)
+        receipt = json.loads((newer / RECEIPT_NAME).read_bytes())
+        relative = [PurePosixPath(path.relative_to(scene.library)) for path in (target, older, newer)]
+        change = Change(
+            kind=ChangeKind.REPLACE,
+            series_instance_uid=uid(1),
+            folder=relative[0],
+            targets=(relative[1],),
+            keeper=relative[2],
+            completed_at=scene.clock.now().fromisoformat(receipt["completed_at"]),
+        )
+        ChangeJournal(scene.library).begin([change])
+        scene.sandbox.replace_catalogue(catalogue_of([series(2)]))
+        report = await cycle(scene)
+        assert (report.outcome, report.tally.withdrawn) == ("complete", 1)
+        assert folders_of(scene, 1) == [target]
+        assert len(list(target.glob("*.dcm"))) == 3
+        assert unfinished(scene) == 0
+        scene.assert_nothing_staged()
+
+
+async def test_what_a_swap_without_a_record_left_is_not_deleted(tmp_path: Path) -> None:
+    """As an earlier tciad left it: a whole version that is nowhere else comes back, though the archive withdrew the series."""
+    async with open_scene(tmp_path, catalogue=catalogue_of([series(1), series(2)])) as scene:
+        await cycle(scene)
+        (target,) = folders_of(scene, 1)
+        target.rename(scene.library / OWN_FOLDER / "staging" / f"{uid(1)}.old")
+        scene.sandbox.replace_catalogue(catalogue_of([series(2)]))
+        await cycle(scene)
+        assert folders_of(scene, 1) == [target]
+        assert (await stored(scene, 1)).state is SeriesState.WITHDRAWN
+        scene.assert_nothing_staged()
+
+
+async def test_a_whole_series_that_nothing_wants_is_kept_in_quarantine(tmp_path: Path) -> None:
+    """It was proven, killed before its rename, and withdrawn before the next start."""
+    async with open_scene(tmp_path, catalogue=catalogue_of([series(1), series(2)])) as scene:
+        await cycle(scene)
+        (target,) = folders_of(scene, 1)
+        target.rename(scene.library / OWN_FOLDER / "staging" / "left")
+        for path in (scene.library / OWN_FOLDER).glob("state.db*"):
+            path.unlink()
+        scene.sandbox.replace_catalogue(catalogue_of([series(2)]))
+        await cycle(scene)
+        (aside,) = (scene.library / OWN_FOLDER / "quarantine").iterdir()
+        assert len(list(aside.glob("*.dcm"))) == 2
+        scene.assert_nothing_staged()
+
+
+@pytest.mark.parametrize("then", ["the same", "withdrawn", "another name"])
+async def test_a_former_folder_goes_at_the_next_start(tmp_path: Path, then: str) -> None:
+    """Killed after the newer version came into its new place, before the older went: one folder stays, and the store knows it."""
+    async with open_scene(tmp_path, catalogue=named("before", 2)) as scene:
+        await cycle(scene)
+        (former,) = folders_of(scene, 1)
+        copy = shutil.copytree(former, scene.root / "copy")
+        before = await stored(scene, 1)
+        scene.sandbox.replace_catalogue(named("after", 3))
+        await cycle(scene)
+        (newer,) = folders_of(scene, 1)
+        # as before the store was told, and with the record of the clearing
+        former.parent.mkdir(parents=True)
+        copy.rename(former)
+        async with open_store(scene.library / OWN_FOLDER / "state.db") as store:
+            await store.relocate([(uid(1), before.folder)])
+        change = Change(
+            kind=ChangeKind.CLEAR,
+            series_instance_uid=uid(1),
+            folder=PurePosixPath(before.folder),
+            keeper=PurePosixPath(newer.relative_to(scene.library)),
+        )
+        ChangeJournal(scene.library).begin([change])
+        catalogues = {"the same": named("after", 3), "withdrawn": catalogue_of([series(2)]), "another name": named("third", 4)}
+        scene.sandbox.replace_catalogue(catalogues[then])
+        await cycle(scene)
+        (lies,) = folders_of(scene, 1)
+        assert (await stored(scene, 1)).folder == str(lies.relative_to(scene.library))
+        assert unfinished(scene) == 0
+
+
+async def test_a_fetch_that_fails_leaves_the_former_folder_and_no_record(tmp_path: Path) -> None:
+    """Nothing came into the new place, so nothing is cleared, then or later."""
+    async with open_scene(tmp_path, catalogue=named("before", 2)) as scene:
+        await cycle(scene)
+        (former,) = folders_of(scene, 1)
+        scene.sandbox.replace_catalogue(named("after", 3))
+        scene.sandbox.faults.add(Fault(kind=FaultKind.STATUS, status=500, endpoints=("getImage", "getSingleImage")))
+        await cycle(scene)
+        assert folders_of(scene, 1) == [former]
+        assert unfinished(scene) == 0
+
+
+@pytest.mark.parametrize("policy", [WithdrawnPolicy.QUARANTINE, WithdrawnPolicy.DELETE])
+@pytest.mark.parametrize("happened", [True, False])
+async def test_a_withdrawn_series_that_was_being_removed_and_comes_back(
+    tmp_path: Path, policy: WithdrawnPolicy, happened: bool
+) -> None:
+    """Killed before or after its folder went: it is undone, or told to the store; what the archive lists again is complete."""
+    async with open_scene(tmp_path, catalogue=catalogue_of([series(1), series(2)])) as scene:
+        await cycle(scene)
+        (folder,) = folders_of(scene, 1)
+        scene.sandbox.replace_catalogue(catalogue_of([series(2)]))
+        await cycle(scene)
+        aside = scene.library / OWN_FOLDER / ("quarantine/q" if policy is WithdrawnPolicy.QUARANTINE else "staging/removed-1")
+        change = Change(
+            kind=ChangeKind.QUARANTINE if policy is WithdrawnPolicy.QUARANTINE else ChangeKind.DELETE,
+            series_instance_uid=uid(1),
+            folder=PurePosixPath(folder.relative_to(scene.library)),
+            targets=(PurePosixPath(aside.relative_to(scene.library)),),
+        )
+        ChangeJournal(scene.library).begin([change])
+        if happened:
+            folder.rename(aside)
+        scene.sandbox.replace_catalogue(catalogue_of([series(1), series(2)]))
+        downloads = scene.sandbox.count("getImage")
+        report = await cycle(scene, policy)
+        scene.assert_complete(report)
+        assert scene.sandbox.count("getImage") - downloads == int(happened)
+        assert len(list((scene.library / OWN_FOLDER / "quarantine").iterdir())) == int(happened and "quarantine" in aside.parts)
+
+
+async def test_parts_of_a_series_that_was_withdrawn_go_within_the_run(tmp_path: Path) -> None:
+    """It was never complete, and is not listed any more: the run that ends complete leaves nothing in staging."""
+    large = generated_series(seed=1, images=8, rows=64, columns=64)
+    stalled = Fault(kind=FaultKind.CUT, at_bytes=8_000, series_instance_uid=uid(1))
+    refused = Fault(kind=FaultKind.STATUS, status=500, endpoints=("getSingleImage",))
+    async with open_scene(tmp_path, stalled, refused, catalogue=catalogue_of([large, series(2)])) as scene:
+        await cycle(scene)
+        assert list((scene.library / OWN_FOLDER / "staging").iterdir()) != []
+        scene.sandbox.replace_catalogue(catalogue_of([series(2)]))
+        report = await cycle(scene)
+        assert (report.outcome, report.tally.withdrawn) == ("complete", 1)
+        scene.assert_nothing_staged()
