@@ -24,6 +24,7 @@ from yarl import URL
 
 from downloader import __version__
 from downloader.clock import Clock
+from downloader.connections import AskedOnlyConnector
 from downloader.errors import (
     ArchiveFaultError,
     ArchiveUnreachableError,
@@ -251,7 +252,7 @@ async def open_transport(settings: TransportSettings, clock: Clock) -> AsyncIter
     """
     tls = await anyio.to_thread.run_sync(_load_tls)
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls, limit=0),
+        connector=AskedOnlyConnector(ssl=tls, limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
         # any Accept but this one risks a 406, and a compressed ZIP is only more work (ARCHIVE §2.1)
         headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": settings.user_agent},
