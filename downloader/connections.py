@@ -96,11 +96,12 @@ class AskedOnlyConnector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of aiohttp.TCPConnector
         super().__init__(**options)
-        self._factory = functools.partial(AskedOnly, loop=self._loop)
+        self._factory = functools.partial(AskedOnly, loop=self._loop)  # type: ignore[assignment]  # a narrower class
 
     async def _get(self, key: Any, traces: Any) -> Any:  # noqa: ANN401 - aiohttp's own types are private
         while (connection := await super()._get(key, traces)) is not None:
-            if not connection.protocol.has_unasked_bytes():
+            protocol = connection.protocol
+            if isinstance(protocol, AskedOnly) and not protocol.has_unasked_bytes():
                 return connection
             connection.close()
         return None
