@@ -19,10 +19,12 @@ from downloader.library.port import Library
 from downloader.manifest import Manifest
 from downloader.model import Event, Series, SeriesCompleted, SeriesFailed, SeriesSetBack, SeriesTally
 from downloader.options import RunOptions
+from downloader.own_rows import CONTROLS
 from downloader.pacing import RetryPace
 from downloader.resolver import Resolver
 from downloader.scheduler import Pressure, Scheduler, SchedulerPolicy, always
 from downloader.store.port import CycleNote, Enqueued, Store
+from downloader.vanished import ask_about_vanished
 from downloader.views.changes import ChangeLog
 from downloader.views.counter import RunCounter
 from downloader.views.progress import ProgressView
@@ -92,6 +94,8 @@ class MirrorRun:
         self._warnings = list(parts.warnings)
         self._unproven = False
         self._changes = ChangeLog()
+        # some series that each archive listed in this resolve: what it is known to have
+        self._listed: dict[str, list[Series]] = {}
         self._scheduler: Scheduler | None = None
         self._resolving = CancelScope()
         self._is_drained = self._is_over = False
@@ -192,6 +196,8 @@ class MirrorRun:
         rested_at = parts.clock.now() if parts.manner.lets_failed_rest else None
 
         async def enqueue(archive: str, batch: Sequence[Series]) -> None:
+            known = self._listed.setdefault(archive, [])
+            known += batch[: CONTROLS - len(known)]
             self._note_enqueued(await parts.store.enqueue(manifest.name, number, archive, batch, rested_at=rested_at))
 
         resolution = await parts.resolver.resolve(manifest, enqueue)
@@ -222,17 +228,37 @@ class MirrorRun:
                 "If it is right, run again with --max-shrink 100%"
             )
             return
-        await anyio.to_thread.run_sync(self._parts.library.expect_metadata)
-        self._changes.withdrawn.add(await store.withdraw_vanished(name, number, self._parts.clock.now()))
+        answer = await ask_about_vanished(name, number, store, list(self._parts.benches), self._ask_own_rows)
+        for archive, rows in answer.listed.items():
+            await self._keep_listed(number, resolved, archive, rows)
+        self._warnings += answer.warnings()
+        if answer.unanswered:
+            self._unproven = self._changes.doubted = True
+        if answer.denied:
+            await anyio.to_thread.run_sync(self._parts.library.expect_metadata)
+            at = self._parts.clock.now()
+            self._changes.withdrawn.add(await store.withdraw_vanished(name, number, at, denied=answer.denied))
         await self._clear_leftovers()
 
     async def _clear_leftovers(self) -> None:
         """Parts in staging of series that are not to come any more go now: no attempt is under way yet."""
         await clear_leftovers(self._parts.library, self._parts.store, self._parts.clock.now())
 
+    async def _ask_own_rows(self, archive: str, series: Sequence[Series]) -> Sequence[Series]:
+        return await self._parts.resolver.ask_own_rows(archive, series, self._listed.get(archive, ()))
+
+    async def _keep_listed(self, number: int, resolved: Manifest, archive: str, rows: Sequence[Series]) -> None:
+        """Count series that no list names and that are still there as named; those that the manifest no longer fits it drops."""
+        store, name = self._parts.store, self._manifest.name
+        self._note_enqueued(await store.enqueue(name, number, archive, [row for row in rows if resolved.wants(row)]))
+        unwanted = [row for row in rows if not resolved.wants(row)]
+        for row in unwanted:
+            await store.update_series(row)
+        if unwanted:
+            await store.drop_unwanted(name, number, resolved.wants)
+
     async def _remove_withdrawn(self) -> None:
-        bench = next(iter(self._parts.benches.values()))  # no archive is asked
-        async for removed in remove_withdrawn(self._manifest, self._parts.store, bench):
+        async for removed in remove_withdrawn(self._manifest, self._parts.store, self._parts.benches, self._warnings.append):
             self._changes.removed.add([asdict(removed)])
 
     async def _check_room(self, tally: SeriesTally) -> None:

@@ -14,6 +14,7 @@ from downloader.archive.port import Archive
 from downloader.errors import ArchiveFaultError, ManifestError
 from downloader.manifest import ApiGeneration, ArchiveAddress, Coverage, Manifest, Selection, explain_nothing
 from downloader.model import Series, SeriesQuery
+from downloader.own_rows import ask_own_rows
 from downloader.patience import Patience
 
 BATCH_SERIES = 5_000
@@ -79,6 +80,8 @@ class Resolver:
     """
 
     def __init__(self, archives: Mapping[str, Archive], patience: Patience) -> None:
+        self._archives = archives
+        self._patience = patience
         self._inquiries = {name: _Inquiry(archive, patience) for name, archive in archives.items()}
 
     async def resolve(self, manifest: Manifest, sink: Sink) -> Resolution:
@@ -109,6 +112,13 @@ class Resolver:
             hint = _OTHER_HOST.get(name, "")
             resolution.warnings.append(f"{name} does not list {len(unlisted)} of the series that the manifest names{hint}")
         return resolution
+
+    async def ask_own_rows(self, archive: str, series: Sequence[Series], controls: Sequence[Series]) -> Sequence[Series]:
+        """The rows of those series that the archive of that name still lists when it is asked for each by itself.
+
+        `controls` are series that it has just listed. Raises as `downloader.own_rows.ask_own_rows`.
+        """
+        return await ask_own_rows(series, self._archives[archive], controls, self._patience)
 
 
 @dataclass(slots=True)

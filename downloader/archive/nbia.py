@@ -2,24 +2,22 @@
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import anyio.lowlevel
 import structlog
 
 from downloader.archive.asking import Asker, read_refusal, told_of_carts
 from downloader.archive.deployments import RouteEvidence, list_missing
-from downloader.archive.endpoints import CARTS, Endpoint, Generation, ImageRoute, ListEndpoint, Topic
+from downloader.archive.endpoints import CARTS, Endpoint, Generation, ImageRoute, Topic
 from downloader.archive.port import NO_STUDY_NEEDS, CollectionDescription, Md5Lists, SeriesSize, StudyNeeds
 from downloader.archive.replies import READ_BYTES, is_page, quote_text, says_not_offered
-from downloader.archive.singly import ask_each
+from downloader.archive.series_rows import SeriesRows
 from downloader.archive.studies import Studies, lacking
 from downloader.archive.wire import (
     Row,
     RowReader,
-    SeriesReader,
     attributes_of,
     read_collection,
     read_description,
@@ -31,8 +29,6 @@ from downloader.model import Md5Mode, Series, SeriesQuery
 from downloader.transport import Reply
 
 DESCRIBED_SINGLY: Final = 3
-_SINGLE_QUERIES_IN_A_ROW: Final = 100
-_STUDIES_REMEMBERED: Final = 1_000
 _MOST_ROWS: Final = 1_000_000
 _MD5: Final = re.compile(r"[0-9a-f]{1,32}", re.ASCII)
 _log = structlog.get_logger(__name__)
@@ -87,12 +83,16 @@ class NbiaArchive:
         self._table = generation
         self._asker = asker
         self._evidence = evidence
-        # the studies of series that were opened of late, for generations that can be asked by study and not by series
-        self._study_of: dict[str, str] = {}
         untold = lacking(needs, generation.series.attributes)
         self._studies = Studies(name, asker=asker, query=generation.queries[Topic.STUDIES], needs=untold)
         listing = generation.listed_series
-        self._lists_completely = listing is not None and not lacking(needs, listing.attributes).all
+        self._rows = SeriesRows(
+            name,
+            generation=generation,
+            asker=asker,
+            studies=self._studies,
+            lists_completely=listing is not None and not lacking(needs, listing.attributes).all,
+        )
 
     @property
     def untold(self) -> frozenset[str]:
@@ -110,52 +110,21 @@ class NbiaArchive:
         """See the port."""
         self._evidence.note_lists()
 
-    async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
+    def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
         """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.
 
         Raises:
             UnexpectedReplyError: a row does not fit what was asked: the archive passed over the filter (ARCHIVE §7, 10).
         """
-        if query.series_instance_uid:
-            # studies cannot be asked for by series: what the row says of its study can
-            for series in await self._studies.complete([series async for series in self._stream(query)]):
-                yield series
-            return
-        known = await self._studies.find(query)
-        async with aclosing(self._stream(query)) as rows:
-            async for series in rows:
-                yield known.complete(series)
+        return self._rows.find_series(query)
 
-    async def _stream(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
-        """The rows of getSeries as they come."""
-        endpoint = self._table.series.endpoint
-        reader = SeriesReader(endpoint.name)
-        async with self._asker.ask(endpoint, self._table.series.values_of(query)) as reply:
-            await self._asker.expect_answer(reply)
-            async for chunk in reply.chunks():
-                for series in reader.feed(chunk):
-                    self._check_fit(query, series)
-                    yield series
-                # bytes that are there already are read without a pause: let other tasks run
-                await anyio.lowlevel.checkpoint()
-        reader.finish()
-        reader.unreadable_dates.tell(self.name)
-
-    async def find_listed_series(self, series_instance_uids: Sequence[str]) -> AsyncGenerator[Series, None]:
+    def find_listed_series(self, series_instance_uids: Sequence[str]) -> AsyncGenerator[Series, None]:
         """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
-        wanted = list(dict.fromkeys(series_instance_uids))
-        listing = self._table.listed_series
-        if listing is None and "series_instance_uid" not in self._table.series.filters:
-            for series in await self._pick(wanted):
-                yield series
-            return
-        at_once = listing.limit if listing else _SINGLE_QUERIES_IN_A_ROW
-        for start in range(0, len(wanted), at_once):
-            part = wanted[start : start + at_once]
-            # a part is read whole before any of it is given: whoever leaves early leaves no reply open
-            rows = await (self._ask_by_list(listing, part) if listing else self._ask_singly(part))
-            for series in rows if self._lists_completely else await self._studies.complete(rows):
-                yield series
+        return self._rows.find_listed_series(series_instance_uids)
+
+    async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:
+        """Ask getSeriesMetadata, and getSeries for each that it leaves out; without either, getSeries for their studies."""
+        return await self._rows.find_own_rows(series)
 
     async def find_shared_cart(self, name: str) -> Sequence[str]:
         """Ask getContentsByName for the series of a cart, each once.
@@ -167,7 +136,7 @@ class NbiaArchive:
         if query is None:
             raise UnexpectedReplyError(f"{self.name} has no shared carts in generation {self.generation}", next_step=CARTS)
         with told_of_carts(query.endpoint):
-            found = await self._read_series(query.endpoint, query.values_for({"shared_cart": name}))
+            found = await self._rows.read(query.endpoint, query.values_for({"shared_cart": name}))
         return list(dict.fromkeys(series.series_instance_uid for series in found))
 
     async def find_collections(self) -> Sequence[str]:
@@ -194,7 +163,7 @@ class NbiaArchive:
             UnexpectedReplyError: no way is offered, or none with an MD5 list and `md5` is `require`.
         """
         refused: dict[int, ArchiveError] = {}
-        self._remember_study(series)
+        self._rows.remember_study(series)
         for number, route in enumerate(self._table.image_routes):
             if self._evidence.is_missing(number) or not route.serves(md5):
                 continue
@@ -317,56 +286,6 @@ class NbiaArchive:
         reader.finish()
         return rows
 
-    async def _ask_by_list(self, listing: ListEndpoint, series_instance_uids: Sequence[str]) -> list[Series]:
-        found = await self._read_series(listing.endpoint, {**listing.fixed, listing.parameter: ",".join(series_instance_uids)})
-        if strange := {series.series_instance_uid for series in found}.difference(series_instance_uids):
-            raise UnexpectedReplyError(f"{self.name} lists {min(strange)}, which was not asked for", next_step="check api")
-        return found
-
-    async def _read_series(self, endpoint: Endpoint, values: Mapping[str, str]) -> list[Series]:
-        """All series of a reply that is small by nature."""
-        reader = SeriesReader(endpoint.name)
-        found: list[Series] = []
-        async with self._asker.ask(endpoint, values) as reply:
-            await self._asker.expect_answer(reply)
-            async for chunk in reply.chunks():
-                found += reader.feed(chunk)
-        reader.finish()
-        reader.unreadable_dates.tell(self.name)
-        return found
-
-    async def _ask_singly(self, series_instance_uids: Sequence[str]) -> list[Series]:
-        """One getSeries for each."""
-
-        async def ask(series_instance_uid: str) -> list[Series]:
-            return [series async for series in self._stream(SeriesQuery(series_instance_uid=series_instance_uid))]
-
-        found = await ask_each(series_instance_uids, ask)
-        return [series for rows in found.values() for series in rows]
-
-    async def _pick(self, series_instance_uids: Sequence[str]) -> list[Series]:
-        """These series out of their studies where those are known, and else out of the whole catalogue."""
-        wanted = set(series_instance_uids)
-        studies = {self._study_of.get(series_instance_uid) for series_instance_uid in wanted}
-        queries = (
-            [SeriesQuery()]
-            if None in studies
-            else [SeriesQuery(study_instance_uid=study) for study in sorted(filter(None, studies))]
-        )
-        found: dict[str, Series] = {}
-        for query in queries if wanted else ():
-            async with aclosing(self.find_series(query)) as rows:
-                async for series in rows:
-                    if series.series_instance_uid in wanted:
-                        found[series.series_instance_uid] = series
-        return list(found.values())
-
-    def _remember_study(self, series: Series) -> None:
-        if series.study_instance_uid:
-            self._study_of[series.series_instance_uid] = series.study_instance_uid
-        while len(self._study_of) > _STUDIES_REMEMBERED:
-            del self._study_of[next(iter(self._study_of))]
-
     async def _ask_md5(self, endpoint: Endpoint, values: dict[str, str]) -> str:
         async with self._asker.ask(endpoint, values) as reply:
             await self._asker.expect_answer(reply)
@@ -378,15 +297,6 @@ class NbiaArchive:
             raise ArchiveFaultError(f"{endpoint.name}: {quote_text(text)} came in place of an MD5")
         # hashes stored before 2021 have lost their leading zeros (ARCHIVE §3.5)
         return digits.rjust(32, "0")
-
-    def _check_fit(self, query: SeriesQuery, series: Series) -> None:
-        parameter = self._table.series.find_mismatch(query, series)
-        if parameter is not None:
-            raise UnexpectedReplyError(
-                f"{self.name} passed over the filter {parameter} and lists series that do not fit it",
-                series_instance_uid=series.series_instance_uid,
-                next_step="check api",
-            )
 
 
 def _describe(route: ImageRoute) -> str:

@@ -156,6 +156,14 @@ class Archive(Protocol):
         """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
         ...
 
+    async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:
+        """The catalogue's rows of these series, asked for in every way in which the generation asks for single ones.
+
+        By list and by series, or by study where it knows neither; a series is missing only where each way left it out. Their
+        former rows say in which study they were. Rows lack what only getPatientStudy tells.
+        """
+        ...
+
     async def find_shared_cart(self, name: str) -> Sequence[str]:
         """The series of a shared cart, each once; none where the archive has no such cart, or cannot read it (ARCHIVE §2.4).
 

@@ -173,11 +173,18 @@ class Store(Protocol):
         """How many series an earlier resolve of the manifest wanted and this one did not name, less those already withdrawn."""
         ...
 
-    async def withdraw_vanished(self, manifest: str, resolve: int, at: datetime) -> Sequence[str]:
+    def find_vanished(self, manifest: str, resolve: int) -> AsyncIterator[StoredSeries]:
+        """The series that `count_vanished` counts, read in pages. `archive` is where the manifest asked for each."""
+        ...
+
+    async def withdraw_vanished(
+        self, manifest: str, resolve: int, at: datetime, *, denied: Collection[str] | None = None
+    ) -> Sequence[str]:
         """Mark as withdrawn those series that this manifest wanted, this resolve did not name and no other manifest wants.
 
-        `at` is when that was seen. Returns their SeriesInstanceUIDs, sorted. One that is claimed loses its claim. One that
-        another manifest wants stays as it is, and is no longer among this manifest's, which keeps its say in what becomes of it.
+        With `denied`, only those of them: the others stay as they are, and vanish again in the next resolve. `at` is when that
+        was seen. Returns their SeriesInstanceUIDs, sorted. One that is claimed loses its claim. One that another manifest wants
+        stays as it is, and is no longer among this manifest's, which keeps its say in what becomes of it.
         """
         ...
 

@@ -1,13 +1,13 @@
 """What a resolve does to the store: enqueue what the catalogue lists, withdraw what it no longer does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from downloader.errors import StoreError
 from downloader.model import Series, SeriesState, WithdrawalRule
 from downloader.store.connection import PAGE_SIZE, Connection
-from downloader.store.port import CycleNote, Enqueued, Standing
-from downloader.store.rows import series_values, time_value, to_series, to_text, to_version
+from downloader.store.port import CycleNote, Enqueued, Standing, StoredSeries
+from downloader.store.rows import series_values, time_value, to_series, to_stored_series, to_text, to_version
 
 
 def begin_resolve(connection: Connection, manifest: str, at: datetime) -> int:
@@ -136,13 +136,30 @@ def count_vanished(connection: Connection, manifest: str, resolve: int) -> int:
     return connection.number("count_vanished", manifest=manifest, resolve=resolve)
 
 
-def withdraw_vanished(connection: Connection, manifest: str, resolve: int, at: datetime) -> Sequence[str]:
+def withdraw_vanished(
+    connection: Connection, manifest: str, resolve: int, at: datetime, denied: Collection[str] | None = None
+) -> Sequence[str]:
     """See `Store.withdraw_vanished`. Durable: what is withdrawn may be deleted from the library next."""
+    allowed = None if denied is None else frozenset(denied)
     with connection.transaction(durable=True):
-        connection.change("leave_vanished_to_others", manifest=manifest, resolve=resolve)
-        vanished = connection.rows("vanished", manifest=manifest, resolve=resolve)
-        connection.change_each("withdraw", [{**row, "at": to_text(at)} for row in vanished])
-    return [row["series_instance_uid"] for row in vanished]
+        vanished = [
+            row["series_instance_uid"]
+            for row in connection.rows("vanished", manifest=manifest, resolve=resolve)
+            if allowed is None or row["series_instance_uid"] in allowed
+        ]
+        mine = [{"manifest": manifest, "series_instance_uid": name} for name in vanished]
+        others = {name for name in vanished if connection.number("wanted_by_others", manifest=manifest, series_instance_uid=name)}
+        connection.change_each("leave_to_others", [one for one in mine if one["series_instance_uid"] in others])
+        withdrawn = [name for name in vanished if name not in others]
+        connection.change_each("withdraw", [{"series_instance_uid": name, "at": to_text(at)} for name in withdrawn])
+    return withdrawn
+
+
+def page_of_vanished(connection: Connection, manifest: str, resolve: int, after: int) -> tuple[int, Sequence[StoredSeries]]:
+    """A page of what `Store.find_vanished` gives, with the key of its last row."""
+    rows = connection.rows("page_of_vanished", manifest=manifest, resolve=resolve, after=after, page_size=PAGE_SIZE)
+    last_key = rows[-1]["series_key"] if rows else after
+    return last_key, [to_stored_series({**row, "archive": row["wanted_of"]}) for row in rows]
 
 
 def forget_folder(connection: Connection, series_instance_uid: str) -> None:

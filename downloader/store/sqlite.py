@@ -113,9 +113,21 @@ class SqliteStore:
         """See `Store`."""
         return await self._on_thread(queueing.count_vanished, manifest, resolve)
 
-    async def withdraw_vanished(self, manifest: str, resolve: int, at: datetime) -> Sequence[str]:
+    async def find_vanished(self, manifest: str, resolve: int) -> AsyncIterator[StoredSeries]:
         """See `Store`."""
-        return await self._on_thread(queueing.withdraw_vanished, manifest, resolve, at)
+        after = 0
+        while True:
+            after, rows = await self._on_thread(queueing.page_of_vanished, manifest, resolve, after)
+            for row in rows:
+                yield row
+            if len(rows) < PAGE_SIZE:
+                return
+
+    async def withdraw_vanished(
+        self, manifest: str, resolve: int, at: datetime, *, denied: Collection[str] | None = None
+    ) -> Sequence[str]:
+        """See `Store`."""
+        return await self._on_thread(queueing.withdraw_vanished, manifest, resolve, at, denied)
 
     async def forget_folder(self, series_instance_uid: str) -> None:
         """See `Store`."""

@@ -94,6 +94,10 @@ class MemoryArchive:
             if series_instance_uid in rows:
                 yield rows[series_instance_uid]
 
+    async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:
+        """The rows of these series."""
+        return [row async for row in self.find_listed_series([one.series_instance_uid for one in series])]
+
     async def find_shared_cart(self, name: str) -> Sequence[str]:
         """The series of the cart."""
         self._fail()

@@ -173,9 +173,20 @@ class MemoryStore:
     async def count_vanished(self, manifest: str, resolve: int) -> int:
         return len(self._vanished(manifest, resolve))
 
-    async def withdraw_vanished(self, manifest: str, resolve: int, at: datetime) -> Sequence[str]:
+    async def find_vanished(self, manifest: str, resolve: int) -> AsyncIterator[StoredSeries]:
+        vanished = set(self._vanished(manifest, resolve))
+        for row in list(self._select(manifest)):
+            name = row.stored.series.series_instance_uid
+            if name in vanished:
+                yield replace(row.stored, archive=self._manifest(manifest).archives[name])
+
+    async def withdraw_vanished(
+        self, manifest: str, resolve: int, at: datetime, *, denied: Collection[str] | None = None
+    ) -> Sequence[str]:
         withdrawn = []
         for series_instance_uid in self._vanished(manifest, resolve):
+            if denied is not None and series_instance_uid not in denied:
+                continue
             if self._wanting(series_instance_uid) == 1:
                 self._rows[series_instance_uid].move(SeriesState.WITHDRAWN, rests_until_at=None, withdrawn_at=at)
                 withdrawn.append(series_instance_uid)

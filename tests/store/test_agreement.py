@@ -47,7 +47,9 @@ def resolve(manifest: str, archive: str, batch: list[Series], withdraw: bool, le
         number = await store.begin_resolve(manifest, memory.at)
         met = await store.enqueue(manifest, number, archive, batch, rested_at=memory.at if let_rest else None)
         vanished = await store.count_vanished(manifest, number)
-        return met, vanished, withdraw and await store.withdraw_vanished(manifest, number, memory.at)
+        gone = [row async for row in store.find_vanished(manifest, number)]
+        denied = [row.series.series_instance_uid for row in gone[1:]] if let_rest else None
+        return met, vanished, gone, withdraw and await store.withdraw_vanished(manifest, number, memory.at, denied=denied)
 
     return step
 

@@ -305,7 +305,7 @@ WHERE wanted.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :man
 
 -- page_of_vanished --
 -- Whole rows, so that the manifest as it is now can be asked about them; in pages, since it may no longer want a million.
-SELECT series.*
+SELECT series.*, wanted.archive AS wanted_of
 FROM wanted CROSS JOIN series USING (series_key)
 WHERE wanted.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
     AND wanted.resolve < :resolve
@@ -332,18 +332,21 @@ WHERE series_key = :series_key
     AND folder IS NULL
     AND NOT EXISTS (SELECT 1 FROM wanted WHERE wanted.series_key = series.series_key);
 
--- leave_vanished_to_others --
+-- wanted_by_others --
+-- How many other manifests want the series.
+SELECT count(*)
+FROM series CROSS JOIN wanted USING (series_key)
+WHERE series.series_instance_uid = :series_instance_uid
+    AND wanted.manifest_key <> (SELECT manifest_key FROM manifest WHERE name = :manifest);
+
+-- leave_to_others --
 -- What another manifest wants stays, and is this manifest's no longer; a trigger remembers that it was.
 DELETE FROM wanted
 WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
-    AND resolve < :resolve
-    AND EXISTS (
-        SELECT 1 FROM wanted AS other
-        WHERE other.series_key = wanted.series_key AND other.manifest_key <> wanted.manifest_key
-    );
+    AND series_key = (SELECT series_key FROM series WHERE series_instance_uid = :series_instance_uid);
 
 -- vanished --
--- What will be withdrawn: read first, since older SQLite cannot return what it updates.
+-- What may be withdrawn.
 SELECT series.series_instance_uid
 FROM wanted CROSS JOIN series USING (series_key)
 WHERE wanted.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
