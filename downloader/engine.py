@@ -14,6 +14,7 @@ import anyio.to_thread
 import structlog
 from anyio import CapacityLimiter
 
+from downloader import holding
 from downloader.archive.credentials import gather_secrets, make_authentication
 from downloader.archive.deployments import Deployments
 from downloader.archive.port import NO_STUDY_NEEDS, Archive, ArchiveQueries, StudyNeeds
@@ -21,6 +22,7 @@ from downloader.archive.profiles import open_archive, open_queries
 from downloader.bandwidth import BandwidthPlan
 from downloader.clock import Clock, SystemClock
 from downloader.fetch import Bench
+from downloader.holding import refuse_wrong_library, require_library
 from downloader.leftovers import clear_leftovers
 from downloader.library.form import LibraryForm, read_form, settle_form
 from downloader.library.layout import parse_layout
@@ -39,9 +41,8 @@ from downloader.plan import plan_manifest
 from downloader.recovery import finish_changes
 from downloader.resolver import Resolver
 from downloader.settings import Settings, resolve_options
-from downloader.store.lock import lock_library
 from downloader.store.port import Standing, Store
-from downloader.stores import open_state, open_store_for_reading
+from downloader.stores import open_store_for_reading
 from downloader.transport import Transport, TransportSettings, open_transport
 from downloader.views.plan import PlanReport
 from downloader.views.progress import ProgressView
@@ -98,10 +99,9 @@ async def hold_library(options: RunOptions, clock: Clock) -> AsyncIterator[Store
     Raises:
         LibraryError, StoreError, SettingsError: something of it cannot be used, or another process holds it.
     """
-    await anyio.to_thread.run_sync(open_library, options)
-    with lock_library(options.output, clock.now()):
-        async with open_state(options) as store:
-            yield store
+    async with holding.hold_library(options, clock) as store:
+        await anyio.to_thread.run_sync(open_library, options)
+        yield store
 
 
 @asynccontextmanager
@@ -121,6 +121,7 @@ async def open_run(
         LibraryError, StoreError, SettingsError: something of it cannot be used.
     """
     async with AsyncExitStack() as stack:
+        await require_library(options, store)
         library = await anyio.to_thread.run_sync(open_library, options)
         # the library is held, so every claim and every folder in staging belongs to a run that is over
         await store.release([])
@@ -158,6 +159,7 @@ async def make_plan(
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store_for_reading(options))
+        await refuse_wrong_library(options, store)
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock, _needs_to_choose(manifest)))
         return await plan_manifest(
             manifest,

@@ -27,6 +27,7 @@ TciadError                      exit 1
 │   └── AttemptsExhaustedError  give up  the process died in every attempt at it
 ├── LibraryError                exit 5   the library cannot be written
 │   ├── NoSpaceError                     not enough room
+│   ├── WrongLibraryError                it is not the library of the state store, or its series are gone
 │   └── DamagedReceiptError              the receipt of a series cannot be believed
 └── StoreError                  exit 6   the state store cannot be used
     ├── StoreLockedError                 another run holds it
@@ -226,6 +227,10 @@ class LibraryError(TciadError):
 
 class NoSpaceError(LibraryError):
     """Not enough room for what is wanted."""
+
+
+class WrongLibraryError(LibraryError):
+    """The folder is not the library that the state store belongs to, or what the store counts as complete is not there."""
 
 
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})

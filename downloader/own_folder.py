@@ -171,6 +171,15 @@ def has_own_folder(root: Path) -> bool:
         return False
 
 
+def remove_own_folder(root: Path) -> None:
+    """Take the own folder away with all that is in it: for a library that came to nothing."""
+    with suppress(FileNotFoundError):
+        with open_own_folder(root) as own:
+            for name in own.names():
+                own.remove_tree(name)
+        (root / OWN_FOLDER).rmdir()
+
+
 def read_own_file(root: Path, name: str) -> bytes | None:
     """The content of a file in the own folder; None where library, folder or file is not there.
 

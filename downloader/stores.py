@@ -19,19 +19,6 @@ STATE_NAME = "state.db"
 
 
 @asynccontextmanager
-async def open_records(output: Path, state: Path | None) -> AsyncIterator[Store]:
-    """The store of a library, to be asked.
-
-    Raises:
-        StoreError: there is none.
-    """
-    options = RunOptions(output=output, state=state)
-    await expect_store(options)
-    async with open_state(options) as store:
-        yield store
-
-
-@asynccontextmanager
 async def open_state(options: RunOptions) -> AsyncIterator[Store]:
     """The store of the library, new or old, once it is known that no link inside the library leads to it.
 
@@ -50,7 +37,7 @@ def refuse_link(options: RunOptions) -> None:
     SQLite opens by path and follows a link to the database; a link in place of its log it refuses by itself. A store that --state
     names lies where the user says, by way of links or not.
     """
-    if options.state is not None:
+    if is_state_outside(options):
         return
     with translated_errors(state_path(options)):
         try:
@@ -84,6 +71,11 @@ async def has_store(path: Path) -> bool:
 def state_path(options: RunOptions) -> Path:
     """Where the store of the library is, or will be."""
     return options.state or options.output / OWN_FOLDER / STATE_NAME
+
+
+def is_state_outside(options: RunOptions) -> bool:
+    """Whether the store is not the one in the library, which the library's own lock guards."""
+    return state_path(options).absolute() != (options.output / OWN_FOLDER / STATE_NAME).absolute()
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from anyio import CapacityLimiter
+from anyio import CancelScope, CapacityLimiter
 
 from downloader.adoption import Adopter
 from downloader.archive.port import Archive
@@ -23,23 +23,26 @@ from downloader.engine import (
     settle,
 )
 from downloader.errors import LibraryError, SettingsError
+from downloader.holding import bind, hold_library, open_records
 from downloader.inventory import write_metadata
 from downloader.library.foreign import ForeignTree
 from downloader.library.form import LibraryForm, read_form, write_form
+from downloader.library.identity import is_library
 from downloader.library.port import Library
 from downloader.manifest import PROFILES, ArchiveAddress
 from downloader.mirror import SINGLE_RUN, policy_of
 from downloader.model import Event
 from downloader.options import RunOptions
+from downloader.own_folder import has_own_folder, remove_own_folder
 from downloader.rebuilding import rebuild
 from downloader.recovery import finish_changes
 from downloader.relayout import Relayout
 from downloader.repair import Repair, verify_into
 from downloader.scheduler import Scheduler
 from downloader.store.aside import keep_aside
-from downloader.store.lock import lock_library
+from downloader.store.lock import lock_library, lock_store
 from downloader.store.port import Store
-from downloader.stores import expect_store, open_state, state_path
+from downloader.stores import expect_store, is_state_outside, open_state, state_path
 from downloader.verification import Examination, Finding
 from downloader.views.counting import CountView
 from downloader.views.mending import AdoptionReport, RebuildReport, VerificationReport
@@ -91,12 +94,9 @@ async def open_verification(
         LibraryError, StoreError, SettingsError: something of it cannot be used.
     """
     clock = SystemClock()
-    await expect_store(options)
     async with AsyncExitStack() as stack:
-        if repair:
-            stack.enter_context(lock_library(options.output, clock.now()))
+        store = await stack.enter_async_context(_open_existing(options, clock, to_change=repair))
         library = await anyio.to_thread.run_sync(open_library, options)
-        store = await stack.enter_async_context(open_state(options))
         if repair:
             await store.release([])
             await finish_changes(library, store, clock.now())
@@ -114,6 +114,15 @@ async def open_verification(
         )
         mending = _make_repair(library, store, opened, options, clock) if repair else None
         yield Verification(examination=examination, repair=mending)
+
+
+@asynccontextmanager
+async def _open_existing(options: RunOptions, clock: Clock, *, to_change: bool) -> AsyncIterator[Store]:
+    """The store of a library that has one; held together with its library where they are to be changed."""
+    await expect_store(options)
+    opened = hold_library(options, clock) if to_change else open_records(options.output, options.state)
+    async with opened as store:
+        yield store
 
 
 def _make_repair(library: Library, store: Store, archives: Mapping[str, Archive], options: RunOptions, clock: Clock) -> Repair:
@@ -153,9 +162,9 @@ async def open_adoption(
     clock = SystemClock()
     await anyio.to_thread.run_sync(_check_tree, tree, options.output)
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_removed_if_new(options, report))
+        store = await stack.enter_async_context(hold_library(options, clock))
         library = await anyio.to_thread.run_sync(open_library, options)
-        stack.enter_context(lock_library(options.output, clock.now()))
-        store = await stack.enter_async_context(open_state(options))
         await store.release([])
         await finish_changes(library, store, clock.now())
         await settle(options, store)
@@ -171,6 +180,19 @@ async def open_adoption(
             advance=count.advance,
         )
         await write_metadata(library, store)
+
+
+@asynccontextmanager
+async def _removed_if_new(options: RunOptions, report: AdoptionReport) -> AsyncIterator[None]:
+    """Take `.tciad` away again where the folder had none before, the adoption failed, and nothing was adopted."""
+    is_new = not await anyio.to_thread.run_sync(has_own_folder, options.output)
+    try:
+        yield
+    except BaseException:
+        if is_new and not report.adopted:
+            with CancelScope(shield=True):
+                await anyio.to_thread.run_sync(remove_own_folder, options.output)
+        raise
 
 
 def _check_tree(tree: Path, library: Path) -> None:
@@ -190,13 +212,10 @@ async def relayout_library(options: RunOptions, count: CountView, *, dry_run: bo
         LibraryError: a folder cannot be read or moved.
         StoreError: there is no store, or another run holds the library.
     """
-    await expect_store(options)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        if not dry_run:
-            stack.enter_context(lock_library(options.output, clock.now()))
+        store = await stack.enter_async_context(_open_existing(options, clock, to_change=not dry_run))
         library = await anyio.to_thread.run_sync(open_library, options)
-        store = await stack.enter_async_context(open_state(options))
         if not dry_run:
             await finish_changes(library, store, clock.now())
         known = await anyio.to_thread.run_sync(read_form, options.output) or LibraryForm()
@@ -221,15 +240,21 @@ async def rebuild_store(options: RunOptions, count: CountView) -> RebuildReport:
         StoreError: another run holds the library, or the new store cannot be written.
     """
     clock = SystemClock()
-    if not await anyio.Path(options.output).is_dir():
-        raise LibraryError(f"{options.output} is no library", next_step="name the library with -o")
+    if not await anyio.to_thread.run_sync(is_library, options.output):
+        raise LibraryError(
+            f"{options.output} is no library: it has no marker of one, and no series with a receipt",
+            next_step="name the library with -o, and mount the disk that it is on",
+        )
     path = state_path(options)
     async with AsyncExitStack() as stack:
+        if is_state_outside(options):
+            stack.enter_context(lock_store(path, clock.now()))
         stack.enter_context(lock_library(options.output, clock.now()))
         library = await anyio.to_thread.run_sync(open_library, options)
         await finish_changes(library, None, clock.now())
         aside = await anyio.to_thread.run_sync(keep_aside, path, clock.now())
         store = await stack.enter_async_context(open_state(options))
+        await bind(options, store, clock)
         findings: list[Finding] = []
         count.begin("read", None)
         tally = await rebuild(library, store, findings.append, count.advance)

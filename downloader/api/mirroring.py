@@ -15,12 +15,12 @@ from downloader.api.keywords import ManifestLike, RunKeywords, manifest_from, pr
 from downloader.clock import SystemClock
 from downloader.engine import decide_options, make_plan, open_mirror
 from downloader.errors import StoreError, TciadError
+from downloader.holding import open_records
 from downloader.manifest import Manifest
 from downloader.mirror import MirrorRun
 from downloader.model import Series
 from downloader.options import RunOptions
 from downloader.store.port import Standing
-from downloader.stores import open_records
 from downloader.views.library_series import LibrarySeries, flatten
 from downloader.views.notebook import open_python_progress
 from downloader.views.plan import PlanReport

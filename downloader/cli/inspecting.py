@@ -15,11 +15,11 @@ from downloader.cli.flags import Json, Output, State, print_json, run_async, sta
 from downloader.cli.interruption import Interrupted
 from downloader.clock import SystemClock
 from downloader.errors import SettingsError
+from downloader.holding import open_records
 from downloader.library.pause_file import is_paused
 from downloader.options import RunOptions
 from downloader.settings import parse_flags, resolve_options
 from downloader.store.port import Store
-from downloader.stores import open_records
 from downloader.views.status import LastCycle, StatusView
 from downloader.views.texts import count_text, printable
 

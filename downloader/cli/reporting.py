@@ -11,11 +11,11 @@ from downloader import __version__
 from downloader.cli.flags import Json, Output, State, path_of, print_json, run_async, start
 from downloader.clock import SystemClock
 from downloader.errors import SettingsError
+from downloader.holding import open_records
 from downloader.model import SeriesTally
 from downloader.options import RunOptions
 from downloader.settings import parse_flags, resolve_options
 from downloader.store.port import Store
-from downloader.stores import open_records
 from downloader.views.library_report.extras import require_extra
 from downloader.views.library_report.formats import ReportFormat
 from downloader.views.library_report.gathering import gather_summary

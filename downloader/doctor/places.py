@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from downloader.engine import free_bytes_at
 from downloader.errors import LibraryError, StoreError
+from downloader.holding import open_records
 from downloader.options import RunOptions
-from downloader.stores import has_store, open_records, state_path
+from downloader.stores import has_store, state_path
 from downloader.views.doctor import Check, Health
 from downloader.views.texts import size_text
 

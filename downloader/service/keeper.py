@@ -13,6 +13,7 @@ import structlog
 from downloader.clock import Clock
 from downloader.engine import free_bytes_at
 from downloader.errors import LibraryError, SettingsError, StoreError
+from downloader.holding import expect_identity
 from downloader.library.pause_file import is_paused, pause_library, resume_library
 from downloader.manifest import Manifest
 from downloader.mirror import Manner
@@ -87,6 +88,7 @@ class LibraryKeeper:
         self._works: dict[str, Work] = {}
         self._notes: dict[str, CycleNote] = {}
         self._store: Store | None = None
+        self._identity = ""
         self._problem = ""
         self._bell = Bell()
         self._gate = _Gate()
@@ -178,6 +180,9 @@ class LibraryKeeper:
         try:
             while not self._is_over:
                 try:
+                    if self._identity:
+                        # a store inside a library goes with it: without this look, an empty mount point would be a new library
+                        await expect_identity(self.directory, self._identity)
                     async with self._around.openers.hold_library(self._options, self._around.clock) as store:
                         await self._open(store)
                         self.opened.set()
@@ -221,7 +226,8 @@ class LibraryKeeper:
         if self._store is not None:
             try:
                 tally = await self._store.tally()
-            except StoreError as error:
+                await expect_identity(self.directory, self._identity)
+            except (StoreError, LibraryError) as error:
                 problem = str(error)
         pressures = [work.run.pressure for work in self._works.values() if work.run]
         return LibraryStatus(
@@ -248,6 +254,7 @@ class LibraryKeeper:
 
     async def _open(self, store: Store) -> None:
         self._store = store
+        self._identity = await store.library_id()
         self._problem = ""
         self._notes = dict(await store.cycles())
         for work in self._works.values():
@@ -267,6 +274,7 @@ class LibraryKeeper:
                     if work is None:
                         await self._bell.wait(self._around.clock, self._seconds_until_due())
                     else:
+                        await expect_identity(self.directory, self._identity)
                         await self._cycle(work, store)
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as group_error:

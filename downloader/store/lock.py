@@ -1,4 +1,4 @@
-"""One run per library: an exclusive lock that says who holds it and that dies with its process."""
+"""One run per library, and per store: an exclusive lock that says who holds it and that dies with its process."""
 
 import errno
 import fcntl
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from downloader.errors import NO_SPACE, LibraryError, NoSpaceError, StoreLockedError
-from downloader.own_folder import OWN_FOLDER, open_own_folder
+from downloader.own_folder import OWN_FOLDER, open_own_folder, share_with_group
 
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EACCES})
 _NOT_SUPPORTED = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
@@ -43,58 +43,91 @@ def lock_library(library: Path, started_at: datetime, *, flock: Callable[[int, i
         StoreLockedError: another run holds the library; the message names it.
         LibraryError: the library cannot be written.
     """
-    path = library / OWN_FOLDER / LOCK_NAME
+    with _held(_Lock(path=library / OWN_FOLDER / LOCK_NAME, of=f"the library {library}"), _open_in_library, started_at, flock):
+        yield
+
+
+@contextmanager
+def lock_store(store: Path, started_at: datetime, *, flock: Callable[[int, int], None] = fcntl.flock) -> Iterator[None]:
+    """Hold the store at this path, which lies outside of its library, by the file `<store>.lock` beside it; see `lock_library`.
+
+    Raises:
+        StoreLockedError: another run holds the store, over this library or another; the message names it.
+        LibraryError: the file cannot be written.
+    """
+    path = store.with_name(f"{store.name}.{LOCK_NAME}")
+    with _held(_Lock(path=path, of=f"the state store {store}"), _open_beside_store, started_at, flock):
+        yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lock:
+    """A file, and what whoever locks it holds."""
+
+    path: Path
+    of: str
+
+
+@contextmanager
+def _held(
+    lock: _Lock, open_lock: Callable[[Path], int], started_at: datetime, flock: Callable[[int, int], None]
+) -> Iterator[None]:
     us = _Holder(
         pid=os.getpid(),
         host=socket.gethostname(),
         started_at=started_at.astimezone(UTC).isoformat(timespec="seconds"),
     )
-    with _opened(path) as descriptor:
-        if not _lock(descriptor, path, flock):
-            _refuse_living_holder(_read_holder(descriptor), path, us)
-        _write_holder(descriptor, path, us)
+    try:
+        descriptor = open_lock(lock.path)
+    except OSError as error:
+        raise _not_writable(lock, error) from error
+    try:
+        if not _lock(descriptor, lock, flock):
+            _refuse_living_holder(_read_holder(descriptor), lock, us)
+        _write_holder(descriptor, lock, us)
         try:
             yield
         finally:
             with suppress(OSError):  # a word left behind is written over by the next run
                 os.ftruncate(descriptor, 0)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    try:
-        with open_own_folder(path.parent.parent, make=True) as own:
-            descriptor = own.open_file(LOCK_NAME, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise _not_writable(path, error) from error
-    try:
-        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, path: Path, flock: Callable[[int, int], None]) -> bool:
+def _open_in_library(path: Path) -> int:
+    with open_own_folder(path.parent.parent, make=True) as own:
+        return own.open_file(LOCK_NAME, os.O_RDWR | os.O_CREAT)
+
+
+def _open_beside_store(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    share_with_group(descriptor, path.parent.stat())
+    return descriptor
+
+
+def _lock(descriptor: int, lock: _Lock, flock: Callable[[int, int], None]) -> bool:
     """Take the lock; False where the file system knows none."""
     try:
         flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:
-            raise _locked(path, _read_holder(descriptor)) from error
+            raise _locked(lock, _read_holder(descriptor)) from error
         if error.errno in _NOT_SUPPORTED:
             return False
-        raise _not_writable(path, error) from error
+        raise _not_writable(lock, error) from error
     return True
 
 
-def _refuse_living_holder(holder: _Holder | None, path: Path, us: _Holder) -> None:
+def _refuse_living_holder(holder: _Holder | None, lock: _Lock, us: _Holder) -> None:
     """Raise if the word in the file is that of a process that lives, or that may live on another host."""
     if holder is None:
         return
     if holder.host != us.host:
-        raise _locked(path, holder, next_step=f"if that process is dead, remove {path}")
+        raise _locked(lock, holder, next_step=f"if that process is dead, remove {lock.path}")
     # in a container the run before this one had the same number
     if holder.pid != us.pid and _lives(holder.pid):
-        raise _locked(path, holder)
+        raise _locked(lock, holder)
 
 
 def _lives(pid: int) -> bool:
@@ -116,22 +149,23 @@ def _read_holder(descriptor: int) -> _Holder | None:
         return None
 
 
-def _write_holder(descriptor: int, path: Path, holder: _Holder) -> None:
+def _write_holder(descriptor: int, lock: _Lock, holder: _Holder) -> None:
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, (json.dumps(asdict(holder)) + "\n").encode(), 0)
     except OSError as error:
-        raise _not_writable(path, error) from error
+        raise _not_writable(lock, error) from error
 
 
-def _locked(path: Path, holder: _Holder | None, next_step: str = "wait until it has ended, or stop it") -> StoreLockedError:
-    library = path.parent.parent
+def _locked(lock: _Lock, holder: _Holder | None, next_step: str = "wait until it has ended, or stop it") -> StoreLockedError:
     who = f"another run ({holder})" if holder else "another run"
-    return StoreLockedError(f"{who} holds the library {library}", next_step=next_step)
+    return StoreLockedError(f"{who} holds {lock.of}", next_step=next_step)
 
 
-def _not_writable(path: Path, error: OSError) -> LibraryError:
-    what = f"the library {path.parent.parent} cannot be locked: {path}: {error.strerror}"
+def _not_writable(lock: _Lock, error: OSError) -> LibraryError:
+    what = f"{lock.of} cannot be locked: {lock.path}: {error.strerror}"
     if error.errno in NO_SPACE:
-        return NoSpaceError(what, next_step="free some space, or name another one with --output")
-    return LibraryError(what, next_step="make it writable, or name another one with --output")
+        return NoSpaceError(what, next_step="free some space, or name another one with --output or --state")
+    if error.errno == errno.EROFS:
+        return LibraryError(what, next_step="mount the file system so that it can be written, or name another one with --output")
+    return LibraryError(what, next_step="make it writable, or name another one with --output or --state")

@@ -100,6 +100,14 @@ class CycleNote:
     succeeded_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPlaces:
+    """Some complete series with their folders in the library, in the archive's order; `next_after` as in `StoredPage`."""
+
+    places: tuple[tuple[str, str], ...]
+    next_after: int | None
+
+
 class Standing(StrEnum):
     """How a catalogue row compares with the store: not known, not fetched yet, complete as listed, or listed otherwise now."""
 
@@ -275,6 +283,22 @@ class Store(Protocol):
 
     async def reopen(self, series_instance_uid: str, *, error: str, message: str) -> bool:
         """Make a complete series that was found damaged pending again with its attempts at 0. False when it is not complete."""
+        ...
+
+    async def reopen_each(self, series_instance_uids: Sequence[str], *, message: str) -> int:
+        """The same for many series that are not in the library any more, all or none; durable. Returns how many were complete."""
+        ...
+
+    async def places(self, manifest: str | None = None, *, after: int = 0, limit: int = 10_000) -> StoredPlaces:
+        """Up to `limit` complete series of the manifest, or of the library, and their folders, after those of an earlier page."""
+        ...
+
+    async def library_id(self) -> str:
+        """The identity of the library that this store belongs to; empty until `bind_library`."""
+        ...
+
+    async def bind_library(self, identity: str) -> None:
+        """Belong to the library of this identity from now on; durable."""
         ...
 
     async def restore(self, stored: Sequence[tuple[Receipt, str]]) -> None:

@@ -14,11 +14,20 @@ from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally, WithdrawalRule
-from downloader.store import claiming, listing, queueing
+from downloader.store import claiming, listing, presence, queueing
 from downloader.store.connection import BUSY_SECONDS, PAGE_SIZE, Connection, open_connection
 from downloader.store.faults import translated_errors
 from downloader.store.holdings import Holdings
-from downloader.store.port import CycleNote, Enqueued, SeriesFilter, Standing, StoredPage, StoredSeries, WithdrawnSeries
+from downloader.store.port import (
+    CycleNote,
+    Enqueued,
+    SeriesFilter,
+    Standing,
+    StoredPage,
+    StoredPlaces,
+    StoredSeries,
+    WithdrawnSeries,
+)
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -203,6 +212,22 @@ class SqliteStore:
     async def reopen(self, series_instance_uid: str, *, error: str, message: str) -> bool:
         """See `Store`."""
         return await self._on_thread(claiming.reopen, series_instance_uid, error=error, message=message)
+
+    async def reopen_each(self, series_instance_uids: Sequence[str], *, message: str) -> int:
+        """See `Store`."""
+        return await self._on_thread(presence.reopen_each, series_instance_uids, message)
+
+    async def places(self, manifest: str | None = None, *, after: int = 0, limit: int = 10_000) -> StoredPlaces:
+        """See `Store`."""
+        return await self._on_thread(presence.places, manifest, after, limit)
+
+    async def library_id(self) -> str:
+        """See `Store`."""
+        return await self._on_thread(presence.library_id)
+
+    async def bind_library(self, identity: str) -> None:
+        """See `Store`."""
+        await self._on_thread(presence.bind_library, identity)
 
     async def tally(self, manifest: str | None = None) -> SeriesTally:
         """See `Store`."""

@@ -26,6 +26,7 @@ from downloader.store.port import (
     SeriesFilter,
     Standing,
     StoredPage,
+    StoredPlaces,
     StoredSeries,
     WithdrawnSeries,
 )
@@ -68,6 +69,7 @@ class MemoryStore:
         self._rows: dict[str, _Row] = {}
         self._manifests: dict[str, _Manifest] = {}
         self._last_key = 0
+        self._library_id = ""
 
     async def begin_resolve(self, manifest: str, at: datetime) -> int:
         found = self._manifests.setdefault(manifest, _Manifest())
@@ -342,6 +344,22 @@ class MemoryStore:
             return False
         row.move(SeriesState.PENDING, attempts=0, error=error, message=message)
         return True
+
+    async def reopen_each(self, series_instance_uids: Sequence[str], *, message: str) -> int:
+        return sum([await self.reopen(name, error="", message=message) for name in series_instance_uids])
+
+    async def places(self, manifest: str | None = None, *, after: int = 0, limit: int = 10_000) -> StoredPlaces:
+        rows = [row for row in self._select(manifest, SeriesState.COMPLETE) if row.key > after]
+        return StoredPlaces(
+            places=tuple((row.stored.series.series_instance_uid, row.stored.folder) for row in rows[:limit]),
+            next_after=rows[limit - 1].key if len(rows) >= limit else None,
+        )
+
+    async def library_id(self) -> str:
+        return self._library_id
+
+    async def bind_library(self, identity: str) -> None:
+        self._library_id = identity
 
     async def tally(self, manifest: str | None = None) -> SeriesTally:
         rows = list(self._select(manifest))

@@ -41,7 +41,7 @@ def open_and_close(root: Path) -> None:
     anyio.run(work)
 
 
-def record(kind: str) -> Callable[[Path], None]:
+def record(kind: str) -> Callable[[Path], object]:
     return lambda root: anyio.run(write_record, root, kind, AT, {})
 
 

@@ -335,11 +335,12 @@ async def test_a_drain_loses_patience_after_its_grace(tmp_path: Path) -> None:
 async def test_a_full_disk_waits_for_room_and_goes_on_by_itself(tmp_path: Path) -> None:
     """The cycle does not fail: it is told that room is short."""
     (tmp_path / "library").mkdir()
-    with mounted(tmp_path / "library", size="4m"):
+    with mounted(tmp_path / "library", size="20m"):
         filler = tmp_path / "library" / "filler"
         async with serve_sandbox(small_catalogue(1, 2)) as sandbox:
-            write_manifest(tmp_path / "manifests", sandbox.base_url, "m", "download: {concurrency: 1, min_free_space: 1MB}")
-            filler.write_bytes(bytes(3_000_000))
+            # on this clock waiting costs nothing, so that the store writes all the time: its log needs room up to a checkpoint
+            write_manifest(tmp_path / "manifests", sandbox.base_url, "m", "download: {concurrency: 1, min_free_space: 10MB}")
+            filler.write_bytes(bytes(11_000_000))
             async with running_service(tmp_path, sandbox) as scene:
                 with anyio.fail_after(LONGEST_WAIT_SECONDS):
                     while not (await scene.service.status()).libraries[0].short_of_room:
@@ -397,3 +398,30 @@ async def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifests").write_text("")
     with pytest.raises(SettingsError, match="is no folder"):
         await run_another(tmp_path)
+
+
+@pytest.mark.parametrize("has_mount_point", [False, True])
+async def test_a_library_whose_disk_goes_is_unusable_until_it_is_back(tmp_path: Path, has_mount_point: bool) -> None:
+    """It is told at once, and nothing is written below the mount point: no cycle begins, and no new library is made there."""
+    async with open_scene(tmp_path, 1, 2) as scene:
+        await scene.cycle_of("m")
+        disk = tmp_path / "disk"
+        scene.library.rename(disk)
+        if has_mount_point:
+            scene.library.mkdir()
+
+        (library,) = (await scene.service.status()).libraries
+        assert not library.usable
+        assert "is not the library any more: its marker is not there; mount the disk" in library.problem
+
+        await scene.clock.pass_time(12 * HOUR_SECONDS)
+        await scene.assert_idle()
+        assert list(scene.library.rglob("*")) == []
+        assert not (await scene.service.status()).libraries[0].usable
+
+        if scene.library.exists():
+            scene.library.rmdir()
+        disk.rename(scene.library)
+        await scene.clock.pass_time(2 * HOUR_SECONDS)
+        assert (await scene.cycle_of("m")).summary.outcome == "complete"
+        assert (await scene.service.status()).libraries[0].usable

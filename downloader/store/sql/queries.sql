@@ -695,3 +695,24 @@ WHERE state = :state
     ))
 ORDER BY series_key
 LIMIT :page_size;
+
+-- library_id --
+SELECT id FROM library;
+
+-- bind_library --
+INSERT INTO library (library_key, id) VALUES (1, :id)
+ON CONFLICT (library_key) DO UPDATE SET id = excluded.id;
+
+-- complete_places --
+-- Narrow rows: a run reads those of all its series before it fetches anything.
+SELECT series_key, series_instance_uid, folder
+FROM series
+WHERE state = 'complete'
+    AND series_key > :after
+    AND (:manifest IS NULL OR EXISTS (
+        SELECT 1 FROM wanted
+        WHERE wanted.series_key = series.series_key
+            AND wanted.manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+    ))
+ORDER BY series_key
+LIMIT :page_size;
