@@ -289,13 +289,22 @@ def choose_proxy(url: URL, proxies: Mapping[str, str]) -> tuple[URL | None, dict
     address = proxies.get(url.scheme, "")
     if not address or _is_loopback(url.host or "") or proxy_bypass(f"{url.host}:{url.port}", proxies):
         return None, {}
+    return parse_proxy(url.scheme, address)
+
+
+def parse_proxy(scheme: str, address: str) -> tuple[URL, dict[str, str]]:
+    """The proxy that the environment names for URLs of the scheme, and the headers that only the proxy may see.
+
+    Raises:
+        SettingsError: the address cannot be used. It is not told, since it may hold a password.
+    """
     try:
         proxy = URL(address if "://" in address else f"http://{address}")
     except ValueError:
         # without `from`: the address may hold a password
         proxy = URL()
     if proxy.scheme not in {"http", "https"} or not proxy.host:
-        raise SettingsError(f"{url.scheme.upper()}_PROXY is no address of an HTTP proxy", next_step="write http://host:port")
+        raise SettingsError(f"{scheme.upper()}_PROXY is no address of an HTTP proxy", next_step="write http://host:port")
     if proxy.user is None:
         return proxy, {}
     register_secrets(proxy.password or "", f"{proxy.user}:{proxy.password or ''}")

@@ -196,7 +196,11 @@ async def _removed_if_new(options: RunOptions, report: AdoptionReport) -> AsyncI
 
 
 def _check_tree(tree: Path, library: Path) -> None:
-    if not tree.is_dir():
+    try:
+        is_folder = tree.is_dir()
+    except OSError as error:
+        raise SettingsError(f"{tree} cannot be read: {error.strerror}", next_step="let this user read it") from error
+    if not is_folder:
         raise SettingsError(f"{tree} is not a folder", next_step="name the folder that the other program filled")
     if library.resolve() == tree.resolve():
         raise SettingsError(f"{tree} is the library itself", next_step="name another library with -o")

@@ -1,6 +1,7 @@
 """stdout and stderr as the command needs them: results that cannot be written are an error, a log that cannot be is not."""
 
 import codecs
+import errno
 import io
 import os
 import sys
@@ -20,16 +21,21 @@ class ReaderGone(Exception):  # noqa: N818  # not an error: whoever read stdout 
 
 def take_streams() -> None:
     """Put streams of ours in the place of Python's, before a file that is opened gets the number of a stream that is closed."""
-    for descriptor in (0, 1, 2):
-        _open_if_closed(descriptor)
+    were_closed = [descriptor for descriptor in (0, 1, 2) if _open_if_closed(descriptor)]
     codecs.register_error(_ESCAPES, _escape)
-    sys.stdout = _wrap(_Results(1, "wb", closefd=False), sys.stdout, _ESCAPES)
+    results = _Results(1, "wb", closefd=False)
+    results.was_closed = 1 in were_closed
+    sys.stdout = _wrap(results, sys.stdout, _ESCAPES)
     sys.stderr = _wrap(_Log(2, "wb", closefd=False), sys.stderr, "backslashreplace")
 
 
 class _Results(io.FileIO):
-    """stdout. Once it failed it swallows what is left, of which Python would complain again when the process ends."""
+    """stdout. Once it failed it swallows what is left, of which Python would complain again when the process ends.
 
+    `was_closed`: the process was started without it, so that what is written reaches nobody.
+    """
+
+    was_closed = False
     _is_lost = False
 
     def write(self, data: "ReadableBuffer", /) -> int:
@@ -37,7 +43,7 @@ class _Results(io.FileIO):
         if self._is_lost:
             return memoryview(data).nbytes
         try:
-            return super().write(data)
+            return self._pass_on(data)
         except OSError as error:
             self._is_lost = True
             if isinstance(error, BrokenPipeError):
@@ -48,6 +54,11 @@ class _Results(io.FileIO):
                 else (LibraryError, "send it elsewhere")
             )
             raise kind(f"stdout cannot be written: {error.strerror}", next_step=next_step) from error
+
+    def _pass_on(self, data: "ReadableBuffer") -> int:
+        if self.was_closed:
+            raise OSError(errno.EBADF, "it is closed")
+        return super().write(data)
 
 
 class _Log(io.FileIO):
@@ -61,12 +72,15 @@ class _Log(io.FileIO):
             return memoryview(data).nbytes
 
 
-def _open_if_closed(descriptor: int) -> None:
+def _open_if_closed(descriptor: int) -> bool:
+    """Whether the descriptor was closed; then it leads nowhere now."""
     try:
         os.fstat(descriptor)
     except OSError:
         # the lowest number that is free, which is this one
         os.open(os.devnull, os.O_RDWR)
+        return True
+    return False
 
 
 def _wrap(raw: io.FileIO, before: TextIO | None, errors: str) -> io.TextIOWrapper:

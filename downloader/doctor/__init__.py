@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Final
 from urllib.request import getproxies_environment
 
 import anyio.to_thread
@@ -15,7 +15,10 @@ from downloader.errors import SettingsError
 from downloader.manifest import ArchiveAddress
 from downloader.options import RunOptions
 from downloader.settings import Settings
+from downloader.transport import parse_proxy
 from downloader.views.doctor import Check, DoctorReport, Health
+
+_SCHEMES: Final = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +52,9 @@ async def _examine_archive(doctor: Doctor) -> Diagnosis:
 
 
 def _environment() -> Iterator[Check]:
-    proxies = {
-        scheme: urlsplit(address).hostname or "?" for scheme, address in getproxies_environment().items() if scheme != "no"
-    }
-    if proxies:
-        told = ", ".join(f"{scheme} by way of {host}" for scheme, host in sorted(proxies.items()))
-        yield Check(name="proxy", health=Health.OK, sentence=f"the environment sends {told}")
+    for scheme, address in sorted(getproxies_environment().items()):
+        if scheme in _SCHEMES:
+            yield _check_proxy(scheme, address)
     certificates = os.environ.get("SSL_CERT_FILE")
     if certificates and not Path(certificates).is_file():
         yield Check(
@@ -64,3 +64,17 @@ def _environment() -> Iterator[Check]:
             next_step="correct it, or unset it",
             exit_code=SettingsError.exit_code,
         )
+
+
+def _check_proxy(scheme: str, address: str) -> Check:
+    try:
+        proxy, _ = parse_proxy(scheme, address)
+    except SettingsError as error:
+        return Check(
+            name="proxy",
+            health=Health.FAILED,
+            sentence=error.what,
+            next_step=error.next_step or "",
+            exit_code=error.exit_code,
+        )
+    return Check(name="proxy", health=Health.OK, sentence=f"the environment sends {scheme} by way of {proxy.host}")

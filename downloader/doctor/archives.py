@@ -108,8 +108,15 @@ async def examine_address(text: str, settings: Settings) -> Diagnosis:
 
 
 def _meant_by(text: str) -> Sequence[str]:
-    """The address, and what may be meant by one that is too long or too short, the likeliest first."""
-    parts = urlsplit(text)
+    """The address, and what may be meant by one that is too long or too short, the likeliest first.
+
+    Raises:
+        SettingsError: it is no address.
+    """
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise SettingsError(f"--archive: {text!r} is not an address") from error
     base = text.partition("?")[0].rstrip("/")
     while (shorter := _BELOW_BASE.sub("", base)) != base:
         base = shorter

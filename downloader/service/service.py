@@ -104,8 +104,7 @@ class MirrorService:
             LibraryError, StoreError: at the start: a library cannot be used.
             PartDiedError, TciadError: a part died.
         """
-        if not await anyio.Path(self._settings.folder).is_dir():
-            raise SettingsError(f"{self._settings.folder} is no folder", next_step="name the folder that the manifests are in")
+        await self._expect_folder()
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
@@ -247,6 +246,15 @@ class MirrorService:
         return retried
 
     # what goes on
+
+    async def _expect_folder(self) -> None:
+        folder = anyio.Path(self._settings.folder)
+        try:
+            is_folder = await folder.is_dir()
+        except OSError as error:
+            raise SettingsError(f"{folder} cannot be read: {error.strerror}", next_step="let this user read it") from error
+        if not is_folder:
+            raise SettingsError(f"{folder} is no folder", next_step="name the folder that the manifests are in")
 
     def _start_part(self, name: str, work: Callable[[], Awaitable[None]], *, may_end: bool = False) -> None:
         if self._group is not None:

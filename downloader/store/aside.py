@@ -18,11 +18,11 @@ def keep_aside(path: Path, at: datetime) -> Path | None:
     time = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = path.with_name(f"{path.name}.{time}.old")
     number = 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.{time}-{number}.old")
     found = False
     with translated_errors(path):
+        while aside.exists():
+            number += 1
+            aside = path.with_name(f"{path.name}.{time}-{number}.old")
         for companion in _COMPANIONS:
             part = path.with_name(path.name + companion)
             if part.exists():

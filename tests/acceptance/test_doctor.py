@@ -180,3 +180,28 @@ def test_the_address_to_write_is_the_one_that_signing_in_works_with(served: Serv
     written = {"version": 1, "archive": {**told, "auth": {}}, "select": [{"collection": "*"}]}
     manifest.write_text(yaml.safe_dump(written))
     assert run_command("plan", manifest, "-o", tmp_path / "library", environment=RIGHT).exit_code == 0
+
+
+@pytest.mark.parametrize("address", ["http://u:secret@[bad", "http://u:secret@proxy:99999999", "ftp://u:secret@proxy"])
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "https_proxy"])
+def test_a_proxy_that_is_no_address_is_told_without_its_password(
+    served: ServedArchive, variable: str, address: str, tmp_path: Path
+) -> None:
+    """And does not keep the doctor from looking at the rest."""
+    environment = {variable: address}
+    ended = run_command(
+        "doctor", "--archive", served.sandbox.base_url, "-o", tmp_path / "library", "--json", environment=environment
+    )
+    assert ended.exit_code == 2
+    (proxy,) = checks_of(ended.document, "proxy")
+    assert proxy["sentence"] == f"{variable.upper()} is no address of an HTTP proxy"
+    assert checks_of(ended.document, "disk")[0]["health"] == "ok"
+    assert "secret" not in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("address", ["http://[x", "http://h:99999999/", "https://h:x/", "http://"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    """Before anything is asked."""
+    ended = run_command("doctor", "--archive", address)
+    assert (ended.exit_code, "is not an address" in ended.stderr) == (2, True), ended.stderr

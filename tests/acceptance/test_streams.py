@@ -22,11 +22,12 @@ def archive() -> Iterator[ServedArchive]:
         yield served
 
 
-def ended_with(redirection: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def ended_with(redirection: str, *arguments: str | Path, directory: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The command, ended, with one of its streams redirected by a shell."""
     return subprocess.run(
         ["sh", "-c", f'"$@" {redirection}', "sh", *COMMAND, *map(str, arguments)],
-        env=clean_environment(),
+        cwd=directory,
+        env=clean_environment(PYTHONPATH=str(Path(__file__).parents[2])),
         capture_output=True,
         text=True,
         timeout=LONGEST_RUN_SECONDS,
@@ -45,7 +46,7 @@ def test_results_that_find_no_room_are_an_error(arguments: tuple[str, ...], arch
     assert ended.stderr == "tciad: stdout cannot be written: No space left on device; free some space, or send it elsewhere\n"
 
 
-@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", ">&-", "<&-"])
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", "<&-"])
 def test_a_run_does_not_mind_what_becomes_of_its_log(redirection: str, archive: ServedArchive, tmp_path: Path) -> None:
     """A full disk of logs, or a stream that a scheduler has closed, is no reason to leave series out."""
     manifest = write_manifest(tmp_path / "m.yaml", archive.sandbox.base_url, collection="Sandbox-Lung")
@@ -53,7 +54,63 @@ def test_a_run_does_not_mind_what_becomes_of_its_log(redirection: str, archive: 
     ended = ended_with(redirection, "run", manifest, "-o", tmp_path / "library", "--verbose")
 
     assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
-    assert ("m: complete" in ended.stdout) == (redirection != ">&-")
+    assert "m: complete" in ended.stdout
+    assert run_command("verify", "--deep", "-o", tmp_path / "library").exit_code == 0
+
+
+VERBS = (
+    "--version",
+    "--help",
+    "schema",
+    "plan m.yaml -o library",
+    "plan m.yaml -o library --json",
+    "run m.yaml -o library",
+    "run m.yaml -o library --json",
+    "query series --archive {archive}",
+    "doctor --manifest m.yaml -o library",
+    "status -o library",
+    "failures -o library",
+    "verify -o library",
+    "retry -o library",
+    "pause -o library",
+    "resume -o library",
+    "relayout flat -o library --dry-run",
+    "report -o library --format csv --to -",
+    "report -o library --format csv",
+    "store backup copy.db -o library",
+    "store rebuild -o library",
+)
+
+
+@pytest.fixture(scope="module")
+def mirrored(archive: ServedArchive, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a manifest and the library that it fills."""
+    folder = tmp_path_factory.mktemp("mirrored")
+    write_manifest(folder / "m.yaml", archive.sandbox.base_url, collection="Sandbox-Lung")
+    assert run_command("run", "m.yaml", "-o", "library", directory=folder).exit_code == 0
+    return folder
+
+
+@pytest.mark.parametrize(("redirection", "reason"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")])
+@pytest.mark.parametrize("verb", VERBS)
+def test_results_that_reach_nobody_are_an_error_of_every_verb(
+    verb: str, redirection: str, reason: str, archive: ServedArchive, mirrored: Path
+) -> None:
+    """Whatever was done is done, but a script must not take the silence for an answer."""
+    ended = ended_with(redirection, *verb.format(archive=archive.sandbox.base_url).split(), directory=mirrored)
+
+    assert ended.returncode == 5, ended.stderr
+    assert f"stdout cannot be written: {reason}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_run_whose_report_reaches_nobody_has_still_done_its_work(archive: ServedArchive, tmp_path: Path) -> None:
+    """As under a scheduler that closes the streams of its jobs."""
+    manifest = write_manifest(tmp_path / "m.yaml", archive.sandbox.base_url, collection="Sandbox-Lung")
+
+    ended = ended_with(">&-", "run", manifest, "-o", tmp_path / "library")
+
+    assert ended.returncode == 5
     assert run_command("verify", "--deep", "-o", tmp_path / "library").exit_code == 0
 
 
