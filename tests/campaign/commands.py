@@ -21,7 +21,8 @@ LONGEST_SECONDS: Final = 150.0
 EXIT_CODES: Final = frozenset({0, 1, 2, 3, 4, 5, 6, 130, 143})
 _POLL_SECONDS: Final = 0.001
 _WRITING_CALLS: Final = ("rename", "unlink", "rmdir", "mkdir", "fsync", "fdatasync", "unlinkat", "pwrite64", "write")
-_MOVING_CALLS: Final = ("rename", "rename", "rename", "unlink", "unlinkat", "rmdir", "mkdir", "fsync")
+_MOVING_CALLS: Final = ("rename", "rename", "rename", "unlink", "unlinkat", "unlinkat", "rmdir", "mkdir", "fsync", "pwrite64")
+_EARLY: Final = (1, 1, 2, 2, 3, 3, 4, 5, 7, 10, 15)
 _ERRORS: Final = ("EIO", "ENOSPC", "EACCES", "EROFS")
 
 
@@ -107,7 +108,7 @@ def draw_disturbance(random: Random, *, asks_archive: bool, moves: bool = False)
     often = "killing call" if moves else "signal"
     kind = random.choice(("signal", "killing call", "failing call", often))
     call = random.choice(_MOVING_CALLS if moves else _WRITING_CALLS)
-    number = random.randint(1, 12 if moves else 40)
+    number = random.choice(_EARLY) if moves else random.randint(1, 40)
     no_exchange = random.random() < 0.4
     if kind == "signal":
         name = random.choice(("SIGKILL", "SIGKILL", "SIGTERM", "SIGINT"))

@@ -135,7 +135,7 @@ def _spoilt_download(plot: _Plot, planned: PlannedSeries) -> list[Fault]:
     if plot.lists_are_offered:
         draws += [_changed_bytes, _changed_bytes, _changed_bytes]
     faults = random.choice(draws)(plot, planned)
-    return [replace(fault, series_instance_uid=uid) for fault in faults]
+    return [fault if fault.endpoints == _SINGLE_ROUTES[:3] else replace(fault, series_instance_uid=uid) for fault in faults]
 
 
 def _spoilt_zip(plot: _Plot, planned: PlannedSeries) -> list[Fault]:
@@ -176,8 +176,12 @@ def _refusal(plot: _Plot, planned: PlannedSeries) -> list[Fault]:
 def _changed_bytes(plot: _Plot, planned: PlannedSeries) -> list[Fault]:
     """An image that only its digest gives away: in a whole ZIP, or in one that breaks off and is continued."""
     random = plot.random
-    kept = random.choice((0, 0, random.randint(1, planned.images)))
-    return [Fault(kind=FaultKind.CHANGED_IMAGE, images=kept, times=random.choice((1, 1, 1, 2)))]
+    kept = random.choice((0, random.randint(1, planned.images)))
+    faults = [Fault(kind=FaultKind.CHANGED_IMAGE, images=kept, times=random.choice((1, 1, 1, 2)))]
+    if kept and random.random() < 0.5:
+        # what came stays, the rest is asked for singly, and no digest can be had of either
+        faults.append(Fault(kind=FaultKind.STATUS, status=404, endpoints=_SINGLE_ROUTES[:3]))
+    return faults
 
 
 def _short_list(plot: _Plot) -> list[Fault]:

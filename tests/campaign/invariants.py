@@ -39,7 +39,8 @@ class Judge:
         found += self._lost(deed)
         found += self._believed_damage(deed)
         self._forgive(deed)
-        found += self._wrong_completes(deed.after)
+        if not self.ledger.is_unsettled:
+            found += self._wrong_completes(deed.after)
         if deed.verb == "run" and deed.succeeded and deed.wish is not None:
             found += self._wanted(deed, deed.wish)
             found += self._tidy(deed, deed.wish)
@@ -204,6 +205,7 @@ class Judge:
 
     def _forgive(self, deed: Deed) -> None:
         """What a command that succeeded has looked at is no longer blamed on hands."""
+        self.ledger.is_unsettled = deed.ended.was_hindered or (self.ledger.is_unsettled and not _opens_library(deed))
         if not deed.succeeded:
             return
         if deed.verb == "verify" and {"--repair", "--deep"} <= {*deed.ended.arguments}:
@@ -220,3 +222,8 @@ class Judge:
     def _name(self, uid: str) -> str:
         planned: PlannedSeries = self.world.series[uid]
         return f"{planned.number} (…{uid[-6:]})"
+
+
+def _opens_library(deed: Deed) -> bool:
+    """Whether the command may change the library, and so first finishes what another began."""
+    return deed.verb in {"run", "relayout", "store rebuild", "adopt"} or "--repair" in deed.ended.arguments

@@ -6,11 +6,12 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
+from downloader.sandbox import Fault, FaultKind
 from tests.campaign.catalogue import change_world, images_of, withdraw
 from tests.campaign.commands import UNDISTURBED, Disturbance, Happening, draw_disturbance
 from tests.campaign.faults import Script, draw_script
 from tests.campaign.harm import break_the_store, copy_and_harm, harm_a_series
-from tests.campaign.manifests import LAYOUTS, Wish, change_wish, draw_wish
+from tests.campaign.manifests import LAYOUTS, MOST_CAREFUL_FIRST, Wish, change_wish, draw_wish
 from tests.campaign.scene import Deed, Scene
 
 Step = Callable[[Scene], Iterator[Deed]]
@@ -51,17 +52,41 @@ def change_archive(scene: Scene) -> Iterator[Deed]:
 
 
 def change_archive_and_run(scene: Scene) -> Iterator[Deed]:
-    """New versions take the place of old ones, while the process dies or calls fail."""
+    """New versions take the place of old ones, while the process dies or calls fail; then some of them may go."""
+    before = dict(scene.world.listed())
     _change(scene)
+    changed = [planned for uid, planned in scene.world.listed().items() if before.get(uid) != planned]
     scene.play(Script())
-    kinds = scene.random.random()
-    moves = kinds < 0.7
-    yield run_wish(scene, _some_wish(scene), draw_disturbance(scene.random, asks_archive=True, moves=moves))
-    if scene.random.random() < 0.4:
-        planned = scene.random.choice(list(scene.world.listed().values()))
-        scene.log.append(f"archive: {withdraw(scene.world, planned)}")
+    moves = scene.random.random() < 0.7
+    wish = _some_wish(scene)
+    yield run_wish(scene, wish, draw_disturbance(scene.random, asks_archive=True, moves=moves))
+    if changed and scene.random.random() < 0.5:
+        scene.log.append(f"archive: {withdraw(scene.world, scene.random.choice(changed))}")
         scene.serve()
-        yield run_wish(scene, _some_wish(scene))
+    yield run_wish(scene, wish)
+
+
+def recurate_in_mid_run(scene: Scene) -> Iterator[Deed]:
+    """Between the listing and the download a series gets other images and one more, and then the archive sends one too few."""
+    wish = replace(_some_wish(scene), md5=scene.random.choice(("off", "off", "auto")), withdrawn="keep")
+    listed = list(scene.world.listed().values())
+    chosen = [planned for planned in scene.random.sample(listed, min(4, len(listed))) if not planned.sample]
+
+    def recurate() -> None:
+        for planned in chosen:
+            scene.world.put(replace(planned, images=planned.images + 1, pixels=planned.pixels + 1, edition=planned.edition + 2))
+        scene.serve()
+
+    # what is whole already is new for the run as well
+    for planned in chosen:
+        scene.world.put(replace(planned, pixels=planned.pixels + 50, edition=planned.edition + 1))
+    scene.serve()
+    faults = [
+        Fault(kind=FaultKind.SHORT_ZIP, images=planned.images, series_instance_uid=planned.series_instance_uid, times=2)
+        for planned in chosen
+    ]
+    scene.play(Script(faults))
+    yield run_wish(scene, wish, happenings=(Happening(after_requests=scene.random.randint(1, 7), do=recurate),))
 
 
 def change_manifest(scene: Scene) -> Iterator[Deed]:
@@ -89,10 +114,16 @@ def nest_layouts(scene: Scene) -> Iterator[Deed]:
 
 def withdraw_and_run(scene: Scene) -> Iterator[Deed]:
     """The archive lets go of a series, and each manifest does with it what it says."""
+    scene.play(Script())
+    if len(scene.wishes) == 1 and scene.random.random() < 0.6:
+        only = next(iter(scene.wishes.values()))
+        other = replace(only, name="m2", withdrawn=scene.random.choice(MOST_CAREFUL_FIRST))
+        scene.wishes["m2"] = other
+        scene.log.append(f"another manifest m2: the same, withdrawn {other.withdrawn}")
+        yield run_wish(scene, other)
     planned = scene.random.choice(list(scene.world.listed().values()))
     scene.log.append(f"archive: {withdraw(scene.world, planned)}")
     scene.serve()
-    scene.play(Script())
     for name in scene.random.sample(sorted(scene.wishes), len(scene.wishes)):
         yield run_wish(scene, scene.wishes[name])
 
@@ -218,6 +249,7 @@ STEPS: Final[Mapping[Step, int]] = {
     run_in_peace: 3,
     change_archive: 5,
     change_archive_and_run: 6,
+    recurate_in_mid_run: 3,
     change_manifest: 5,
     nest_layouts: 2,
     withdraw_and_run: 4,
