@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import PurePosixPath
 
 import anyio.to_thread
 
+from downloader.copies import SeriesCopy, choose_copy
 from downloader.errors import DamagedReceiptError
 from downloader.library.port import Library
 from downloader.model import Receipt, SeriesTally
@@ -59,28 +59,33 @@ def _check(folder: PurePosixPath, receipt: Receipt | DamagedReceiptError, librar
 async def _choose(
     found: Sequence[_Found], library: Library, store: Store, tell: Callable[[Finding], None]
 ) -> Sequence[tuple[Receipt, str]]:
-    """One folder for each series: of two copies the one where the layout puts it."""
+    """One folder for each series: of two copies the newer version, and of one version that in the place of the layout."""
     uids = [one.receipt.series.series_instance_uid for one in found if one.receipt is not None]
     folders = {row.series.series_instance_uid: row.folder for row in await store.find_named(uids)}
     chosen: dict[str, tuple[Receipt, str]] = {}
     for one in found:
         if one.receipt is None:
             continue
-        series = one.receipt.series
-        earlier = folders.get(series.series_instance_uid)
-        best = one.folder
-        if earlier is not None:
-            best = await anyio.to_thread.run_sync(partial(library.folder_of, series))
-            surplus = PurePosixPath(earlier) if best == one.folder else one.folder
-            tell(
-                Finding(
-                    kind=FindingKind.SECOND_COPY,
-                    series_instance_uid=series.series_instance_uid,
-                    path=str(surplus),
-                    sentence="another copy of the series lies in the library; the store knows that one",
-                )
-            )
-        if earlier is None or best == one.folder:
-            chosen[series.series_instance_uid] = (one.receipt, str(one.folder))
-            folders[series.series_instance_uid] = str(one.folder)
+        uid = one.receipt.series.series_instance_uid
+        kept = SeriesCopy(folder=one.folder, receipt=one.receipt, is_known=False)
+        if uid in folders:
+            kept = await anyio.to_thread.run_sync(_better, PurePosixPath(folders[uid]), kept, library)
+            surplus = PurePosixPath(folders[uid]) if kept.folder == one.folder else one.folder
+            sentence = "another copy of the series lies in the library; the store knows that one"
+            tell(Finding(kind=FindingKind.SECOND_COPY, series_instance_uid=uid, path=str(surplus), sentence=sentence))
+        folders[uid] = str(kept.folder)
+        chosen[uid] = (kept.receipt, str(kept.folder))
     return list(chosen.values())
+
+
+def _better(earlier: PurePosixPath, later: SeriesCopy, library: Library) -> SeriesCopy:
+    """Of two copies of a series the one to believe. The images of both are read. Blocks."""
+    try:
+        receipt = library.receipt_in(earlier)
+    except DamagedReceiptError:
+        receipt = None
+    if receipt is None:
+        return later
+    copies = [SeriesCopy(folder=earlier, receipt=receipt, is_known=True), later]
+    proven = [copy for copy in copies if library.proves(copy.folder, copy.receipt)]
+    return choose_copy(proven or copies, None, library)

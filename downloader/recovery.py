@@ -11,7 +11,7 @@ import structlog
 from downloader.errors import LibraryError
 from downloader.library.changes import Change, ChangeKind, Finished
 from downloader.library.port import Library
-from downloader.model import Series, SeriesState
+from downloader.model import Series, SeriesState, WithdrawalRule, WithdrawnPolicy
 from downloader.store.port import Store, StoredSeries
 
 REPAIR_PREFIX: Final = "verify --repair "
@@ -43,14 +43,19 @@ async def finish_changes(library: Library, store: Store | None, at: datetime) ->
 
 
 async def want_again(store: Store, series: Series, archive: str, *, message: str, at: datetime, resolve: int = 0) -> int:
-    """Tell the store that a series is not complete any more, and is wanted by a repair; returns the number of the resolve.
+    """Let a repair want a series, and tell the store that it is not complete any more; returns the number of the resolve.
 
-    `resolve` is what an earlier call for the same archive returned.
+    The wish comes first: a kill between the two leaves a series that the next verification finds again. `resolve` is what an
+    earlier call for the same archive returned.
     """
     manifest = REPAIR_PREFIX + archive
-    await store.reopen(series.series_instance_uid, error="", message=message)
-    number = resolve or await store.begin_resolve(manifest, at)
+    number = resolve
+    if not number:
+        # a repair has no wish of its own: what becomes of withdrawn series is for the user's manifests to say
+        await store.note_withdrawal_rule(manifest, WithdrawalRule(policy=WithdrawnPolicy.DELETE))
+        number = await store.begin_resolve(manifest, at)
     await store.enqueue(manifest, number, archive, [series])
+    await store.reopen(series.series_instance_uid, error="", message=message)
     return number
 
 

@@ -151,7 +151,11 @@ async def _check_folder(folder: PurePosixPath, receipt: Receipt, examination: Ex
 
 async def _check_once(folder: PurePosixPath, receipt: Receipt, examination: Examination) -> CheckedSeries:
     contents = await _in_thread(examination, examination.library.contents, folder)
-    findings = list(compare_contents(folder, receipt, contents))
+    findings = [
+        finding
+        for finding in compare_contents(folder, receipt, contents)
+        if not await _is_nested_series(finding, folder, contents, examination)
+    ]
     read_bytes = 0
     if examination.deep and receipt.zip is not None:
         if not findings:
@@ -190,6 +194,16 @@ def compare_contents(folder: PurePosixPath, receipt: Receipt, contents: Mapping[
             yield _finding(FindingKind.WRONG_SIZE, receipt.series, path, sentence)
     for name in sorted(contents.keys() - receipt.file_sizes.keys()):
         yield _finding(FindingKind.UNKNOWN_FILE, receipt.series, folder / name, "the receipt does not know this file")
+
+
+async def _is_nested_series(
+    finding: Finding, folder: PurePosixPath, contents: Mapping[str, int | None], examination: Examination
+) -> bool:
+    """Whether what the receipt does not know is a folder with a series in it, which is checked by itself."""
+    path = PurePosixPath(finding.path)
+    if finding.kind is not FindingKind.UNKNOWN_FILE or contents[path.name] is not None:
+        return False
+    return await _in_thread(examination, examination.library.has_series_in, folder / path.name)
 
 
 def _portions(images: Sequence[Image]) -> Iterator[Sequence[Image]]:
@@ -265,18 +279,23 @@ def _compare_members(
 async def _compare_with_store(
     folder: PurePosixPath, receipt: Receipt, rows: Sequence[StoredSeries], examination: Examination
 ) -> Sequence[Finding]:
-    """What store and receipt say of each other. A row that is not complete claims nothing: the next run settles it."""
+    """What store and receipt say of each other.
+
+    A row that is not complete says nothing but where the series lies: the next run settles the rest.
+    """
     series = receipt.series
     if not rows:
         return (_finding(FindingKind.NOT_IN_STORE, series, folder, "the store does not know this series"),)
     row = rows[0]
-    if row.state is not SeriesState.COMPLETE:
-        return ()
     known = PurePosixPath(row.folder)
+    if row.state is SeriesState.CLAIMED or (row.state is not SeriesState.COMPLETE and not row.folder):
+        return ()
     if known != folder and not await _in_thread(examination, examination.library.is_one_folder, known, folder):
         if await _in_thread(examination, holds_series, examination.library, row):
             return (_finding(FindingKind.SECOND_COPY, series, folder, f"the store's copy lies in {row.folder}"),)
         return (_finding(FindingKind.OTHER_FOLDER, series, folder, f"the store looks for the series in {row.folder}"),)
+    if row.state is not SeriesState.COMPLETE:
+        return ()
     if row.stored_bytes != receipt.stored_bytes:
         sentence = f"the store says {row.stored_bytes:,} bytes, the receipt {receipt.stored_bytes:,}"
         return (_finding(FindingKind.STORE_DIFFERS, series, folder, sentence),)

@@ -89,7 +89,7 @@ async def verify_async(
         state: the state store, if it is not inside the library.
         deep: read every image, and compare its MD5.
         upstream: compare with the archive's own digests; downloads nothing.
-        repair: move what is wrong into quarantine, and fetch it again.
+        repair: keep good copies, fetch damaged series again, and move what is wrong into quarantine.
         progress: whether to show progress.
 
     Raises:

@@ -55,7 +55,10 @@ def _verify(
     upstream: Annotated[
         bool, typer.Option("--upstream", help="Compare with the archive's own digests; downloads nothing.")
     ] = False,
-    repair: Annotated[bool, typer.Option("--repair", help="Move what is wrong into quarantine, and fetch it again.")] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Keep good copies, fetch damaged series again, and move what is wrong into quarantine."),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

@@ -24,6 +24,7 @@ from downloader.own_folder import OWN_FOLDER
 LICENSE_NAME = "LICENSE"
 COLLECTION_PAPERS = (LICENSE_NAME,)
 _REMEMBERED_FOLDERS = 1024
+_NAMES_WITHOUT_FOLDERS = 2
 
 
 class Shelf:
@@ -59,19 +60,19 @@ class Shelf:
                 yield folder, receipt
 
     def folders(self) -> Iterator[tuple[PurePosixPath, Receipt | DamagedReceiptError]]:
-        """See the port. Links to folders outside the library are followed, each once."""
+        """See the port. Links to folders outside the library are followed, each once; so are folders inside those of series."""
         followed = {self._root.resolve()}
         waiting = [PurePosixPath()]
         while waiting:
             folder = waiting.pop()
             try:
-                receipt = self.receipt_in(folder)
+                receipt: Receipt | DamagedReceiptError | None = self.receipt_in(folder)
             except DamagedReceiptError as error:
-                yield folder, error
-                continue
+                receipt = error
             if receipt is not None:
                 yield folder, receipt
-                continue
+                if not self._may_hold_folders(folder):
+                    continue
             with LibraryFaults(self._root, place=str(folder)):
                 waiting.extend(sorted(self._folders_in(folder, followed), reverse=True))
 
@@ -250,6 +251,16 @@ class Shelf:
         write_new(temporary, content)
         with made_folders(target.parent):
             put_file(temporary, target)
+
+    def _may_hold_folders(self, folder: PurePosixPath) -> bool:
+        """Whether other folders may lie in that of a series, as where two layouts nest.
+
+        A folder without any has two names on most file systems: its own and `.` in it. Others count no names, and tell 1.
+        """
+        try:
+            return (self._root / folder).stat().st_nlink != _NAMES_WITHOUT_FOLDERS
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _folders_in(self, folder: PurePosixPath, followed: set[Path]) -> Iterator[PurePosixPath]:
         try:

@@ -1,0 +1,36 @@
+"""Which of several whole copies of a series stays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from downloader.library.port import Library
+from downloader.model import Receipt, Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesCopy:
+    """A whole copy of a series. `is_known`: the store tells of this folder."""
+
+    folder: PurePosixPath
+    receipt: Receipt
+    is_known: bool
+
+    @property
+    def images(self) -> frozenset[tuple[str, str]]:
+        """SOP Instance UID and MD5 of each image."""
+        return frozenset((image.sop_instance_uid, image.md5) for image in self.receipt.images)
+
+
+def choose_copy(copies: Sequence[SeriesCopy], listed: Series | None, library: Library) -> SeriesCopy:
+    """The version that the catalogue lists, or else the newest; of copies of one version, that in the place of the layout.
+
+    `listed` is what the store tells of the series; None where it knows nothing. An older version is never taken for a newer one
+    for the sake of its folder.
+    """
+    fitting = [copy for copy in copies if listed is not None and not copy.receipt.series.version.differs_from(listed.version)]
+    candidates = fitting or copies
+    newest = max(candidates, key=lambda copy: copy.receipt.completed_at)
+    same = [copy for copy in candidates if copy.images == newest.images]
+    best = library.best_folder(newest.receipt.series)
+    return min(same, key=lambda copy: (copy.folder != best, not copy.is_known, str(copy.folder)))
