@@ -385,7 +385,14 @@ class CatalogueResolved:
     withdrawn: int
 
 
-Event = AttemptStarted | BytesReceived | SeriesCompleted | SeriesSetBack | SeriesFailed | CatalogueResolved
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesGivenBack:
+    """An attempt had no chance, as when the archive went out, and does not count; or another worker has the series by now."""
+
+    series_instance_uid: str
+
+
+Event = AttemptStarted | BytesReceived | SeriesCompleted | SeriesSetBack | SeriesGivenBack | SeriesFailed | CatalogueResolved
 
 
 # What one attempt has staged, before it is proven.

@@ -35,6 +35,7 @@ from downloader.model import (
     FetchOrder,
     SeriesCompleted,
     SeriesFailed,
+    SeriesGivenBack,
     SeriesSetBack,
 )
 from downloader.pacing import BreakerState, ConcurrencyPace, RetryPace
@@ -266,6 +267,7 @@ class Scheduler:
                     await former.clear(fetched.place)
         except LeaseLostError as error:
             _note_lost(error)
+            self._tell_given_back(claim)
         except TciadError as error:
             with CancelScope(shield=True):
                 await self._settle(claim, error)
@@ -320,7 +322,7 @@ class Scheduler:
             return
         match error.verdict:
             case Verdict.DROP:
-                return
+                self._tell_given_back(claim)
             case Verdict.STOP:
                 await self._give_back(claim, error)
                 raise error
@@ -335,7 +337,7 @@ class Scheduler:
         delay_seconds = self._policy.retry.delay_seconds(claim.attempt, self._draw(), retry_after_of(error))
         name, message = type(error).__name__, str(error)
         due_at = self._clock.now() + timedelta(seconds=delay_seconds)
-        with _dropped_if_lost():
+        with self._dropped_if_lost(claim):
             await self._store.set_back(claim, due_at=due_at, error=name, message=message, count_attempt=True)
             self._listener(
                 SeriesSetBack(
@@ -349,7 +351,7 @@ class Scheduler:
 
     async def _give_back(self, claim: Claim, error: TciadError | None = None, *, pause_seconds: float = 0.0) -> None:
         """The attempt did not get its chance: it does not count."""
-        with _dropped_if_lost():
+        with self._dropped_if_lost(claim):
             await self._store.set_back(
                 claim,
                 due_at=self._clock.now() + timedelta(seconds=pause_seconds),
@@ -357,6 +359,19 @@ class Scheduler:
                 message=str(error) if error else "",
                 count_attempt=False,
             )
+            self._tell_given_back(claim)
+
+    @contextmanager
+    def _dropped_if_lost(self, claim: Claim) -> Iterator[None]:
+        """What there is to say of an attempt is not said when another worker has its series by now."""
+        try:
+            yield
+        except LeaseLostError as lost:
+            _note_lost(lost)
+            self._tell_given_back(claim)
+
+    def _tell_given_back(self, claim: Claim) -> None:
+        self._listener(SeriesGivenBack(series_instance_uid=claim.series.series_instance_uid))
 
     async def _wait_out(self, claim: Claim, error: NoSpaceError) -> None:
         """There was no room for the series: that is nothing that it did."""
@@ -373,18 +388,9 @@ class Scheduler:
             message=message,
             attempts=claim.attempt,
         )
-        with _dropped_if_lost():
+        with self._dropped_if_lost(claim):
             await self._store.fail(claim, error=name, message=message, rests_until_at=rests_until_at)
             self._listener(SeriesFailed(failure=failure))
-
-
-@contextmanager
-def _dropped_if_lost() -> Iterator[None]:
-    """What there is to say of an attempt is not said when another worker has its series by now."""
-    try:
-        yield
-    except LeaseLostError as lost:
-        _note_lost(lost)
 
 
 def _note_lost(lost: LeaseLostError) -> None:

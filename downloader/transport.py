@@ -7,14 +7,12 @@ The time that the reader itself takes, to inflate or to keep to a bandwidth, cou
 import errno
 import os
 import ssl
-from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 from math import inf
 from typing import Final
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.request import getproxies_environment
 
 import aiohttp
 import anyio
@@ -37,7 +35,8 @@ from downloader.errors import (
     UnexpectedReplyError,
 )
 from downloader.pacing import RateWatch
-from downloader.redaction import redact, register_secrets
+from downloader.proxies import choose_proxy
+from downloader.redaction import redact
 
 BATCH_BYTES: Final = 1024 * 1024
 BATCH_SECONDS: Final = 1.0
@@ -276,48 +275,6 @@ def _load_tls() -> ssl.SSLContext | bool:
             f"SSL_CERT_FILE names {authorities}, which cannot be read as certificates", next_step="name a PEM file"
         ) from error
     return context
-
-
-def choose_proxy(url: URL, proxies: Mapping[str, str]) -> tuple[URL | None, dict[str, str]]:
-    """The proxy for this URL and the headers that only the proxy may see, from an environment as urllib reads it.
-
-    This machine itself is never asked for through a proxy.
-
-    Raises:
-        SettingsError: the proxy's address cannot be used.
-    """
-    address = proxies.get(url.scheme, "")
-    if not address or _is_loopback(url.host or "") or proxy_bypass(f"{url.host}:{url.port}", proxies):
-        return None, {}
-    return parse_proxy(url.scheme, address)
-
-
-def parse_proxy(scheme: str, address: str) -> tuple[URL, dict[str, str]]:
-    """The proxy that the environment names for URLs of the scheme, and the headers that only the proxy may see.
-
-    Raises:
-        SettingsError: the address cannot be used. It is not told, since it may hold a password.
-    """
-    try:
-        proxy = URL(address if "://" in address else f"http://{address}")
-    except ValueError:
-        # without `from`: the address may hold a password
-        proxy = URL()
-    if proxy.scheme not in {"http", "https"} or not proxy.host:
-        raise SettingsError(f"{scheme.upper()}_PROXY is no address of an HTTP proxy", next_step="write http://host:port")
-    if proxy.user is None:
-        return proxy, {}
-    register_secrets(proxy.password or "", f"{proxy.user}:{proxy.password or ''}")
-    credentials = b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
-    # aiohttp sends this on as Proxy-Authorization, with the request or with CONNECT as the scheme needs
-    return proxy.with_user(None), {"Authorization": f"Basic {credentials}"}
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _redirect(request: _Request, status: int, location: str) -> _Request:

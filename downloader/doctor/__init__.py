@@ -14,8 +14,8 @@ from downloader.doctor.places import check_disk, check_store
 from downloader.errors import SettingsError
 from downloader.manifest import ArchiveAddress
 from downloader.options import RunOptions
+from downloader.proxies import parse_proxy
 from downloader.settings import Settings
-from downloader.transport import parse_proxy
 from downloader.views.doctor import Check, DoctorReport, Health
 
 _SCHEMES: Final = ("http", "https")

@@ -11,6 +11,7 @@ from downloader.dicomstream import sop_class_name
 from downloader.library.disk import put_file
 from downloader.library.faults import LibraryFaults
 from downloader.library.port import ShelvedSeries
+from downloader.spreadsheet_cells import cell_of
 
 METADATA_NAME = "metadata.csv"
 OVERDUE_NAME: Final = "metadata.due"
@@ -72,7 +73,7 @@ class Overdue:
 class MetadataFile:
     """Implements MetadataTable for the file `target`, by way of a file of its own in the folder `staging`.
 
-    Every value is quoted, lines end in CRLF (RFC 4180).
+    Every value is quoted, lines end in CRLF (RFC 4180), and no value is a formula (see `cell_of`).
     """
 
     def __init__(self, staging: Path, target: Path, overdue: Overdue, faults: LibraryFaults) -> None:
@@ -84,7 +85,7 @@ class MetadataFile:
 
     def add(self, shelved: Iterable[ShelvedSeries]) -> None:
         """See the port."""
-        self._write(map(row_of, shelved))
+        self._write(tuple(map(cell_of, row_of(one))) for one in shelved)
 
     def commit(self) -> None:
         """See the port."""

@@ -55,7 +55,7 @@ def _parse_after(after: str | None) -> tuple[int, str]:
     if after is None:
         return 0, ""
     key, _, directory = after.partition(":")
-    if not (key.isascii() and key.isdigit() and len(key) < 20 and directory):
+    if not (key.isascii() and key.isdigit() and len(key) < 20 and int(key) <= _END_OF_LIBRARY and directory):
         raise OrderError(f"{after!r} is no place to go on from", next_step="take next_after of the page before")
     return int(key), directory
 

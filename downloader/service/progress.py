@@ -13,6 +13,7 @@ from downloader.model import (
     Event,
     SeriesCompleted,
     SeriesFailed,
+    SeriesGivenBack,
     SeriesSetBack,
     SeriesTally,
 )
@@ -89,6 +90,8 @@ class CycleProgress:
             case SeriesSetBack():
                 self._active.pop(event.series_instance_uid, None)
                 self._counts.set_back += 1
+            case SeriesGivenBack():
+                self._active.pop(event.series_instance_uid, None)
             case SeriesFailed():
                 self._active.pop(event.failure.series_instance_uid, None)
                 self._counts.failed += 1
@@ -117,7 +120,6 @@ class CycleProgress:
 
     def _start(self, event: AttemptStarted) -> None:
         series = event.series
-        # an attempt that was given back tells nobody that it ended, but its series can only begin again
         self._active[series.series_instance_uid] = ActiveSeries(
             series_instance_uid=series.series_instance_uid,
             collection=series.collection,

@@ -126,10 +126,7 @@ class MirrorService:
     async def drain(self, grace_seconds: float) -> None:
         """Begin nothing more, let what is in flight end, for so long; set back what has not ended then; end the service."""
         _log.info("service drains", grace_seconds=grace_seconds)
-        async with self._looking:
-            self._is_draining = True
-            for keeper in self._keepers.values():
-                keeper.drain()
+        self._is_draining = True
         async with anyio.create_task_group() as group:
 
             async def lose_patience() -> None:
@@ -138,11 +135,20 @@ class MirrorService:
                 for keeper in self._keepers.values():
                     keeper.interrupt()
 
+            # before anything is waited for: a look at a slow folder must not add to the grace
             group.start_soon(lose_patience)
+            self._drain_keepers()
+            async with self._looking:
+                # those that the look has opened meanwhile
+                self._drain_keepers()
             for keeper in self._keepers.values():
                 await keeper.ended.wait()
             group.cancel_scope.cancel()
         self._drained.set()
+
+    def _drain_keepers(self) -> None:
+        for keeper in self._keepers.values():
+            keeper.drain()
 
     def reload(self) -> None:
         """Look at every manifest again, now."""

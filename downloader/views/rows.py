@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from downloader.archive.port import Attributes
+from downloader.spreadsheet_cells import cell_of
 from downloader.views.texts import count_text, printable
 
 MOST_COLUMNS: Final = 8
@@ -73,7 +74,8 @@ class CsvRows:
 
     def write(self, row: Attributes) -> None:
         """One line."""
-        self._writer.writerow([row.get(column, "") for column in self._columns])
+        values = [row.get(column, "") for column in self._columns]
+        self._writer.writerow([cell_of(value) if isinstance(value, str) else value for value in values])
         if not self._chosen:
             self.unknown.update(row.keys() - set(self._columns))
 

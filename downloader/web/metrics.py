@@ -1,7 +1,7 @@
 """Figures for Prometheus: counters that hear of everything, and gauges of the moment in which they are asked for."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
@@ -16,6 +16,7 @@ _SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3
 _RATES: Final = (1e4, 3e4, 1e5, 3e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8, 5e8)
 _STATES: Final = ("pending", "claimed", "complete", "failed", "withdrawn")
 _MANIFEST: Final = ["manifest"]
+Labelled = TypeVar("Labelled", Counter, Histogram)
 
 
 class Metrics:
@@ -23,6 +24,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._labels: dict[str, set[tuple[Counter | Histogram, tuple[str, ...]]]] = {}
         ProcessCollector(registry=self._registry)
         self._moment = Moment()
         self._registry.register(self._moment)
@@ -38,22 +40,33 @@ class Metrics:
         """Implements `Observer`."""
         match event:
             case BytesReceived():
-                self._received.labels(manifest).inc(event.received_bytes)
+                self._of(self._received, manifest).inc(event.received_bytes)
             case SeriesCompleted() if event.downloaded:
-                self._attempts.labels(manifest, "completed").inc()
-                self._images.labels(manifest).inc(len(event.receipt.images))
-                self._first_byte.labels(manifest).observe(event.first_byte_seconds)
-                self._elapsed.labels(manifest).observe(event.elapsed_seconds)
+                self._of(self._attempts, manifest, "completed").inc()
+                self._of(self._images, manifest).inc(len(event.receipt.images))
+                self._of(self._first_byte, manifest).observe(event.first_byte_seconds)
+                self._of(self._elapsed, manifest).observe(event.elapsed_seconds)
                 if event.elapsed_seconds > 0:
-                    self._rate.labels(manifest).observe(event.receipt.received_bytes / event.elapsed_seconds)
+                    self._of(self._rate, manifest).observe(event.receipt.received_bytes / event.elapsed_seconds)
             case SeriesSetBack():
-                self._attempts.labels(manifest, "set_back").inc()
+                self._of(self._attempts, manifest, "set_back").inc()
             case SeriesFailed():
-                self._attempts.labels(manifest, "failed").inc()
+                self._of(self._attempts, manifest, "failed").inc()
             case CycleEnded():
-                self._cycles.labels(manifest, event.summary.outcome).inc()
+                self._of(self._cycles, manifest, event.summary.outcome).inc()
             case _:
                 return
+
+    def _of(self, metric: Labelled, *labels: str) -> Labelled:
+        """The figure with these labels, of which the manifest is the first."""
+        self._labels.setdefault(labels[0], set()).add((metric, labels))
+        return metric.labels(*labels)
+
+    def _forget_others(self, manifests: Sequence[ManifestStatus]) -> None:
+        """Drop the figures of manifests that are gone, as those of the moment are: else each name would stay for ever."""
+        for name in self._labels.keys() - {manifest.name for manifest in manifests}:
+            for metric, labels in self._labels.pop(name):
+                metric.remove(*labels)
 
     def names(self) -> set[str]:
         """What is counted, without the endings that Prometheus gives to counters and histograms."""
@@ -68,6 +81,7 @@ class Metrics:
         status, manifests = await service.status(), await service.manifests()
         # nothing is awaited from here on, so that no other request can put its moment in between
         self._moment.status, self._moment.manifests = status, manifests
+        self._forget_others(manifests)
         encode, content_type = _encoder_of(accept)
         return encode(self._registry), content_type
 

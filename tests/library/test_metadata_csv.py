@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.uid import CTImageStorage
 
 from downloader.library.local import LocalLibrary
 from downloader.library.port import ShelvedSeries
 from downloader.model import Series
+from downloader.spreadsheet_cells import cell_of, text_of
 from tests.library.series_streams import SERIES
 
 HEADER = (
@@ -43,6 +46,37 @@ def write(root: Path, *pages: Iterable[ShelvedSeries]) -> None:
 def rows(root: Path) -> list[dict[str, str]]:
     with (root / "metadata.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("+C", "'+C"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\t=1", "'\t=1"),
+        ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+        ("'=1", "''=1"),
+        ("-5 mm", "-5 mm"),
+        ("-1.5", "-1.5"),
+        ("+30°", "+30°"),
+        ("chest", "chest"),
+        ("'chest", "'chest"),
+    ],
+)
+def test_no_cell_is_a_formula(text: str, cell: str, tmp_path: Path) -> None:
+    """A spreadsheet shows the text; programs take the apostrophe away again."""
+    write(tmp_path, [shelved(1, description=text)])
+    assert rows(tmp_path)[0]["Series Description"] == cell
+    assert text_of(cell) == text
+
+
+@given(st.one_of(st.text(), st.from_regex("'*[=+@\\t\\r-].*", fullmatch=True)))
+def test_every_text_comes_back(text: str) -> None:
+    """Whatever it begins with, and no cell begins with a sign that a spreadsheet computes, but for figures."""
+    cell = cell_of(text)
+    assert text_of(cell) == text
+    assert cell[:1] not in {"=", "@", "\t", "\r"}
 
 
 def test_the_table_has_the_17_columns(tmp_path: Path) -> None:

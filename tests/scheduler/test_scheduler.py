@@ -31,6 +31,7 @@ from downloader.model import (
     Md5Mode,
     Series,
     SeriesCompleted,
+    SeriesGivenBack,
     SeriesSetBack,
     SeriesState,
 )
@@ -229,6 +230,26 @@ async def test_retry_after_is_obeyed(scene: Scene) -> None:
     await scene.drain()
     assert await scene.states() == {"1": SeriesState.COMPLETE}
     assert scene.clock.elapsed_seconds >= 120
+
+
+async def test_an_outage_leaves_no_series_under_way(scene: Scene) -> None:
+    """Each attempt is told to have ended, also one that is given back since it had no chance."""
+    under_way: set[str] = set()
+    most = 0
+    for number in range(5):
+        scene.offer(listed(number), ArchiveUnreachableError("refused"))
+    scene.archive.failures = list[TciadError]([ArchiveUnreachableError("refused")] * 30)
+    await scene.drain()
+    for event in scene.events:
+        if isinstance(event, AttemptStarted):
+            under_way.add(event.series.series_instance_uid)
+        elif isinstance(event, SeriesGivenBack | SeriesSetBack):
+            under_way.discard(event.series_instance_uid)
+        elif isinstance(event, SeriesCompleted):
+            under_way.discard(event.receipt.series.series_instance_uid)
+        most = max(most, len(under_way))
+    assert scene.seen(SeriesGivenBack)
+    assert (under_way, most) == (set(), scene.concurrency)
 
 
 async def test_an_outage_of_the_archive_pauses_the_queue_and_burns_no_attempts(scene: Scene) -> None:

@@ -10,6 +10,7 @@ from downloader.model import (
     Series,
     SeriesCompleted,
     SeriesFailed,
+    SeriesGivenBack,
     SeriesSetBack,
     SeriesTally,
 )
@@ -70,6 +71,15 @@ async def test_nobody_listens_after_the_end() -> None:
     with feed.subscribe():
         pass
     feed.publish(LiveKind.PAUSED)
+
+
+async def test_a_series_that_was_given_back_is_under_way_no_more() -> None:
+    """As in an outage, in which nothing else is told of it."""
+    progress = CycleProgress(FakeClock(), 4, lambda _: None)
+    progress.take(AttemptStarted(series=SERIES, attempt=1))
+    progress.take(SeriesGivenBack(series_instance_uid="1.2.3"))
+    told = progress.now(None)
+    assert (told.active, told.set_back, told.failed) == ((), 0, 0)
 
 
 async def test_progress_adds_up_what_a_cycle_tells() -> None:

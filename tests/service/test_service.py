@@ -331,6 +331,21 @@ async def test_a_drain_loses_patience_after_its_grace(tmp_path: Path) -> None:
         assert (run["outcome"], run["series"]["pending"]) == ("interrupted", 2)
 
 
+async def test_the_grace_of_a_drain_begins_with_the_signal(tmp_path: Path) -> None:
+    """Not after a look at the folder that hangs, as on a network file system; it ends once the look does."""
+    faults = [Fault(kind=FaultKind.STALL)]
+    async with serve_sandbox(small_catalogue(1), faults=faults) as sandbox:
+        write_manifest(tmp_path / "manifests", sandbox.base_url, "m")
+        async with running_service(tmp_path, sandbox) as scene:
+            await sandbox.wait_for_stall()
+            async with anyio.create_task_group() as group, scene.service._looking:
+                group.start_soon(scene.service.drain, 30)
+                await anyio.wait_all_tasks_blocked()
+                assert (await scene.service.status()).draining
+                await scene.clock.pass_time(30)
+                assert (await scene.cycle_of("m")).summary.outcome == "interrupted"
+
+
 @needs_mount
 async def test_a_full_disk_waits_for_room_and_goes_on_by_itself(tmp_path: Path) -> None:
     """The cycle does not fail: it is told that room is short."""

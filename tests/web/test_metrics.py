@@ -64,6 +64,15 @@ async def test_the_last_success_outlives_the_service(tmp_path: Path) -> None:
         assert (await figures(http))["tciad_last_success_timestamp_seconds m"] == before
 
 
+async def test_a_manifest_that_is_gone_leaves_no_figures(tmp_path: Path) -> None:
+    """A folder whose manifests come and go does not grow the metrics for ever."""
+    async with served(tmp_path) as http:
+        assert (await figures(http))["tciad_attempts_total m completed"] == 2
+        (tmp_path / "manifests" / "m.yaml").unlink()
+        await http.scene.look()
+        assert not [name for name in await figures(http) if " m" in name]
+
+
 async def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:
     """Names, units and types are as Prometheus wants them."""
     async with served(tmp_path) as http, http.client.get("/metrics") as reply:

@@ -12,6 +12,7 @@ from typing import IO, Final, Protocol, get_args, get_type_hints
 
 import anyio.to_thread
 
+from downloader.spreadsheet_cells import cell_of
 from downloader.store.port import StoredSeries
 from downloader.views.library_report.formats import ReportFormat
 from downloader.views.library_series import COLUMNS, Cell, LibrarySeries, cells_of
@@ -71,7 +72,7 @@ class CsvWriter:
 
     def write(self, batch: Sequence[StoredSeries]) -> None:
         """See the protocol."""
-        self._writer.writerows([_as_text(cell) for cell in cells_of(row)] for row in batch)
+        self._writer.writerows([_as_csv(cell) for cell in cells_of(row)] for row in batch)
 
     def end(self) -> None:
         """See the protocol."""
@@ -154,9 +155,11 @@ def _arrow_type(kinds: set[type]) -> tuple[str, ...]:
     return ("date32",) if date in kinds else ("string",)
 
 
-def _as_text(cell: Cell) -> str | int:
+def _as_csv(cell: Cell) -> str | int:
     if isinstance(cell, date):
         return cell.isoformat()
+    if isinstance(cell, str):
+        return cell_of(cell)
     return "" if cell is None else cell
 
 
