@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.archive import CAP_BYTES_PER_SECOND, FIRST_BYTE_SECONDS, STREAM_BYTES_PER_SECOND
 from benchmarks.corpus import IMAGE_CORPORA, SLOW_CORPUS, Corpus, ready_catalogue, ready_corpus
-from benchmarks.marking import complete_everything
+from benchmarks.marking import complete_everything, lay_receipts
 from benchmarks.measuring import BenchmarkError, Cost, Spread, ask_figures, run, serve
 from benchmarks.peers import Peer, Task, fetch_by_tciad, quiet, tciad, write_manifest
 
@@ -221,6 +221,7 @@ def measure_catalogue(plan: Plan) -> list[Table]:
 
 def _run_again(plan: Plan, library: Path, manifest: Path, address: str, count: int) -> list[tuple[str, str, Cost | None]]:
     complete_everything(library / ".tciad" / "state.db")
+    lay_receipts(library / ".tciad" / "state.db", library)
     again = run(tciad("run", str(manifest), "-o", str(library), "--json"), log=plan.work / "again.log", environment=quiet())
     ended = time.monotonic()
     after_seconds = ended - ask_figures(address).catalogue_ended_at

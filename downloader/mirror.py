@@ -21,6 +21,7 @@ from downloader.model import Event, Series, SeriesCompleted, SeriesFailed, Serie
 from downloader.options import RunOptions
 from downloader.own_rows import CONTROLS
 from downloader.pacing import RetryPace
+from downloader.presence import Presence, PresenceCheck
 from downloader.resolver import Resolver
 from downloader.scheduler import Pressure, Scheduler, SchedulerPolicy, always
 from downloader.store.port import CycleNote, Enqueued, Store
@@ -92,6 +93,7 @@ class MirrorRun:
         self._began = parts.clock.monotonic()
         self._started_at = parts.clock.now()
         self._warnings = list(parts.warnings)
+        self._presence: Presence | None = None
         self._unproven = False
         self._changes = ChangeLog()
         # some series that each archive listed in this resolve: what it is known to have
@@ -130,6 +132,7 @@ class MirrorRun:
     async def _mirror(self) -> None:
         with self._resolving:
             await self._resolve()
+            await self._look_for_complete()
             tally = await self._parts.store.tally(self._manifest.name)
             if not self._parts.manner.waits_for_room:
                 await self._check_room(tally)
@@ -205,6 +208,18 @@ class MirrorRun:
             self._note_enqueued(await parts.store.enqueue_unlisted(manifest.name, number, archive, unlisted, rested_at=rested_at))
         self._warnings += resolution.warnings
         await self._withdraw(number, resolution.manifest)
+
+    async def _look_for_complete(self) -> None:
+        """Have fetched again what the store counts as complete and the library does not hold.
+
+        Raises:
+            WrongLibraryError: the library holds none of it.
+        """
+        parts = self._parts
+        threads = next(iter(parts.benches.values())).threads
+        check = PresenceCheck(library=parts.library, store=parts.store, clock=parts.clock, threads=threads)
+        self._presence = await check.look(self._manifest.name)
+        self._warnings += self._presence.warnings()
 
     def _note_enqueued(self, met: Enqueued) -> None:
         self._changes.new.add(met.new_series)
@@ -313,6 +328,7 @@ class MirrorRun:
             elapsed_seconds=self._parts.clock.monotonic() - self._began,
             warnings=[*self._warnings, *told_of_folders(self._counter)],
             unproven=self._unproven,
+            presence=self._presence,
         )
 
 

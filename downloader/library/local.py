@@ -22,6 +22,7 @@ from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
 from downloader.library.moving import move_folder
 from downloader.library.place import Place
 from downloader.library.port import Citation, ForeignImage, KeptDescription, StagedFolder, Staging
+from downloader.library.presence import count_table, folders_without_receipt
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
 from downloader.library.salvaging import salvage
@@ -124,6 +125,16 @@ class LocalLibrary:
         """See the port."""
         with self._faults:
             return self._shelf.find_receipt(series)
+
+    def folders_without_receipt(self, folders: Sequence[str]) -> Sequence[str]:
+        """See the port."""
+        with self._faults:
+            return folders_without_receipt(self._root, folders)
+
+    def listed_series(self) -> int | None:
+        """See the port."""
+        with self._faults:
+            return count_table(self._root)
 
     def receipts(self) -> Iterator[tuple[PurePosixPath, Receipt]]:
         """See the port."""

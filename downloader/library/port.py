@@ -296,6 +296,14 @@ class Library(Protocol):
         """The receipt in the series' folder, if it is there, can be read, and all its images are there in their sizes."""
         ...
 
+    def folders_without_receipt(self, folders: Sequence[str]) -> Sequence[str]:
+        """Those of the folders, relative to the library, in which no receipt is. Their images are not looked at."""
+        ...
+
+    def listed_series(self) -> int | None:
+        """How many series the library's own table lists; None where it has none."""
+        ...
+
     def receipts(self) -> Iterator[tuple[PurePosixPath, Receipt]]:
         """Every readable receipt of the library with the folder it lies in, relative to the library."""
         ...

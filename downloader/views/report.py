@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from downloader.model import Failure, SeriesTally
+from downloader.presence import Presence
 from downloader.views.counter import RunCounter
 from downloader.views.texts import count_text, duration_text, printable, size_text
 
@@ -26,7 +27,8 @@ class RunReport:
     """The result of running one manifest.
 
     `tally` is the store's count after the run, `already_complete` those series that were complete before it. `images` and
-    `stored_bytes` are what the library holds for the manifest, `received_bytes` what this run took from the network.
+    `stored_bytes` are what the library holds for the manifest, `received_bytes` what this run took from the network. `presence`
+    is what a look at the library found, None where the run ended before it.
     """
 
     manifest: str
@@ -40,6 +42,7 @@ class RunReport:
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...] = ()
     error: str = ""
+    presence: Presence | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The document of `run --json` (DESIGN §3)."""
@@ -62,6 +65,7 @@ class RunReport:
             "failures": [asdict(failure) for failure in self.failures],
             "warnings": list(self.warnings),
             "error": self.error,
+            "presence": asdict(self.presence) if self.presence else None,
         }
 
     def as_log(self) -> dict[str, Any]:
@@ -121,6 +125,7 @@ def judge(
     elapsed_seconds: float,
     warnings: Sequence[str],
     unproven: bool,
+    presence: Presence | None = None,
 ) -> RunReport:
     """The report of a run that came to its end: complete only when every wanted series is, and nothing casts doubt on it.
 
@@ -138,6 +143,7 @@ def judge(
         elapsed_seconds=elapsed_seconds,
         failures=tuple(failures),
         warnings=tuple(warnings),
+        presence=presence,
     )
 
 

@@ -36,6 +36,7 @@ REPORT_KEYS = [
     "failures",
     "warnings",
     "error",
+    "presence",
 ]
 SERIES_KEYS = ["selected", "completed", "already_complete", "failed", "withdrawn", "pending"]
 DATA_RETRIEVER_COLUMNS = 17

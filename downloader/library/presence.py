@@ -1,0 +1,38 @@
+"""Whether receipts are where they should be, for very many series at once. Raises OSError; see faults.py."""
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from downloader.library.metadata_csv import METADATA_NAME
+from downloader.library.receipt import RECEIPT_NAME
+
+
+def folders_without_receipt(root: Path, folders: Sequence[str]) -> Sequence[str]:
+    """Those of the folders, relative to the library, in which no receipt is.
+
+    Strings and a descriptor in place of paths, and folders in their order: some microseconds for each on a local disk.
+    """
+    library = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return [folder for folder in sorted(folders) if not _is_there(f"{folder}/{RECEIPT_NAME}", library)]
+    finally:
+        os.close(library)
+
+
+def count_table(root: Path) -> int | None:
+    """How many series `metadata.csv` lists; None where there is none, or where a hand has made it unreadable."""
+    try:
+        with (root / METADATA_NAME).open(encoding="utf-8", errors="replace", newline="") as file:
+            return max(0, sum(1 for _ in csv.reader(file)) - 1)
+    except (FileNotFoundError, csv.Error):
+        return None
+
+
+def _is_there(path: str, library: int) -> bool:
+    try:
+        os.stat(path, dir_fd=library)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True

@@ -1,0 +1,198 @@
+"""Looks whether the series that the store counts as complete are in the library, before a run says so."""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import anyio
+import anyio.to_thread
+from anyio import CapacityLimiter
+
+from downloader.clock import Clock
+from downloader.errors import WrongLibraryError
+from downloader.library.port import Library
+from downloader.store.port import Store, StoredSeries
+
+MOST_NAMED: Final = 10
+"""Missing series that a report names; the others it only counts."""
+PROBED_SERIES: Final = 300
+SAMPLED_SERIES: Final = 2_000
+LONGEST_LOOK_SECONDS: Final = 10.0
+FEWEST_OF_A_WHOLE: Final = 10
+"""Where so many series are complete and none of them is there, the library is gone, and not its series."""
+SLOW_SECONDS: Final = 50e-6
+"""A file system that takes longer for one receipt is waited for in several threads; a faster one is slowed down by them."""
+_SERIES_AT_ONCE: Final = 500
+
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """What a look at the library found.
+
+    Of `complete` series of the manifest the receipts of `looked_at` were looked for. `missing` were not in the library and are
+    fetched again, the first of them named in `first_missing`. `moved` were in another folder than the store had noted.
+    """
+
+    complete: int
+    looked_at: int
+    missing: int = 0
+    moved: int = 0
+    first_missing: tuple[str, ...] = ()
+
+    def warnings(self) -> list[str]:
+        """What a user should know of it."""
+        told = []
+        if self.missing:
+            others = " and others" if self.missing > len(self.first_missing) else ""
+            told.append(
+                f"{self.missing:,} series that were complete are not in the library any more, and are fetched again: "
+                f"{', '.join(self.first_missing)}{others}"
+            )
+        if self.moved:
+            told.append(f"{self.moved:,} complete series were in another folder than the store had noted; it is corrected")
+        if self.looked_at < self.complete:
+            told.append(
+                f"the file system of the library is slow: of {self.complete:,} complete series, {self.looked_at:,} chosen at "
+                "random were looked for, and all of those are there; `tciad verify` looks for all"
+            )
+        return told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceCheck:
+    """Looks for the complete series of manifests.
+
+    A file system that would take longer than `longest_seconds` for all of them, by what `probed` series took, is asked for a
+    random sample. Everything is looked for all the same where one of the sample is missing, or where the table of the library
+    lists fewer series than the store counts.
+    """
+
+    library: Library
+    store: Store
+    clock: Clock
+    threads: CapacityLimiter
+    probed: int = PROBED_SERIES
+    sampled: int = SAMPLED_SERIES
+    longest_seconds: float = LONGEST_LOOK_SECONDS
+
+    async def look(self, manifest: str) -> Presence:
+        """Look for the complete series of the manifest. Missing ones become pending, moved ones get their folder in the store.
+
+        Raises:
+            WrongLibraryError: there are `FEWEST_OF_A_WHOLE` or more, and none of them is in the library.
+            LibraryError, StoreError: one of them cannot be used.
+        """
+        complete = (await self.store.tally(manifest)).complete
+        if not complete:
+            return Presence(complete=0, looked_at=0)
+        seconds_each = await self._probe(manifest)
+        looked_at = complete
+        if complete > self.sampled and seconds_each * complete > self.longest_seconds and await self._table_is_whole():
+            sample = await self._draw(manifest)
+            if not await self._missing_of(sample, seconds_each):
+                return Presence(complete=complete, looked_at=len(sample))
+        missing: list[Place] = []
+        async for page in self._pages(manifest):
+            missing += await self._missing_of(page, seconds_each)
+        gone, moved = await self._look_elsewhere(missing)
+        if complete >= FEWEST_OF_A_WHOLE and len(gone) == complete:
+            raise WrongLibraryError(
+                f"none of the {complete:,} series that the state store counts as complete is in the library, such as {gone[0]}",
+                next_step="mount the disk that they are on; if they were removed on purpose, `tciad store rebuild` makes a store "
+                "of what is there, and the next run fetches the rest",
+            )
+        for start in range(0, len(gone), _SERIES_AT_ONCE):
+            batch = gone[start : start + _SERIES_AT_ONCE]
+            await self.store.reopen_each(batch, message="it was complete, and is not in the library any more")
+        return Presence(
+            complete=complete, looked_at=looked_at, missing=len(gone), moved=moved, first_missing=tuple(gone[:MOST_NAMED])
+        )
+
+    async def _probe(self, manifest: str) -> float:
+        """How long the file system takes for one receipt."""
+        page = await self.store.places(manifest, limit=self.probed)
+        began = self.clock.monotonic()
+        await self._find_missing([folder for _, folder in page.places])
+        return (self.clock.monotonic() - began) / max(1, len(page.places))
+
+    async def _table_is_whole(self) -> bool:
+        """Whether the table of the library lists no fewer series than the store counts, where it has one that is up to date."""
+        if await anyio.to_thread.run_sync(self.library.metadata_is_due, limiter=self.threads):
+            return True
+        listed = await anyio.to_thread.run_sync(self.library.listed_series, limiter=self.threads)
+        return listed is None or listed >= (await self.store.tally()).complete
+
+    async def _draw(self, manifest: str) -> Sequence[Place]:
+        """Some of the complete series, each as likely as every other, in memory that does not grow with the library."""
+        dice = random.SystemRandom()
+        drawn: list[Place] = []
+        number = 0
+        async for page in self._pages(manifest):
+            for place in page:
+                number += 1
+                if len(drawn) < self.sampled:
+                    drawn.append(place)
+                elif (position := dice.randrange(number)) < self.sampled:
+                    drawn[position] = place
+        return drawn
+
+    async def _pages(self, manifest: str) -> AsyncIterator[Sequence[Place]]:
+        after: int | None = 0
+        while after is not None:
+            page = await self.store.places(manifest, after=after)
+            yield page.places
+            after = page.next_after
+
+    async def _missing_of(self, places: Sequence[Place], seconds_each: float) -> list[Place]:
+        """Those whose receipts are not where the store has them."""
+        folders = [folder for _, folder in places]
+        if seconds_each < SLOW_SECONDS:
+            missing = set(await self._find_missing(folders))
+        else:
+            missing = await self._find_in_threads(folders)
+        return [place for place in places if place[1] in missing] if missing else []
+
+    async def _find_in_threads(self, folders: Sequence[str]) -> set[str]:
+        missing: set[str] = set()
+
+        async def find(some: Sequence[str]) -> None:
+            missing.update(await self._find_missing(some))
+
+        workers = max(1, int(self.threads.total_tokens))
+        async with anyio.create_task_group() as group:
+            for number in range(workers):
+                group.start_soon(find, folders[number::workers])
+        return missing
+
+    async def _find_missing(self, folders: Sequence[str]) -> Sequence[str]:
+        return await anyio.to_thread.run_sync(self.library.folders_without_receipt, folders, limiter=self.threads)
+
+    async def _look_elsewhere(self, missing: Sequence[Place]) -> tuple[list[str], int]:
+        """Which of them are gone, and how many are where the layout would put them, which the store learns."""
+        gone: list[str] = []
+        moved = 0
+        for start in range(0, len(missing), _SERIES_AT_ONCE):
+            batch = missing[start : start + _SERIES_AT_ONCE]
+            rows = await self.store.find_named([series_instance_uid for series_instance_uid, _ in batch])
+            found = await anyio.to_thread.run_sync(partial(_find_moved, rows, self.library), limiter=self.threads)
+            if found:
+                await self.store.relocate(list(found.items()))
+            moved += len(found)
+            gone += [series_instance_uid for series_instance_uid, _ in batch if series_instance_uid not in found]
+        return gone, moved
+
+
+def _find_moved(rows: Sequence[StoredSeries], library: Library) -> dict[str, str]:
+    """The folders of those series that lie whole elsewhere, in the version that the store has. Blocks."""
+    found: dict[str, str] = {}
+    for row in rows:
+        receipt = library.find_receipt(row.series)
+        if receipt is not None and not receipt.series.version.differs_from(row.series.version):
+            folder = library.folder_of(row.series)
+            library.make_durable(folder)
+            found[row.series.series_instance_uid] = str(folder)
+    return found

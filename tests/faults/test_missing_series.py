@@ -1,0 +1,173 @@
+"""A run has looked for what it counts as complete: folders that are gone are fetched again, a library that is gone is not."""
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from anyio import CapacityLimiter
+
+from downloader.clock import Clock
+from downloader.errors import WrongLibraryError
+from downloader.library.local import LocalLibrary
+from downloader.model import Receipt
+from downloader.options import RunOptions
+from downloader.presence import FEWEST_OF_A_WHOLE, PresenceCheck
+from downloader.sandbox import catalogue_of, generated_series
+from downloader.views.counting import SilentCount
+from downloader.workshop import rebuild_store, relayout_library
+from tests.fakes.clock import FakeClock
+from tests.fakes.memory_store import MemoryStore
+from tests.faults.scene import OWN_FOLDER, Scene, open_scene
+from tests.store.examples import receipt, series
+
+pytestmark = pytest.mark.anyio
+
+
+def downloads(scene: Scene) -> int:
+    return scene.sandbox.count("getImage")
+
+
+async def test_a_folder_that_was_removed_by_hand_is_fetched_again(tmp_path: Path) -> None:
+    """In the same run, and the report says which series it was; the next run finds nothing to do."""
+    async with open_scene(tmp_path) as scene:
+        scene.assert_complete(await scene.run())
+        folder, _ = scene.receipts()[scene.victim]
+        shutil.rmtree(folder)
+        report = await scene.run()
+        scene.assert_complete(report)
+        assert report.completed == 1
+        assert report.as_json()["presence"] == {
+            "complete": 2,
+            "looked_at": 2,
+            "missing": 1,
+            "moved": 0,
+            "first_missing": (scene.victim,),
+        }
+        assert f"1 series that were complete are not in the library any more, and are fetched again: {scene.victim}" in (
+            report.as_text()
+        )
+        before = downloads(scene)
+        report = await scene.run()
+        scene.assert_complete(report)
+        assert (downloads(scene), report.warnings) == (before, ())
+
+
+@pytest.mark.parametrize("way", ["quarantined", "without its receipt", "in a removed collection"])
+async def test_whatever_takes_a_series_away_is_found(tmp_path: Path, way: str) -> None:
+    """Such as a repair that was killed after it had set the folder aside."""
+    async with open_scene(tmp_path) as scene:
+        scene.assert_complete(await scene.run())
+        folder, _ = scene.receipts()[scene.victim]
+        if way == "quarantined":
+            folder.rename(scene.library / OWN_FOLDER / "quarantine" / "aside")
+        elif way == "without its receipt":
+            (folder / ".receipt.json").unlink()
+        else:
+            shutil.rmtree(folder.parents[2])
+        scene.assert_complete(await scene.run())
+
+
+async def test_a_series_that_lies_elsewhere_is_not_downloaded(tmp_path: Path) -> None:
+    """As after a copy of the store from before a move was put back: the store learns where its series are."""
+    async with open_scene(tmp_path) as scene:
+        scene.assert_complete(await scene.run())
+        state = scene.library / OWN_FOLDER / "state.db"
+        shutil.copy(state, tmp_path / "library" / OWN_FOLDER / "copy.db")
+        await relayout_library(RunOptions(output=scene.library, layout="flat"), SilentCount(), dry_run=False)
+        for path in (scene.library / OWN_FOLDER).glob("state.db*"):
+            path.unlink()
+        (scene.library / OWN_FOLDER / "copy.db").rename(state)
+        before = downloads(scene)
+        report = await scene.run()
+        scene.assert_complete(report)
+        assert downloads(scene) == before
+        assert report.presence is not None
+        assert (report.presence.missing, report.presence.moved) == (0, 2)
+        assert (await scene.run()).warnings == ()
+
+
+async def test_a_library_without_any_of_its_series_is_refused(tmp_path: Path) -> None:
+    """`rm -r library/*` leaves the marker: nothing is fetched again until the store says what is there."""
+    many = catalogue_of([generated_series(seed=seed, images=1, rows=8, columns=8) for seed in range(FEWEST_OF_A_WHOLE)])
+    async with open_scene(tmp_path, catalogue=many) as scene:
+        scene.assert_complete(await scene.run())
+        for path in scene.library.iterdir():
+            if path.is_dir() and path.name != OWN_FOLDER:
+                shutil.rmtree(path)
+        before = downloads(scene)
+        with pytest.raises(WrongLibraryError, match=r"none of the 10 series .* is in the library.*`tciad store rebuild`"):
+            await scene.run()
+        assert downloads(scene) == before
+
+        await rebuild_store(RunOptions(output=scene.library), SilentCount())
+        scene.assert_complete(await scene.run())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowDisk:
+    """A library of many series on a file system where each look takes a second."""
+
+    library: LocalLibrary
+    store: MemoryStore
+    receipts: tuple[Receipt, ...]
+    root: Path
+    clock: Clock
+
+    def check(self, **settings: float) -> PresenceCheck:
+        wanted = {"probed": 2, "sampled": 5, "longest_seconds": 3.0, **settings}
+        return PresenceCheck(library=self.library, store=self.store, clock=self.clock, threads=CapacityLimiter(2), **wanted)  # type: ignore[arg-type]
+
+
+class SlowClock(FakeClock):
+    """Each time it is asked, a second is gone."""
+
+    def monotonic(self) -> float:
+        self.elapsed_seconds += 1
+        return self.elapsed_seconds
+
+
+async def slow_disk(root: Path, count: int) -> SlowDisk:
+    library, store = LocalLibrary(root), MemoryStore()
+    receipts = tuple(receipt(series(number)) for number in range(count))
+    number = await store.begin_resolve("m", FakeClock().now())
+    await store.enqueue("m", number, "tcia", [one.series for one in receipts])
+    await store.restore([(one, f"s/{index}") for index, one in enumerate(receipts)])
+    for index in range(count):
+        (root / "s" / str(index)).mkdir(parents=True)
+        (root / "s" / str(index) / ".receipt.json").touch()
+    return SlowDisk(library=library, store=store, receipts=receipts, root=root, clock=SlowClock())
+
+
+async def test_a_slow_file_system_is_asked_for_a_sample_and_the_report_says_so(tmp_path: Path) -> None:
+    """And with all the time in the world for everything."""
+    disk = await slow_disk(tmp_path, 20)
+    presence = await disk.check().look("m")
+    assert (presence.complete, presence.looked_at, presence.missing) == (20, 5, 0)
+    assert "of 20 complete series, 5 chosen at random were looked for" in presence.warnings()[0]
+    assert (await disk.check(longest_seconds=100.0).look("m")).looked_at == 20
+
+
+async def test_a_sample_that_misses_one_has_all_looked_for(tmp_path: Path) -> None:
+    """So it finds each of those that are gone, and they are pending again."""
+    disk = await slow_disk(tmp_path, 20)
+    for index in range(16):
+        shutil.rmtree(tmp_path / "s" / str(index))
+    presence = await disk.check().look("m")
+    assert (presence.looked_at, presence.missing) == (20, 16)
+    assert (await disk.store.tally("m")).pending == 16
+
+
+async def test_a_table_that_lists_fewer_series_has_all_looked_for(tmp_path: Path) -> None:
+    """As where an older copy of the library was put in its place."""
+    disk = await slow_disk(tmp_path, 20)
+    (tmp_path / "metadata.csv").write_text("Series UID\r\n1.2.3\r\n")
+    assert (await disk.check().look("m")).looked_at == 20
+
+
+async def test_a_few_series_that_are_all_gone_are_fetched_again(tmp_path: Path) -> None:
+    """Below the number that makes a library, people remove things on purpose."""
+    disk = await slow_disk(tmp_path, FEWEST_OF_A_WHOLE - 1)
+    shutil.rmtree(tmp_path / "s")
+    check = replace(disk.check(), clock=FakeClock())
+    assert (await check.look("m")).missing == FEWEST_OF_A_WHOLE - 1
