@@ -21,6 +21,7 @@ from downloader.archive.port import NO_STUDY_NEEDS, Archive, ArchiveQueries, Stu
 from downloader.archive.profiles import open_archive, open_queries
 from downloader.bandwidth import BandwidthPlan
 from downloader.clock import Clock, SystemClock
+from downloader.errors import SettingsError
 from downloader.fetch import Bench
 from downloader.holding import refuse_wrong_library, require_library
 from downloader.leftovers import clear_leftovers
@@ -214,8 +215,14 @@ def _needs_to_choose(manifest: Manifest) -> StudyNeeds:
 
 
 async def settle(options: RunOptions, store: Store) -> tuple[str, ...]:
-    """Tell the library, which is held, how it is laid out from now on; what the user should know of it."""
+    """Tell the library, which is held, how it is laid out from now on; what the user should know of it.
+
+    Raises:
+        SettingsError: the layout would put series into the folders of those that are there.
+    """
     holds_series = (await store.tally()).complete > 0
+    if options.layout is not None and holds_series:
+        await anyio.to_thread.run_sync(_refuse_nesting, options.output, options.layout)
     form = await anyio.to_thread.run_sync(
         partial(settle_form, options.output, options.layout, options.format, holds_series=holds_series)
     )
@@ -227,6 +234,16 @@ async def settle(options: RunOptions, store: Store) -> tuple[str, ...]:
     command = command.replace(shlex.quote(form.layout), shlex.quote(options.layout), 1)
     stays = f"the layout of the library is {form.layout}: what is complete stays where it is"
     return (f"{stays}, and what is new goes where {options.layout} says; {command} moves all of it",)
+
+
+def _refuse_nesting(output: Path, layout: str) -> None:
+    """Raise SettingsError where the layout and that of the library nest. Blocks."""
+    known = (read_form(output) or LibraryForm()).layout
+    if parse_layout(layout).may_nest(parse_layout(known)):
+        raise SettingsError(
+            f"the layout {layout} puts series into the folders of others, since the layout of the library is {known}",
+            next_step=f"move all of it first: `tciad relayout {shlex.quote(layout)} -o {shlex.quote(str(output))}`",
+        )
 
 
 def free_bytes_at(path: Path) -> int:

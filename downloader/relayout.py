@@ -1,10 +1,10 @@
 """Moves a library to another layout, series by series, without asking any archive.
 
-Each series is moved by a rename and then told to the store, some at a time. Whoever is killed leaves every series whole in one
-place or the other: the walk through the receipts finds it, wherever the store believes it to be, and a second call goes on.
+Each series is moved by a rename and then told to the store, some at a time and under one record. A kill leaves every series whole
+in one place or the other; the next start tells the store in which, and a second call goes on.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -14,9 +14,10 @@ from typing import Final
 import anyio.to_thread
 
 from downloader.errors import DamagedReceiptError, LibraryError
+from downloader.library.changes import ChangeRecord
 from downloader.library.port import Library
 from downloader.model import Receipt, Series
-from downloader.store.port import Store
+from downloader.store.port import Store, StoredSeries
 from downloader.verification import holds_series
 from downloader.views.relayout import LeftFolder, RelayoutTally, SeriesMove, SharedFolder
 
@@ -43,6 +44,7 @@ class Relayout:
     _collections: dict[str, Series] = field(default_factory=dict)
     _moved: set[int] = field(default_factory=set)
     _promised: set[PurePosixPath] = field(default_factory=set)
+    _blocked: list[tuple[PurePosixPath, Receipt, str]] = field(default_factory=list)
 
     async def move_all(self) -> None:
         """Move every series that is not where the layout wants it, then what lies beside them.
@@ -53,35 +55,66 @@ class Relayout:
         """
         folders = self.library.folders()
         while page := await anyio.to_thread.run_sync(_take_page, folders):
-            relocated: list[tuple[str, str]] = []
-            try:
-                for folder, receipt in page:
-                    await self._settle(folder, receipt, relocated)
-            finally:
-                if relocated and not self.dry_run:
-                    with anyio.CancelScope(shield=True):
-                        await self.store.relocate(relocated)
+            await self._move_page(page)
             self.advance(len(page))
+        await self._move_blocked()
         if not self.dry_run:
             await anyio.to_thread.run_sync(self._move_papers)
 
+    async def _move_blocked(self) -> None:
+        """Try once more what found something in its way, which may have gone elsewhere since; leave the rest."""
+        moved_before = -1
+        while self._blocked and not self.dry_run and self.tally.moved != moved_before:
+            moved_before = self.tally.moved
+            again, self._blocked = [(folder, receipt) for folder, receipt, _ in self._blocked], []
+            for first in range(0, len(again), SERIES_AT_ONCE):
+                await self._move_page(again[first : first + SERIES_AT_ONCE])
+        for folder, receipt, reason in self._blocked:
+            self._leave(folder, reason, receipt.series)
+
+    async def _move_page(self, page: Sequence[Folder]) -> None:
+        """Move some series under one record, and tell the store where they lie."""
+        told = [(folder, receipt) for folder, receipt in page if isinstance(receipt, Receipt)]
+        named = await self.store.find_named([receipt.series.series_instance_uid for _, receipt in told])
+        rows = {row.series.series_instance_uid: row for row in named}
+        record = await self._write_down(told, rows)
+        relocated: list[tuple[str, str]] = []
+        try:
+            for folder, receipt in page:
+                if isinstance(receipt, DamagedReceiptError):
+                    self._leave(folder, receipt.what)
+                else:
+                    await self._settle(folder, receipt, rows.get(receipt.series.series_instance_uid), relocated)
+        finally:
+            if relocated and not self.dry_run:
+                with anyio.CancelScope(shield=True):
+                    await self.store.relocate(relocated)
+        if record is not None:
+            await anyio.to_thread.run_sync(self.library.changes.end, record)
+
+    async def _write_down(
+        self, told: Sequence[tuple[PurePosixPath, Receipt]], rows: Mapping[str, StoredSeries]
+    ) -> ChangeRecord | None:
+        """The record of what is about to be moved; none where nothing is."""
+        if self.dry_run:
+            return None
+        plan = self.library.changes.plan_move
+        planned = [plan(folder, _described(receipt, rows.get(receipt.series.series_instance_uid))) for folder, receipt in told]
+        changes = [change for change in planned if change is not None]
+        return await anyio.to_thread.run_sync(self.library.changes.begin, changes) if changes else None
+
     async def _settle(
-        self, folder: PurePosixPath, receipt: Receipt | DamagedReceiptError, relocated: list[tuple[str, str]]
+        self, folder: PurePosixPath, receipt: Receipt, row: StoredSeries | None, relocated: list[tuple[str, str]]
     ) -> None:
-        if isinstance(receipt, DamagedReceiptError):
-            self._leave(folder, receipt.what)
-            return
-        rows = await self.store.find_named([receipt.series.series_instance_uid])
-        # a layout may name what nobody had asked for when the series was stored, and a resolve has asked for since
-        series = receipt.series.with_gaps_filled(rows[0].series) if rows else receipt.series
-        known = PurePosixPath(rows[0].folder) if rows and rows[0].folder else None
-        if known is not None and known != folder and await anyio.to_thread.run_sync(holds_series, self.library, rows[0]):
+        series = _described(receipt, row)
+        known = PurePosixPath(row.folder) if row is not None and row.folder else None
+        if row is not None and known not in {None, folder} and await anyio.to_thread.run_sync(holds_series, self.library, row):
             self._leave(folder, f"a second copy: the store's lies in {known}", series)
             return
         try:
             target = await anyio.to_thread.run_sync(partial(self.library.place_for, folder, series, self._promised))
         except LibraryError as error:
-            self._leave(folder, error.what, series)
+            self._blocked.append((folder, receipt, error.what))
             return
         self._collections.setdefault(series.collection, series)
         await self._bring(folder, target, series)
@@ -119,6 +152,11 @@ class Relayout:
         kept = {self.library.papers_folder(series) for series in self._collections.values()}
         for series in self._collections.values():
             self.library.move_papers(series, kept)
+
+
+def _described(receipt: Receipt, row: StoredSeries | None) -> Series:
+    """The series with what the store knows besides: a layout may name what a resolve has asked for since it was stored."""
+    return receipt.series.with_gaps_filled(row.series) if row is not None else receipt.series
 
 
 def _take_page(folders: Iterator[Folder]) -> Sequence[Folder]:

@@ -147,3 +147,44 @@ def test_a_report_is_for_people_and_programs() -> None:
     assert len(told.as_json()["moves"]) == 30
     assert told.as_json()["left"] == [{"folder": "c", "series_instance_uid": "", "reason": "why"}]
     assert report(lambda _tally: None).as_text() == "lib: 2 series moved to idc, 1 in place already"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{collection}/{patient_id}", "{collection}/{patient_id}/{series_instance_uid}"),
+        ("{collection}/{patient_id}/{series_instance_uid}", "{collection}/{patient_id}"),
+        ("{collection}/{series_instance_uid}", "{collection}/{series_instance_uid}/{modality}"),
+        ("{collection}/{series_instance_uid}/{modality}", "{collection}/{series_instance_uid}"),
+    ],
+)
+async def test_layouts_that_nest_are_moved_between(tmp_path: Path, old: str, new: str) -> None:
+    """Each series by itself: none takes another along, and a second call has nothing to do."""
+    place = Place(tmp_path)
+    library = LocalLibrary(tmp_path, layout=old)
+    for series in (TWIN, SERIES):
+        store(library, series)
+    await place.database.restore([(receipt, str(folder)) for folder, receipt in library.receipts()])
+    assert (await place.move(new)).moved == 2
+    assert sorted(await place.folders()) == place.found()
+    library = LocalLibrary(tmp_path, layout=new)
+    assert library.find_receipt(SERIES) is not None
+    assert library.find_receipt(TWIN) is not None
+    again = await place.move(new)
+    assert (again.moved, again.in_place, again.left) == (0, 2, [])
+    assert list(library.changes.unfinished()) == []
+
+
+async def test_what_is_blocked_at_first_is_moved_once_the_way_is_free(tmp_path: Path) -> None:
+    """The goal of one series lies in the folder of another, which is still to be moved itself."""
+    place = Place(tmp_path)
+    library = LocalLibrary(tmp_path, layout="{series_number}")
+    first = replace(SERIES, series_number="1", patient_id="2")
+    second = replace(TWIN, series_number="2", patient_id="9")
+    for series in (first, second):
+        store(library, series)
+    await place.database.restore([(receipt, str(folder)) for folder, receipt in library.receipts()])
+    tally = await place.move("{patient_id}/{series_number}")
+    assert (tally.moved, tally.left) == (2, [])
+    assert await place.folders() == ["2/1", "9/2"]
+    assert place.found() == ["2/1", "9/2"]

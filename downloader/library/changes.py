@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from uuid import uuid4
 
 from downloader.errors import LibraryError
+from downloader.model import Series
 from downloader.own_folder import OwnFolder, open_own_folder
 
 INTENTS_NAME: Final = "intents"
@@ -107,6 +108,13 @@ class LibraryChanges(Protocol):
 
     def plan_deletion(self, folder: PurePosixPath, series_instance_uid: str) -> Change:
         """The change that deletes a folder. It is undone after a kill that left the folder in its place."""
+        ...
+
+    def plan_move(self, folder: PurePosixPath, series: Series) -> Change | None:
+        """The change that moves a folder to where the layout wants the series; None where it lies there.
+
+        It is carried out by `Library.move`. Which of the places the series got, a kill does not hide.
+        """
         ...
 
     def begin(self, changes: Sequence[Change]) -> ChangeRecord:

@@ -14,7 +14,7 @@ from downloader.library.faults import LibraryFaults
 from downloader.library.moving import find_aside, move_folder
 from downloader.library.safe_names import safe_name
 from downloader.library.shelf import Shelf, has_files
-from downloader.model import Receipt
+from downloader.model import Receipt, Series
 from downloader.own_folder import OWN_FOLDER
 
 REMOVED_PREFIX = "removed-"
@@ -42,6 +42,13 @@ class TreeChanges:
         """See LibraryChanges."""
         target = self._own / "staging" / f"{REMOVED_PREFIX}{uuid4().hex}"
         return self._change(ChangeKind.DELETE, folder, series_instance_uid, target)
+
+    def plan_move(self, folder: PurePosixPath, series: Series) -> Change | None:
+        """See LibraryChanges."""
+        targets = self._shelf.places_of(series)
+        if folder in targets:
+            return None
+        return Change(kind=ChangeKind.MOVE, series_instance_uid=series.series_instance_uid, folder=folder, targets=targets)
 
     def begin(self, changes: Sequence[Change]) -> ChangeRecord:
         """See LibraryChanges."""
@@ -205,14 +212,18 @@ class TreeChanges:
     def _finish_move(self, change: Change) -> Finished:
         uid = change.series_instance_uid
         for place in (change.folder, *change.targets):
-            if self._whole_in(place, uid) is not None:
+            if self._is_of(place, uid):
                 return Finished(series_instance_uid=uid, lies_in=None if place == change.folder else place)
         for target in change.targets:
             aside = find_aside(change.folder, target)
-            if aside is not None and self._whole_in(aside, uid) is not None and not os.path.lexists(self._root / target):
+            if aside is not None and self._is_of(aside, uid) and not os.path.lexists(self._root / target):
                 move_folder(self._root, aside, target)
                 return Finished(series_instance_uid=uid, lies_in=target)
         return Finished(series_instance_uid=uid)
+
+    def _is_of(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
+        receipt = self._shelf.read_receipt(folder)
+        return receipt is not None and receipt.series.series_instance_uid == series_instance_uid
 
     def _is_version(self, folder: PurePosixPath, change: Change) -> bool:
         receipt = self._whole_in(folder, change.series_instance_uid)

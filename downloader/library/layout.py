@@ -105,6 +105,21 @@ class Layout:
         label = cut_name(safe_name(names[-1]), max(1, LONGEST_NAME_BYTES - len(suffix.encode("utf-8", "replace"))))
         return (folder, folder.with_name(safe_name(label + suffix)))
 
+    def may_nest(self, other: "Layout") -> bool:
+        """Whether one of the two would put series into the folders of series that the other has made.
+
+        One layout alone never does: all its folders are equally deep.
+        """
+        shorter, longer = sorted((self, other), key=lambda layout: len(layout.levels))
+        if len(shorter.levels) == len(longer.levels):
+            return False
+        *above, last = shorter.levels
+        # the second of two series that share a folder
+        beside = (*last, _Part("-", "series_instance_uid"))
+        lower = longer.levels[len(above)]
+        is_above = all(_spell(level) == _spell(one) for level, one in zip(above, longer.levels, strict=False))
+        return is_above and _spell(lower) in {_spell(last), _spell(beside)}
+
     @property
     def study_details(self) -> frozenset[str]:
         """What a series must have of its study to get the folder's name; not every catalogue row tells it."""
@@ -134,6 +149,11 @@ def parse_layout(layout: str) -> Layout:
     if not any(part.attribute for level in levels for part in level):
         raise _refusal(layout, f"it is none of {', '.join(LAYOUTS)}, and names no attribute in braces")
     return Layout(levels)
+
+
+def _spell(level: tuple[_Part, ...]) -> tuple[tuple[str, str], ...]:
+    """What two levels have in common that can give one name: a collection may be spelled as its identifier is."""
+    return tuple((part.literal, "collection" if part.attribute == "collection_id" else part.attribute) for part in level)
 
 
 def _parse_level(level: str, layout: str) -> tuple[_Part, ...]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from downloader.errors import LibraryError
 from downloader.library.disk import made_folders, remove_empty_folders, sync_folder
+from downloader.library.nesting import holds_series, series_above
 
 MOVING_MARK: Final = "~moving"
 """Ends the name of a folder that has to step aside before it can go to its new place. It cannot be that of a layout's folder:
@@ -27,6 +28,8 @@ def choose_place(
         return folder
     if (root / folder).resolve() != root.resolve() / folder:
         raise LibraryError(f"{folder} is reached through a link", next_step="move it by hand")
+    if holds_series(root / folder):
+        raise LibraryError(f"another series lies in {folder}", next_step="move it elsewhere")
     for candidate in candidates:
         if candidate not in taken and _is_free(root, candidate, folder):
             return candidate
@@ -64,6 +67,8 @@ def move_paper(root: Path, name: str, old: PurePosixPath, new: PurePosixPath) ->
 
 def _is_free(root: Path, candidate: PurePosixPath, folder: PurePosixPath) -> bool:
     path = root / candidate
+    if series_above(root, candidate, but=folder) is not None:
+        return False
     if not os.path.lexists(path):
         return True
     if path.is_symlink() or not path.is_dir():

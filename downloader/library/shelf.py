@@ -15,6 +15,7 @@ from downloader.library.faults import LibraryFaults
 from downloader.library.layout import Layout, collection_folders
 from downloader.library.metadata_csv import OVERDUE_NAME, Overdue
 from downloader.library.moving import choose_place, move_paper
+from downloader.library.nesting import holds_series, is_or_holds_series, is_series, may_hold_folders
 from downloader.library.place import Place
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME, decode_receipt
 from downloader.library.replacing import Replacement
@@ -24,7 +25,6 @@ from downloader.own_folder import OWN_FOLDER
 LICENSE_NAME = "LICENSE"
 COLLECTION_PAPERS = (LICENSE_NAME,)
 _REMEMBERED_FOLDERS = 1024
-_NAMES_WITHOUT_FOLDERS = 2
 
 
 class Shelf:
@@ -71,7 +71,7 @@ class Shelf:
                 receipt = error
             if receipt is not None:
                 yield folder, receipt
-                if not self._may_hold_folders(folder):
+                if not may_hold_folders(self._root / folder):
                     continue
             with LibraryFaults(self._root, place=str(folder)):
                 waiting.extend(sorted(self._folders_in(folder, followed), reverse=True))
@@ -118,18 +118,11 @@ class Shelf:
 
     def has_series_in(self, folder: PurePosixPath) -> bool:
         """Whether the folder of a series lies somewhere below this one."""
-        try:
-            names = [item.name for item in os.scandir(self._root / folder) if item.is_dir()]
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return any(self.has_series_at_or_in(folder / name) for name in names)
+        return holds_series(self._root / folder)
 
     def has_series_at_or_in(self, folder: PurePosixPath) -> bool:
         """Whether this is the folder of a series, or one lies somewhere below it."""
-        path = self._root / folder
-        if path.is_symlink() or not path.is_dir():
-            return False
-        return any({RECEIPT_NAME, DOUBTED_NAME} & set(files) for _, _, files in os.walk(path))
+        return is_or_holds_series(self._root / folder)
 
     def put(self, finished: Path, receipt: Receipt, license_text: bytes | None) -> Place:
         """Rename a finished and synced folder into the tree; `finished` is gone afterwards.
@@ -143,6 +136,7 @@ class Shelf:
             folders = self._layout.folders(receipt.series)
             folder = self._choose(folders, receipt.series)
             target = self._root / folder
+            self._refuse_nesting(folder, receipt.series)
             replacement = self._replacement(finished, target, receipt) if os.path.lexists(target) else None
             with made_folders(target.parent, self._unsure_above(folder)):
                 self._put_license(finished.parent, receipt.series, license_text)
@@ -179,6 +173,10 @@ class Shelf:
     def place_for(self, folder: PurePosixPath, series: Series, taken: Collection[PurePosixPath] = ()) -> PurePosixPath:
         """See the port."""
         return choose_place(self._root, folder, self._layout.folders(series), taken)
+
+    def places_of(self, series: Series) -> tuple[PurePosixPath, ...]:
+        """Every place that the layout may give the series, best first."""
+        return self._layout.folders(series)
 
     def best_folder(self, series: Series) -> PurePosixPath:
         """See the port."""
@@ -221,6 +219,16 @@ class Shelf:
         while len(self._on_disk) > _REMEMBERED_FOLDERS:
             del self._on_disk[next(iter(self._on_disk))]
 
+    def _refuse_nesting(self, folder: PurePosixPath, series: Series) -> None:
+        """Raise LibraryError where the folder would lie in that of another series."""
+        for above in folder.parents:
+            if above.parts and above not in self._on_disk and is_series(self._root / above):
+                raise LibraryError(
+                    f"{above} in the library is the folder of a series, and {folder} would lie in it",
+                    series_instance_uid=series.series_instance_uid,
+                    next_step="bring all series into one layout with `tciad relayout`, or choose another layout",
+                )
+
     def _replacement(self, finished: Path, target: Path, receipt: Receipt) -> Replacement:
         """Only a folder of this very series may be replaced: not a file, nor a folder with folders in it, nor another's.
 
@@ -251,16 +259,6 @@ class Shelf:
         write_new(temporary, content)
         with made_folders(target.parent):
             put_file(temporary, target)
-
-    def _may_hold_folders(self, folder: PurePosixPath) -> bool:
-        """Whether other folders may lie in that of a series, as where two layouts nest.
-
-        A folder without any has two names on most file systems: its own and `.` in it. Others count no names, and tell 1.
-        """
-        try:
-            return (self._root / folder).stat().st_nlink != _NAMES_WITHOUT_FOLDERS
-        except (FileNotFoundError, NotADirectoryError):
-            return False
 
     def _folders_in(self, folder: PurePosixPath, followed: set[Path]) -> Iterator[PurePosixPath]:
         try:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from downloader.engine import open_mirror
+from downloader.errors import SettingsError
 from downloader.library.changes import Change, ChangeJournal, ChangeKind
 from downloader.library.receipt import RECEIPT_NAME
 from downloader.manifest import WithdrawnPolicy
@@ -27,8 +28,10 @@ from downloader.sandbox import (
 )
 from downloader.store.port import StoredSeries
 from downloader.store.sqlite import open_store
+from downloader.views.counting import SilentCount
 from downloader.views.progress import SilentProgress
 from downloader.views.report import RunReport
+from downloader.workshop import relayout_library
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 
 pytestmark = pytest.mark.anyio
@@ -231,3 +234,16 @@ async def test_parts_of_a_series_that_was_withdrawn_go_within_the_run(tmp_path: 
         report = await cycle(scene)
         assert (report.outcome, report.tally.withdrawn) == ("complete", 1)
         scene.assert_nothing_staged()
+
+
+async def test_a_layout_that_nests_with_that_of_the_library_is_refused(tmp_path: Path) -> None:
+    """Before anything is fetched, with what to do; a library without series takes any layout."""
+    short, long = "{collection}/{series_instance_uid}", "{collection}/{series_instance_uid}/{modality}"
+    async with open_scene(tmp_path, catalogue=catalogue_of([series(1)])) as scene:
+        await scene.run(options=RunOptions(layout=short, attempts=1))
+        scene.sandbox.replace_catalogue(catalogue_of([series(1, 3), series(2)]))
+        with pytest.raises(SettingsError, match=r"puts series into the folders of others.+tciad relayout"):
+            await scene.run(options=RunOptions(layout=long, attempts=1))
+        await relayout_library(RunOptions(output=scene.library, layout=long), SilentCount(), dry_run=False)
+        scene.assert_complete(await scene.run(options=RunOptions(layout=long, attempts=1)))
+        assert {path.parent.name for seed in (1, 2) for path in folders_of(scene, seed)} == {uid(1), uid(2)}

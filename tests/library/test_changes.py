@@ -336,6 +336,37 @@ class TestTakingOut:
         assert list((root / ".tciad" / "staging").iterdir()) == []
 
 
+class TestMove:
+    """A folder gets another name in the tree; which of the places of the layout it got, a kill does not hide."""
+
+    @pytest.mark.parametrize("layout", ["flat", "{collection}/{patient_id}", "descriptive"])
+    @pytest.mark.parametrize("moved", [False, True])
+    def test_a_move_is_told_where_it_happened(self, library: LocalLibrary, root: Path, layout: str, moved: bool) -> None:
+        """And nothing is told where it did not."""
+        folder = store(library, SERIES)
+        other = LocalLibrary(root, layout=layout)
+        change = other.changes.plan_move(folder, SERIES)
+        assert change is not None
+        other.changes.begin([change])
+        target = other.place_for(folder, SERIES)
+        if moved:
+            other.move(folder, target)
+        assert finish_all(root) == [replace(DONE, lies_in=target if moved else None)]
+        assert other.changes.plan_move(target, SERIES) is None
+
+    def test_a_folder_that_stepped_aside_goes_on(self, root: Path) -> None:
+        """Old and new place lie in one another: between the two renames the folder has a third name."""
+        library = LocalLibrary(root, layout="{collection}/{series_instance_uid}")
+        folder = store(library, SERIES)
+        other = LocalLibrary(root, layout="{collection}/{series_instance_uid}/{modality}")
+        change = other.changes.plan_move(folder, SERIES)
+        assert change is not None
+        other.changes.begin([change])
+        (root / folder).rename(root / folder.with_name(f"{folder.name}~moving"))
+        assert finish_all(root) == [replace(DONE, lies_in=folder / "CT")]
+        assert other.find_receipt(SERIES) is not None
+
+
 class TestDoubt:
     """A damaged series whose receipt must not be believed."""
 

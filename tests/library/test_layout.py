@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from downloader.errors import SettingsError
-from downloader.library.layout import parse_layout
+from downloader.library.layout import LAYOUTS, parse_layout
 from downloader.model import Series
 from tests.library.series_streams import SERIES
 
@@ -88,3 +88,28 @@ def test_a_wrong_layout_is_refused(layout: str, why: str) -> None:
     """The message says what is wrong with it."""
     with pytest.raises(SettingsError, match=why):
         parse_layout(layout)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{collection}/{series_instance_uid}", "{collection}/{series_instance_uid}/{modality}"),
+        ("classic", "{collection}/{patient_id}"),
+        ("idc", "{collection}/{patient_id}/{study_instance_uid}"),
+        ("flat", "{series_instance_uid}/images"),
+        ("{patient_id}", "{patient_id}-{series_instance_uid}/{modality}"),
+    ],
+)
+def test_layouts_that_put_series_into_the_folders_of_others(one: str, other: str) -> None:
+    """Whichever of the two the library has."""
+    assert parse_layout(one).may_nest(parse_layout(other))
+    assert parse_layout(other).may_nest(parse_layout(one))
+
+
+@pytest.mark.parametrize("one", [*LAYOUTS, "{modality}/{patient_id}", "{series_instance_uid}/images"])
+@pytest.mark.parametrize("other", LAYOUTS)
+def test_layouts_that_go_together(one: str, other: str) -> None:
+    """All that are built in do, and a layout with itself, since its folders are equally deep."""
+    expected = {one, other} == {"flat", "{series_instance_uid}/images"}
+    assert parse_layout(one).may_nest(parse_layout(other)) is expected
+    assert not parse_layout(one).may_nest(parse_layout(one))
