@@ -14,20 +14,22 @@ from dataclasses import dataclass, replace
 from downloader.errors import (
     DigestMismatchError,
     IncompleteSeriesError,
+    NotDicomError,
     UnexpectedReplyError,
     WrongSeriesError,
 )
-from downloader.model import Md5Mode, Proof, Series, StagedImage, StagedSeries
+from downloader.model import Identity, Md5Mode, Proof, Series, StagedImage, StagedSeries
 
 _ADVICE = "the archive stopped half-way or the series is being changed; it is tried again"
 
 
 @dataclass(frozen=True, slots=True)
 class _Digests:
-    """How many images matched the archive's MD5, and how many it listed without one."""
+    """How many images matched the archive's MD5, and how many it listed without one. `unvouched` are images without."""
 
     matched: int
     blank: int
+    unvouched: tuple[StagedImage, ...] = ()
 
 
 def match_catalogue(series: Series, images: tuple[StagedImage, ...]) -> None:
@@ -73,6 +75,7 @@ def prove(
     Raises:
         IncompleteSeriesError: images are missing, or the MD5 list is.
         DigestMismatchError: an image differs from its MD5, or has none and `md5` is `require`.
+        NotDicomError: an image that our scanner cannot follow, and no MD5 vouches for it.
         WrongSeriesError: an image of another series, or the same SOP instance twice.
         UnexpectedReplyError: `md5` is `require` and no list was offered.
     """
@@ -84,7 +87,7 @@ def prove(
             next_step=_ADVICE,
         )
     _check_identities(series, staged.images)
-    digests = _Digests(matched=0, blank=len(staged.images))
+    digests = _Digests(matched=0, blank=len(staged.images), unvouched=staged.images)
     has_list = md5_list_expected and md5 is not Md5Mode.OFF
     if has_list:
         digests = _check_digests(series, staged)
@@ -114,12 +117,13 @@ def prove_merged(
     Raises:
         IncompleteSeriesError: other images or other sizes than the catalogue says.
         DigestMismatchError: an image differs from its MD5, or has none and `md5` is `require`.
+        NotDicomError: an image that our scanner cannot follow, and no MD5 vouches for it.
         WrongSeriesError: an image of another series, or the same SOP instance twice.
     """
     match_catalogue(series, images)
     _check_identities(series, images)
     if md5 is Md5Mode.OFF:
-        digests = _Digests(matched=0, blank=len(images))
+        digests = _Digests(matched=0, blank=len(images), unvouched=images)
     elif series_md5 in series_digests(image.md5 for image in images):
         digests = _Digests(matched=len(images), blank=0)
     else:
@@ -142,6 +146,7 @@ def series_digests(image_md5s: Iterable[str]) -> frozenset[str]:
 
 def _conclude(series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, digests: _Digests) -> Proof:
     """What the archive's hashes leave to be shown, and the proof."""
+    _refuse_doubtful(series, digests.unvouched)
     if md5 is Md5Mode.REQUIRE and digests.blank:
         raise DigestMismatchError(
             f"the archive has no MD5 for {digests.blank} of {len(images)} images, and the manifest requires them",
@@ -150,12 +155,25 @@ def _conclude(series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, 
         )
     if series.file_size_bytes is None and digests.blank:
         _check_ends(series, images)
-    return Proof(size=series.file_size_bytes is not None, md5_images=digests.matched, md5_blank=digests.blank)
+    return Proof(
+        size=series.file_size_bytes is not None,
+        md5_images=digests.matched,
+        md5_blank=digests.blank,
+        identity=Identity.UNREAD if any(image.identity is Identity.UNREAD for image in images) else Identity.READ,
+    )
+
+
+def _refuse_doubtful(series: Series, unvouched: Iterable[StagedImage]) -> None:
+    """What our scanner cannot follow may be anything, unless the archive's own MD5 says that it is what the archive holds."""
+    for image in unvouched:
+        if image.doubt:
+            raise NotDicomError(image.doubt, series_instance_uid=series.series_instance_uid)
 
 
 def _check_identities(series: Series, images: tuple[StagedImage, ...]) -> None:
+    """Only another UID refuses: an image that does not tell its own is judged by its digest."""
     for image in images:
-        if image.series_instance_uid != series.series_instance_uid:
+        if image.identity is Identity.READ and image.series_instance_uid != series.series_instance_uid:
             raise WrongSeriesError(
                 f"the archive sent an image of series {image.series_instance_uid}",
                 series_instance_uid=series.series_instance_uid,
@@ -193,19 +211,20 @@ def _check_digests(series: Series, staged: StagedSeries) -> _Digests:
 
 def _compare_digests(series: Series, expected: Iterable[tuple[StagedImage, str]]) -> _Digests:
     """Each image with the archive's MD5 of it, empty where it has none."""
-    matched = blank = 0
+    matched = 0
+    unvouched: list[StagedImage] = []
     for image, md5 in expected:
         if not md5:
-            blank += 1
+            unvouched.append(image)
         elif image.md5 == md5:
             matched += 1
         else:
             raise DigestMismatchError(
-                f"image {image.sop_instance_uid} has MD5 {image.md5}, the archive says {md5}",
+                f"{image.label} has MD5 {image.md5}, the archive says {md5}",
                 series_instance_uid=series.series_instance_uid,
                 next_step="it is tried again",
             )
-    return _Digests(matched=matched, blank=blank)
+    return _Digests(matched=matched, blank=len(unvouched), unvouched=tuple(unvouched))
 
 
 def parse_md5_list(content: bytes, series_instance_uid: str) -> dict[str, str]:
@@ -237,7 +256,7 @@ def _check_ends(series: Series, images: tuple[StagedImage, ...]) -> None:
     cut = [image for image in images if image.ends_whole is False]
     if cut:
         raise IncompleteSeriesError(
-            f"image {cut[0].sop_instance_uid} ends in the middle of its data ({len(cut)} such images)",
+            f"{cut[0].label} ends in the middle of its data ({len(cut)} such images)",
             series_instance_uid=series.series_instance_uid,
             next_step=_ADVICE,
         )

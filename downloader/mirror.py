@@ -29,7 +29,7 @@ from downloader.vanished import ask_about_vanished
 from downloader.views.changes import ChangeLog
 from downloader.views.counter import RunCounter
 from downloader.views.progress import ProgressView
-from downloader.views.report import Outcome, RunReport, judge, told_of_folders
+from downloader.views.report import Outcome, RunReport, judge, told_of_folders, told_of_unread_images
 from downloader.views.texts import duration_text, size_text
 from downloader.withdrawal import remove_withdrawn
 from downloader.workers import first_of_ours
@@ -326,7 +326,7 @@ class MirrorRun:
             counter=self._counter,
             failures=await self._parts.store.failures(name),
             elapsed_seconds=self._parts.clock.monotonic() - self._began,
-            warnings=[*self._warnings, *told_of_folders(self._counter)],
+            warnings=[*self._warnings, *told_of_folders(self._counter), *told_of_unread_images(self._counter)],
             unproven=self._unproven,
             presence=self._presence,
         )

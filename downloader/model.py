@@ -183,11 +183,19 @@ class SeriesQuery:
     manufacturer_model_name: str | None = None
 
 
+class Identity(StrEnum):
+    """Whether an image could be read as far as it takes to tell which image of which series it is."""
+
+    READ = "read"
+    UNREAD = "unread"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """One stored SOP instance: its file name inside the series folder, size, and lower-case hex MD5.
 
-    `sop_class_uid` is empty where the image does not tell it, and in receipts from before it was looked for.
+    `sop_class_uid` is empty where the image does not tell it, and in receipts from before it was looked for. Where `identity` is
+    `unread`, no reader can tell which image it is, `sop_instance_uid` is empty, and the archive's own MD5 vouches for the bytes.
     """
 
     name: str
@@ -195,6 +203,7 @@ class Image:
     size_bytes: int
     md5: str
     sop_class_uid: str = ""
+    identity: Identity = Identity.READ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +213,7 @@ class Proof:
     `size` tells that the sizes summed to the archive's FileSize, `md5_images` how many images matched the archive's own MD5,
     `md5_blank` how many had none to match. `merged` tells that no single ZIP brought the series: its images came in several
     attempts and were proven together. `md5_list` tells whether they came in one ZIP with the archive's MD5 list, which may have
-    blanks; None in receipts from before this was noted.
+    blanks; None in receipts from before this was noted. `identity` is `unread` where no reader can tell who one of the images is.
     """
 
     size: bool
@@ -212,6 +221,7 @@ class Proof:
     md5_blank: int
     merged: bool = False
     md5_list: bool | None = None
+    identity: Identity = Identity.READ
 
     @property
     def digests(self) -> Digests:
@@ -406,6 +416,10 @@ class StagedImage:
     came singly, and is never used as a path. `ends_whole` tells whether the data set ends exactly where the member does
     (PS3.10 §7, PS3.5 §7): None where the encoding leaves that open. Numbers are Instance Number (0020,0013) and Acquisition
     Number (0020,0012).
+
+    `doubt` tells why our scanner could not follow the image, empty where it could: then only the archive's own MD5 lets it in.
+    Where no other reader knows better, `identity` is `unread`, `series_instance_uid` is empty, and `sop_instance_uid` is a
+    stand-in that no image has.
     """
 
     position: int
@@ -418,6 +432,13 @@ class StagedImage:
     md5: str
     ends_whole: bool | None
     sop_class_uid: str = ""
+    doubt: str = ""
+    identity: Identity = Identity.READ
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return f"image {self.sop_instance_uid}" if self.identity is Identity.READ else f"member {self.member_name!r}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,8 @@ async def _compare_images(images: Sequence[HashedImage], archive: Archive, patie
     """The archive's digest of a series also counts images that it has no hash of, or hides: only the images can tell then."""
     matched = 0
     for image in images:
+        if not image.sop_instance_uid:
+            continue  # one that does not tell who it is; the digest of the series would have vouched for it
         md5 = await patience.ask("getMD5HashForImage", partial(archive.find_image_md5, image.sop_instance_uid))
         if not md5:
             continue

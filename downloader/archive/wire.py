@@ -325,15 +325,15 @@ def read_study(row: Row, oddities: Oddities) -> tuple[str, Mapping[str, str | da
 
 
 def read_sop_instance_uid(row: Row) -> str:
-    """The UID in one row of getSOPInstanceUIDs.
+    """The UID in one row of getSOPInstanceUIDs, which is compared with those of images and need not be a valid one.
 
     Raises:
         ArchiveFaultError: there is none.
     """
     sop_instance_uid = _read_attribute("getSOPInstanceUIDs", row, "SOPInstanceUID", to_text)
-    if not sop_instance_uid or not is_dicom_uid(sop_instance_uid):
+    if not sop_instance_uid or not sop_instance_uid.strip():
         raise ArchiveFaultError(f"getSOPInstanceUIDs: row {row.number} holds no SOPInstanceUID")
-    return sop_instance_uid
+    return sop_instance_uid.strip(" \0")
 
 
 def _read_attribute(what: str, row: Row, column: str, convert: Callable[[object], _Value]) -> _Value | None:

@@ -5,24 +5,32 @@ from isal import igzip_lib
 from downloader.dicomstream.walker import DataSetWalker
 from downloader.errors import NotDicomError
 
-# How much is inflated in search of the identity, and how much at once.
-_INFLATED_BYTES_MAX = 1024 * 1024
+# How much is inflated in search of the identity, how much of it anyhow, and how much at once. Long lists of references may stand
+# before the identity; walking over 64 MiB takes a tenth of a second.
+_INFLATED_BYTES_MAX = 64 * 1024 * 1024
+_INFLATED_BYTES_LEAST = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 
 _InflateError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub types the class as an instance
 
 
 class DeflatedHead:
-    """Inflates the first megabyte of a data set for the walker; the rest only passes by, so that no bomb can go off."""
+    """Inflates the beginning of a data set for the walker; the rest only passes by, so that no bomb can go off.
 
-    def __init__(self, walker: DataSetWalker) -> None:
+    Args:
+        walker: walks what was inflated.
+        last_tag: what is looked for stands at or before it.
+    """
+
+    def __init__(self, walker: DataSetWalker, last_tag: int) -> None:
         self._walker = walker
+        self._last_tag = last_tag
         self._inflater = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
         self._inflated_bytes = 0
 
     def feed(self, data: bytes) -> None:
         """Inflate what is still of interest of `data`. Raises NotDicomError when it does not inflate."""
-        while not self._inflater.eof and self._inflated_bytes < _INFLATED_BYTES_MAX:
+        while not self._inflater.eof and self._is_wanted():
             try:
                 inflated = self._inflater.decompress(data, _PIECE_BYTES)
             except _InflateError as error:
@@ -32,3 +40,9 @@ class DeflatedHead:
             if self._inflater.needs_input:
                 return
             data = b""
+
+    def _is_wanted(self) -> bool:
+        if self._inflated_bytes < _INFLATED_BYTES_LEAST:
+            return True
+        has_passed = self._walker.last_tag > self._last_tag or self._walker.is_lost
+        return not has_passed and self._inflated_bytes < _INFLATED_BYTES_MAX

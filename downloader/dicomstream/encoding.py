@@ -24,7 +24,7 @@ DELIMITER_GROUP = 0xFFFE
 
 _EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 # PS3.5 §A.5, and the JPIP syntaxes that deflate the whole data set (PS3.6 table A-1)
-_DEFLATED = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
+DEFLATED_SYNTAXES = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ IMPLICIT_LITTLE = Encoding(False, EXPLICIT_LITTLE.header, EXPLICIT_LITTLE.plain,
 
 def is_deflated(transfer_syntax_uid: str) -> bool:
     """Whether everything behind the file meta information is one raw deflate stream."""
-    return transfer_syntax_uid in _DEFLATED
+    return transfer_syntax_uid in DEFLATED_SYNTAXES
 
 
 def encoding_of(data: bytes, position: int, transfer_syntax_uid: str) -> Encoding:

@@ -35,8 +35,15 @@ _SERIES_INSTANCE_UID = 0x0020_000E
 _ACQUISITION_NUMBER = 0x0020_0012
 _INSTANCE_NUMBER = 0x0020_0013
 _ROWS = 0x0028_0010
+_IDENTITY = frozenset((_SOP_INSTANCE_UID, _SERIES_INSTANCE_UID))
+_LAST_OF_IDENTITY = _INSTANCE_NUMBER
+_PIXEL_DATA = 0x7FE0_0010
 # Pixel Data Provider URL, Spectroscopy Data, Float, Double Float and plain Pixel Data
-_PIXELS = frozenset((0x0028_7FE0, 0x5600_0020, 0x7FE0_0008, 0x7FE0_0009, 0x7FE0_0010))
+_PIXELS = frozenset((0x0028_7FE0, 0x5600_0020, 0x7FE0_0008, 0x7FE0_0009, _PIXEL_DATA))
+_LOW_BYTES_OF_GROUPS_BEHIND_PIXELS = frozenset((b"\xe0", b"\xe1", b"\xfa", b"\xfc", b"\xfe"))
+_PADDING = b"\0 "
+# An archive that fails in mid-copy has sent whole buffers, of 512 bytes or a multiple of it.
+_COPIED_BYTES = 512
 _WANTED = _PIXELS | {
     _SOP_CLASS_UID,
     _SOP_INSTANCE_UID,
@@ -54,11 +61,13 @@ _INTEGER_STRING = re.compile(rb"[\0 ]*([+-]?[0-9]{1,12})[\0 ]*")
 class DicomIdentity:
     """Who a DICOM file is.
 
-    `sop_class_uid` is empty where it is absent or no UID, `instance_number` and `acquisition_number` are None where they are
-    absent, empty or no integer. `ends_whole` tells whether the data set ends where the file does: False when an element, item or
-    sequence is cut, or when an image has no pixels; None when that cannot be told (deflated data sets, or bytes that no longer
-    read as elements). A cut exactly between two top-level elements of something that is no image cannot be seen, and counts as
-    whole.
+    `sop_instance_uid` is what the file holds, a valid UID or not: some images have UUIDs, letters or a dot at the end. Padding is
+    stripped, and what cannot be printed becomes escapes. `sop_class_uid` is empty where it is absent or no UID,
+    `instance_number` and `acquisition_number` are None where they are
+    absent, empty or no integer. `ends_whole` tells whether the data set ends where the file does, but for padding: False when an
+    element, item or sequence is cut, or when an image lacks the pixels that its Rows announce; None when that cannot be told
+    (deflated data sets, bytes that no longer read as elements, or the bare header of an image). A cut exactly between two
+    top-level elements of something that is no image cannot be seen, and counts as whole.
     """
 
     sop_class_uid: str
@@ -74,7 +83,7 @@ class DicomScanner:
     """Scans one file. Holds a few kilobytes, however large the file; after an error it is of no more use.
 
     A data set without preamble and file meta information is taken for DICOM only when it begins as one must and reads without
-    oddities, since any other bytes could be anything.
+    oddities (zeros behind it and stray delimiters are none), since any other bytes could be anything.
     """
 
     def __init__(self) -> None:
@@ -84,6 +93,15 @@ class DicomScanner:
         self._walker: DataSetWalker | None = None
         self._is_deflated = False
         self._take: Callable[[bytes], None] = self._take_head
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether it is certain that `finish` will tell who the file is. Without a preamble that shows only at the end."""
+        walker = self._walker
+        if walker is None or not self._has_preamble or not _IDENTITY.issubset(walker.values):
+            return False
+        series_instance_uid = walker.values[_SERIES_INSTANCE_UID].strip(_PADDING).decode("ascii", "replace")
+        return bool(walker.values[_SOP_INSTANCE_UID].strip(_PADDING)) and is_dicom_uid(series_instance_uid)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the file.
@@ -98,22 +116,23 @@ class DicomScanner:
         """Say that the file has ended, and get who it is.
 
         Raises:
-            NotDicomError: it is not DICOM, or carries no valid SOP Instance UID or Series Instance UID.
+            NotDicomError: it is not DICOM, or carries no SOP Instance UID or no valid Series Instance UID.
         """
         if self._walker is None and self._size_bytes < _PREFIX_END:
             self._begin(self._head, 0)
         walker = self._walker
         if walker is None:
             raise NotDicomError(f"the file of {self._size_bytes:,} bytes ends before its data set begins")
+        walker.finish()
         if not self._has_preamble and (walker.is_odd or walker.is_lost):
             raise NotDicomError("the file has no DICOM preamble, and does not read as a data set either")
         return DicomIdentity(
             sop_class_uid=_sop_class_uid_in(walker),
-            sop_instance_uid=_uid_in(walker, _SOP_INSTANCE_UID, "SOP Instance UID (0008,0018)"),
+            sop_instance_uid=_text_in(walker, _SOP_INSTANCE_UID, "SOP Instance UID (0008,0018)"),
             series_instance_uid=_uid_in(walker, _SERIES_INSTANCE_UID, "Series Instance UID (0020,000E)"),
             instance_number=_integer_in(walker, _INSTANCE_NUMBER),
             acquisition_number=_integer_in(walker, _ACQUISITION_NUMBER),
-            ends_whole=None if self._is_deflated else _ends_whole(walker),
+            ends_whole=None if self._is_deflated else _ends_whole(walker, self._size_bytes),
             size_bytes=self._size_bytes,
         )
 
@@ -138,7 +157,7 @@ class DicomScanner:
         if is_deflated(meta.transfer_syntax_uid):
             self._is_deflated = True
             self._walker = DataSetWalker(EXPLICIT_LITTLE, _WANTED)
-            self._take = DeflatedHead(self._walker).feed
+            self._take = DeflatedHead(self._walker, _LAST_OF_IDENTITY).feed
             self._take(head[meta.end_position :])
         else:
             self._walker = DataSetWalker(encoding_of(head, meta.end_position, meta.transfer_syntax_uid), _WANTED)
@@ -156,10 +175,23 @@ def _begins_as_data_set(head: bytes) -> bool:
     return bool(group == _FIRST_GROUP and length <= VALUE_BYTES_MAX)
 
 
+def _text_in(walker: DataSetWalker, tag: int, name: str) -> str:
+    value = walker.values.get(tag, b"").strip(_PADDING)
+    if not value:
+        raise NotDicomError(f"the file carries no {name}")
+    return printable_uid(value)
+
+
+def printable_uid(value: bytes) -> str:
+    """The text of an identifier that is compared and shown, however odd it is."""
+    text = value.strip(_PADDING).decode("latin-1")
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def _uid_in(walker: DataSetWalker, tag: int, name: str) -> str:
     if tag not in walker.values:
         raise NotDicomError(f"the file carries no {name}")
-    value = walker.values[tag].strip(b"\0 ")
+    value = walker.values[tag].strip(_PADDING)
     text = value.decode("ascii", "replace")
     if not is_dicom_uid(text):
         raise NotDicomError(f"the {name} is no DICOM UID: {value[:64]!r}")
@@ -167,21 +199,41 @@ def _uid_in(walker: DataSetWalker, tag: int, name: str) -> str:
 
 
 def _sop_class_uid_in(walker: DataSetWalker) -> str:
-    text = walker.values.get(_SOP_CLASS_UID, b"").strip(b"\0 ").decode("ascii", "replace")
+    text = walker.values.get(_SOP_CLASS_UID, b"").strip(_PADDING).decode("ascii", "replace")
     return text if is_dicom_uid(text) else ""
 
 
 def _integer_in(walker: DataSetWalker, tag: int) -> int | None:
-    match = _INTEGER_STRING.fullmatch(walker.values.get(tag, b""))
+    return integer_of(walker.values.get(tag, b""))
+
+
+def integer_of(value: bytes) -> int | None:
+    """An integer string; None where it is empty or none."""
+    match = _INTEGER_STRING.fullmatch(value)
     return int(match[1]) if match else None
 
 
-def _ends_whole(walker: DataSetWalker) -> bool | None:
+def _ends_whole(walker: DataSetWalker, size_bytes: int) -> bool | None:
     if walker.is_lost:
         return None
-    if walker.is_at_boundary and not _lacks_pixels(walker):
-        return True
+    if walker.is_padded or walker.is_at_boundary or _is_behind_pixels(walker):
+        if not _lacks_pixels(walker):
+            return True
+        # the header of an image and nothing of it, whose length is none at which copies break off
+        is_bare = _ROWS not in walker.values and size_bytes % _COPIED_BYTES != 0
+        return None if is_bare or walker.is_odd else False
     return None if walker.is_odd else False
+
+
+def _is_behind_pixels(walker: DataSetWalker) -> bool:
+    """Whether a few bytes follow the pixels that cannot be the beginning of another element, such as a line break."""
+    leftover = walker.leftover
+    if walker.last_tag != _PIXEL_DATA or not 0 < len(leftover) < HEADER_BYTES:
+        return False
+    # what may follow has a higher group (PS3.5 §7.1); its low byte comes first, and that of FFFA and FFFC is known
+    if len(leftover) == 1:
+        return leftover not in _LOW_BYTES_OF_GROUPS_BEHIND_PIXELS
+    return int.from_bytes(leftover[:2], "little") < _PIXEL_DATA >> 16
 
 
 def _lacks_pixels(walker: DataSetWalker) -> bool:

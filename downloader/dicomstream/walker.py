@@ -29,6 +29,9 @@ _DEPTH_MAX = 64
 _ITEM = 0xFFFE_E000
 _ITEM_DELIMITER = 0xFFFE_E00D
 _SEQUENCE_DELIMITER = 0xFFFE_E0DD
+_STRAY_DELIMITERS = frozenset((_ITEM_DELIMITER, _SEQUENCE_DELIMITER))
+# How far to look for what follows an element without a known VR: a 2-byte length and the headers around it.
+_ODD_BYTES_MAX = 0x1_0000 + 2 * LONG_HEADER_BYTES
 
 
 class DataSetWalker:
@@ -39,12 +42,14 @@ class DataSetWalker:
         is_odd: a top-level element was out of order or had no known VR, so the walk may have lost its way: what looks cut may
             as well be a whole data set with something else behind it.
         is_lost: no element follows where one must, and the walk has stopped.
+        is_padded: zeros follow the last element, as some writers fill their last block.
     """
 
     def __init__(self, encoding: Encoding, wanted: Collection[int]) -> None:
         self.values: dict[int, bytes] = {}
         self.is_odd = False
         self.is_lost = False
+        self.is_padded = False
         self._wanted = frozenset(wanted)
         self._encoding = encoding
         self._expects_items = False
@@ -52,28 +57,48 @@ class DataSetWalker:
         self._last_tag = -1
         self._skip_bytes = 0
         self._kept = b""
+        self._has_ended = False
 
     @property
     def is_at_boundary(self) -> bool:
         """Whether everything that was begun has ended: element, item, sequence."""
         return not (self._skip_bytes or self._kept or self._enclosing)
 
+    @property
+    def last_tag(self) -> int:
+        """The last top-level element that began; -1 before the first."""
+        return self._last_tag
+
+    @property
+    def leftover(self) -> bytes:
+        """Bytes at top level that are too few to be an element's header, or its header where the value has not come."""
+        return b"" if self._enclosing else self._kept
+
+    def finish(self) -> None:
+        """Say that nothing more comes: what waited for its other half is read as it is."""
+        self._has_ended = True
+        if self._kept:
+            self.feed(b"")
+
     def feed(self, data: bytes, position: int = 0) -> None:
         """Walk on through `data` from `position`."""
-        if self._skip_bytes >= len(data) - position:
+        if self.is_padded:
+            self._check_padding(data[position:])
+            return
+        if self._skip_bytes > len(data) - position or (self._skip_bytes == len(data) - position and not self._has_ended):
             self._skip_bytes -= len(data) - position
             return
         if self._kept:
             data, position, self._kept = self._kept + data[position:], 0, b""
         position += self._skip_bytes
         self._skip_bytes = 0
-        while position + HEADER_BYTES <= len(data) and not self.is_lost:
+        while position + HEADER_BYTES <= len(data) and not (self.is_lost or self.is_padded):
             before = position
             walk = self._walk_items if self._expects_items else self._walk_elements
             position = walk(data, position)
             if position == before:
                 break
-        if self.is_lost:
+        if self._has_stopped(data, position):
             return
         self._skip_bytes = max(position - len(data), 0)
         self._kept = data[position:]
@@ -95,13 +120,19 @@ class DataSetWalker:
                         return position
                     (length,) = encoding.long_length.unpack_from(data, position + HEADER_BYTES)
                 elif vr not in SHORT_VRS:
-                    group, element, length = self._unpack_odd(data, position)
+                    header = self._read_odd(data, position)
+                    if header is None:
+                        return position
+                    start, length = header
             else:
                 group, element, length = unpack(data, position)
             tag = group << 16 | element
             if group == DELIMITER_GROUP:
-                return self._leave(position, closes=tag == _ITEM_DELIMITER)
+                return self._leave(position, tag, closes=tag == _ITEM_DELIMITER)
             if is_top:
+                if tag == 0 and length == 0 and self._last_tag > 0:
+                    self.is_padded = True
+                    return position
                 if tag in wanted and not self._keep(tag, data, start, length):
                     return position
                 self.is_odd = self.is_odd or tag <= self._last_tag
@@ -112,18 +143,45 @@ class DataSetWalker:
             position = start + length
         return position
 
-    def _unpack_odd(self, data: bytes, position: int) -> tuple[int, int, int]:
-        """A header without a known VR amid explicit VR: a delimiter, a VR of the future, or an element in implicit VR.
+    def _read_odd(self, data: bytes, position: int) -> tuple[int, int] | None:
+        """Where the value of an element without a known VR begins, and its length; None where more bytes are needed to tell.
 
-        Some writers change to implicit VR in mid-sequence. What only looks like a VR is given a 2-byte length, as pydicom does.
+        It is a delimiter, a VR of the future, letters that are none (`??`, lower case), or an element in implicit VR, to which
+        some writers change in mid-sequence. Which of them shows in what follows: behind the right length another element begins.
         """
-        group, element, vr, short_length = self._encoding.header.unpack_from(data, position)
-        _, _, length = self._encoding.plain.unpack_from(data, position)
+        start = position + HEADER_BYTES
+        unpack_long = self._encoding.long_length.unpack_from
+        (implicit,) = unpack_long(data, position + 4)
+        group, element, vr, short = self._encoding.header.unpack_from(data, position)
         if group == DELIMITER_GROUP:
-            return group, element, length
+            return start, implicit
+        has_letters = vr.isascii() and vr.strip()
+        readings = [(start, short), (start, implicit)] if has_letters else [(start, implicit)]
+        if len(data) >= start + 4 and not short:
+            # PS3.5 §6.2: VRs to come have 2 reserved bytes and 4 of length
+            readings.insert(1, (start + 4, *unpack_long(data, start)))
+        is_undecided = False
+        for value_start, length in readings:
+            follows = self._is_followed(data, value_start + length, group << 16 | element)
+            if follows:
+                return value_start, length
+            is_undecided = is_undecided or follows is None
+        if is_undecided and not self._has_ended and len(data) - position <= _ODD_BYTES_MAX:
+            return None
         self.is_odd = self.is_odd or not self._enclosing
-        looks_like_vr = vr.isalpha() and vr.isupper()
-        return group, element, short_length if looks_like_vr else length
+        # as pydicom does it
+        return (start, short) if vr.isalpha() and vr.isupper() else (start, implicit)
+
+    def _is_followed(self, data: bytes, position: int, tag: int) -> bool | None:
+        """Whether an element that may follow `tag` begins at `position`, or the data set ends there; None while unseen."""
+        if position + SNIFF_BYTES > len(data):
+            return position == len(data) if self._has_ended else None
+        group, element = self._encoding.header.unpack_from(data[position : position + HEADER_BYTES].ljust(HEADER_BYTES, b"\0"))[
+            :2
+        ]
+        if group == DELIMITER_GROUP:
+            return element in {_ITEM_DELIMITER & 0xFFFF, _SEQUENCE_DELIMITER & 0xFFFF}
+        return (group << 16 | element) > tag and data[position + 4 : position + SNIFF_BYTES] in VRS
 
     def _keep(self, tag: int, data: bytes, start: int, length: int) -> bool:
         """Keep a wanted value; False when it has not come whole."""
@@ -143,7 +201,7 @@ class DataSetWalker:
             tag = group << 16 | element
             start = position + HEADER_BYTES
             if tag != _ITEM:
-                return self._leave(position, closes=tag == _SEQUENCE_DELIMITER)
+                return self._leave(position, tag, closes=tag == _SEQUENCE_DELIMITER)
             if length != UNDEFINED_LENGTH:
                 position = start + length
                 continue
@@ -166,10 +224,28 @@ class DataSetWalker:
         self._expects_items, self._encoding = expects_items, encoding
         self.is_lost = len(self._enclosing) > _DEPTH_MAX
 
-    def _leave(self, position: int, *, closes: bool) -> int:
-        """Step over the delimiter at `position` and out of what it `closes`; a delimiter that closes nothing ends the walk."""
+    def _leave(self, position: int, tag: int, *, closes: bool) -> int:
+        """Step over the delimiter at `position` and out of what it `closes`.
+
+        At top level, where there is nothing to close, stray delimiters are stepped over as other readers do it. Anywhere else one
+        that closes nothing ends the walk.
+        """
+        if not self._enclosing and tag in _STRAY_DELIMITERS:
+            return position + HEADER_BYTES
         if not closes or not self._enclosing:
             self.is_lost = True
             return position
         self._expects_items, self._encoding = self._enclosing.pop()
         return position + HEADER_BYTES
+
+    def _has_stopped(self, data: bytes, position: int) -> bool:
+        if self.is_padded:
+            self._check_padding(data[position:])
+            return True
+        return self.is_lost
+
+    def _check_padding(self, data: bytes) -> None:
+        """Only zeros are padding; anything else behind the data set leaves the question open what it is."""
+        if data.strip(b"\0"):
+            self.is_odd = self.is_lost = True
+            self.is_padded = False

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from downloader.dicomstream import DicomScanner
+from downloader.dicomstream import HEAD_BYTES, DicomIdentity, DicomScanner, read_leniently
 from downloader.errors import NotDicomError
 from downloader.library.members import LONGEST_TEXT_BYTES
 from downloader.library.port import ForeignImage
@@ -119,17 +119,25 @@ class ForeignTree:
 def _examine_image(path: Path, position: int) -> ForeignImage:
     """Identify and hash one file; what does not begin as DICOM is not read any further.
 
+    What the scanner does not follow to its end, and pydicom reads, has a `doubt`: the archive's own MD5 decides about it.
+
     Raises:
-        NotDicomError: it is no image.
+        NotDicomError: it is no image, or does not tell which.
         OSError: it cannot be read.
     """
-    scanner, md5 = DicomScanner(), hashlib.md5(usedforsecurity=False)
+    scanner, md5, size_bytes = DicomScanner(), hashlib.md5(usedforsecurity=False), 0
     with path.open("rb", buffering=0) as file:
         changed_at_ns = os.fstat(file.fileno()).st_mtime_ns
         while block := file.read(BLOCK_BYTES):
             scanner.feed(block)
             md5.update(block)
-    identity = scanner.finish()
+            size_bytes += len(block)
+    doubt = ""
+    try:
+        identity = scanner.finish()
+    except NotDicomError as error:
+        doubt = f"{path}: {error.what}"
+        identity = _read_leniently(path, size_bytes)
     staged = StagedImage(
         position=position,
         member_name=path.name,
@@ -141,5 +149,14 @@ def _examine_image(path: Path, position: int) -> ForeignImage:
         md5=md5.hexdigest(),
         ends_whole=identity.ends_whole,
         sop_class_uid=identity.sop_class_uid,
+        doubt=doubt,
     )
     return ForeignImage(path=path, staged=staged, changed_at_ns=changed_at_ns)
+
+
+def _read_leniently(path: Path, size_bytes: int) -> DicomIdentity:
+    with path.open("rb", buffering=0) as file:
+        identity = read_leniently(file.read(HEAD_BYTES), size_bytes)
+    if not identity.sop_instance_uid or not is_dicom_uid(identity.series_instance_uid):
+        raise NotDicomError(f"{path} does not tell which image of which series it is")
+    return identity

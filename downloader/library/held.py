@@ -77,7 +77,8 @@ class HeldSeries:
         """See the port. The collection's LICENSE is written with its first series."""
         if receipt.images != self.named_images():
             raise TciadError("the receipt tells of other images than came")
-        files = {image.name: self._contents[image.sop_instance_uid] for image in receipt.images}
+        named = name_images(tuple(self._arrivals.images.values()))
+        files = {name: self._contents[staged.sop_instance_uid] for name, staged in named.items()}
         with self._faults:
             self._room.require(self._series.series_instance_uid, receipt.stored_bytes)
             make_new_folder(self._folder)

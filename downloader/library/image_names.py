@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from downloader.model import Image, StagedImage
+from downloader.model import Identity, Image, StagedImage
 
 # what the archive calls images when asked for NewFileNames (ARCHIVE §4.1)
 _ARCHIVE_NAME = re.compile(r"[0-9]{1,9}-[0-9]{1,9}\.dcm")
@@ -40,10 +40,11 @@ def receipt_image(name: str, staged: StagedImage) -> Image:
     """What the receipt says of a staged image that is called `name` from now on."""
     return Image(
         name=name,
-        sop_instance_uid=staged.sop_instance_uid,
+        sop_instance_uid=staged.sop_instance_uid if staged.identity is Identity.READ else "",
         size_bytes=staged.size_bytes,
         md5=staged.md5,
         sop_class_uid=staged.sop_class_uid,
+        identity=staged.identity,
     )
 
 

@@ -3,14 +3,15 @@
 import hashlib
 import os
 import re
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from downloader.dicomstream import DicomIdentity, DicomScanner
+from downloader.dicomstream import HEAD_BYTES, DicomIdentity, DicomScanner, read_leniently
 from downloader.errors import NotDicomError, UnsafeMemberError, WrongSeriesError
 from downloader.library.beside import WriterBeside
 from downloader.library.disk import NEW_FILE, begin_write_back, write_all
-from downloader.model import Series, StagedImage
+from downloader.model import Identity, Series, StagedImage
 
 LICENSE_MEMBER: Final = "LICENSE"
 MD5_LIST_MEMBER: Final = "md5hashes.csv"
@@ -18,6 +19,8 @@ MD5_LIST_MEMBER: Final = "md5hashes.csv"
 LONGEST_TEXT_BYTES: Final = MappingProxyType({LICENSE_MEMBER: 1024 * 1024, MD5_LIST_MEMBER: 64 * 1024 * 1024})
 
 _LONGEST_NAME = 1024
+# no image can have this UID: what cannot be printed stands as escapes in those that were read
+_STAND_IN = "\0unread {position}"
 # from here on an image is worth a thread of its own: series of many images keep all processors busy without
 _LARGE_BYTES = 16 * 1024 * 1024
 _UNSAFE_NAME = re.compile(
@@ -71,8 +74,23 @@ class TextMember:
         """See Member."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a member turned out to be: its MD5, and who it is. `identity` is None where no reader can tell.
+
+    `doubt` tells why the scanner could not follow it; empty where it could.
+    """
+
+    md5: str
+    identity: DicomIdentity | None
+    doubt: str = ""
+
+
 class ImageMember:
     """An image that is hashed, identified and written while it passes by; a large one with the help of a thread.
+
+    What the scanner cannot follow is hashed and written all the same: the archive's MD5, which comes last, may vouch for it. Its
+    beginning is held until the scanner knows who it is, for pydicom to look at.
 
     Args:
         what: how messages call it.
@@ -80,7 +98,7 @@ class ImageMember:
         name: what the ZIP calls it; empty for one that came singly.
     """
 
-    __slots__ = ("_beside", "_descriptor", "_md5", "_scanner", "name", "size_bytes", "what")
+    __slots__ = ("_beside", "_descriptor", "_failure", "_head", "_is_unknown", "_md5", "_scanner", "name", "size_bytes", "what")
 
     def __init__(self, what: str, path: str | None, name: str = "") -> None:
         self.what = what
@@ -88,19 +106,18 @@ class ImageMember:
         self.size_bytes = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._scanner = DicomScanner()
+        self._failure: NotDicomError | None = None
+        self._is_unknown = True
+        self._head: list[bytes] = []
         self._descriptor = -1 if path is None else os.open(path, NEW_FILE, 0o666)
         self._beside: WriterBeside | None = None
 
     def write(self, data: bytes) -> None:
-        """See Member.
-
-        Raises:
-            NotDicomError: the member is no DICOM file.
-        """
-        try:
-            self._scanner.feed(data)
-        except NotDicomError as error:
-            raise self._named(error) from error
+        """See Member."""
+        if self._is_unknown:
+            self._look_at(data)
+        elif self._failure is None:
+            self._scan(data)
         self.size_bytes += len(data)
         if self._beside is not None:
             self._beside.write(data)
@@ -111,21 +128,30 @@ class ImageMember:
             if self.size_bytes >= _LARGE_BYTES:
                 self._beside = WriterBeside(self._descriptor, self._md5)
 
-    def finish(self) -> tuple[DicomIdentity, str]:
-        """Close the file; returns what the image says it is, and the MD5 of its bytes.
+    def finish(self) -> Finding:
+        """Close the file, and say what it was.
 
         Raises:
-            NotDicomError: the member is no DICOM file, or ends before it says which image it is.
+            NotDicomError: the member is empty.
         """
         if self._beside is not None:
             self._beside.finish()
         if self._descriptor >= 0:
             begin_write_back(self._descriptor)
         self.close()
+        md5 = self._md5.hexdigest()
+        if not self.size_bytes:
+            raise NotDicomError(f"{self.what} is empty")
         try:
-            return self._scanner.finish(), self._md5.hexdigest()
+            if self._failure is None:
+                return Finding(md5=md5, identity=self._scanner.finish())
         except NotDicomError as error:
-            raise self._named(error) from error
+            self._failure = error
+        doubt = f"{self.what}: {self._failure.what}"
+        try:
+            return Finding(md5=md5, identity=read_leniently(b"".join(self._head), self.size_bytes), doubt=doubt)
+        except NotDicomError as error:
+            return Finding(md5=md5, identity=None, doubt=f"{doubt}; {error.what}")
 
     def close(self) -> None:
         """See Member."""
@@ -136,22 +162,53 @@ class ImageMember:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
 
-    def _named(self, error: NotDicomError) -> NotDicomError:
-        return NotDicomError(f"{self.what}: {error.what}", next_step=error.next_step)
+    def _look_at(self, data: bytes) -> None:
+        """Scan, and hold what comes until it is known who the image is, or more has come than is looked at."""
+        if self._failure is None:
+            self._scan(data)
+        if self._failure is None and self._scanner.has_identity:
+            self._is_unknown = False
+            self._head = []
+            return
+        self._head.append(data)
+        self._is_unknown = self.size_bytes + len(data) < HEAD_BYTES
+
+    def _scan(self, data: bytes) -> None:
+        try:
+            self._scanner.feed(data)
+        except NotDicomError as error:
+            self._failure = error
 
 
 def identify(member: ImageMember, position: int, series: Series) -> StagedImage:
     """What the image is, now that it ended: one of the series, which is told `position` of its member.
 
+    One that cannot be read, or only by pydicom, has a `doubt`: completeness.py decides about it once the archive's MD5 is known.
+
     Raises:
-        NotDicomError: it is none, or ends before it says which.
+        NotDicomError: the member is empty.
         WrongSeriesError: it is of another series.
     """
-    identity, md5 = member.finish()
-    if identity.series_instance_uid != series.series_instance_uid:
+    found = member.finish()
+    identity = found.identity
+    if identity is not None and identity.series_instance_uid != series.series_instance_uid:
         raise WrongSeriesError(
             f"{member.what} is an image of series {identity.series_instance_uid}",
             series_instance_uid=series.series_instance_uid,
+        )
+    if identity is None or not identity.sop_instance_uid:
+        return StagedImage(
+            position=position,
+            member_name=member.name,
+            sop_instance_uid=_STAND_IN.format(position=position),
+            series_instance_uid="",
+            instance_number=None,
+            acquisition_number=None,
+            size_bytes=member.size_bytes,
+            md5=found.md5,
+            ends_whole=None,
+            doubt=found.doubt,
+            identity=Identity.UNREAD,
         )
     return StagedImage(
         position=position,
@@ -161,9 +218,10 @@ def identify(member: ImageMember, position: int, series: Series) -> StagedImage:
         instance_number=identity.instance_number,
         acquisition_number=identity.acquisition_number,
         size_bytes=member.size_bytes,
-        md5=md5,
+        md5=found.md5,
         ends_whole=identity.ends_whole,
         sop_class_uid=identity.sop_class_uid,
+        doubt=found.doubt,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from downloader.errors import DamagedReceiptError
-from downloader.model import LARGEST_FIGURE, Receipt, is_dicom_uid
+from downloader.model import LARGEST_FIGURE, Identity, Receipt, is_dicom_uid
 
 RECEIPT_NAME = ".receipt.json"
 DOUBTED_NAME = ".receipt.doubted.json"
@@ -38,6 +38,10 @@ def encode_receipt(receipt: Receipt) -> bytes:
     tree = _DOCUMENT.dump_python(document)
     # for those who read receipts: the strength follows from the counts, and is not read back
     tree["proof"]["digests"] = receipt.proof.digests
+    for image in tree["images"]:
+        if image["identity"] is Identity.READ:
+            # all but a few have been read, and a receipt may have thousands of images
+            del image["identity"]
     text = json.dumps(tree, default=_iso, sort_keys=True, ensure_ascii=False)
     # half of a surrogate pair has no place in UTF-8; such text can only come from a broken catalogue
     return text.encode("utf-8", "replace") + b"\n"

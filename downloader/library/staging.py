@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from downloader.errors import TciadError, WrongSeriesError
+from downloader.errors import NotDicomError, TciadError, WrongSeriesError
 from downloader.library.arrivals import Arrivals
 from downloader.library.disk import make_new_folder, remove_folder, rename_within, sync_files, sync_folder, write_new
 from downloader.library.faults import LibraryFaults
@@ -106,6 +106,9 @@ class LocalStaging:
         """See the port."""
         with self._faults:
             image = identify(self._opened_image(), self._position, self._series)
+            if image.doubt:
+                # no list comes with it that could vouch for its bytes
+                raise NotDicomError(image.doubt, series_instance_uid=self._series.series_instance_uid)
             if image.sop_instance_uid != sop_instance_uid:
                 raise WrongSeriesError(
                     f"the archive sent image {image.sop_instance_uid} where {sop_instance_uid} was asked for",
@@ -170,6 +173,7 @@ class LocalStaging:
                 # the archive ends a ZIP in order when it fails in mid-image: the last image may be half of one (ARCHIVE §4.4)
                 del self._images[self._unnoted.sop_instance_uid]
                 self._part(self._unnoted).unlink()
+            self._drop_doubtful()
             if not self._images and not line_broke:
                 self.discard()
                 return
@@ -237,12 +241,18 @@ class LocalStaging:
         else:
             if known is not None:
                 self._part(known).unlink()
-            if image.ends_whole:
+            if image.ends_whole and not image.doubt:
                 self._journal.note_image(image)
-            else:
+            elif not image.doubt:
                 self._unnoted = image
         self._images[image.sop_instance_uid] = image
         return image
+
+    def _drop_doubtful(self) -> None:
+        """What only the archive's list could vouch for is of no use to an attempt that may come without it."""
+        for image in [image for image in self._images.values() if image.doubt]:
+            del self._images[image.sop_instance_uid]
+            self._part(image).unlink()
 
     def _note_followed(self) -> None:
         """What was followed by another member or image, or is proven, was no half image."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from downloader.model import BytesReceived, Event, Failure, SeriesCompleted, SeriesFailed, SeriesSetBack
+from downloader.model import BytesReceived, Event, Failure, Identity, Receipt, SeriesCompleted, SeriesFailed, SeriesSetBack
 
 
 @dataclass(slots=True)
@@ -10,7 +10,8 @@ class RunCounter:
     """What has happened so far. `completed` counts series that became complete in this run, downloaded or found in place.
 
     `images_under_way` were written of series that are not complete yet; they are not proven. `stepped_aside` of the completed
-    series lie in a folder with a longer name, since another series has the shorter; `first_aside` is one such.
+    series lie in a folder with a longer name, since another series has the shorter; `first_aside` is one such. `unread_images` of
+    `unread_series` do not tell who they are; `first_unread` is one such series.
     """
 
     completed: int = 0
@@ -21,6 +22,9 @@ class RunCounter:
     received_bytes: int = 0
     stepped_aside: int = 0
     first_aside: str = ""
+    unread_series: int = 0
+    unread_images: int = 0
+    first_unread: str = ""
     failures: list[Failure] = field(default_factory=list)
     images_under_way: int = 0
     _under_way: dict[str, int] = field(default_factory=dict)
@@ -45,6 +49,8 @@ class RunCounter:
                 self.stepped_aside += event.stepped_aside
                 if event.stepped_aside:
                     self.first_aside = self.first_aside or event.folder
+                if event.receipt.proof.identity is Identity.UNREAD:
+                    self._note_unread(event.receipt)
             case SeriesSetBack():
                 self.set_back += 1
                 self._note_under_way(event.series_instance_uid, 0)
@@ -53,6 +59,11 @@ class RunCounter:
                 self._note_under_way(event.failure.series_instance_uid, 0)
             case _:
                 pass
+
+    def _note_unread(self, receipt: Receipt) -> None:
+        self.unread_series += 1
+        self.unread_images += sum(image.identity is Identity.UNREAD for image in receipt.images)
+        self.first_unread = self.first_unread or receipt.series.series_instance_uid
 
     def _note_under_way(self, series_instance_uid: str, images: int) -> None:
         self.images_under_way += images - self._under_way.pop(series_instance_uid, 0)

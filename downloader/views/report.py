@@ -158,6 +158,16 @@ def told_of_folders(counter: RunCounter) -> list[str]:
     ]
 
 
+def told_of_unread_images(counter: RunCounter) -> list[str]:
+    """What a user should know of images that no reader can follow, and that are kept because the archive's MD5 matches."""
+    if not counter.unread_series:
+        return []
+    images = count_text(counter.unread_images, "image")
+    others = " and others" if counter.unread_series > 1 else ""
+    sentence = f"no reader can tell which image of which series {images} of series {counter.first_unread}{others} may be"
+    return [f"{sentence}; the archive's own MD5 matches, so they are kept, and the receipt notes identity: unread"]
+
+
 def empty_report(manifest: str, exit_code: int, error: str) -> RunReport:
     """The report of a run that could not begin."""
     return RunReport(

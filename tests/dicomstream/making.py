@@ -76,7 +76,7 @@ def dicom_file(data_set: bytes, *, transfer_syntax_uid: str = EXPLICIT_LITTLE) -
     return bytes(128) + b"DICM" + element(0x00020000, "UL", struct.pack("<I", len(meta))) + meta + data_set
 
 
-def pydicom_reads(path: Path) -> pydicom.Dataset:
+def pydicom_reads(path: Path | BytesIO) -> pydicom.Dataset:
     """What pydicom makes of the file, however odd it is."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -15,6 +15,7 @@ from downloader.errors import NotDicomError, TransferError
 from tests.dicomstream.making import (
     CT_IMAGE_STORAGE,
     DEFLATED,
+    ITEM_END,
     RT_PLAN_STORAGE,
     SEQUENCE_END,
     SERIES_INSTANCE_UID,
@@ -56,15 +57,39 @@ def test_uids_padded_with_nul_or_blank(padding: bytes) -> None:
     assert scan([dicom_file(data_set)]).sop_instance_uid == "1.2.3.4"
 
 
-@pytest.mark.parametrize(
-    "value", [b"", b"1.2..3", b"1.2.x", b"../../etc", b"1.2\\1.3", b"1" * 65, b"1." * 600 + b"1", b"1.2\xff"]
-)
-def test_what_is_no_uid_is_refused(value: bytes) -> None:
-    """A UID becomes part of keys and requests, so nothing else may pass for one."""
-    with pytest.raises(NotDicomError, match=r"SOP Instance UID \(0008,0018\) is no DICOM UID"):
-        scan([dicom_file(identity_elements(sop_instance_uid=value))])
+ODD_UIDS = [
+    b"1.2..3",
+    b"1.2.x",
+    b"1.2.",
+    b"../../etc",
+    b"1.2\\1.3",
+    b"1" * 65,
+    b"1.2\xff",
+    b"022f82f4-e9df-4533-b237-6ab563dfaf56",
+]
+
+
+@pytest.mark.parametrize("value", ODD_UIDS)
+def test_sop_instance_uids_are_taken_as_they_are(value: bytes) -> None:
+    """Archives have images with UIDs that are none: they are compared, and what a terminal obeys is escaped."""
+    for padding in (b"", b"\0", b"  "):
+        identity = scan([dicom_file(identity_elements(sop_instance_uid=value + padding))])
+        assert identity.sop_instance_uid == value.decode("latin-1")
+    assert scan([dicom_file(identity_elements(sop_instance_uid=b"1.2\x1b[2J"))]).sop_instance_uid == "1.2\\x1b[2J"
+
+
+@pytest.mark.parametrize("value", [b"", *ODD_UIDS, b"1." * 600 + b"1"])
+def test_what_is_no_series_uid_is_refused(value: bytes) -> None:
+    """The archive's UIDs of series are sound, so no other can be that of the series that was asked for."""
     with pytest.raises(NotDicomError, match=r"Series Instance UID \(0020,000E\) is no DICOM UID"):
         scan([dicom_file(identity_elements(series_instance_uid=value))])
+
+
+@pytest.mark.parametrize("value", [b"", b"\0\0", b"1." * 600 + b"1"])
+def test_no_sop_instance_uid_is_told(value: bytes) -> None:
+    """An empty one, and one longer than any identifier, tell nothing."""
+    with pytest.raises(NotDicomError, match="carries no SOP Instance UID"):
+        scan([dicom_file(identity_elements(sop_instance_uid=value))])
 
 
 def test_a_file_without_uids_is_refused() -> None:
@@ -140,13 +165,22 @@ def test_a_file_that_contradicts_its_transfer_syntax() -> None:
 
 
 def test_an_image_without_its_pixels_does_not_end_whole() -> None:
-    """Rows announce pixels, and so does the SOP class of an image even before Rows."""
+    """Rows announce pixels."""
     rows = element(0x00280010, "US", b"\2\0")
     assert ends_whole(identity_elements() + rows) is False
     assert ends_whole(identity_elements() + rows + PIXELS) is True
-    assert ends_whole(identity_elements(sop_class_uid=CT_IMAGE_STORAGE)) is False
     assert ends_whole(identity_elements(sop_class_uid=CT_IMAGE_STORAGE) + PIXELS) is True
     assert ends_whole(identity_elements(sop_class_uid=CT_IMAGE_STORAGE) + PIXELS[:-1]) is False
+
+
+def test_the_bare_header_of_an_image_is_no_cut_one() -> None:
+    """Archives hold some; one as long as a copied buffer may have been cut there, and one with a torn element was."""
+    bare = identity_elements(sop_class_uid=CT_IMAGE_STORAGE)
+    assert ends_whole(bare) is None
+    assert ends_whole(bare[:-1]) is False
+    filler = element(0x00201040, "LO", b"")
+    missing = -len(dicom_file(bare + filler)) % 512
+    assert ends_whole(bare + element(0x00201040, "LO", bytes(missing))) is False
 
 
 def test_pixels_may_be_elsewhere() -> None:
@@ -184,27 +218,81 @@ def test_padding_behind_the_data_set() -> None:
     whole = identity_elements() + PIXELS
     assert ends_whole(whole + element(0xFFFCFFFC, "OB", bytes(100))) is True
     assert ends_whole(whole + element(0xFFFCFFFC, "OB", bytes(100))[:-1]) is False
-    assert ends_whole(whole + bytes(64)) is not False
+    for count in (8, 64, 65):
+        assert ends_whole(whole + bytes(count)) is True
+    assert ends_whole(whole + bytes(64) + b"x") is None
     assert ends_whole(whole + b"something else stands here") is None
+
+
+@pytest.mark.parametrize("trailing", [b"\n", b"\r\n", b"\0", b"\0\0", b"\0\0\0\0", b"\r\n\r\n\r\n"])
+def test_a_few_bytes_behind_the_pixels(trailing: bytes) -> None:
+    """A line break or a filler: the pixels are there, and no element begins so."""
+    assert ends_whole(identity_elements() + PIXELS + trailing) is True
+    assert ends_whole(identity_elements() + PIXELS[:-1] + trailing[:0]) is False
+
+
+@pytest.mark.parametrize("length", range(1, 8))
+def test_the_beginning_of_an_element_behind_the_pixels_is_a_cut(length: int) -> None:
+    """What may stand there has a higher group."""
+    padding = element(0xFFFCFFFC, "OB", bytes(100))
+    assert ends_whole(identity_elements() + PIXELS + padding[:length]) is False
+
+
+@pytest.mark.parametrize("stray", [SEQUENCE_END, ITEM_END])
+def test_stray_delimiters_at_top_level_are_stepped_over(stray: bytes) -> None:
+    """Writers leave them behind sequences whose length was given; with and without preamble."""
+    before, after = element(0x00080060, "CS", b"CT"), element(0x00100020, "LO", b"P ")
+    head = element(0x00080016, "UI", CT_IMAGE_STORAGE.encode() + b"\0") + element(0x00080018, "UI", b"1.2.3.4\0") + before
+    data_set = head + stray + after + element(0x0020000E, "UI", b"1.2.3\0") + PIXELS
+    for content in (dicom_file(data_set), data_set):
+        identity = scan([content])
+        assert (identity.sop_instance_uid, identity.series_instance_uid, identity.ends_whole) == ("1.2.3.4", "1.2.3", True)
+    assert scan([dicom_file(data_set[:-1])]).ends_whole is False
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 10_000])
+@pytest.mark.parametrize("vr", ["??", "ui", "zz", "ZZ", "U1", "  ", "\0\0"])
+def test_an_element_whose_vr_is_none(vr: str, chunk_bytes: int) -> None:
+    """Its length shows in what follows: 2 bytes, 4 bytes behind 2 reserved ones, or 4 in place of VR and length."""
+    value = bytes(300)
+    lengths = [
+        struct.pack("<HH2sH", 9, 0x1001, vr.encode(), len(value)),
+        struct.pack("<HH2sHI", 9, 0x1001, vr.encode(), 0, len(value)),
+        struct.pack("<HHI", 9, 0x1001, len(value)),
+    ]
+    for header in lengths if vr.strip("\0 ") else lengths[2:]:
+        head = element(0x00080018, "UI", b"1.2.3.4\0") + element(0x00090010, "LO", b"ACME") + header + value
+        content = dicom_file(head + element(0x0020000E, "UI", b"1.2.3\0") + PIXELS)
+        for whole, expected in ((content, True), (content[:-3], False)):
+            identity = scan(whole[start : start + chunk_bytes] for start in range(0, len(whole), chunk_bytes))
+            assert (identity.series_instance_uid, identity.ends_whole) == ("1.2.3", expected)
+
+
+def test_zeros_behind_a_bare_data_set() -> None:
+    """Implicit VR without preamble, as old archives store it, in whole blocks."""
+    implicit = implicit_element(0x00080018, b"1.2.3.4\0") + implicit_element(0x0020000E, b"1.2.3\0")
+    pixels = implicit_element(0x00280010, b"\2\0") + implicit_element(0x7FE00010, bytes(32))
+    identity = scan([implicit + pixels + bytes(64)])
+    assert (identity.series_instance_uid, identity.ends_whole) == ("1.2.3", True)
 
 
 @pytest.mark.parametrize(
     "broken",
     [
-        SEQUENCE_END,
         item(b"", is_delimited=False),
         element(0x00291010, "SQ", implicit_element(0x00090010, b"no item"), length=UNDEFINED),
     ],
 )
 def test_structures_that_break_leave_the_question_open(broken: bytes) -> None:
-    """Delimiters that close nothing and sequences without items are a writer's fault and no sign of a cut."""
+    """Items that belong to nothing and sequences without items are a writer's fault and no sign of a cut."""
     assert ends_whole(identity_elements() + broken + bytes(50)) is None
 
 
-def test_vrs_of_the_future_leave_the_question_open() -> None:
-    """An unknown VR is stepped over as pydicom does it; whether that was right shows at the end."""
-    assert ends_whole(identity_elements() + element(0x00291010, "ZZ", b"ab") + PIXELS) is True
-    assert ends_whole(identity_elements() + element(0x00291010, "ZZ", b"ab") + PIXELS[:-3]) is None
+def test_vrs_that_nothing_explains_leave_the_question_open() -> None:
+    """Where no element follows under any reading, the element is stepped over as pydicom does it."""
+    odd = element(0x00291010, "ZZ", b"ab")
+    assert ends_whole(identity_elements() + odd) is True
+    assert ends_whole(identity_elements() + odd + b"what is this, and what does it do here?") is None
 
 
 def test_nesting_without_end_is_given_up() -> None:
@@ -253,6 +341,30 @@ def test_deflated_data_sets() -> None:
     assert (identity.sop_instance_uid, identity.ends_whole) == (SOP_INSTANCE_UID, None)
     with pytest.raises(NotDicomError, match="does not inflate"):
         scan([dicom_file(b"\xff" * 50, transfer_syntax_uid=DEFLATED)])
+
+
+def test_a_deflated_identity_behind_long_lists_is_found() -> None:
+    """Segmentations refer to thousands of images before they tell who they are."""
+    references = b"".join(
+        item(element(0x00081155, "UI", b"1.2.3.%06d" % number), is_delimited=False) for number in range(100_000)
+    )
+    head = element(0x00080018, "UI", b"1.2.3.4\0") + element(0x00081115, "SQ", references)
+    data_set = head + element(0x0020000E, "UI", b"1.2.3\0") + PIXELS
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflated = compressor.compress(data_set) + compressor.flush()
+    assert len(data_set) > 2 << 20
+    assert scan([dicom_file(deflated, transfer_syntax_uid=DEFLATED)]).series_instance_uid == "1.2.3"
+
+
+def test_a_deflated_bomb_is_inflated_only_a_little() -> None:
+    """Nothing is looked for without end."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    head = element(0x00080018, "UI", b"1.2.3.4\0") + element(0x00091001, "OB", b"", length=1 << 30)
+    bomb = compressor.compress(head) + b"".join(compressor.compress(bytes(1 << 20)) for _ in range(256)) + compressor.flush()
+    scanner = DicomScanner()
+    scanner.feed(dicom_file(bomb, transfer_syntax_uid=DEFLATED))
+    assert scanner._walker is not None
+    assert scanner._walker._skip_bytes > (1 << 30) - (65 << 20)
 
 
 def test_the_image_classes_are_registered() -> None:

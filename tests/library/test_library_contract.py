@@ -9,6 +9,7 @@ import pytest
 from downloader.errors import NotDicomError, TciadError, UnsafeMemberError, WrongSeriesError
 from downloader.library.local import LocalLibrary
 from downloader.library.port import Library
+from downloader.model import Identity
 from downloader.zipstream import MemberStarted
 from tests.library.series_streams import SERIES, dicom_file, md5_of, members_of, receipt_of, store, take_all
 
@@ -215,13 +216,31 @@ def test_a_name_that_comes_twice_is_refused(library: Library) -> None:
     staging.discard()
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>no</html>", b"\0" * 128 + b"DIC", b"x" * 5000])
-def test_a_member_that_is_no_image_is_refused(library: Library, content: bytes) -> None:
-    """Everything but LICENSE and the MD5 list must be DICOM; the message names the member."""
+@pytest.mark.parametrize("content", [b"<html>no</html>", b"\0" * 128 + b"DIC", b"x" * 5000])
+def test_a_member_that_is_no_image_is_doubted(library: Library, content: bytes) -> None:
+    """Everything but LICENSE and the MD5 list must be DICOM, unless the list that comes last vouches for it."""
     staging = library.begin(SERIES)
-    with pytest.raises(NotDicomError, match="annotation"):
-        take_all(staging, {"annotation.xml": content})
+    take_all(staging, {"annotation.xml": content})
+    (image,) = staging.contents().images
+    assert "annotation" in image.doubt
+    assert (image.identity, image.series_instance_uid) == (Identity.UNREAD, "")
     staging.discard()
+
+
+def test_an_empty_member_is_refused(library: Library) -> None:
+    """No image has no bytes, whatever a list may say."""
+    staging = library.begin(SERIES)
+    with pytest.raises(NotDicomError, match=r"annotation.* is empty"):
+        take_all(staging, {"annotation.xml": b""})
+    staging.discard()
+
+
+def test_what_is_doubted_is_not_kept_for_another_attempt(library: Library) -> None:
+    """That one may come without a list that vouches for it."""
+    staging = library.begin(SERIES)
+    take_all(staging, {"1-1.dcm": dicom_file(SERIES, 1), "1-2.dcm": b"x" * 500, "1-3.dcm": dicom_file(SERIES, 3)})
+    staging.keep(received_bytes=1, line_broke=True)
+    assert all(image.identity is Identity.READ for image in library.begin(SERIES).salvage.images)
 
 
 def test_an_image_of_another_series_is_refused(library: Library) -> None:

@@ -229,8 +229,9 @@ def test_a_single_image_that_is_wrong_harms_nothing(tmp_path: Path) -> None:
         with pytest.raises(WrongSeriesError):
             staging.end_image(sop(1))
     staging.begin_image(sop(1))
+    staging.write_image([b"<html>" * 200])
     with pytest.raises(NotDicomError, match=sop(1)):
-        staging.write_image([b"<html>" * 200])
+        staging.end_image(sop(1))
     staging.begin_image(sop(1))
     staging.write_image([ONE[:300]])
     staging.begin_image(sop(3))
