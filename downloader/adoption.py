@@ -161,6 +161,7 @@ class Adopter:
         place = await self.bench.in_thread(adoption.commit, receipt)
         await self.store.restore([(receipt, str(place.folder))])
         self.report.adopted += 1
+        self.report.strengths[receipt.proof.digests] += 1
         self.report.images += len(receipt.images)
         self.report.stored_bytes += receipt.stored_bytes
 

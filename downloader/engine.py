@@ -44,6 +44,7 @@ from downloader.resolver import Resolver
 from downloader.settings import Settings, resolve_options
 from downloader.store.port import Standing, Store
 from downloader.stores import open_store_for_reading
+from downloader.strengthening import note_unknown_strengths
 from downloader.transport import Transport, TransportSettings, open_transport
 from downloader.views.plan import PlanReport
 from downloader.views.progress import ProgressView
@@ -131,6 +132,9 @@ async def open_run(
         warnings = await settle(options, store)
         needs = await anyio.to_thread.run_sync(needs_of, options, manifest)
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock, needs, deployments))
+        benches = _make_benches(archives, library, options, clock)
+        await note_unknown_strengths(store, next(iter(benches.values())))
+        await hold_to_lists(archives, store)
         parts = Parts(
             resolver=_make_resolver(archives, clock),
             library=library,
@@ -138,7 +142,7 @@ async def open_run(
             clock=clock,
             draw=random.random,
             options=options,
-            benches=_make_benches(archives, library, options, clock),
+            benches=benches,
             keep_record=partial(write_run_record, options.output),
             keep_changes=partial(write_record, options.output, CHANGES),
             manner=manner,
@@ -190,6 +194,13 @@ async def open_archive_queries(address: ArchiveAddress, settings: Settings) -> A
             clock=clock,
             authentication=make_authentication(address, secrets, transport=transport, clock=clock),
         )
+
+
+async def hold_to_lists(archives: Mapping[str, Archive], store: Store) -> None:
+    """Let each archive know whether MD5 lists came from it before: a refusal of them is a fault then, and no sign of its age."""
+    for name, archive in archives.items():
+        if await store.sent_md5_lists(name):
+            archive.note_md5_lists()
 
 
 def open_library(options: RunOptions) -> LocalLibrary:

@@ -24,6 +24,7 @@ from downloader.errors import (
     TciadError,
     TransferError,
     TruncatedZipError,
+    UnexpectedReplyError,
     UnsafeMemberError,
 )
 from downloader.library.place import Place
@@ -104,19 +105,34 @@ async def _fetch_listed(series: Series, bench: Bench) -> FetchedSeries:
         return await _attempt(newest, await bench.in_thread(bench.library.begin, newest), bench)
     except _OutdatedRowError as outdated:
         raise IncompleteSeriesError(
-            outdated.what, series_instance_uid=series.series_instance_uid, next_step=outdated.next_step
+            "the catalogue changed the series twice, and no MD5 list tells of which version the images are that came",
+            series_instance_uid=series.series_instance_uid,
+            next_step="it is tried again",
         ) from outdated
 
 
-class _OutdatedRowError(IncompleteSeriesError):
-    """Images that no digest vouches for fit a row of the catalogue, and the catalogue has another by now."""
+async def fetch_with_list(series: Series, bench: Bench) -> FetchedSeries:
+    """Fetch a series that lies complete in the library once more, with the archive's MD5 list, and put it in the place of that.
+
+    Whatever goes wrong, what lies there stays, and nothing is left in staging.
+
+    Raises:
+        ArchiveError, TransferError: the archive did not give the series with a list, or gave something else.
+        LibraryError: the library cannot take it.
+    """
+    staging = await bench.in_thread(bench.library.begin, series)
+    try:
+        return await _stream(series, staging, Intake(series.series_instance_uid, bench), bench, needs_list=True)
+    finally:
+        with CancelScope(shield=True):
+            await bench.in_thread(staging.discard)
+
+
+class _OutdatedRowError(Exception):
+    """Images that no digest vouches for fit a row of the catalogue, and the catalogue has another by now. Never leaves here."""
 
     def __init__(self, newest: Series) -> None:
-        super().__init__(
-            "the catalogue changed the series, and no MD5 list tells of which version the images are that came",
-            series_instance_uid=newest.series_instance_uid,
-            next_step="it is tried again",
-        )
+        super().__init__(newest.series_instance_uid)
         self.newest = newest
 
 
@@ -210,11 +226,13 @@ async def _bring(series: Series, staging: Staging, intake: Intake, bench: Bench)
     return await bench.in_thread(_store, proven, staging, intake, bench)
 
 
-async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench) -> FetchedSeries:
+async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench, *, needs_list: bool = False) -> FetchedSeries:
     """All images in one ZIP, which proves itself: what was in staging before and did not come with it is dropped."""
     asked_at = bench.clock.monotonic()
     async with bench.archive.open_series(series, bench.md5) as body:
         intake.first_byte_seconds = bench.clock.monotonic() - asked_at
+        if needs_list and not body.md5_list_expected:
+            raise UnexpectedReplyError("no MD5 list comes with the images", series_instance_uid=series.series_instance_uid)
         stored = await _receive(series, body, staging, intake, bench)
     if stored is not None:
         return stored
@@ -247,6 +265,7 @@ async def _confirm_version(series: Series, archive: Archive) -> Series:
     Raises:
         ArchiveError: the catalogue cannot be asked.
         SeriesWithdrawnError: it no longer lists the series.
+        _OutdatedRowError: it lists another version.
     """
     newest = await ask_again(series, archive)
     if newest is None:

@@ -25,11 +25,13 @@ from downloader.presence import Presence, PresenceCheck
 from downloader.resolver import Resolver
 from downloader.scheduler import Pressure, Scheduler, SchedulerPolicy, always
 from downloader.store.port import CycleNote, Enqueued, Store
+from downloader.strengthening import Strengthening, StrengthTally, wants_lists
 from downloader.vanished import ask_about_vanished
 from downloader.views.changes import ChangeLog
 from downloader.views.counter import RunCounter
 from downloader.views.progress import ProgressView
 from downloader.views.report import Outcome, RunReport, judge, told_of_folders, told_of_unread_images
+from downloader.views.strength import read_strength, told_of_disproved
 from downloader.views.texts import duration_text, size_text
 from downloader.withdrawal import remove_withdrawn
 from downloader.workers import first_of_ours
@@ -100,6 +102,8 @@ class MirrorRun:
         self._listed: dict[str, list[Series]] = {}
         self._scheduler: Scheduler | None = None
         self._resolving = CancelScope()
+        self._strengthening = CancelScope()
+        self._proven_again = StrengthTally()
         self._is_drained = self._is_over = False
 
     @property
@@ -111,6 +115,7 @@ class MirrorRun:
         """Begin nothing more: what is being fetched ends, and then the run does."""
         self._is_drained = True
         self._resolving.cancel()
+        self._strengthening.cancel()
         if self._scheduler:
             self._scheduler.stop_claiming()
 
@@ -139,8 +144,32 @@ class MirrorRun:
             self._progress.begin(self._manifest.name, tally)
             self._take(self._changes.as_event())
         if not self._is_drained:
-            self._scheduler = self._make_scheduler()
-            await self._scheduler.drain(self._manifest.name)
+            await self._fetch()
+            with self._strengthening:
+                await self._strengthen()
+
+    async def _fetch(self) -> None:
+        self._scheduler = self._make_scheduler()
+        await self._scheduler.drain(self._manifest.name)
+
+    async def _strengthen(self) -> None:
+        """Prove again what is proven by less than the archive's MD5s; what these disprove is fetched like any other series."""
+        parts = self._parts
+        strengthening = Strengthening(
+            store=parts.store,
+            benches={name: replace(bench, listener=self._counter.count_bytes) for name, bench in parts.benches.items()},
+            admit=parts.manner.admit,
+        )
+        try:
+            await strengthening.work(self._manifest.name)
+        except NoSpaceError as error:
+            self._warnings.append(f"not every series could be proven again: {error}")
+        finally:
+            self._proven_again = strengthening.tally
+        if strengthening.tally.doubted:
+            self._warnings.append(told_of_disproved(strengthening.tally.doubted))
+            if not self._is_drained:
+                await self._fetch()
 
     async def _until_deadline(self, work: Callable[[], Awaitable[None]]) -> None:
         """Await `work()`, cancelling it when the run's time is over: what is in flight is set back, as at an interruption."""
@@ -319,14 +348,28 @@ class MirrorRun:
         await write_described_metadata(parts.library, parts.store, archives, parts.clock)
 
     async def _judge(self) -> RunReport:
-        name = self._manifest.name
+        name, store = self._manifest.name, self._parts.store
+        tally = await store.tally(name)
+        proof = await read_strength(
+            store,
+            name,
+            tally.complete,
+            lists_wanted={archive for archive, bench in self._parts.benches.items() if wants_lists(bench)},
+            proven_again=self._proven_again.compared + self._proven_again.fetched,
+        )
         return judge(
             manifest=name,
-            tally=await self._parts.store.tally(name),
+            tally=tally,
+            proof=proof,
             counter=self._counter,
-            failures=await self._parts.store.failures(name),
+            failures=await store.failures(name),
             elapsed_seconds=self._parts.clock.monotonic() - self._began,
-            warnings=[*self._warnings, *told_of_folders(self._counter), *told_of_unread_images(self._counter)],
+            warnings=[
+                *self._warnings,
+                *told_of_folders(self._counter),
+                *told_of_unread_images(self._counter),
+                *proof.as_warnings(),
+            ],
             unproven=self._unproven,
             presence=self._presence,
         )

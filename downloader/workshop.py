@@ -15,6 +15,7 @@ from downloader.archive.port import Archive
 from downloader.clock import Clock, SystemClock
 from downloader.engine import (
     WORKER_THREADS,
+    hold_to_lists,
     make_bench,
     make_patience,
     needs_of,
@@ -104,6 +105,7 @@ async def open_verification(
         if repair or upstream:
             for address in await _addresses_of(store, archives):
                 opened[address.name] = await stack.enter_async_context(open_named_archive(address, options, clock))
+        await hold_to_lists(opened, store)
         examination = Examination(
             library=library,
             store=store,

@@ -20,7 +20,7 @@ from downloader.options import RunOptions
 from downloader.settings import Settings, parse_flags, resolve_options
 from downloader.verification import Finding
 from downloader.views.counting import open_count
-from downloader.views.mending import AdoptionReport, VerificationReport, finding_text
+from downloader.views.mending import AdoptionReport, VerificationReport, WeakSeries, finding_text, weak_text
 from downloader.views.progress import open_progress
 from downloader.views.texts import count_text
 from downloader.workshop import open_adoption, open_verification, rebuild_store
@@ -55,6 +55,9 @@ def _verify(
     upstream: Annotated[
         bool, typer.Option("--upstream", help="Compare with the archive's own digests; downloads nothing.")
     ] = False,
+    weak: Annotated[
+        bool, typer.Option("--weak", help="List the series of which the archive's MD5 does not match every image.")
+    ] = False,
     repair: Annotated[
         bool,
         typer.Option("--repair", help="Keep good copies, fetch damaged series again, and move what is wrong into quarantine."),
@@ -80,7 +83,15 @@ def _verify(
         else:
             typer.echo(finding_text(finding))
 
-    report = VerificationReport(library=str(options.output), deep=deep, upstream=upstream, tell=tell)
+    weakly_proven: list[WeakSeries] = []
+
+    def tell_weak(one: WeakSeries) -> None:
+        if as_json:
+            weakly_proven.append(one)
+        elif weak:
+            typer.echo(weak_text(one))
+
+    report = VerificationReport(library=str(options.output), deep=deep, upstream=upstream, tell=tell, tell_weak=tell_weak)
     clock = SystemClock()
 
     async def work() -> None:
@@ -94,7 +105,7 @@ def _verify(
 
     run_async(work)
     if as_json:
-        print_json(report.as_json(findings))
+        print_json(report.as_json(findings, weakly_proven))
     else:
         typer.echo(report.as_text())
     return report.exit_code

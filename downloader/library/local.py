@@ -1,5 +1,6 @@
 """The library on a file system of this machine."""
 
+import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -12,7 +13,7 @@ from downloader.library.changing import TreeChanges
 from downloader.library.checking import hash_file, list_folder, set_aside
 from downloader.library.citations import CITATION_NAME, write_citations
 from downloader.library.descriptions import read_descriptions, write_descriptions
-from downloader.library.disk import make_new_folder, remove_folder
+from downloader.library.disk import make_new_folder, put_file, remove_folder
 from downloader.library.faults import LibraryFaults
 from downloader.library.held import HeldSeries, may_be_held
 from downloader.library.journal import JOURNAL_SUFFIX, journal_path, read_series
@@ -23,6 +24,7 @@ from downloader.library.moving import move_folder
 from downloader.library.place import Place
 from downloader.library.port import Citation, ForeignImage, KeptDescription, StagedFolder, Staging
 from downloader.library.presence import count_table, folders_without_receipt
+from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
 from downloader.library.salvaging import salvage
@@ -152,6 +154,19 @@ class LocalLibrary:
         """See the port."""
         with LibraryFaults(self._root, place=str(folder)):
             return self._shelf.doubted_receipt(folder)
+
+    def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
+        """See the port."""
+        with LibraryFaults(self._root, place=str(folder / RECEIPT_NAME)):
+            descriptor, name = tempfile.mkstemp(prefix="receipt-", dir=self._staging)
+            os.close(descriptor)
+            temporary = Path(name)
+            try:
+                temporary.write_bytes(encode_receipt(receipt))
+                temporary.chmod((self._root / folder / RECEIPT_NAME).stat().st_mode & 0o777)
+                put_file(temporary, self._root / folder / RECEIPT_NAME)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def contents(self, folder: PurePosixPath) -> Mapping[str, int | None]:
         """See the port."""

@@ -324,6 +324,10 @@ class Library(Protocol):
         """The receipt that was set aside in this folder, since its images are damaged; None where there is none."""
         ...
 
+    def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
+        """Put another receipt of the same images in place of the one in this folder, in one step; durable."""
+        ...
+
     def contents(self, folder: PurePosixPath) -> Mapping[str, int | None]:
         """What lies in a folder beside the receipt: files with their size in bytes, anything else with None.
 

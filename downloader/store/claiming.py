@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from operator import itemgetter
 
 from downloader.errors import LeaseLostError
-from downloader.model import Claim, FetchOrder, Receipt
+from downloader.model import Claim, FetchOrder, Proof, Receipt
 from downloader.store.connection import Connection, Value
 from downloader.store.port import LONGEST_DELAY
 from downloader.store.queueing import stage
@@ -144,8 +144,20 @@ def _completion(receipt: Receipt, folder: str) -> dict[str, Value]:
         "stored_bytes": receipt.stored_bytes,
         "completed_at": to_text(receipt.completed_at),
         "sop_class_uid": receipt.sop_class_uid or None,
+        **_strength(receipt.proof),
         **version_values(receipt.series.version),
     }
+
+
+def _strength(proof: Proof) -> dict[str, Value]:
+    return {"digests": proof.digests.value, "md5_list": int(proof.came_with_list)}
+
+
+def note_proofs(connection: Connection, proofs: Sequence[tuple[str, Proof]]) -> None:
+    """See `Store.note_proofs`."""
+    noted = [{"series_instance_uid": series_instance_uid, **_strength(proof)} for series_instance_uid, proof in proofs]
+    with connection.transaction():
+        connection.change_each("note_proof", noted)
 
 
 def set_back(connection: Connection, held: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:

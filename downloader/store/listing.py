@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from downloader.model import Failure, SeriesState, SeriesTally, WithdrawalRule, WithdrawnPolicy
 from downloader.store.connection import PAGE_SIZE, Connection, Value
 from downloader.store.holdings import HoldingRow, Holdings, count_holdings
-from downloader.store.port import CycleNote, SeriesFilter, StoredSeries, WithdrawnSeries
-from downloader.store.rows import to_cycle_note, to_failure, to_stored_series
+from downloader.store.port import CycleNote, ProofGroup, SeriesFilter, StoredSeries, WithdrawnSeries
+from downloader.store.rows import to_cycle_note, to_digests, to_failure, to_stored_series
 
 _BY_CARE = (WithdrawnPolicy.DELETE, WithdrawnPolicy.QUARANTINE, WithdrawnPolicy.KEEP)
 SEARCHED_KEYS = 20_000
@@ -105,6 +105,40 @@ def page(
         rows = connection.rows("page_of_library", after=after, page_size=PAGE_SIZE)
     last_key = rows[-1]["series_key"] if rows else after
     return last_key, [to_stored_series(row) for row in rows]
+
+
+def proof_groups(connection: Connection, manifest: str | None) -> Sequence[ProofGroup]:
+    """See `Store.proof_groups`."""
+    return [
+        ProofGroup(
+            archive=row["archive"],
+            digests=to_digests(row["digests"]),
+            came_with_list=bool(row["md5_list"]),
+            series=row["series_count"],
+        )
+        for row in connection.rows("proof_groups", manifest=manifest)
+    ]
+
+
+def page_of_weak(
+    connection: Connection, manifest: str | None, after: int, *, with_list: bool
+) -> tuple[int, Sequence[StoredSeries]]:
+    """As `page`, of what `Store.find_weak` gives."""
+    rows = connection.rows("page_of_weak_proof", manifest=manifest, after=after, lists=int(with_list), page_size=PAGE_SIZE)
+    last_key = rows[-1]["series_key"] if rows else after
+    return last_key, [to_stored_series(row) for row in rows]
+
+
+def page_of_unknown(connection: Connection, after: int) -> tuple[int, Sequence[StoredSeries]]:
+    """As `page`, of what `Store.find_unknown_proofs` gives."""
+    rows = connection.rows("page_of_unknown_proof", after=after, page_size=PAGE_SIZE)
+    last_key = rows[-1]["series_key"] if rows else after
+    return last_key, [to_stored_series(row) for row in rows]
+
+
+def sent_md5_lists(connection: Connection, archive: str) -> bool:
+    """See `Store.sent_md5_lists`."""
+    return bool(connection.rows("series_with_list", archive=archive))
 
 
 def page_of_withdrawn(connection: Connection, manifest: str, after: int) -> tuple[int, Sequence[WithdrawnSeries]]:

@@ -10,7 +10,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
-from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally, WithdrawalRule
+from downloader.model import (
+    Claim,
+    Digests,
+    Failure,
+    FetchOrder,
+    Proof,
+    Receipt,
+    Series,
+    SeriesState,
+    SeriesTally,
+    WithdrawalRule,
+)
 from downloader.store.holdings import Holdings
 
 LONGEST_DELAY: Final = timedelta(days=8)
@@ -39,6 +50,7 @@ class StoredSeries:
 
     A series that was complete and no longer is keeps `folder`, `stored_bytes` and `completed_at`: its images still lie there.
     `failed_rounds` counts how many times in a row it ended failed; `rests_until_at` is until when it is not tried again then.
+    `digests` and `came_with_list` are of its proof; None is not known, as of what an older tciad stored.
     """
 
     series: Series
@@ -54,6 +66,8 @@ class StoredSeries:
     rests_until_at: datetime | None = None
     withdrawn_at: datetime | None = None
     sop_class_uid: str = ""
+    digests: Digests | None = None
+    came_with_list: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +79,16 @@ class WithdrawnSeries:
 
     stored: StoredSeries
     rule: WithdrawalRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofGroup:
+    """How many complete series of one archive are proven by less than its MD5 of every image, and by what. None is not known."""
+
+    archive: str
+    digests: Digests | None
+    came_with_list: bool
+    series: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,4 +363,24 @@ class Store(Protocol):
 
     async def forget_manifest(self, manifest: str) -> None:
         """Forget the manifest, its wishes and its say in what becomes of withdrawn series. Its series stay as they are."""
+        ...
+
+    async def proof_groups(self, manifest: str | None = None) -> Sequence[ProofGroup]:
+        """The complete series whose proof is not by all digests, or not known, counted: a manifest's, or the library's."""
+        ...
+
+    def find_weak(self, manifest: str | None = None, *, with_list: bool = True) -> AsyncIterator[StoredSeries]:
+        """The same series one by one, in the archive's order; without `with_list` only those that came without an MD5 list."""
+        ...
+
+    def find_unknown_proofs(self) -> AsyncIterator[StoredSeries]:
+        """Complete series of which it was never noted how they are proven: those that an older tciad stored."""
+        ...
+
+    async def note_proofs(self, proofs: Sequence[tuple[str, Proof]]) -> None:
+        """Note how complete series are proven, by SeriesInstanceUID, as their receipts say. Others are passed over."""
+        ...
+
+    async def sent_md5_lists(self, archive: str) -> bool:
+        """Whether any series ever came from this archive with an MD5 list."""
         ...

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from datetime import UTC, date, datetime
 
-from downloader.model import Claim, Failure, Series, SeriesState, SeriesVersion
+from downloader.model import Claim, Digests, Failure, Series, SeriesState, SeriesVersion
 from downloader.store.connection import Row, Value
 from downloader.store.port import CycleNote, StoredSeries
 
@@ -96,7 +96,14 @@ def to_stored_series(row: Row) -> StoredSeries:
         rests_until_at=_time_of(row["rests_until_at"]),
         withdrawn_at=_time_of(row["withdrawn_at"]),
         sop_class_uid=row["sop_class_uid"] or "",
+        digests=to_digests(row["digests"]),
+        came_with_list=bool(row["md5_list"]),
     )
+
+
+def to_digests(text: str | None) -> Digests | None:
+    """The strength of a proof, where it is known."""
+    return Digests(text) if text else None
 
 
 def to_cycle_note(row: Row) -> CycleNote:

@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from downloader.model import Claim, Failure, FetchOrder, Receipt, Series, SeriesState, SeriesTally, WithdrawalRule
+from downloader.model import Claim, Failure, FetchOrder, Proof, Receipt, Series, SeriesState, SeriesTally, WithdrawalRule
 from downloader.store import claiming, listing, presence, queueing
 from downloader.store.connection import BUSY_SECONDS, PAGE_SIZE, Connection, open_connection
 from downloader.store.faults import translated_errors
@@ -21,6 +21,7 @@ from downloader.store.holdings import Holdings
 from downloader.store.port import (
     CycleNote,
     Enqueued,
+    ProofGroup,
     SeriesFilter,
     Standing,
     StoredPage,
@@ -297,3 +298,35 @@ class SqliteStore:
     async def forget_manifest(self, manifest: str) -> None:
         """See `Store`."""
         await self._on_thread(queueing.forget_manifest, manifest)
+
+    async def proof_groups(self, manifest: str | None = None) -> Sequence[ProofGroup]:
+        """See `Store`."""
+        return await self._on_thread(listing.proof_groups, manifest)
+
+    async def find_weak(self, manifest: str | None = None, *, with_list: bool = True) -> AsyncIterator[StoredSeries]:
+        """See `Store`."""
+        after = 0
+        while True:
+            after, rows = await self._on_thread(listing.page_of_weak, manifest, after, with_list=with_list)
+            for row in rows:
+                yield row
+            if len(rows) < PAGE_SIZE:
+                return
+
+    async def find_unknown_proofs(self) -> AsyncIterator[StoredSeries]:
+        """See `Store`."""
+        after = 0
+        while True:
+            after, rows = await self._on_thread(listing.page_of_unknown, after)
+            for row in rows:
+                yield row
+            if len(rows) < PAGE_SIZE:
+                return
+
+    async def note_proofs(self, proofs: Sequence[tuple[str, Proof]]) -> None:
+        """See `Store`."""
+        await self._on_thread(claiming.note_proofs, proofs)
+
+    async def sent_md5_lists(self, archive: str) -> bool:
+        """See `Store`."""
+        return await self._on_thread(listing.sent_md5_lists, archive)

@@ -34,6 +34,10 @@ class RunCounter:
         """Images of this run, whether their series is complete or still under way: what a bar of progress shows."""
         return self.completed_images + self.images_under_way
 
+    def count_bytes(self, event: BytesReceived) -> None:
+        """Count what came for a series that is complete already."""
+        self.received_bytes += event.received_bytes
+
     def take(self, event: Event) -> None:
         """Count one event."""
         match event:

@@ -3,13 +3,23 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
-from downloader.model import Failure, SeriesTally
+from downloader.model import Digests, Failure, Receipt, SeriesTally
 from downloader.verification import CheckedSeries, Finding
 from downloader.views.texts import count_text, duration_text, printable, size_text
 
 EXIT_FINDINGS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeakSeries:
+    """A series of which the archive's MD5 does not vouch for every image. `path` is its folder, relative to the library."""
+
+    series_instance_uid: str
+    digests: Digests
+    path: str
 
 
 @dataclass(slots=True)
@@ -44,19 +54,22 @@ class RepairTally:
 class VerificationReport:
     """What a verification found so far. Findings are told one by one to `tell`, and counted here by kind.
 
-    Memory does not grow with the library unless `tell` keeps what it is told.
+    So are series that are proven by less than the archive's MD5 of every image, to `tell_weak`, and all by their strength.
+    Memory does not grow with the library unless `tell` or `tell_weak` keeps what it is told.
     """
 
     library: str
     deep: bool
     upstream: bool
     tell: Callable[[Finding], None]
+    tell_weak: Callable[[WeakSeries], None] = lambda _weak: None
     series: int = 0
     images: int = 0
     stored_bytes: int = 0
     read_bytes: int = 0
     elapsed_seconds: float = 0.0
     kinds: Counter[str] = field(default_factory=Counter)
+    strengths: Counter[Digests] = field(default_factory=Counter)
     repair: RepairTally | None = None
 
     def take(self, checked: CheckedSeries) -> None:
@@ -65,10 +78,17 @@ class VerificationReport:
             self.series += 1
             self.images += len(checked.receipt.images)
             self.stored_bytes += checked.receipt.stored_bytes
+            self._take_proof(checked.receipt, checked.folder)
         self.read_bytes += checked.read_bytes
         for finding in checked.findings:
             self.kinds[finding.kind.value] += 1
             self.tell(finding)
+
+    def _take_proof(self, receipt: Receipt, folder: PurePosixPath) -> None:
+        digests = receipt.proof.digests
+        self.strengths[digests] += 1
+        if digests is not Digests.ALL:
+            self.tell_weak(WeakSeries(series_instance_uid=receipt.series.series_instance_uid, digests=digests, path=str(folder)))
 
     @property
     def outcome(self) -> str:
@@ -82,8 +102,8 @@ class VerificationReport:
         """0 where the library is as it should be now."""
         return EXIT_FINDINGS if self.outcome == "unsound" else 0
 
-    def as_json(self, findings: list[Finding]) -> dict[str, Any]:
-        """The document of `verify --json`, with what `tell` was told."""
+    def as_json(self, findings: list[Finding], weak: list[WeakSeries]) -> dict[str, Any]:
+        """The document of `verify --json`, with what `tell` and `tell_weak` were told."""
         return {
             "library": self.library,
             "outcome": self.outcome,
@@ -97,6 +117,8 @@ class VerificationReport:
             "elapsed_seconds": round(self.elapsed_seconds, 3),
             "kinds": dict(self.kinds),
             "findings": [asdict(finding) for finding in findings],
+            "proof": {digests.value: self.strengths[digests] for digests in Digests},
+            "weak": [asdict(one) for one in weak],
             "repair": None if self.repair is None else asdict(self.repair),
         }
 
@@ -112,6 +134,8 @@ class VerificationReport:
                 f"{size_text(self.stored_bytes)} {how} in {duration_text(self.elapsed_seconds)}"
             ),
         ]
+        if self.series:
+            lines.append(strengths_line(self.strengths))
         lines += [f"  {kind}: {count:,}" for kind, count in sorted(self.kinds.items())]
         lines += self.repair.as_lines() if self.repair is not None else []
         if self.repair is None and self.kinds:
@@ -186,6 +210,7 @@ class AdoptionReport:
     stored_bytes: int = 0
     ignored_files: int = 0
     left: list[LeftSeries] = field(default_factory=list)
+    strengths: Counter[Digests] = field(default_factory=Counter)
     elapsed_seconds: float = 0.0
 
     @property
@@ -204,6 +229,7 @@ class AdoptionReport:
             "stored_bytes": self.stored_bytes,
             "ignored_files": self.ignored_files,
             "elapsed_seconds": round(self.elapsed_seconds, 3),
+            "proof": {digests.value: self.strengths[digests] for digests in Digests},
             "left": [asdict(one) for one in self.left],
         }
 
@@ -216,10 +242,25 @@ class AdoptionReport:
                 f"{self.already:,} were complete before; {count_text(self.ignored_files, 'file')} of other kinds ignored"
             ),
         ]
+        if self.adopted:
+            lines.append(strengths_line(self.strengths))
         if self.left:
             lines.append(f"  not adopted, and left where they are: {count_text(len(self.left), 'series', 'series')}")
         lines += [f"    {one.kind}  {printable(one.path)}: {printable(one.sentence)}" for one in self.left]
         return "\n".join(lines)
+
+
+def strengths_line(strengths: Counter[Digests]) -> str:
+    """How many series are proven by how many of the archive's MD5s."""
+    return (
+        f"  proof: the archive's MD5 matches every image of {count_text(strengths[Digests.ALL], 'series', 'series')}, "
+        f"some images of {strengths[Digests.SOME]:,}, none of {strengths[Digests.NONE]:,}"
+    )
+
+
+def weak_text(weak: WeakSeries) -> str:
+    """One line about a series that is proven by less than all digests."""
+    return f"proof-by-{weak.digests}  {printable(weak.path)}: {weak.series_instance_uid}"
 
 
 def finding_text(finding: Finding) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 from downloader.model import Failure, SeriesTally
 from downloader.presence import Presence
 from downloader.views.counter import RunCounter
+from downloader.views.strength import StrengthSummary
 from downloader.views.texts import count_text, duration_text, printable, size_text
 
 _SHOWN_FAILURES = 20
+NOTHING_PROVEN = StrengthSummary()
 
 
 class Outcome(StrEnum):
@@ -40,6 +42,7 @@ class RunReport:
     received_bytes: int
     elapsed_seconds: float
     failures: tuple[Failure, ...]
+    proof: StrengthSummary = NOTHING_PROVEN
     warnings: tuple[str, ...] = ()
     error: str = ""
     presence: Presence | None = None
@@ -63,6 +66,7 @@ class RunReport:
             "received_bytes": self.received_bytes,
             "elapsed_seconds": round(self.elapsed_seconds, 3),
             "failures": [asdict(failure) for failure in self.failures],
+            "proof": self.proof.as_json(),
             "warnings": list(self.warnings),
             "error": self.error,
             "presence": asdict(self.presence) if self.presence else None,
@@ -102,6 +106,7 @@ class RunReport:
             lines.append(f"  library: {printable(library)}")
         if tally.withdrawn:
             lines.append(f"  {count_text(tally.withdrawn, 'series', 'series')} withdrawn by the archive")
+        lines += self.proof.as_lines()
         lines += [f"  warning: {printable(warning)}" for warning in self.warnings]
         if self.error:
             lines.append(f"  error: {printable(self.error)}")
@@ -126,6 +131,7 @@ def judge(
     warnings: Sequence[str],
     unproven: bool,
     presence: Presence | None = None,
+    proof: StrengthSummary = NOTHING_PROVEN,
 ) -> RunReport:
     """The report of a run that came to its end: complete only when every wanted series is, and nothing casts doubt on it.
 
@@ -142,6 +148,7 @@ def judge(
         received_bytes=counter.received_bytes,
         elapsed_seconds=elapsed_seconds,
         failures=tuple(failures),
+        proof=proof,
         warnings=tuple(warnings),
         presence=presence,
     )

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from downloader.sandbox import SandboxSeries
+from downloader.sandbox import Fault, FaultKind, SandboxSeries
 from tests.acceptance.archives import ServedArchive, assert_mirrors, receipts_of, serve_archive, small_catalogue
 from tests.acceptance.command import Ended, clean_environment, run_command
 from tests.acceptance.crashes import mirror_of
@@ -202,6 +202,21 @@ def test_the_rest_is_fetched_by_a_run(archive: ServedArchive, tmp_path: Path) ->
     assert mirror.run().exit_code == 0
     assert archive.downloads == downloads + 1
     assert_mirrors(mirror.library, archive)
+
+
+def test_what_is_adopted_without_md5s_is_told_and_proven_by_the_next_run(tmp_path: Path) -> None:
+    """The archive has MD5s in the lists of its ZIPs only: `--md5 auto` takes the tree, and the run fetches the lists."""
+    no_single = Fault(kind=FaultKind.STATUS, status=404, endpoints=("getMD5HashForImage", "getMD5Hierarchy"))
+    with serve_archive(small_catalogue(SERIES, images=IMAGES), [no_single]) as archive:
+        tree, mirror = tmp_path / "tree", mirror_of(archive, tmp_path / "m")
+        unpack_all(archive, tree, "tcia_utils")
+        refused = adopt(archive, tree, mirror.library)
+        assert (refused.exit_code, refused.document["series"]["left"]) == (3, SERIES)
+        taken = adopt(archive, tree, mirror.library, "--md5", "auto")
+        assert taken.exit_code == 0, taken.stdout + taken.stderr
+        assert taken.document["proof"] == {"all": 0, "some": 0, "none": SERIES}
+        proof = mirror.run().document["proof"]
+        assert (proof["all"], proof["none"], proof["proven_again"]) == (SERIES, 0, SERIES)
 
 
 def test_adopting_again_changes_nothing(archive: ServedArchive, tmp_path: Path) -> None:

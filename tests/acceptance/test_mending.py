@@ -33,6 +33,8 @@ VERIFY_KEYS = [
     "elapsed_seconds",
     "kinds",
     "findings",
+    "proof",
+    "weak",
     "repair",
 ]
 
@@ -84,6 +86,23 @@ def test_a_receipt_that_the_disk_does_not_give_back_is_damaged(mirror: Mirror) -
     )
     assert json.loads(ended.stdout)["kinds"] == {"damaged-receipt": 1}, ended.stderr
     assert ended.returncode == 3
+
+
+def test_series_of_weak_proof_are_listed_and_no_findings(tmp_path: Path) -> None:
+    """With `--weak`; without it they are counted."""
+    with serve_archive(small_catalogue(2, images=IMAGES)) as archive:
+        mirror = mirror_of(archive, tmp_path)
+        mirror.manifest.write_text(mirror.manifest.read_text() + "download: {md5: off}\n")
+        assert mirror.run().exit_code == 0
+        document = verify(mirror).document
+        assert (document["outcome"], document["findings"]) == ("sound", [])
+        assert document["proof"] == {"all": 0, "some": 0, "none": 2}
+        assert [one["digests"] for one in document["weak"]] == ["none", "none"]
+        told = run_command("verify", "-o", mirror.library, "--weak")
+        assert told.exit_code == 0
+        assert told.stdout.count("proof-by-none  Sandbox/") == 2
+        assert "none of 2" in told.stdout
+        assert "proof-by-none" not in run_command("verify", "-o", mirror.library).stdout
 
 
 @pytest.mark.parametrize("flags", [(), ("--deep",), ("--upstream",), ("--deep", "--upstream", "--repair")])

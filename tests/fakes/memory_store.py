@@ -1,5 +1,6 @@
 """A store in memory, for tests of what stands above it: it keeps the same contract as the SQLite store (tests/store/contract)."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -8,8 +9,10 @@ from downloader.errors import LeaseLostError, StoreError
 from downloader.model import (
     VERSION_ATTRIBUTES,
     Claim,
+    Digests,
     Failure,
     FetchOrder,
+    Proof,
     Receipt,
     Series,
     SeriesState,
@@ -23,6 +26,7 @@ from downloader.store.port import (
     LONGEST_DELAY,
     CycleNote,
     Enqueued,
+    ProofGroup,
     SeriesFilter,
     Standing,
     StoredPage,
@@ -283,6 +287,8 @@ class MemoryStore:
             folder=folder,
             stored_bytes=receipt.stored_bytes,
             sop_class_uid=receipt.sop_class_uid,
+            digests=receipt.proof.digests,
+            came_with_list=receipt.proof.came_with_list,
             completed_at=receipt.completed_at,
         )
 
@@ -395,6 +401,38 @@ class MemoryStore:
     async def find(self, manifest: str | None = None, state: SeriesState | None = None) -> AsyncIterator[StoredSeries]:
         for row in list(self._select(manifest, state)):
             yield row.stored
+
+    async def proof_groups(self, manifest: str | None = None) -> Sequence[ProofGroup]:
+        counts = Counter((row.archive, row.digests, row.came_with_list) for row in self._weak(manifest))
+        return [
+            ProofGroup(archive=archive, digests=digests, came_with_list=came_with_list, series=count)
+            for (archive, digests, came_with_list), count in sorted(
+                counts.items(), key=lambda item: (item[0][0], item[0][1] or "")
+            )
+        ]
+
+    async def find_weak(self, manifest: str | None = None, *, with_list: bool = True) -> AsyncIterator[StoredSeries]:
+        for row in self._weak(manifest):
+            if with_list or not row.came_with_list:
+                yield row
+
+    async def find_unknown_proofs(self) -> AsyncIterator[StoredSeries]:
+        for row in self._weak(None):
+            if row.digests is None:
+                yield row
+
+    def _weak(self, manifest: str | None) -> list[StoredSeries]:
+        complete = [row.stored for row in self._select(manifest, SeriesState.COMPLETE)]
+        return [stored for stored in complete if stored.digests is not Digests.ALL]
+
+    async def note_proofs(self, proofs: Sequence[tuple[str, Proof]]) -> None:
+        for name, proof in proofs:
+            row = self._rows.get(name)
+            if row is not None and row.stored.state is SeriesState.COMPLETE:
+                row.stored = replace(row.stored, digests=proof.digests, came_with_list=proof.came_with_list)
+
+    async def sent_md5_lists(self, archive: str) -> bool:
+        return any(row.stored.archive == archive and row.stored.came_with_list for row in self._rows.values())
 
     async def find_page(self, wanted: SeriesFilter, *, after: int = 0, limit: int = 100) -> StoredPage:
         rows = [row for row in self._select(wanted.manifest, wanted.state) if row.key > after and _fits(row.stored, wanted)]

@@ -1,15 +1,17 @@
 """What an archive can do is learned from evidence: a passing refusal costs an attempt, and never proof."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from downloader.manifest import ApiGeneration
-from downloader.model import Md5Mode
+from downloader.model import Digests, Md5Mode
 from downloader.options import RunOptions
 from downloader.sandbox import Catalogue, Fault, FaultKind, catalogue_of, generated_series
 from downloader.views.report import RunReport
-from tests.faults.scene import Scene, open_scene
+from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 
 pytestmark = pytest.mark.anyio
 V1, V4 = ApiGeneration.V1, ApiGeneration.V4
@@ -17,6 +19,12 @@ ATTEMPTS = 4
 LISTS = {V1: ("getImageWithMD5Hash",), V4: ("getImage", "getImageWithMD5Hash")}
 """The endpoints that send MD5 lists, in the order in which they are asked."""
 DOWNLOADS = ("getImage", "getImageWithMD5Hash")
+SINGLE_MD5S = ("getMD5HashForImage", "getM5HashForImage", "getMD5Hierarchy")
+
+
+def downloads(scene: Scene) -> int:
+    """How often images of whole series were asked for."""
+    return sum(scene.sandbox.count(endpoint) for endpoint in DOWNLOADS)
 
 
 def several(count: int = 4) -> Catalogue:
@@ -58,7 +66,7 @@ async def test_a_passing_refusal_costs_an_attempt(tmp_path: Path, api: ApiGenera
 @pytest.mark.parametrize("count", [1, 2, 5])
 async def test_an_older_deployment_without_lists_completes_in_one_run(tmp_path: Path, count: int) -> None:
     """Be it one series or several: each is refused a few times at most, and after three none is asked any more."""
-    missing = Fault(kind=FaultKind.STATUS, status=404, endpoints=LISTS[V1])
+    missing = Fault(kind=FaultKind.STATUS, status=404, endpoints=(*LISTS[V1], *SINGLE_MD5S))
     async with open_scene(tmp_path, missing, catalogue=several(count)) as scene:
         scene.assert_complete(await run(scene, V1))
         assert {receipt.proof.md5_images for _, receipt in scene.receipts().values()} == {0}
@@ -95,3 +103,124 @@ async def test_a_row_that_holds_is_asked_once_more_and_nothing_else(tmp_path: Pa
         scene.assert_complete(await scene.run(V4, options=RunOptions(md5=Md5Mode.OFF)))
         assert scene.sandbox.count("getSeriesMetadata") == 2
         assert scene.sandbox.count("getImage") == 2
+
+
+# What later runs make of weak proofs
+
+
+def weakened(scene: Scene) -> set[str]:
+    """The series whose receipts say that no digest of the archive vouches for them."""
+    return {name for name, (_, receipt) in scene.receipts().items() if receipt.proof.digests is not Digests.ALL}
+
+
+@pytest.mark.parametrize("api", [V1, V4])
+async def test_weak_proof_is_told_and_mended_once_the_archive_offers_lists(tmp_path: Path, api: ApiGeneration) -> None:
+    """By the report and the receipts; the digests of single images are enough, so nothing comes twice."""
+    older = [*refusals(api, 404, times=3), Fault(kind=FaultKind.STATUS, status=404, endpoints=SINGLE_MD5S)]
+    async with open_scene(tmp_path, *older, catalogue=several(1)) as scene:
+        report = await scene.run(api, options=RunOptions(attempts=6))
+        scene.assert_complete(report)
+        assert report.as_json()["proof"] == {
+            "all": 0,
+            "some": 0,
+            "none": 1,
+            "unknown": 0,
+            "proven_again": 0,
+            "weak_series": [scene.victim],
+        }
+        assert any("has no MD5 list of the archive" in warning for warning in report.warnings)
+        assert f"none of 1 ({scene.victim})" in report.as_text()
+        assert weakened(scene) == {scene.victim}
+
+        scene.sandbox.faults.clear()
+        before = downloads(scene)
+        report = await scene.run(api)
+        scene.assert_complete(report)
+        assert (report.proof.proven_by_all, report.proof.weak, report.proof.proven_again) == (1, 0, 1)
+        assert (report.warnings, report.received_bytes, downloads(scene)) == ((), 0, before)
+        assert weakened(scene) == set()
+
+        asked = len(scene.sandbox.requests)
+        report = await scene.run(api)
+        assert report.proof.proven_again == 0
+        assert not any("MD5" in request.endpoint or "M5" in request.endpoint for request in scene.sandbox.requests[asked:])
+
+
+@pytest.mark.parametrize("api", [V1, V4])
+async def test_without_digests_of_single_images_a_series_comes_again_with_its_list(tmp_path: Path, api: ApiGeneration) -> None:
+    """In place of what lies there; the next run finds nothing more to do."""
+    no_singles = Fault(kind=FaultKind.STATUS, status=404, endpoints=SINGLE_MD5S)
+    async with open_scene(tmp_path, no_singles, catalogue=several(2)) as scene:
+        scene.assert_complete(await scene.run(api, options=RunOptions(md5=Md5Mode.OFF)))
+        assert len(weakened(scene)) == 2
+        report = await scene.run(api)
+        scene.assert_complete(report)
+        assert (report.proof.proven_again, report.proof.weak, weakened(scene)) == (2, 0, set())
+        assert report.received_bytes > 0
+        before = downloads(scene)
+        scene.assert_complete(await scene.run(api))
+        assert downloads(scene) == before
+
+
+@pytest.mark.parametrize("digests", ["of single images", "in lists only"])
+async def test_wrong_images_of_a_weak_proof_are_found_and_replaced(tmp_path: Path, digests: str) -> None:
+    """They came while no list was asked for; the archive's MD5s show it, and the right ones take their place."""
+    faults = [] if digests == "of single images" else [Fault(kind=FaultKind.STATUS, status=404, endpoints=SINGLE_MD5S)]
+    altered = Fault(kind=FaultKind.CHANGED_IMAGE, endpoints=("getImage",), times=1)
+    async with open_scene(tmp_path, altered, *faults, catalogue=several(1)) as scene:
+        with pytest.raises(AssertionError):  # what lies there is wrong, and the scene sees it
+            await scene.run(V4, options=RunOptions(md5=Md5Mode.OFF))
+        report = await scene.run(V4)
+        scene.assert_complete(report)
+        assert weakened(scene) == set()
+        if digests == "of single images":
+            assert any("differ from the archive's MD5s" in warning for warning in report.warnings)
+
+
+async def test_a_list_with_blanks_is_not_fetched_for_again(tmp_path: Path) -> None:
+    """The archive has no hash of that image: the proof is as good as it can be, and is told."""
+    async with open_scene(tmp_path, Fault(kind=FaultKind.BLANK_HASH), catalogue=several(1)) as scene:
+        scene.assert_complete(await scene.run(V4))
+        before = len(scene.sandbox.requests)
+        report = await scene.run(V4)
+        scene.assert_complete(report)
+        assert report.proof.proven_by_some == 1
+        assert report.warnings == ()
+        assert {request.endpoint for request in scene.sandbox.requests[before:]} <= {"getCollectionValues", "getSeries"}
+
+
+async def test_an_archive_without_digests_is_asked_about_a_few_series_only(tmp_path: Path) -> None:
+    """In each run, so that it is noticed when it offers them; whatever it answers, what is complete stays so."""
+    missing = Fault(kind=FaultKind.STATUS, status=404, endpoints=(*LISTS[V1], *SINGLE_MD5S))
+    async with open_scene(tmp_path, missing, catalogue=several(9)) as scene:
+        scene.assert_complete(await run(scene, V1))
+        before, came = len(scene.sandbox.requests), downloads(scene)
+        report = await run(scene, V1)
+        scene.assert_complete(report)
+        assert report.proof.proven_by_none == 9
+        assert "9 complete series have no MD5 list of the archive" in report.warnings[0]
+        asked = [request.endpoint for request in scene.sandbox.requests[before:]]
+        assert asked.count("getM5HashForImage") == 3
+        assert downloads(scene) - came == 3  # asked for, and refused
+
+
+async def test_an_archive_whose_lists_the_library_shows_is_held_to_them(tmp_path: Path) -> None:
+    """By a later run, in another process: series that are new then fail rather than come without a list."""
+    async with open_scene(tmp_path, catalogue=several(1)) as scene:
+        scene.assert_complete(await scene.run(V1))
+        scene.sandbox.replace_catalogue(several(3))
+        scene.sandbox.faults.add(Fault(kind=FaultKind.STATUS, status=404, endpoints=LISTS[V1]))
+        report = await run(scene, V1)
+        assert (report.exit_code, len(report.failures)) == (3, 2)
+        assert "sent MD5 lists before" in report.failures[0].message
+        assert len(scene.receipts()) == 1
+
+
+async def test_a_store_of_an_older_tciad_learns_the_strength_from_receipts(tmp_path: Path) -> None:
+    """Before anything is asked of the archive."""
+    async with open_scene(tmp_path, catalogue=several(2)) as scene:
+        scene.assert_complete(await scene.run(V4))
+        with closing(sqlite3.connect(scene.library / OWN_FOLDER / "state.db")) as store, store:
+            store.execute("UPDATE series SET digests = NULL, md5_list = NULL")
+        report = await scene.run(V4)
+        assert (report.proof.proven_by_all, report.proof.unknown) == (2, 0)

@@ -54,6 +54,21 @@ def test_a_stored_series_has_a_receipt(library: Library) -> None:
     assert list(library.receipts()) == [(folder, receipt)]
 
 
+def test_a_receipt_can_be_written_anew(library: Library, content_of: Callable[[str], dict[str, bytes]], tmp_path: Path) -> None:
+    """In place of the one before it; the images stay as they are, and nothing else is left."""
+    folder = store(library, SERIES)
+    receipt, images = library.receipt_in(folder), content_of(str(folder))
+    assert receipt is not None
+    path = tmp_path / "library" / folder / ".receipt.json"
+    path.chmod(0o640)
+    newer = replace(receipt, proof=replace(receipt.proof, md5_images=0, md5_blank=3))
+    library.rewrite_receipt(folder, newer)
+    assert library.receipt_in(folder) == newer
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert content_of(str(folder)) == images
+    assert list((tmp_path / "library" / ".tciad" / "staging").iterdir()) == []
+
+
 def test_nothing_is_in_the_library_before_commit(library: Library) -> None:
     """A series appears whole or not at all."""
     staging = library.begin(SERIES)

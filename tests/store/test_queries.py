@@ -73,6 +73,10 @@ def test_each_statement_has_a_line_of_why() -> None:
             "search_library",
             "search_state",
             "last_key",
+            "note_proof",
+            "page_of_weak_proof",
+            "page_of_unknown_proof",
+            "series_with_list",
         ),
     ],
 )

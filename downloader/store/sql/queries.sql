@@ -483,11 +483,59 @@ SET state = 'complete',
     stored_bytes = :stored_bytes,
     completed_at = :completed_at,
     sop_class_uid = :sop_class_uid,
+    digests = :digests,
+    md5_list = :md5_list,
     image_count = COALESCE(:image_count, image_count),
     file_size_bytes = COALESCE(:file_size_bytes, file_size_bytes),
     date_released = COALESCE(:date_released, date_released),
     submitted_at = COALESCE(:submitted_at, submitted_at)
 WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
+
+-- note_proof --
+-- What a receipt says of a series that was stored before this was noted, or that was proven again where it lies.
+UPDATE series
+SET digests = :digests, md5_list = :md5_list
+WHERE series_instance_uid = :series_instance_uid AND state = 'complete';
+
+-- proof_groups --
+-- Only what is weaker than the rest, or not known: a manifest's, or the whole library's.
+SELECT archive, digests, IFNULL(md5_list, 0) AS md5_list, count(*) AS series_count
+FROM series INDEXED BY series_of_weak_proof
+WHERE state = 'complete'
+    AND digests IS NOT 'all'
+    AND (:manifest IS NULL OR EXISTS (
+        SELECT 1 FROM wanted CROSS JOIN manifest USING (manifest_key)
+        WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
+    ))
+GROUP BY archive, digests, IFNULL(md5_list, 0)
+ORDER BY archive, digests;
+
+-- page_of_unknown_proof --
+-- Through an index that is empty but in a store that an older tciad made.
+SELECT *
+FROM series INDEXED BY series_of_unknown_proof
+WHERE state = 'complete' AND digests IS NULL AND series_key > :after
+ORDER BY series_key
+LIMIT :page_size;
+
+-- page_of_weak_proof --
+-- The same series, one by one. `lists` is 0 to leave out those that came with a list, which has blanks then.
+SELECT *
+FROM series INDEXED BY series_of_weak_proof
+WHERE state = 'complete'
+    AND digests IS NOT 'all'
+    AND series_key > :after
+    AND (:lists OR md5_list IS NOT 1)
+    AND (:manifest IS NULL OR EXISTS (
+        SELECT 1 FROM wanted CROSS JOIN manifest USING (manifest_key)
+        WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
+    ))
+ORDER BY series_key
+LIMIT :page_size;
+
+-- series_with_list --
+-- One is enough: the archive is held to it.
+SELECT 1 FROM series INDEXED BY series_with_list WHERE archive = :archive AND md5_list = 1 LIMIT 1;
 
 -- set_back --
 -- An attempt that did not get its chance is taken back.

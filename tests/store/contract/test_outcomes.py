@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from downloader.errors import LeaseLostError
-from downloader.model import Claim, Failure, SeriesState
+from downloader.model import Claim, Digests, Failure, SeriesState
 from downloader.store.port import Store, StoredSeries
 from tests.store.examples import (
     CT,
@@ -59,6 +59,8 @@ async def test_complete_records_what_was_stored(store: Store) -> None:
             stored_bytes=3000,
             completed_at=after(60),
             sop_class_uid=CT,
+            digests=Digests.ALL,
+            came_with_list=True,
         )
     ]
 
