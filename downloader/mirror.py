@@ -11,7 +11,7 @@ import structlog
 from anyio import CancelScope
 
 from downloader.clock import Clock
-from downloader.errors import LibraryError, NoSpaceError
+from downloader.errors import ArchiveFaultError, LibraryError, NoSpaceError
 from downloader.fetch import Bench
 from downloader.inventory import write_described_metadata
 from downloader.leftovers import clear_leftovers
@@ -100,6 +100,8 @@ class MirrorRun:
         self._changes = ChangeLog()
         # some series that each archive listed in this resolve: what it is known to have
         self._listed: dict[str, list[Series]] = {}
+        # archives whose lists are not known to be whole
+        self._doubted: set[str] = set()
         self._scheduler: Scheduler | None = None
         self._resolving = CancelScope()
         self._strengthening = CancelScope()
@@ -236,6 +238,11 @@ class MirrorRun:
         for archive, unlisted in resolution.unlisted().items():
             self._note_enqueued(await parts.store.enqueue_unlisted(manifest.name, number, archive, unlisted, rested_at=rested_at))
         self._warnings += resolution.warnings
+        self._unproven |= not resolution.is_whole
+        self._doubted |= resolution.doubts.keys()
+        for rows in resolution.unreadable.values():
+            meant = [row.series_instance_uid for row in rows if row.series_instance_uid]
+            await parts.store.keep_named(manifest.name, number, meant)
         await self._withdraw(number, resolution.manifest)
 
     async def _look_for_complete(self) -> None:
@@ -289,6 +296,8 @@ class MirrorRun:
         await clear_leftovers(self._parts.library, self._parts.store, self._parts.clock.now())
 
     async def _ask_own_rows(self, archive: str, series: Sequence[Series]) -> Sequence[Series]:
+        if archive in self._doubted:
+            raise ArchiveFaultError(f"the lists of {archive} are in doubt")
         return await self._parts.resolver.ask_own_rows(archive, series, self._listed.get(archive, ()))
 
     async def _keep_listed(self, number: int, resolved: Manifest, archive: str, rows: Sequence[Series]) -> None:

@@ -5,12 +5,13 @@ that the archive is known to have: an answer that leaves those out, too, is not 
 """
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Final
 
 from downloader.archive.port import Archive
 from downloader.errors import ArchiveFaultError
-from downloader.model import Series
+from downloader.model import Series, SeriesQuery
 from downloader.patience import Patience
 
 ASKED_AT_ONCE: Final = 1_000
@@ -26,12 +27,16 @@ async def ask_own_rows(
     Args:
         vanished: what is asked for.
         archive: who is asked.
-        controls: series that the archive is known to have; where none is known, its list of collections stands for them.
+        controls: series that the archive is known to have; where none is known, some that it lists now are found out.
         patience: asks again where an answer fails; without it the first answer counts.
 
     Raises:
         ArchiveError, TransferError: the archive cannot be asked, or its answer leaves out what it is known to have.
     """
+    if vanished and not controls:
+        controls = await (
+            patience.ask("series that the archive has", partial(_find_some, archive)) if patience else _find_some(archive)
+        )
     found: list[Series] = []
     for start in range(0, len(vanished), ASKED_AT_ONCE):
         part = vanished[start : start + ASKED_AT_ONCE]
@@ -42,11 +47,7 @@ async def ask_own_rows(
 
 async def _ask(part: Sequence[Series], archive: Archive, controls: Sequence[Series]) -> list[Series]:
     answered = {row.series_instance_uid: row for row in await archive.find_own_rows([*part, *controls])}
-    if controls:
-        is_believed = any(control.series_instance_uid in answered for control in controls)
-    else:
-        is_believed = bool(answered) or bool(await archive.find_collections())
-    if not is_believed:
+    if not any(control.series_instance_uid in answered for control in controls):
         raise ArchiveFaultError(
             f"{archive.name} answers questions for single series with nothing, also for series that it has",
             next_step="its database may be failing; try again later",
@@ -54,3 +55,14 @@ async def _ask(part: Sequence[Series], archive: Archive, controls: Sequence[Seri
     return [
         answered[series.series_instance_uid].with_gaps_filled(series) for series in part if series.series_instance_uid in answered
     ]
+
+
+async def _find_some(archive: Archive) -> list[Series]:
+    """A series of each of the first few collections."""
+    found: list[Series] = []
+    for collection in list(await archive.find_collections())[:CONTROLS]:
+        async with aclosing(archive.find_series(SeriesQuery(collection=collection))) as rows:
+            async for row in rows:
+                found.append(row)
+                break
+    return found

@@ -29,6 +29,11 @@ class Patience:
         self._attempts = attempts
         self._draw = draw
 
+    @property
+    def attempts(self) -> int:
+        """How often a question is asked in all that may succeed the next time."""
+        return self._attempts
+
     async def ask(self, what: str, question: Callable[[], Awaitable[Answer]]) -> Answer:
         """Await `question()` until it answers, raises what no repetition mends, or has been asked often enough.
 

@@ -55,8 +55,10 @@ async def plan_manifest(
     weighing = _Weighing(store, note)
     resolution = await resolver.resolve(manifest, weighing.take)
     withdrawn = 0
+    meant = {hash(row.series_instance_uid) for rows in resolution.unreadable.values() for row in rows}
     async for row in store.find(manifest.name):
-        gone = hash(row.series.series_instance_uid) not in weighing.seen
+        mark = hash(row.series.series_instance_uid)
+        gone = mark not in weighing.seen and mark not in meant
         withdrawn += gone and row.state is not SeriesState.WITHDRAWN and resolution.manifest.wants(row.series)
     standings = weighing.standings
     return PlanReport(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from downloader.archive.port import NoteUnreadable
 from downloader.errors import ArchiveFaultError, ManifestError
 from downloader.manifest import Manifest, load_manifest
 from downloader.model import Series, SeriesQuery
@@ -86,16 +87,17 @@ async def test_a_collection_that_does_not_exist_is_the_manifests_mistake(asking:
         await asking.resolve("select: [{collection: LIDC-IDR}]")
 
 
-async def test_an_empty_answer_for_a_collection_that_exists_is_a_fault(asking: Asking) -> None:
-    """The archive answers 200 and nothing when its database fails (ARCHIVE §2.4)."""
+async def test_an_empty_answer_for_a_collection_that_exists_is_a_doubt(asking: Asking) -> None:
+    """The archive answers 200 and nothing when its database fails (ARCHIVE §2.4): asked as often as can be, and then told."""
 
     class Failing(MemoryArchive):
         async def find_collections(self) -> Sequence[str]:
             return ["LIDC-IDRI"]
 
     asking.archive = Failing()
-    with pytest.raises(ArchiveFaultError, match="lists no series"):
-        await asking.resolve("select: [{collection: LIDC-IDRI}]")
+    resolution = await asking.resolve("select: [{collection: LIDC-IDRI}]")
+    assert "lists no series" in resolution.doubts["tcia"][0]
+    assert not resolution.is_whole
 
 
 async def test_an_archive_without_collections_is_a_fault(asking: Asking) -> None:
@@ -152,8 +154,8 @@ async def test_a_query_that_was_repeated_counts_once(asking: Asking) -> None:
     """Rows of an answer that broke off are no rows."""
 
     class Breaking(MemoryArchive):
-        async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
-            async for found in super().find_series(query):
+        async def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
+            async for found in super().find_series(query, note):
                 yield found
             if len(self.queries) == 1:
                 raise ArchiveFaultError("the reply broke off")
@@ -205,6 +207,25 @@ async def test_series_that_the_archive_does_not_list_are_named(asking: Asking) -
     resolution = await asking.resolve("select: [{series_instance_uid: [1.2.1, 1.2.99]}]")
     assert resolution.unlisted() == {"memory": ["1.2.99"]}
     assert asking.found == ["1.2.1"]
+
+
+async def test_series_that_many_entries_name_are_asked_for_once(asking: Asking) -> None:
+    """In one question, however many entries there are; each entry tells what it met."""
+    entries = ", ".join(f"{{series_instance_uid: 1.2.{number % 5 + 1}, modality: [CT, MR]}}" for number in range(1000))
+    resolution = await asking.resolve(f"select: [{entries}, {{series_instance_uid: 1.2.99}}]")
+    assert asking.archive.asked_by_name == [["1.2.1", "1.2.2", "1.2.3", "1.2.4", "1.2.5", "1.2.99"]]
+    assert sorted(asking.found) == ["1.2.1", "1.2.2", "1.2.4", "1.2.5"]
+    assert [entry.matched for entry in resolution.entries[:6]] == [1, 1, 0, 1, 1, 1]
+    assert [entry.listed for entry in resolution.entries] == [*[1] * 1000, 0]
+    assert resolution.unlisted() == {"memory": ["1.2.99"]}
+
+
+async def test_several_patients_of_a_collection_are_counted_together(asking: Asking) -> None:
+    """One question for the counts, whatever the number of patients, and two lists."""
+    asking.archive.rows = [replace(one, study_instance_uid=f"1.9.{number}") for number, one in enumerate(ROWS)]
+    await asking.resolve("select: [{collection: LIDC-IDRI, patient_id: [P-1, P-2]}]")
+    assert len(asking.archive.queries) == 2
+    assert asking.archive.counted == [SeriesQuery(collection="LIDC-IDRI")]
 
 
 async def test_each_entry_tells_what_it_met_and_what_not(asking: Asking) -> None:

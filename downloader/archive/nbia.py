@@ -11,7 +11,15 @@ import structlog
 from downloader.archive.asking import Asker, read_refusal, told_of_carts
 from downloader.archive.deployments import RouteEvidence, list_missing
 from downloader.archive.endpoints import CARTS, Endpoint, Generation, ImageRoute, Topic
-from downloader.archive.port import NO_STUDY_NEEDS, CollectionDescription, Md5Lists, SeriesSize, StudyNeeds
+from downloader.archive.port import (
+    NO_STUDY_NEEDS,
+    CollectionDescription,
+    Md5Lists,
+    NoteUnreadable,
+    SeriesSize,
+    StudyCount,
+    StudyNeeds,
+)
 from downloader.archive.replies import READ_BYTES, is_page, quote_text, says_not_offered
 from downloader.archive.series_rows import SeriesRows
 from downloader.archive.studies import Studies, lacking
@@ -21,6 +29,7 @@ from downloader.archive.wire import (
     attributes_of,
     read_collection,
     read_description,
+    read_patient,
     read_series_size,
     read_sop_instance_uid,
 )
@@ -110,21 +119,44 @@ class NbiaArchive:
         """See the port."""
         self._evidence.note_lists()
 
-    def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
+    @property
+    def counts_on_the_way(self) -> bool:
+        """See the port."""
+        return self._studies.are_asked
+
+    def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
         """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.
 
         Raises:
             UnexpectedReplyError: a row does not fit what was asked: the archive passed over the filter (ARCHIVE §7, 10).
         """
-        return self._rows.find_series(query)
+        return self._rows.find_series(query, note)
 
-    def find_listed_series(self, series_instance_uids: Sequence[str]) -> AsyncGenerator[Series, None]:
+    def find_listed_series(
+        self, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None
+    ) -> AsyncGenerator[Series, None]:
         """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
-        return self._rows.find_listed_series(series_instance_uids)
+        return self._rows.find_listed_series(series_instance_uids, note)
 
     async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:
         """Ask getSeriesMetadata, and getSeries for each that it leaves out; without either, getSeries for their studies."""
         return await self._rows.find_own_rows(series)
+
+    async def find_study_counts(self, query: SeriesQuery) -> Sequence[StudyCount]:
+        """Ask getPatientStudy, unless find_series has just asked it for the same studies."""
+        return await self._studies.count(query)
+
+    async def find_patients(self, collection: str, modality: str | None = None) -> Sequence[str]:
+        """Ask getPatient, or getPatientByCollectionAndModality; each patient once.
+
+        Raises:
+            UnexpectedReplyError: this generation has no such query.
+        """
+        topic = Topic.PATIENTS_BY_MODALITY if modality else Topic.PATIENTS
+        if topic not in self._table.queries:
+            raise UnexpectedReplyError(f"{self.name} has no query for {topic} in generation {self.generation}")
+        filters = {"collection": collection, **({"modality": modality} if modality else {})}
+        return list(dict.fromkeys(map(read_patient, await self._ask_rows(topic, filters))))
 
     async def find_shared_cart(self, name: str) -> Sequence[str]:
         """Ask getContentsByName for the series of a cart, each once.

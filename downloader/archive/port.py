@@ -1,6 +1,6 @@
 """What every generation of the archive's API offers to the rest of tciad."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -19,14 +19,17 @@ __all__ = [
     "CollectionDescription",
     "ImageBody",
     "Md5Lists",
+    "NoteUnreadable",
     "QueryEndpoint",
     "Question",
     "RawReply",
     "ReplyFormat",
     "SeriesBody",
     "SeriesSize",
+    "StudyCount",
     "StudyNeeds",
     "Topic",
+    "UnreadableRow",
 ]
 
 Attributes = Mapping[str, str | int]
@@ -81,6 +84,30 @@ class CollectionDescription:
 
     text: str = ""
     uri: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableRow:
+    """A row of a list of series that cannot be read.
+
+    `sentence` says which row of which list it is, and what is wrong with it. `series_instance_uid` is the series that it may
+    mean, blanks and dots at its ends taken away; empty where it names none.
+    """
+
+    sentence: str
+    series_instance_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyCount:
+    """How many series the archive counts for one study (SeriesCount of getPatientStudy); it may count hidden ones."""
+
+    study_instance_uid: str
+    patient_id: str = ""
+    series: int = 0
+
+
+NoteUnreadable = Callable[[UnreadableRow], None]
 
 
 class SeriesBody(Protocol):
@@ -142,18 +169,47 @@ class Archive(Protocol):
         """MD5 lists came from this archive before: it is held to them from now on."""
         ...
 
-    def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
+    @property
+    def counts_on_the_way(self) -> bool:
+        """Whether find_series asks for the studies as well, so that find_study_counts of the same query costs no request."""
+        ...
+
+    def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
         """Ask getSeries and yield each row, parsed while it arrives.
 
         Attributes of the query that this generation cannot ask are left out: the caller filters the rows again.
         Rows have what the archive was opened to need of their studies, in whatever way they were asked for. An empty reply
         yields nothing, which proves nothing (ARCHIVE §2.4). Whoever leaves before the end closes the iterator
-        (contextlib.aclosing), which ends the reply.
+        (contextlib.aclosing), which ends the reply. `note` takes rows that cannot be read, which hide no others.
+
+        Raises:
+            ArchiveFaultError: so many rows cannot be read that this is no list of series; without `note`, also for one.
         """
         ...
 
-    def find_listed_series(self, series_instance_uids: Sequence[str]) -> AsyncGenerator[Series, None]:
-        """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
+    def find_listed_series(
+        self, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None
+    ) -> AsyncGenerator[Series, None]:
+        """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing.
+
+        `note` and errors as for `find_series`.
+        """
+        ...
+
+    async def find_study_counts(self, query: SeriesQuery) -> Sequence[StudyCount]:
+        """How many series the archive counts for each study of this collection, patient or study.
+
+        Raises:
+            UnexpectedReplyError: the generation, or this deployment, does not tell.
+        """
+        ...
+
+    async def find_patients(self, collection: str, modality: str | None = None) -> Sequence[str]:
+        """The patients of a collection, or those of them that have series of a modality.
+
+        Raises:
+            UnexpectedReplyError: the generation, or this deployment, does not tell.
+        """
         ...
 
     async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:

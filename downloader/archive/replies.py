@@ -167,6 +167,15 @@ def quote_text(text: str) -> str:
     text = redact_quote(text[:_WORDS_WITHIN_CHARACTERS])
     # once more behind the tags: they may have stood between the parts of a secret
     words = redact_quote(_words_of_page(text)) if text.lstrip().startswith("<") else " ".join(text.split())
+    return _show(words)
+
+
+def quote_value(value: object) -> str:
+    """A value of a row for a message, as `quote_text` but with every blank of it: one at its end may be what is wrong."""
+    return _show(redact_quote(str(value)[:_WORDS_WITHIN_CHARACTERS]))
+
+
+def _show(words: str) -> str:
     cut = words if len(words) <= QUOTED_CHARACTERS else f"{words[:QUOTED_CHARACTERS]}…"
     shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in cut)
     return f'"{shown}"'

@@ -8,10 +8,11 @@ import anyio.lowlevel
 
 from downloader.archive.asking import Asker
 from downloader.archive.endpoints import Endpoint, Generation, ListEndpoint
+from downloader.archive.port import NoteUnreadable, UnreadableRow
 from downloader.archive.singly import ask_each
 from downloader.archive.studies import Studies
 from downloader.archive.wire import SeriesReader
-from downloader.errors import UnexpectedReplyError
+from downloader.errors import ArchiveFaultError, UnexpectedReplyError
 from downloader.model import Series, SeriesQuery
 
 _SINGLE_QUERIES_IN_A_ROW: Final = 100
@@ -38,7 +39,7 @@ class SeriesRows:
         # the studies of series that were opened of late, for generations that can be asked by study and not by series
         self._study_of: dict[str, str] = {}
 
-    async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
+    async def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
         """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.
 
         Raises:
@@ -46,18 +47,25 @@ class SeriesRows:
         """
         if query.series_instance_uid:
             # studies cannot be asked for by series: what the row says of its study can
-            for series in await self._studies.complete([series async for series in self._stream(query)]):
+            for series in await self._studies.complete([series async for series in self._stream(query, note)]):
                 yield series
             return
         known = await self._studies.find(query)
-        async with aclosing(self._stream(query)) as rows:
+        async with aclosing(self._stream(query, note)) as rows:
             async for series in rows:
-                yield known.complete(series)
+                try:
+                    completed = known.complete(series)
+                except ArchiveFaultError as error:
+                    if note is None:
+                        raise
+                    note(UnreadableRow(sentence=error.what, series_instance_uid=series.series_instance_uid))
+                else:
+                    yield completed
 
-    async def _stream(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
+    async def _stream(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
         """The rows of getSeries as they come."""
         endpoint = self._table.series.endpoint
-        reader = SeriesReader(endpoint.name)
+        reader = SeriesReader(endpoint.name, note)
         async with self._asker.ask(endpoint, self._table.series.values_of(query)) as reply:
             await self._asker.expect_answer(reply)
             async for chunk in reply.chunks():
@@ -69,51 +77,57 @@ class SeriesRows:
         reader.finish()
         reader.unreadable_dates.tell(self._archive)
 
-    async def find_listed_series(self, series_instance_uids: Sequence[str]) -> AsyncGenerator[Series, None]:
+    async def find_listed_series(
+        self, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None
+    ) -> AsyncGenerator[Series, None]:
         """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
         wanted = list(dict.fromkeys(series_instance_uids))
         listing = self._table.listed_series
         if listing is None and "series_instance_uid" not in self._table.series.filters:
-            for series in await self._pick(wanted):
+            for series in await self._pick(wanted, note):
                 yield series
             return
         at_once = listing.limit if listing else _SINGLE_QUERIES_IN_A_ROW
         for start in range(0, len(wanted), at_once):
             part = wanted[start : start + at_once]
             # a part is read whole before any of it is given: whoever leaves early leaves no reply open
-            rows = await (self._ask_by_list(listing, part) if listing else self._ask_singly(part))
+            rows = await (self._ask_by_list(listing, part, note) if listing else self._ask_singly(part, note))
             for series in rows if self._lists_completely else await self._studies.complete(rows):
                 yield series
 
     async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:
         """Ask getSeriesMetadata, and getSeries for each that it leaves out; without either, getSeries for their studies."""
         former = {one.series_instance_uid: one for one in series}
+        unreadable: list[UnreadableRow] = []
         found: dict[str, Series] = {}
         listing = self._table.listed_series
         if listing is not None:
-            found |= await self._find_by_list(listing, list(former))
+            found |= await self._find_by_list(listing, list(former), unreadable.append)
         left = [name for name in former if name not in found]
         if "series_instance_uid" in self._table.series.filters:
-            found |= {row.series_instance_uid: row for row in await self._ask_singly(left)}
+            found |= {row.series_instance_uid: row for row in await self._ask_singly(left, unreadable.append)}
         elif listing is None:
             for study in filter(None, dict.fromkeys(former[name].study_instance_uid for name in left)):
-                rows = [row async for row in self._stream(SeriesQuery(study_instance_uid=study))]
+                rows = [row async for row in self._stream(SeriesQuery(study_instance_uid=study), unreadable.append)]
                 found |= {row.series_instance_uid: row for row in rows if row.series_instance_uid in former}
-        return list(found.values())
+        return [*found.values(), *_meant_by(unreadable, former, found)]
 
-    async def _find_by_list(self, listing: ListEndpoint, names: Sequence[str]) -> dict[str, Series]:
+    async def _find_by_list(self, listing: ListEndpoint, names: Sequence[str], note: NoteUnreadable) -> dict[str, Series]:
         parts = [names[start : start + listing.limit] for start in range(0, len(names), listing.limit)]
-        return {row.series_instance_uid: row for part in parts for row in await self._ask_by_list(listing, part)}
+        return {row.series_instance_uid: row for part in parts for row in await self._ask_by_list(listing, part, note)}
 
-    async def _ask_by_list(self, listing: ListEndpoint, series_instance_uids: Sequence[str]) -> list[Series]:
-        found = await self.read(listing.endpoint, {**listing.fixed, listing.parameter: ",".join(series_instance_uids)})
+    async def _ask_by_list(
+        self, listing: ListEndpoint, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None
+    ) -> list[Series]:
+        values = {**listing.fixed, listing.parameter: ",".join(series_instance_uids)}
+        found = await self.read(listing.endpoint, values, note)
         if strange := {series.series_instance_uid for series in found}.difference(series_instance_uids):
             raise UnexpectedReplyError(f"{self._archive} lists {min(strange)}, which was not asked for", next_step="check api")
         return found
 
-    async def read(self, endpoint: Endpoint, values: Mapping[str, str]) -> list[Series]:
+    async def read(self, endpoint: Endpoint, values: Mapping[str, str], note: NoteUnreadable | None = None) -> list[Series]:
         """All series of a reply that is small by nature."""
-        reader = SeriesReader(endpoint.name)
+        reader = SeriesReader(endpoint.name, note)
         found: list[Series] = []
         async with self._asker.ask(endpoint, values) as reply:
             await self._asker.expect_answer(reply)
@@ -123,16 +137,16 @@ class SeriesRows:
         reader.unreadable_dates.tell(self._archive)
         return found
 
-    async def _ask_singly(self, series_instance_uids: Sequence[str]) -> list[Series]:
+    async def _ask_singly(self, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None) -> list[Series]:
         """One getSeries for each."""
 
         async def ask(series_instance_uid: str) -> list[Series]:
-            return [series async for series in self._stream(SeriesQuery(series_instance_uid=series_instance_uid))]
+            return [series async for series in self._stream(SeriesQuery(series_instance_uid=series_instance_uid), note)]
 
         found = await ask_each(series_instance_uids, ask)
         return [series for rows in found.values() for series in rows]
 
-    async def _pick(self, series_instance_uids: Sequence[str]) -> list[Series]:
+    async def _pick(self, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None) -> list[Series]:
         """These series out of their studies where those are known, and else out of the whole catalogue."""
         wanted = set(series_instance_uids)
         studies = {self._study_of.get(series_instance_uid) for series_instance_uid in wanted}
@@ -143,7 +157,7 @@ class SeriesRows:
         )
         found: dict[str, Series] = {}
         for query in queries if wanted else ():
-            async with aclosing(self.find_series(query)) as rows:
+            async with aclosing(self.find_series(query, note)) as rows:
                 async for series in rows:
                     if series.series_instance_uid in wanted:
                         found[series.series_instance_uid] = series
@@ -164,3 +178,16 @@ class SeriesRows:
                 series_instance_uid=series.series_instance_uid,
                 next_step="check api",
             )
+
+
+def _meant_by(unreadable: Sequence[UnreadableRow], former: Mapping[str, Series], found: Mapping[str, Series]) -> list[Series]:
+    """The former rows of series that unreadable rows mean: they are still listed.
+
+    Raises:
+        ArchiveFaultError: a row may mean any of the series, so nothing may be concluded from what is missing.
+    """
+    for row in unreadable:
+        if not row.series_instance_uid:
+            raise ArchiveFaultError(f"cannot read {row.sentence}", next_step="tell the archive's help desk if this lasts")
+    meant = dict.fromkeys(row.series_instance_uid for row in unreadable)
+    return [former[name] for name in meant if name in former and name not in found]

@@ -9,9 +9,9 @@ import structlog
 
 from downloader.archive.asking import Asker
 from downloader.archive.endpoints import QueryEndpoint, fold
-from downloader.archive.port import StudyNeeds
+from downloader.archive.port import StudyCount, StudyNeeds
 from downloader.archive.singly import ask_each
-from downloader.archive.wire import Oddities, RowReader, read_study
+from downloader.archive.wire import Oddities, RowReader, read_study, read_study_count
 from downloader.errors import ArchiveFaultError, UnexpectedReplyError
 from downloader.model import Series, SeriesQuery
 
@@ -71,11 +71,32 @@ class Studies:
         # the studies of series that were asked for singly
         self._remembered: dict[str, Details] = {}
         self._is_offered = True
+        # what the last question also told: a resolve compares each list with these counts
+        self._counted: tuple[_Asked, Sequence[StudyCount]] | None = None
 
     @property
     def told(self) -> frozenset[str]:
         """What series get of their studies."""
         return self._needs.all if self._is_offered else frozenset()
+
+    @property
+    def are_asked(self) -> bool:
+        """Whether `find` asks."""
+        return bool(self._needs.all) and self._is_offered
+
+    async def count(self, query: SeriesQuery) -> Sequence[StudyCount]:
+        """How many series each study of the query has; not asked where `find` has just asked for the same studies.
+
+        Raises:
+            UnexpectedReplyError: this deployment does not tell.
+        """
+        if self._counted is None or self._counted[0] != _asked(query):
+            self._counted = None
+            await self._read(query)
+        counts = self._counted[1] if self._counted else ()
+        # the next resolve asks anew
+        self._counted = None
+        return counts
 
     async def find(self, query: SeriesQuery) -> KnownStudies:
         """The studies of all series that the query finds, asked with those of its filters that studies have.
@@ -127,16 +148,25 @@ class Studies:
         reader = RowReader(endpoint.name)
         oddities = Oddities()
         found: dict[str, Details] = {}
+        counts: dict[tuple[str, str], StudyCount] = {}
         async with self._asker.ask(endpoint, self._query.values_of(query)) as reply:
             await self._asker.expect_answer(reply)
             async for chunk in reply.chunks():
                 for row in reader.feed(chunk):
                     self._expect_fit(query, row.attributes)
-                    study_instance_uid, told = read_study(row, oddities)
+                    try:
+                        study_instance_uid, told = read_study(row, oddities)
+                        counted = read_study_count(row)
+                    except ArchiveFaultError as error:
+                        # one row hides no other; a series that needs this study is told when it comes
+                        _log.warning("a study cannot be read", archive=self._archive, message=error.what)
+                        continue
+                    counts[study_instance_uid, fold(counted.patient_id)] = counted
                     details = {name: value for name, value in told.items() if name in self._needs.all and value}
                     found[study_instance_uid] = {**details, **found.get(study_instance_uid, {})}
         reader.finish()
         oddities.tell(self._archive)
+        self._counted = _asked(query), list(counts.values())
         return found
 
     def _expect_fit(self, query: SeriesQuery, attributes: Mapping[str, object]) -> None:
@@ -148,6 +178,14 @@ class Studies:
                     f"{self._archive} passed over the filter {parameter} and lists studies that do not fit it",
                     next_step="check api",
                 )
+
+
+_Asked = tuple[str | None, str | None, str | None]
+
+
+def _asked(query: SeriesQuery) -> _Asked:
+    """What of a query studies can be asked by."""
+    return query.collection, query.patient_id, query.study_instance_uid
 
 
 def lacking(needs: StudyNeeds, columns: Collection[str]) -> StudyNeeds:

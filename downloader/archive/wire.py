@@ -5,7 +5,7 @@ the archive's way to say that it failed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, TypeVar
 
@@ -14,8 +14,8 @@ import structlog
 
 from downloader.archive.nesting import NestingWatch
 from downloader.archive.plain_text import plain_text
-from downloader.archive.port import CollectionDescription, SeriesSize
-from downloader.archive.replies import quote_text
+from downloader.archive.port import CollectionDescription, NoteUnreadable, SeriesSize, StudyCount, UnreadableRow
+from downloader.archive.replies import quote_text, quote_value
 from downloader.archive.values import UnreadableError, to_count, to_date, to_datetime, to_number_text, to_text
 from downloader.errors import ArchiveFaultError
 from downloader.model import Series, is_dicom_uid
@@ -23,6 +23,8 @@ from downloader.model import Series, is_dicom_uid
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _HEAD_BYTES: Final = 2048
 _NAMED_ROWS: Final = 5
+_FEW_ROWS: Final = 10
+"""So many unreadable rows are rows of a list all the same, though it has fewer others."""
 _DEEPEST: Final = 32
 _ROW_BYTES_MAX: Final = 4 * 1024 * 1024
 _HELP_DESK: Final = "tell the archive's help desk if this lasts"
@@ -194,26 +196,24 @@ class Oddities:
             _log.warning("dates of the catalogue cannot be read", archive=archive, count=self.count, first=self.first)
 
 
-@dataclass(slots=True)
-class _BrokenRows:
-    count: int = 0
-    first: list[str] = field(default_factory=list)
-
-
 class SeriesReader:
     """Takes the chunks of one reply of getSeries or getSeriesMetadata and gives its series.
 
-    A row that cannot be read does not hide the others: it is told at the end.
+    A row that cannot be read does not hide the others.
 
     Args:
         what: the endpoint, for messages.
+        note: takes rows that cannot be read; without it, one such row is an error at the end.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, note: NoteUnreadable | None = None) -> None:
         self.unreadable_dates = Oddities()
         self._what = what
+        self._note = note
         self._rows = RowReader(what)
-        self._broken = _BrokenRows()
+        self._read_rows = self._unread_rows = 0
+        self._first_unread: list[str] = []
+        self._names_series = False
 
     def feed(self, chunk: bytes) -> list[Series]:
         """The series that this chunk completes. Raises as `RowReader.feed` does."""
@@ -222,24 +222,39 @@ class SeriesReader:
             try:
                 found.append(self._read(row))
             except UnreadableError as error:
-                self._broken.count += 1
-                if self._broken.count <= _NAMED_ROWS:
-                    self._broken.first.append(f"row {row.number} ({error})")
+                self._take_unreadable(row, str(error))
+        self._read_rows += len(found)
         return found
 
     def finish(self) -> None:
         """Tell that the body has ended.
 
         Raises:
-            ArchiveFaultError: the list did not end, or rows of it could not be read.
+            ArchiveFaultError: the list did not end, or rows of it could not be read: most of them, or one without `note`.
         """
         self._rows.finish()
-        if self._broken.count:
-            unnamed = self._broken.count - len(self._broken.first)
+        is_a_list = self._unread_rows <= max(self._read_rows, _FEW_ROWS) and (self._names_series or self._read_rows > 0)
+        if self._unread_rows and (self._note is None or not is_a_list):
+            unnamed = self._unread_rows - len(self._first_unread)
             more = f" and {unnamed} more" if unnamed else ""
             raise ArchiveFaultError(
-                f"{self._what}: cannot read {', '.join(self._broken.first)}{more}",
+                f"{self._what}: cannot read {', '.join(self._first_unread)}{more}",
                 next_step=_HELP_DESK,
+            )
+
+    def _take_unreadable(self, row: Row, why: str) -> None:
+        self._unread_rows += 1
+        if len(self._first_unread) < _NAMED_ROWS:
+            self._first_unread.append(f"row {row.number} ({why})")
+        told = row.attributes.get("SeriesInstanceUID")
+        self._names_series |= told is not None
+        if self._note is not None:
+            meant = told.strip(" .\t\r\n\0") if isinstance(told, str) else ""
+            self._note(
+                UnreadableRow(
+                    sentence=f"{self._what} row {row.number}: {why}",
+                    series_instance_uid=meant if is_dicom_uid(meant) else "",
+                )
             )
 
     def _read(self, row: Row) -> Series:
@@ -257,11 +272,11 @@ class SeriesReader:
                 values[attribute] = convert(value)
             except UnreadableError as error:
                 if convert not in _DATE_CONVERTERS:
-                    raise UnreadableError(f"{column} is {quote_text(str(value))}") from error
+                    raise UnreadableError(f"{column} is {quote_value(value)}") from error
                 self.unreadable_dates.note(column, value)
         series_instance_uid = values.get("series_instance_uid", "")
         if not is_dicom_uid(series_instance_uid):
-            shown = quote_text(series_instance_uid)
+            shown = quote_value(series_instance_uid)
             raise UnreadableError(f"SeriesInstanceUID is {shown}" if series_instance_uid else "no SeriesInstanceUID")
         return Series(**values)
 
@@ -322,6 +337,36 @@ def read_study(row: Row, oddities: Oddities) -> tuple[str, Mapping[str, str | da
         "study_date": on,
         "study_description": _read_attribute(what, row, "StudyDescription", to_text),
     }
+
+
+def read_study_count(row: Row) -> StudyCount:
+    """How many series one row of getPatientStudy counts; 0 where it does not say, or says what is no figure.
+
+    Raises:
+        ArchiveFaultError: an identifier is no text.
+    """
+    what = "getPatientStudy"
+    try:
+        series = to_count(row.attributes.get("SeriesCount") or 0) or 0
+    except UnreadableError:
+        series = 0
+    return StudyCount(
+        study_instance_uid=_read_attribute(what, row, "StudyInstanceUID", to_text) or "",
+        patient_id=_read_attribute(what, row, "PatientID", to_text) or "",
+        series=series,
+    )
+
+
+def read_patient(row: Row) -> str:
+    """The identifier in one row of a list of patients, which generations spell differently (ARCHIVE §2.5).
+
+    Raises:
+        ArchiveFaultError: there is none.
+    """
+    for column in ("PatientId", "PatientID"):
+        if name := _read_attribute("getPatient", row, column, to_text):
+            return name
+    raise ArchiveFaultError(f"getPatient: row {row.number} names no patient")
 
 
 def read_sop_instance_uid(row: Row) -> str:

@@ -189,6 +189,10 @@ class Store(Protocol):
         """
         ...
 
+    async def keep_named(self, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
+        """Count these series as named by the resolve, where the manifest wants them already; nothing else of them changes."""
+        ...
+
     async def compare(self, batch: Sequence[Series]) -> Sequence[Standing]:
         """What enqueueing these rows would find, in their order. Changes nothing."""
         ...

@@ -86,6 +86,13 @@ def enqueue_unlisted(
     return enqueue(connection, manifest, resolve, archive, wishes, rested_at)
 
 
+def keep_named(connection: Connection, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
+    """See `Store.keep_named`."""
+    with connection.transaction():
+        for name in series_instance_uids:
+            connection.change("keep_named", manifest=manifest, resolve=resolve, series_instance_uid=name)
+
+
 def compare(connection: Connection, batch: Sequence[Series]) -> Sequence[Standing]:
     """See `Store.compare`."""
     return [_standing(connection, series) for series in batch]

@@ -111,6 +111,10 @@ class SqliteStore:
         """See `Store`."""
         return await self._on_thread(queueing.enqueue_unlisted, manifest, resolve, archive, series_instance_uids, rested_at)
 
+    async def keep_named(self, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
+        """See `Store`."""
+        await self._on_thread(queueing.keep_named, manifest, resolve, series_instance_uids)
+
     async def compare(self, batch: Sequence[Series]) -> Sequence[Standing]:
         """See `Store`."""
         return await self._on_thread(queueing.compare, batch)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloader.archive.port import SeriesSize
+from downloader.archive.port import SeriesSize, UnreadableRow
 from downloader.archive.wire import Row, RowReader, SeriesReader, read_collection, read_series_size, read_sop_instance_uid
 from downloader.errors import ArchiveFaultError, Verdict
 from downloader.model import LARGEST_FIGURE, Series
@@ -274,6 +274,44 @@ def test_many_broken_rows_make_a_short_message() -> None:
     reader.feed(json.dumps([{"Modality": "CT"}] * 1_000).encode())
     with pytest.raises(ArchiveFaultError, match="and 995 more"):
         reader.finish()
+
+
+def noted_rows(*rows: dict[str, object]) -> list[UnreadableRow]:
+    """The rows that the reader notes as unreadable."""
+    noted: list[UnreadableRow] = []
+    reader = SeriesReader("getSeries", noted.append)
+    reader.feed(json.dumps(rows).encode())
+    reader.finish()
+    return noted
+
+
+@pytest.mark.parametrize(
+    ("row", "why", "meant"),
+    [
+        ({"SeriesInstanceUID": "1.2.3 "}, 'SeriesInstanceUID is "1.2.3 "', "1.2.3"),
+        ({"SeriesInstanceUID": "1.2.3."}, 'SeriesInstanceUID is "1.2.3."', "1.2.3"),
+        ({"SeriesInstanceUID": "1.2.3\t"}, 'SeriesInstanceUID is "1.2.3\\t"', "1.2.3"),
+        ({"SeriesInstanceUID": "../1"}, 'SeriesInstanceUID is "../1"', ""),
+        ({"SeriesInstanceUID": ["1.2.3"]}, "SeriesInstanceUID is", ""),
+        ({"SeriesInstanceUID": "1.2.3", "ImageCount": -1}, 'ImageCount is "-1"', "1.2.3"),
+        ({"SeriesInstanceUID": "1.2.3", "SeriesDescription": ["a", "b"]}, "SeriesDescription is", "1.2.3"),
+        ({"Modality": "CT"}, "no SeriesInstanceUID", ""),
+    ],
+)
+def test_an_unreadable_row_is_noted_with_what_is_wrong_and_the_series_that_it_may_mean(
+    row: dict[str, object], why: str, meant: str
+) -> None:
+    """Quoted with its blanks, and without what a terminal would obey."""
+    (noted,) = noted_rows({"SeriesInstanceUID": "1.1"}, row)
+    assert noted.sentence.startswith(f"getSeries row 2: {why}")
+    assert noted.series_instance_uid == meant
+
+
+@pytest.mark.parametrize("rows", [[{"Name": "x"}], [{"SeriesInstanceUID": "x"}] * 11])
+def test_a_list_of_unreadable_rows_is_no_list(rows: list[dict[str, object]]) -> None:
+    """Rows that name no series, or more than ten that outnumber the others."""
+    with pytest.raises(ArchiveFaultError, match="cannot read row 1"):
+        noted_rows(*rows)
 
 
 def test_memory_does_not_grow_with_the_catalogue() -> None:

@@ -1,12 +1,13 @@
 """An archive in memory, for tests of what stands above it; it keeps the contract of tests/archive/contract."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import md5 as hash_md5
 
-from downloader.archive.port import CollectionDescription, Md5Lists, SeriesSize
-from downloader.errors import AccessDeniedError, ArchiveFaultError, TciadError
+from downloader.archive.port import CollectionDescription, Md5Lists, NoteUnreadable, SeriesSize, StudyCount
+from downloader.errors import AccessDeniedError, ArchiveFaultError, TciadError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery
 
 _ASKED = (
@@ -53,7 +54,8 @@ class MemoryArchive:
 
     `answers` holds for each series what its downloads give, one after the other; the last is given again and again.
     `images` holds each series' images by SOP Instance UID. `failures` are raised by the next queries, one each. `opened` lists
-    every download that was asked for, in order; `described` counts how often descriptions were.
+    every download that was asked for, in order; `described` counts how often descriptions were. Series in `unlisted`
+    are counted and can be asked for by name, and find_series leaves them out.
     """
 
     rows: list[Series] = field(default_factory=list)
@@ -65,6 +67,9 @@ class MemoryArchive:
     described: int = 0
     opened: list[tuple[str, Md5Mode]] = field(default_factory=list)
     queries: list[SeriesQuery] = field(default_factory=list)
+    counted: list[SeriesQuery] = field(default_factory=list)
+    asked_by_name: list[list[str]] = field(default_factory=list)
+    unlisted: set[str] = field(default_factory=set)
     name: str = "memory"
     generation: str = "memory"
     untold: frozenset[str] = frozenset()
@@ -78,16 +83,26 @@ class MemoryArchive:
         """Lists came before."""
         self.lists = Md5Lists.SENT
 
-    async def find_series(self, query: SeriesQuery) -> AsyncGenerator[Series, None]:
+    @property
+    def counts_on_the_way(self) -> bool:
+        """No: to count is a question of its own."""
+        return False
+
+    async def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
         """The rows that match, text compared without case."""
         self.queries.append(query)
         self._fail()
         for row in list(self.rows):
-            if all(_fits(getattr(query, name), getattr(row, name)) for name in _ASKED):
+            if row.series_instance_uid not in self.unlisted and all(
+                _fits(getattr(query, name), getattr(row, name)) for name in _ASKED
+            ):
                 yield row
 
-    async def find_listed_series(self, series_instance_uids: Sequence[str]) -> AsyncGenerator[Series, None]:
+    async def find_listed_series(
+        self, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None
+    ) -> AsyncGenerator[Series, None]:
         """The rows of these series."""
+        self.asked_by_name.append(list(series_instance_uids))
         self._fail()
         rows = {row.series_instance_uid: row for row in self.rows}
         for series_instance_uid in dict.fromkeys(series_instance_uids):
@@ -97,6 +112,24 @@ class MemoryArchive:
     async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:
         """The rows of these series."""
         return [row async for row in self.find_listed_series([one.series_instance_uid for one in series])]
+
+    async def find_study_counts(self, query: SeriesQuery) -> Sequence[StudyCount]:
+        """Count the rows by study; not told where some row has none."""
+        self.counted.append(query)
+        self._fail()
+        rows = [row for row in self.rows if all(_fits(getattr(query, name), getattr(row, name)) for name in _ASKED[:3])]
+        if not all(row.study_instance_uid for row in rows):
+            raise UnexpectedReplyError("no studies are told")
+        counts = Counter((row.study_instance_uid, row.patient_id) for row in rows)
+        return [StudyCount(study_instance_uid=study, patient_id=name, series=count) for (study, name), count in counts.items()]
+
+    async def find_patients(self, collection: str, modality: str | None = None) -> Sequence[str]:
+        """The patients of the rows; not told where some row has none."""
+        self._fail()
+        rows = [row for row in self.rows if _fits(collection, row.collection) and _fits(modality, row.modality)]
+        if not all(row.patient_id for row in rows):
+            raise UnexpectedReplyError("no patients are told")
+        return list(dict.fromkeys(row.patient_id for row in rows))
 
     async def find_shared_cart(self, name: str) -> Sequence[str]:
         """The series of the cart."""

@@ -154,6 +154,10 @@ class MemoryStore:
         self._manifest(manifest).former.update(asked_by_name)
         return await self.enqueue(manifest, resolve, archive, wishes, rested_at=rested_at)
 
+    async def keep_named(self, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
+        wanted = self._manifest(manifest).wanted
+        wanted.update({name: resolve for name in series_instance_uids if name in wanted})
+
     async def compare(self, batch: Sequence[Series]) -> Sequence[Standing]:
         return [self._standing(series) for series in batch]
 

@@ -223,6 +223,13 @@ WHERE manifest.name = :manifest
 ORDER BY incoming.series_key
 ON CONFLICT DO UPDATE SET resolve = excluded.resolve, archive = excluded.archive;
 
+-- keep_named --
+-- A row that cannot be read names a series all the same.
+UPDATE wanted
+SET resolve = :resolve
+WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+    AND series_key = (SELECT series_key FROM series WHERE series_instance_uid = :series_instance_uid);
+
 -- add_manifest --
 -- A manifest is known from its first resolve on.
 INSERT INTO manifest (name) VALUES (:manifest) ON CONFLICT DO NOTHING;

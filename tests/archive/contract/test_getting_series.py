@@ -40,9 +40,9 @@ async def test_a_second_run_downloads_nothing(tmp_path: Path, api: ApiGeneration
         before = len(scene.sandbox.requests)
         report = await scene.run(api)
         scene.assert_complete(report)
-        # in 2013 getSeries told nothing of the study, which metadata.csv does
-        studies = {"getPatientStudy"} if api is ApiGeneration.BINDAAS else set()
-        assert {request.endpoint for request in scene.sandbox.requests[before:]} <= {"getSeries", "getCollectionValues", *studies}
+        # getPatientStudy counts the series that the list must have
+        lists = {"getSeries", "getCollectionValues", "getPatientStudy"}
+        assert {request.endpoint for request in scene.sandbox.requests[before:]} <= lists
 
 
 @every_generation
@@ -102,7 +102,8 @@ async def test_required_md5s_are_had_or_refused(tmp_path: Path, api: ApiGenerati
 async def test_tokens_that_die_cost_no_attempt(tmp_path: Path) -> None:
     """Each series has one attempt, and the archive forgets its tokens three times, in lists and in downloads."""
     # a fault does not count the requests that another one struck: each of these strikes behind the retry of the one before it
-    faults = [Fault(kind=FaultKind.FORGOTTEN_TOKENS, after=after, times=1) for after in (1, 2, 3)]
+    struck = [("getSeries", 0), ("getImageWithMD5Hash", 0), ("getImageWithMD5Hash", 1)]
+    faults = [Fault(kind=FaultKind.FORGOTTEN_TOKENS, endpoints=(name,), after=after, times=1) for name, after in struck]
     async with open_scene(tmp_path, *faults) as scene:
         scene.assert_complete(await scene.run(ApiGeneration.V2, options=RunOptions(attempts=1, concurrency=1)))
         assert scene.sandbox.faults.struck(FaultKind.FORGOTTEN_TOKENS) == 3
