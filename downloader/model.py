@@ -9,7 +9,8 @@ from enum import StrEnum
 
 LARGEST_FIGURE = 2**42
 """No series has a hundredth of it in images or bytes, and a store can add up two million of them (its integers have 63 bits)."""
-_DICOM_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(?:\.[0-9]+)*", re.ASCII)
+LONGEST_UID_CHARACTERS = 64
+_DICOM_UID = re.compile(rf"(?=.{{1,{LONGEST_UID_CHARACTERS}}}\Z)[0-9]+(?:\.[0-9]+)*", re.ASCII)
 
 
 def is_dicom_uid(text: str) -> bool:

@@ -1,8 +1,15 @@
 """The syntax of UIDs."""
 
-import pytest
+import re
+from pathlib import Path
 
-from downloader.model import is_dicom_uid
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloader.manifest import check_uid, load_manifest, load_series_list
+from downloader.manifest.identifiers import UID_PATTERN
+from downloader.model import LONGEST_UID_CHARACTERS, is_dicom_uid
 
 
 @pytest.mark.parametrize("text", ["1", "1.2.840.10008.1.2", "0.1", "1.01", "1." * 31 + "12"])
@@ -15,3 +22,27 @@ def test_uids(text: str) -> None:
 def test_no_uids(text: str) -> None:
     """Nothing that could act in a path, a query or a terminal passes."""
     assert not is_dicom_uid(text)
+
+
+@given(st.text(alphabet="0123456789.*ax ", max_size=70))
+def test_what_comes_with_a_collection_can_be_named(text: str) -> None:
+    """One rule for rows of the catalogue and for what people write; only a number without any dot is no UID there."""
+    if is_dicom_uid(text) and "." in text:
+        assert check_uid(text) == text
+    else:
+        with pytest.raises(ValueError, match="is not a UID"):
+            check_uid(text)
+    in_schema = re.fullmatch(UID_PATTERN, text) is not None and len(text) <= LONGEST_UID_CHARACTERS
+    assert in_schema == (is_dicom_uid(text) and "." in text)
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".tcia"])
+def test_a_series_with_leading_zeros_can_be_listed(tmp_path: Path, suffix: str) -> None:
+    """In every kind of list, and in a manifest."""
+    head = {".csv": "SeriesInstanceUID\n", ".tcia": "downloadServerUrl=x\nListOfSeriesToDownload=\n"}.get(suffix, "")
+    path = tmp_path / f"list{suffix}"
+    path.write_text(f"{head}1.2.003.04\n")
+    assert load_series_list(path).series_instance_uids == ("1.2.003.04",)
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text('version: 1\nselect: [{series_instance_uid: "1.2.003.04"}]\n')
+    assert load_manifest(manifest).select[0].series_instance_uids == ("1.2.003.04",)

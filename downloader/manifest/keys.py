@@ -15,7 +15,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from downloader.manifest.identifiers import LONGEST_UID_CHARACTERS, UID_PATTERN, check_uid
+from downloader.manifest.identifiers import UID_PATTERN, check_uid
+from downloader.model import LONGEST_UID_CHARACTERS
 from downloader.wording import kind_of
 
 TEXT_WANTED = "text_wanted"
