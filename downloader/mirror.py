@@ -17,7 +17,7 @@ from downloader.inventory import write_described_metadata
 from downloader.leftovers import clear_leftovers
 from downloader.library.port import Library
 from downloader.manifest import Manifest
-from downloader.model import Event, Series, SeriesCompleted, SeriesFailed, SeriesSetBack, SeriesTally
+from downloader.model import Event, Series, SeriesTally
 from downloader.options import RunOptions
 from downloader.own_rows import CONTROLS
 from downloader.pacing import RetryPace
@@ -27,11 +27,12 @@ from downloader.scheduler import Pressure, Scheduler, SchedulerPolicy, always
 from downloader.store.port import CycleNote, Enqueued, Store
 from downloader.strengthening import Strengthening, StrengthTally, wants_lists
 from downloader.vanished import ask_about_vanished
+from downloader.views.attempts import log_attempt
 from downloader.views.changes import ChangeLog
 from downloader.views.counter import RunCounter
 from downloader.views.progress import ProgressView
 from downloader.views.report import Outcome, RunReport, judge, told_of_folders, told_of_unread_images
-from downloader.views.strength import read_strength, told_of_disproved
+from downloader.views.strength import read_strength, told_of_contradictions, told_of_disproved
 from downloader.views.texts import duration_text, size_text
 from downloader.withdrawal import remove_withdrawn
 from downloader.workers import first_of_ours
@@ -168,6 +169,8 @@ class MirrorRun:
             self._warnings.append(f"not every series could be proven again: {error}")
         finally:
             self._proven_again = strengthening.tally
+        if strengthening.tally.contradicted:
+            self._warnings.append(told_of_contradictions(strengthening.tally.contradicted))
         if strengthening.tally.doubted:
             self._warnings.append(told_of_disproved(strengthening.tally.doubted))
             if not self._is_drained:
@@ -344,7 +347,7 @@ class MirrorRun:
     def _take(self, event: Event) -> None:
         self._counter.take(event)
         self._progress.take(event)
-        _log_event(self._manifest.name, event)
+        log_attempt(self._manifest.name, event)
 
     async def _write_metadata(self) -> None:
         """Bring metadata.csv and CITATION.txt up to date; left alone where nothing changed since they were written."""
@@ -394,34 +397,3 @@ def policy_of(options: RunOptions, manner: Manner) -> SchedulerPolicy:
         outage_seconds=manner.outage_seconds,
         waits_for_room=manner.waits_for_room,
     )
-
-
-def _log_event(manifest: str, event: Event) -> None:
-    """One line for each attempt that ended."""
-    match event:
-        case SeriesCompleted():
-            _log.info(
-                "complete",
-                manifest=manifest,
-                series_instance_uid=event.receipt.series.series_instance_uid,
-                attempt=event.attempt,
-                folder=event.folder,
-                images=len(event.receipt.images),
-                stored_bytes=event.receipt.stored_bytes,
-                received_bytes=event.receipt.received_bytes if event.downloaded else 0,
-                elapsed_seconds=round(event.elapsed_seconds, 3),
-            )
-        case SeriesSetBack():
-            _log.warning(
-                "set back",
-                manifest=manifest,
-                series_instance_uid=event.series_instance_uid,
-                attempt=event.attempt,
-                error=event.error,
-                message=event.message,
-                delay_seconds=round(event.delay_seconds, 1),
-            )
-        case SeriesFailed():
-            _log.error("failed", manifest=manifest, **asdict(event.failure))
-        case _:
-            pass

@@ -19,13 +19,15 @@ from downloader.archive.port import Archive, Md5Lists
 from downloader.bench import Bench
 from downloader.catalogue import ask_again
 from downloader.completeness import series_digests
-from downloader.errors import ArchiveError, DamagedReceiptError, TransferError, UnexpectedReplyError
+from downloader.errors import ArchiveError, DamagedReceiptError, DigestMismatchError, TransferError, UnexpectedReplyError
 from downloader.fetch import fetch_with_list
 from downloader.library.changes import Change, ChangeKind
 from downloader.model import Md5Mode, Proof, Receipt
 from downloader.store.port import Store, StoredSeries
 
 COMPARED_PER_RUN: Final = 1_000
+IMAGES_PER_RUN: Final = 2_000
+"""So many images are asked about singly, a request each; series of more come again with their lists."""
 FETCHED_PER_RUN: Final = 100
 """A library that was made without MD5s is proven by and by, and does not hold up its runs."""
 MISSES_IN_A_ROW: Final = 3
@@ -46,11 +48,15 @@ class _Digested(Enum):
 
 @dataclass(slots=True)
 class StrengthTally:
-    """What came of it: `compared` and `fetched` are proven by more now, `doubted` were disproved and are to come again."""
+    """What came of it: `compared` and `fetched` are proven by more now, `doubted` were disproved and are to come again.
+
+    Of the `contradicted` the archive sent images again that its own list disproves: what was there stays.
+    """
 
     compared: int = 0
     fetched: int = 0
     doubted: int = 0
+    contradicted: int = 0
 
 
 async def note_unknown_strengths(store: Store, bench: Bench) -> None:
@@ -87,6 +93,7 @@ class Strengthening:
     _misses: Counter[str] = field(default_factory=Counter)
     _tried: int = 0
     _fetches: int = 0
+    _images_left: int = IMAGES_PER_RUN
 
     async def work(self, manifest: str) -> None:
         """Try each series once, until all were or the run has done its share.
@@ -106,6 +113,7 @@ class Strengthening:
             try:
                 hit = await self._strengthen(row, bench)
             except (ArchiveError, TransferError) as error:
+                self.tally.contradicted += isinstance(error, DigestMismatchError)
                 _log.info("not proven again", series_instance_uid=row.series.series_instance_uid, message=str(error))
                 if error.exit_code == EXIT_NO_ANSWER:
                     return
@@ -122,7 +130,7 @@ class Strengthening:
         receipt = await bench.in_thread(_receipt_of, row, bench)
         if receipt is None:
             return False  # `verify` tells what is wrong with it
-        match await _compare(receipt, bench.archive):
+        match await self._compare(receipt, bench.archive):
             case _Digested.SAME:
                 await self._note_same(row, receipt, bench)
                 return True
@@ -165,7 +173,8 @@ class Strengthening:
         if lists not in {Md5Lists.SENT, Md5Lists.UNKNOWN} or not is_in_place or self._fetches >= FETCHED_PER_RUN:
             return False
         self._fetches += 1
-        fetched = await fetch_with_list(series, bench)
+        # a list with blanks is the best that there is, also where the manifest requires more of new series
+        fetched = await fetch_with_list(series, replace(bench, md5=Md5Mode.AUTO))
         with CancelScope(shield=True):
             await self.store.restore([(fetched.receipt, str(fetched.place.folder))])
         if {image.md5 for image in fetched.receipt.images} != {image.md5 for image in receipt.images}:
@@ -174,6 +183,27 @@ class Strengthening:
             )
         self.tally.fetched += 1
         return True
+
+    async def _compare(self, receipt: Receipt, archive: Archive) -> _Digested:
+        """What the archive's digests say, as far as they vouch for every image; an image without one ends the questions.
+
+        Raises:
+            ArchiveError, TransferError: the archive cannot be asked now.
+        """
+        try:
+            digest = await archive.find_series_md5(receipt.series.series_instance_uid)
+            if digest and digest in series_digests(image.md5 for image in receipt.images):
+                return _Digested.SAME
+            if len(receipt.images) > self._images_left:
+                return _Digested.UNTOLD
+            for image in receipt.images:
+                self._images_left -= 1
+                md5 = await archive.find_image_md5(image.sop_instance_uid)
+                if md5 != image.md5:
+                    return _Digested.OTHERS if md5 else _Digested.UNTOLD
+        except UnexpectedReplyError:
+            return _Digested.UNTOLD  # a deployment without this endpoint
+        return _Digested.SAME
 
 
 def wants_lists(bench: Bench) -> bool:
@@ -190,24 +220,3 @@ def _receipt_of(row: StoredSeries, bench: Bench) -> Receipt | None:
     if receipt is None or receipt.series.series_instance_uid != row.series.series_instance_uid:
         return None
     return receipt
-
-
-async def _compare(receipt: Receipt, archive: Archive) -> _Digested:
-    """What the archive's digests say, as far as they vouch for every image; an image without one ends the questions.
-
-    Raises:
-        ArchiveError, TransferError: the archive cannot be asked now.
-    """
-    try:
-        digest = await archive.find_series_md5(receipt.series.series_instance_uid)
-        if digest and digest in series_digests(image.md5 for image in receipt.images):
-            return _Digested.SAME
-        for image in receipt.images:
-            md5 = await archive.find_image_md5(image.sop_instance_uid)
-            if not md5:
-                return _Digested.UNTOLD
-            if md5 != image.md5:
-                return _Digested.OTHERS
-    except UnexpectedReplyError:
-        return _Digested.UNTOLD  # a deployment without this endpoint
-    return _Digested.SAME

@@ -112,6 +112,14 @@ async def _first_weak(store: Store, manifest: str) -> list[str]:
     return named
 
 
+def told_of_contradictions(series: int) -> str:
+    """What a user should know of series for which the archive contradicts itself."""
+    return (
+        f"{count_text(series, 'complete series', 'complete series')} could not be proven again: the archive's MD5 list differs "
+        "from the images that it sends now; what is in the library stays. Report it to the archive if this lasts"
+    )
+
+
 def told_of_disproved(series: int) -> str:
     """What a user should know of series whose images the archive's MD5s disprove."""
     return (

@@ -34,6 +34,7 @@ REPORT_KEYS = [
     "received_bytes",
     "elapsed_seconds",
     "failures",
+    "proof",
     "warnings",
     "error",
     "presence",

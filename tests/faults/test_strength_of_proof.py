@@ -224,3 +224,26 @@ async def test_a_store_of_an_older_tciad_learns_the_strength_from_receipts(tmp_p
             store.execute("UPDATE series SET digests = NULL, md5_list = NULL")
         report = await scene.run(V4)
         assert (report.proof.proven_by_all, report.proof.unknown) == (2, 0)
+
+
+async def test_an_archive_that_contradicts_itself_takes_nothing_away(tmp_path: Path) -> None:
+    """Its list differs from the images that it sends: the copy in the library stays complete, and the user is told."""
+    faults = [Fault(kind=FaultKind.STATUS, status=404, endpoints=SINGLE_MD5S), Fault(kind=FaultKind.WRONG_HASH)]
+    async with open_scene(tmp_path, *faults, catalogue=several(1)) as scene:
+        scene.assert_complete(await scene.run(V4, options=RunOptions(md5=Md5Mode.OFF)))
+        report = await scene.run(V4)
+        scene.assert_complete(report)
+        assert weakened(scene) == {scene.victim}
+        assert any("differs from the images that it sends now" in warning for warning in report.warnings)
+
+
+async def test_a_list_with_blanks_is_fetched_once_where_md5s_are_required(tmp_path: Path) -> None:
+    """What is complete is proven as well as it can be; only new series need every MD5."""
+    faults = [Fault(kind=FaultKind.STATUS, status=404, endpoints=SINGLE_MD5S), Fault(kind=FaultKind.BLANK_HASH)]
+    async with open_scene(tmp_path, *faults, catalogue=several(1)) as scene:
+        scene.assert_complete(await scene.run(V4, options=RunOptions(md5=Md5Mode.OFF)))
+        before = downloads(scene)
+        reports = [await scene.run(V4, options=RunOptions(md5=Md5Mode.REQUIRE)) for _ in range(3)]
+        scene.assert_complete(reports[-1])
+        assert [report.proof.proven_by_some for report in reports] == [1, 1, 1]
+        assert downloads(scene) == before + 1
