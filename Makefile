@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup check fix test soak campaign fuzz docs bench bench-pairs lock
+.PHONY: setup check fix test soak campaign fuzz docs bench bench-pairs sbom lock
 
 $(BIN)/pytest: requirements/test.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +57,17 @@ bench: $(VENV)-bench/ready  ## measure beside the peers (half an hour, 20 GB) an
 bench-pairs: $(VENV)-bench/ready  ## measure this checkout beside another one, AGAINST=folder, in turns: what a change costs
 	$(VENV)-bench/bin/python -m benchmarks $(or $(CORPORA),normal tiny huge) --against $(AGAINST) --rounds $(or $(ROUNDS),7)
 
+sbom:  ## what an installation of the locked requirements consists of, as CycloneDX, in build/sbom.cdx.json
+	$(PYTHON) -m venv build/sbom-venv
+	build/sbom-venv/bin/pip install --quiet --require-hashes -r requirements/build.txt
+	build/sbom-venv/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir build/sbom-wheel .
+	rm -rf build/sbom-venv && $(PYTHON) -m venv build/sbom-venv
+	build/sbom-venv/bin/pip install --quiet --require-hashes -r requirements/runtime.txt
+	build/sbom-venv/bin/pip install --quiet --no-deps --no-index build/sbom-wheel/tciad-*.whl
+	build/sbom-venv/bin/pip uninstall --yes --quiet pip setuptools
+	build/sbom-venv/bin/python docker/sbom.py requirements/runtime.txt > build/sbom.cdx.json
+	rm -rf build/sbom-venv build/sbom-wheel
+
 lock:  ## resolve the newest versions that the bounds allow, with hashes and without addresses
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet uv
@@ -68,3 +79,5 @@ lock:  ## resolve the newest versions that the bounds allow, with hashes and wit
 	  --no-header --upgrade --extra bench --constraint requirements/runtime.txt --output-file requirements/bench.txt pyproject.toml
 	$(VENV)-lock/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --upgrade --extra fuzz --constraint requirements/runtime.txt --output-file requirements/fuzz.txt pyproject.toml
+	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --upgrade --constraint requirements/test.txt --output-file requirements/build.txt requirements/build.in

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from runpy import run_path
 
 from tests.acceptance.command import wait_until
 
@@ -19,6 +20,12 @@ RESTRICTIONS = (
     "--read-only", "--tmpfs", "/tmp", "--cap-drop=all", "--security-opt", "no-new-privileges", "--memory", "256m",  # noqa: S108 - in the container
     "--pids-limit", "64", "--user", "10001:10001",
 )  # fmt: skip
+
+
+def read_locked(text: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Version and digests of each locked package, as the script beside the Dockerfile reads them."""
+    read: dict[str, tuple[str, tuple[str, ...]]] = run_path(str(ROOT / "docker" / "sbom.py"))["read_locked"](text)
+    return read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +75,25 @@ def build_image(podman: Podman) -> None:
     subprocess.run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", packages, "bookworm", base], check=True)
     podman("import", "-c", 'CMD ["python3"]', base, BASE)
     base.unlink()
-    podman("build", "--format", "docker", "--isolation", "chroot", "--network", "host", *_pip_of_this_machine(podman.root),
-           "-t", IMAGE, "-f", ROOT / "docker" / "Dockerfile", ROOT)  # fmt: skip
+    digest = podman("image", "inspect", "--format", "{{.Digest}}", BASE).stdout.strip()
+    build(podman, f"{BASE.partition(':')[0]}@{digest}")
+
+
+def build(podman: Podman, base: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Build the image on that one."""
+    lent = _pip_of_this_machine(podman.root)
+    of = (
+        "--pull=never",
+        "--format",
+        "docker",
+        "--isolation",
+        "chroot",
+        "--network",
+        "host",
+        "-f",
+        ROOT / "docker" / "Dockerfile",
+    )
+    return podman("build", *of, "--build-arg", f"PYTHON_IMAGE={base}", *lent, "-t", IMAGE, ROOT, check=check)
 
 
 def _pip_of_this_machine(folder: Path) -> list[str]:

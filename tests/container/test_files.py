@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.main import get_command
 from downloader.cli.app import make_app
 from downloader.settings import Settings
 from downloader.web.metrics import Metrics, Moment
+from tests.container.image import read_locked
 from tests.web.figures import status_of_everything
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +107,46 @@ def test_every_variable_is_one_that_tciad_reads(name: str) -> None:
     own = set(re.findall(r"\$\{(TCIAD_\w+)", text))
     known = {f"TCIAD_{field.upper()}" for field in Settings.model_fields}
     assert set(re.findall(r"TCIAD_[A-Z_]+", text)) - own <= known
+
+
+def test_the_unit_keeps_others_out_of_what_it_writes() -> None:
+    """A library is for the service's user and group."""
+    assert re.search(r"^UMask=0027$", (DOCKER / "tciad.service").read_text(), re.MULTILINE)
+
+
+def test_everything_that_the_image_installs_has_a_hash() -> None:
+    """The build back end and what it needs, as well as what runs; nothing is fetched past the locks."""
+    text = (DOCKER / "Dockerfile").read_text()
+    for command in re.findall(r"/pip (install|wheel)([^&]*?)(?=\\?\n &&|\n[A-Z#]|\n\n)", text):
+        assert "--require-hashes" in command[1] or {"--no-index", "--no-deps"} <= set(command[1].split()), command
+    locked = (ROOT / "requirements" / "build.txt").read_text()
+    pinned = re.findall(r"^([a-z][\w.-]*)==", locked, re.MULTILINE)
+    assert {"hatchling", *map(name_of, requires("hatchling") or ())} - {"tomli"} <= set(pinned)
+
+
+def name_of(requirement: str) -> str:
+    """The name in it."""
+    return re.split(r"[^\w.-]", requirement)[0]
+
+
+def test_every_stage_of_the_image_begins_with_a_digest() -> None:
+    """Which the build asks for: no tag stands in the file."""
+    text = (DOCKER / "Dockerfile").read_text()
+    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
+    assert "*@sha256:*) ;;" in text
+
+
+def test_the_bill_of_materials_is_of_what_is_locked(tmp_path: Path) -> None:
+    """A package that the lock does not have, as those of this test's environment, is refused by name."""
+    command = [sys.executable, str(DOCKER / "sbom.py"), str(ROOT / "requirements" / "runtime.txt")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.search(r"\bpytest \d", ended.stderr)
+    locked = read_locked((ROOT / "requirements" / "test.txt").read_text(encoding="utf-8"))
+    version, digests = locked["pytest"]
+    assert version
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
+    assert digests
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.acceptance.archives import receipts_of
 from tests.acceptance.command import wait_until
-from tests.container.image import IMAGE, RESTRICTIONS, Podman, build_image, storage
+from tests.container.image import BASE, IMAGE, RESTRICTIONS, ROOT, Podman, build, build_image, read_locked, storage
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -117,6 +117,27 @@ def test_a_service_that_hangs_is_unhealthy(podman: Podman, volumes: tuple[str, .
     finally:
         podman("kill", "--signal", "KILL", "stopped")
         wait_until(lambda: "false" in podman("inspect", "--format", "{{.State.Running}}", "stopped").stdout)
+
+
+def test_a_base_without_a_digest_is_refused(podman: Podman) -> None:
+    """A tag names another image tomorrow."""
+    ended = build(podman, BASE, check=False)
+    assert ended.returncode != 0
+    assert "has no digest: name it as NAME@sha256:" in ended.stdout + ended.stderr
+
+
+def test_the_image_tells_what_it_consists_of(podman: Podman) -> None:
+    """Every package with the version that the lock has, tciad itself, and the base with its digest."""
+    text = podman("run", "--rm", *in_pod(), "--entrypoint", "cat", IMAGE, "/opt/tciad/sbom.cdx.json").stdout
+    document = json.loads(text)
+    locked = read_locked((ROOT / "requirements" / "runtime.txt").read_text(encoding="utf-8"))
+    told = {component["name"]: component["version"] for component in document["components"] if component["type"] == "library"}
+    (base,) = [component for component in document["components"] if component["type"] == "container"]
+    assert document["metadata"]["component"]["name"] == "tciad"
+    assert base["version"].startswith("sha256:")
+    assert told.items() <= {name: version for name, (version, _) in locked.items()}.items()
+    assert {"aiohttp", "pydantic", "pydicom"} <= told.keys()
+    assert "hatchling" not in told
 
 
 def test_the_image_has_no_more_than_it_needs(podman: Podman) -> None:
