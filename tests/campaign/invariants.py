@@ -36,6 +36,7 @@ class Judge:
             found.append(f"end: {deed.verb} does not succeed: exit {deed.ended.exit_code}: {deed.ended.stdout[-1500:]}")
         if deed.elsewhere:
             return [*found, *(self._wanted(deed, deed.wish) if deed.succeeded and deed.wish else ())]
+        self._note_wanted(deed)
         found += self._lost(deed)
         found += self._believed_damage(deed)
         self._forgive(deed)
@@ -77,6 +78,14 @@ class Judge:
 
     # Nothing complete is lost
 
+    def _note_wanted(self, deed: Deed) -> None:
+        """Which series a run found for its manifest: nothing keeps what was gone before a manifest ever asked."""
+        if deed.wish is None or deed.verb != "run" or deed.ended.exit_code not in _TOLD_AT_THE_END:
+            return
+        for uid, planned in deed.listed.items():
+            if deed.wish.wants(planned) and uid in self.world.listed():
+                self.ledger.wanted.setdefault(uid, set()).add(deed.wish.name)
+
     def _lost(self, deed: Deed) -> Iterator[str]:
         for uid, before in list(self.ledger.kept.items()):
             after = self._best(deed.after.copies, uid)
@@ -113,7 +122,8 @@ class Judge:
         if deed.verb != "run" or (uid in self.world.listed() and uid in deed.listed):
             return False
         planned = self.world.series[uid]
-        wishes = [wish.withdrawn for wish in self.ran.values() if wish.wants(planned)]
+        names = self.ledger.wanted.get(uid, set())
+        wishes = [wish.withdrawn for name, wish in self.ran.items() if name in names and wish.wants(planned)]
         careful = min(wishes, key=MOST_CAREFUL_FIRST.index, default="keep")
         return MOST_CAREFUL_FIRST.index(careful) >= MOST_CAREFUL_FIRST.index(policy)
 

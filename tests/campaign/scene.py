@@ -62,10 +62,11 @@ class Ledger:
 
     `kept` is the newest version of each series that ever lay whole in its place and has to be somewhere; `harmed` are series
     whose folder was damaged by hand, and how; `copied` folders that hands made; `store_is_stale`: the store is an older one, or
-    none; `is_unsettled`: the last command was hindered, and none has opened the library since to finish what it began.
+    none; `wanted` has the manifests whose runs found each series; `is_unsettled`: the last command was hindered, and none has opened the library since to finish what it began.
     """
 
     kept: dict[str, int] = field(default_factory=dict)
+    wanted: dict[str, set[str]] = field(default_factory=dict)
     harmed: dict[str, str] = field(default_factory=dict)
     copied: set[PurePosixPath] = field(default_factory=set)
     store_is_stale: bool = False
