@@ -60,9 +60,10 @@ def _reason(ended: Ended) -> str:
 class Ledger:
     """What hands did to the library, which no command can be blamed for until it has looked.
 
-    `kept` is the newest version of each series that ever lay whole in its place and has to be somewhere; `harmed` are series
-    whose folder was damaged by hand, and how; `copied` folders that hands made; `store_is_stale`: the store is an older one, or
-    none; `wanted` has the manifests whose runs found each series; `is_unsettled`: the last command was hindered, and none has opened the library since to finish what it began.
+    `kept` is the newest version of each series that ever lay whole in its place and has to be somewhere; `wanted` has the
+    manifests whose runs found each series; `harmed` are series whose folder was damaged by hand, and how; `copied` folders that
+    hands made; `store_is_stale`: the store is an older one, or none; `is_unsettled`: the last command was hindered, and none has
+    opened the library since to finish what it began.
     """
 
     kept: dict[str, int] = field(default_factory=dict)
