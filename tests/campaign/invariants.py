@@ -221,6 +221,8 @@ class Judge:
         if deed.verb == "verify" and {"--repair", "--deep"} <= {*deed.ended.arguments}:
             self.ledger.forgive()
         elif deed.verb == "store rebuild":
+            # which manifest wanted what is not in receipts
+            self.ledger.wanted.clear()
             self.ledger.store_is_stale = False
             for uid in [uid for uid, harm in self.ledger.harmed.items() if harm not in _SEEN_BY_DEEP_ONLY]:
                 del self.ledger.harmed[uid]

@@ -185,6 +185,7 @@ class Scene:
             if path.name in {self.store.name, f"{self.store.name}-wal", f"{self.store.name}-shm"}:
                 path.unlink()
         self.ledger.store_is_stale = True
+        self.ledger.wanted.clear()
 
     def put_store(self, copy: Path) -> None:
         """Put a copy in the place of the store by hand."""
