@@ -32,6 +32,7 @@ def main() -> int:
         tally += result.tally
         if asked.only is not None:
             _say("\n".join(result.log))
+        sys.stderr.write(f"{result.seed}: {'FOUND' if result.findings else 'ok'}\n")
         if result.findings:
             with_findings += 1
             _tell(result, shows_steps=asked.only is None)
