@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from downloader.errors import NotDicomError, TciadError, UnsafeMemberError, WrongSeriesError
+from downloader.library.changes import Change, ChangeKind
 from downloader.library.local import LocalLibrary
 from downloader.library.port import Library
 from downloader.model import Identity
@@ -136,6 +137,44 @@ def test_a_series_is_replaced_whole(library: Library, content_of: Callable[[str]
     folder = store(library, SERIES, newer)
     assert content_of(str(folder)) == newer
     assert library.clear_staging() == 0
+
+
+def test_a_doubted_series_counts_for_nothing_until_it_is_replaced(
+    library: Library, content_of: Callable[[str], dict[str, bytes]]
+) -> None:
+    """In its own place; what was doubted is kept in quarantine, and no change stays under way."""
+    folder = store(library, SERIES)
+    doubt = Change(kind=ChangeKind.DOUBT, series_instance_uid=SERIES.series_instance_uid, folder=folder)
+    record = library.changes.begin([doubt])
+    library.changes.carry_out(doubt)
+    library.changes.end(record)
+    assert library.find_receipt(SERIES) is None
+    assert not library.is_whole(folder, SERIES.series_instance_uid)
+    assert list(library.receipts()) == []
+    doubted = content_of(str(folder))
+    newer = {"1-1.dcm": dicom_file(SERIES, 9)}
+    staging = library.begin(SERIES)
+    take_all(staging, newer)
+    place = staging.commit(receipt_of(SERIES, staging.named_images()))
+    assert (place.folder, content_of(str(folder)), content_of(str(place.quarantined))) == (folder, newer, doubted)
+    assert list(library.changes.unfinished()) == []
+
+
+def test_a_receipt_proves_what_is_as_it_says(library: Library, tmp_path: Path) -> None:
+    """Sizes tell that a series is whole, and content that it is proven."""
+    folder = store(library, SERIES)
+    receipt = library.receipt_in(folder)
+    assert receipt is not None
+    assert library.is_whole(folder, SERIES.series_instance_uid)
+    assert library.proves(folder, receipt)
+    assert not library.is_whole(folder, OTHER.series_instance_uid)
+    image = tmp_path / "library" / folder / "1-01.dcm"
+    content = image.read_bytes()
+    image.write_bytes(bytes(len(content)))
+    assert library.is_whole(folder, SERIES.series_instance_uid)
+    assert not library.proves(folder, receipt)
+    image.write_bytes(content[:-1])
+    assert not library.is_whole(folder, SERIES.series_instance_uid)
 
 
 def test_two_series_never_share_a_folder(library: Library) -> None:
