@@ -4,12 +4,12 @@ A body may take hours. What ends it is silence (`idle_seconds`) or a trickle (`m
 The time that the reader itself takes, to inflate or to keep to a bandwidth, counts as neither.
 """
 
-import errno
 import os
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from http import HTTPStatus
 from math import inf
 from typing import Final
 from urllib.request import getproxies_environment
@@ -17,26 +17,26 @@ from urllib.request import getproxies_environment
 import aiohttp
 import anyio
 import anyio.to_thread
-from aiohttp.http import HttpProcessingError
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from downloader import __version__
 from downloader.clock import Clock
 from downloader.connections import AskedOnlyConnector
+from downloader.content_coding import ContentDecoder, decoder_for
+from downloader.cookies import GateCookies
 from downloader.errors import (
     ArchiveFaultError,
-    ArchiveUnreachableError,
-    CutTransferError,
-    LibraryError,
     SettingsError,
     StalledTransferError,
-    TciadError,
     TransferError,
     UnexpectedReplyError,
 )
+from downloader.http_faults import FOREIGN_ERRORS, mask, translate
 from downloader.pacing import RateWatch
+from downloader.private_addresses import KnowingResolver, PublicResolver, is_link_local, is_private
 from downloader.proxies import choose_proxy
-from downloader.redaction import redact
+from downloader.redirects import Request, redirected, refuse_private
 
 BATCH_BYTES: Final = 1024 * 1024
 BATCH_SECONDS: Final = 1.0
@@ -46,8 +46,6 @@ AHEAD_OF_ALL_BYTES: Final = 6 * 1024 * 1024
 """Half of what may lie received and unread, of one body and of all: the line goes on while a batch is inflated."""
 CHUNK_BYTES: Final = 64 * 1024
 MAX_REDIRECTS: Final = 5
-FOREIGN_ERRORS: Final = (aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError)
-"""What aiohttp, TLS and the sockets below it raise; `translate` knows all of them. A bad host name is a UnicodeError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +54,7 @@ class TransportSettings:
 
     `first_byte_seconds` bounds the wait for status and headers once connected: the archive runs its queries before it answers
     (ARCHIVE §4.3). A body must bring `minimum_bytes_per_second` over any `rate_window_seconds` spent waiting for it.
+    The largest archive lists half a million series in half a gigabyte: the bounds of a list end what has no end.
     """
 
     connect_seconds: float = 30.0
@@ -63,6 +62,8 @@ class TransportSettings:
     idle_seconds: float = 120.0
     minimum_bytes_per_second: float = 1024.0
     rate_window_seconds: float = 120.0
+    longest_list_bytes: int = 8 * 1024**3
+    longest_list_seconds: float = 6 * 3600.0
     max_connections: int = 10
     user_agent: str = f"tciad/{__version__} (NBIA mirror)"
 
@@ -72,16 +73,6 @@ class TransportSettings:
                 raise SettingsError(f"{name} must be more than 0")
         if self.minimum_bytes_per_second < 0:
             raise SettingsError("minimum_bytes_per_second must not be negative")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """What is sent. `headers` are the caller's own, which may hold credentials; `form` is the body of a POST."""
-
-    method: str
-    url: URL
-    headers: Mapping[str, str] = field(default_factory=dict)
-    form: Mapping[str, str] | None = None
 
 
 class Reply:
@@ -97,6 +88,10 @@ class Reply:
         self.received_bytes = 0
         self.has_ended = False
         self._content = response.content
+        self._encoding = response.headers.get("Content-Encoding", "")
+        self._decoder: ContentDecoder | None = None
+        self._pieces: Iterator[bytes] = iter(())
+        self._settings = settings
         self._idle_seconds = settings.idle_seconds
         self._clock = clock
         self._watch = RateWatch(
@@ -109,16 +104,17 @@ class Reply:
         What came before an error is yielded before it is raised, so that a cut body can be salvaged.
 
         Raises:
+            ArchiveFaultError: the body is compressed in a way that cannot be read.
             CutTransferError: the connection ended before the body did.
             StalledTransferError: no bytes for the idle time, or fewer than the minimum rate.
         """
         more = True
         while more:
             batch: list[bytes] = []
-            failure: TransferError | None = None
+            failure: TransferError | ArchiveFaultError | None = None
             try:
                 more = await self._fill(batch, min_bytes, BATCH_SECONDS)
-            except TransferError as error:
+            except (TransferError, ArchiveFaultError) as error:
                 failure = error
             if batch:
                 yield batch
@@ -126,17 +122,53 @@ class Reply:
                 raise failure
 
     async def chunks(self, max_bytes: int = CHUNK_BYTES) -> AsyncGenerator[bytes, None]:
-        """Yield the body in pieces as they come, none larger than `max_bytes`. Raises as `batches` does."""
+        """Yield the body of a list in pieces as they come, none larger than `max_bytes`. Raises as `batches` does.
+
+        Raises:
+            ArchiveFaultError: the list is longer, or takes longer, than any list of an archive.
+        """
+        began_at, came_bytes = self._clock.monotonic(), 0
         async for batch in self.batches(min_bytes=1):
+            came_bytes += sum(map(len, batch))
+            took_seconds = self._clock.monotonic() - began_at
+            if came_bytes > self._settings.longest_list_bytes or took_seconds > self._settings.longest_list_seconds:
+                raise ArchiveFaultError(
+                    f"{self.url}: the list does not end: {came_bytes:,} bytes came", next_step="check base_url if this lasts"
+                )
             for chunk in batch:
                 for start in range(0, len(chunk), max_bytes):
                     yield chunk[start : start + max_bytes]
 
     async def text(self, limit_bytes: int) -> str:
-        """The body's first `limit_bytes` as text; bytes that are not UTF-8 are replaced. Raises as `batches` does."""
+        """The body's first `limit_bytes` as text; bytes that are not UTF-8 are replaced. Raises as `batches` does.
+
+        What cannot be decoded of a reply that is a refusal anyway is left out.
+        """
         batch: list[bytes] = []
-        await self._fill(batch, limit_bytes, inf)
+        try:
+            await self._fill(batch, limit_bytes, inf)
+        except ArchiveFaultError:
+            if self.status == HTTPStatus.OK:
+                raise
         return b"".join(batch)[:limit_bytes].decode("utf-8", "replace")
+
+    async def _read(self) -> bytes:
+        chunk = await self._content.readany()
+        self.received_bytes += len(chunk)
+        return chunk
+
+    async def _read_decoded(self) -> bytes:
+        """The next bytes of a body that came compressed."""
+        decoder = self._decoder = self._decoder or decoder_for(self._encoding, self.url)
+        while not (piece := next(self._pieces, b"")):
+            chunk = await self._read()
+            if decoder is None:
+                return chunk
+            if not chunk:
+                decoder.finish()
+                return b""
+            self._pieces = decoder.decode(chunk)
+        return piece
 
     async def _fill(self, batch: list[bytes], min_bytes: int, longest_seconds: float) -> bool:
         """Read until `batch` holds enough or its first chunk is so old; false when the body has ended."""
@@ -146,13 +178,12 @@ class Reply:
             with anyio.fail_after(self._idle_seconds) as deadline:
                 while held_bytes < min_bytes:
                     asked_at = self._clock.monotonic()
-                    chunk = await self._content.readany()
+                    chunk = await (self._read_decoded() if self._encoding else self._read())
                     if not chunk:
                         self.has_ended = True
                         return False
                     batch.append(chunk)
                     held_bytes += len(chunk)
-                    self.received_bytes += len(chunk)
                     came_at = self._clock.monotonic()
                     if self._watch.is_too_slow(came_at - asked_at, len(chunk)):
                         raise StalledTransferError(f"{self.url} sends too slowly")
@@ -168,8 +199,18 @@ class Reply:
 class Transport:
     """Sends requests and gives replies; redirects are followed, statuses are the caller's affair."""
 
-    def __init__(self, session: aiohttp.ClientSession, settings: TransportSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        public_session: aiohttp.ClientSession,
+        resolver: KnowingResolver,
+        settings: TransportSettings,
+        clock: Clock,
+    ) -> None:
         self._session = session
+        self._public_session = public_session
+        self._resolver = resolver
+        self._cookies = GateCookies()
         self._settings = settings
         self._clock = clock
         # waiting for a connection is no fault of the archive: it must not eat into the time that the archive has to answer
@@ -204,32 +245,47 @@ class Transport:
         except ValueError as error:
             raise UnexpectedReplyError("the archive's address is no URL", next_step="correct base_url") from error
         async with self._connections:
-            response = await self._follow(_Request(method=method, url=target, headers=headers, form=form))
+            response = await self._follow(Request(method=method, url=target, headers=headers, form=form))
             try:
                 yield Reply(response, self._settings, self._clock)
             finally:
                 # gives the connection back if the body was read to its end, and closes it otherwise
                 response.release()
 
-    async def _follow(self, request: _Request) -> aiohttp.ClientResponse:
+    async def _follow(self, request: Request) -> aiohttp.ClientResponse:
+        who = frozenset(request.headers.items())
+        base, is_elsewhere = request.url, False
         for _ in range(MAX_REDIRECTS + 1):
-            response = await self._send(request)
+            response = await self._send(request, who, public_only=is_elsewhere and not self._is_private(base))
             if response.status not in {301, 302, 303, 307, 308}:
                 return response
+            self._cookies.note(request.url, who, response.headers.getall("Set-Cookie", ()))
             response.release()
-            request = _redirect(request, response.status, response.headers.get("Location", ""))
+            request = redirected(request, response.status, response.headers.get("Location", ""))
+            if request.url.host != base.host:
+                is_elsewhere = True
+                refuse_private(request.url, base_is_private=self._is_private(base), base_is_link_local=self._is_link_local(base))
         raise UnexpectedReplyError(
             f"{mask(request.url)}: more than {MAX_REDIRECTS} redirects", next_step="set base_url to the final address"
         )
 
-    async def _send(self, request: _Request) -> aiohttp.ClientResponse:
+    def _is_private(self, url: URL) -> bool:
+        return any(map(is_private, self._resolver.addresses(url)))
+
+    def _is_link_local(self, url: URL) -> bool:
+        return any(map(is_link_local, self._resolver.addresses(url)))
+
+    async def _send(self, request: Request, who: frozenset[tuple[str, str]], *, public_only: bool) -> aiohttp.ClientResponse:
         proxy, proxy_headers = choose_proxy(request.url, self._proxies)
+        cookie = self._cookies.header_for(request.url, who)
+        # a proxy has a private address itself, and resolves names by its own lights
+        session = self._public_session if public_only and proxy is None else self._session
         try:
             with anyio.fail_after(self._settings.connect_seconds + self._settings.first_byte_seconds):
-                return await self._session.request(
+                return await session.request(
                     request.method,
                     request.url,
-                    headers=request.headers,
+                    headers={**request.headers, "Cookie": cookie} if cookie else request.headers,
                     data=request.form,
                     allow_redirects=False,
                     proxy=proxy,
@@ -240,8 +296,10 @@ class Transport:
 
 
 @asynccontextmanager
-async def open_transport(settings: TransportSettings, clock: Clock) -> AsyncIterator[Transport]:
-    """Open the session that every request of this process shares.
+async def open_transport(
+    settings: TransportSettings, clock: Clock, resolver: AbstractResolver | None = None
+) -> AsyncIterator[Transport]:
+    """Open the session that every request of this process shares. `resolver` finds addresses; by default the system's does.
 
     Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY, certificate authorities from SSL_CERT_FILE or the system.
     A .netrc is not read.
@@ -250,15 +308,24 @@ async def open_transport(settings: TransportSettings, clock: Clock) -> AsyncIter
         SettingsError: the certificate authorities cannot be read.
     """
     tls = await anyio.to_thread.run_sync(_load_tls)
-    async with aiohttp.ClientSession(
-        connector=AskedOnlyConnector(ssl=tls, limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        # any Accept but this one risks a 406, and a compressed ZIP is only more work (ARCHIVE §2.1)
-        headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": settings.user_agent},
-        read_bufsize=max(CHUNK_BYTES, min(AHEAD_BYTES, AHEAD_OF_ALL_BYTES // settings.max_connections)),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_seconds),
-    ) as session:
-        yield Transport(session, settings, clock)
+    knowing = KnowingResolver(resolver or aiohttp.ThreadedResolver())
+
+    def open_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # any Accept but this one risks a 406, and a compressed ZIP is only more work (ARCHIVE §2.1)
+            headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": settings.user_agent},
+            read_bufsize=max(CHUNK_BYTES, min(AHEAD_BYTES, AHEAD_OF_ALL_BYTES // settings.max_connections)),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_seconds),
+            auto_decompress=False,
+        )
+
+    async with (
+        open_session(AskedOnlyConnector(ssl=tls, limit=0, resolver=knowing)) as session,
+        open_session(AskedOnlyConnector(ssl=tls, limit=0, resolver=PublicResolver(knowing))) as public_session,
+    ):
+        yield Transport(session, public_session, knowing, settings, clock)
 
 
 def _load_tls() -> ssl.SSLContext | bool:
@@ -275,100 +342,3 @@ def _load_tls() -> ssl.SSLContext | bool:
             f"SSL_CERT_FILE names {authorities}, which cannot be read as certificates", next_step="name a PEM file"
         ) from error
     return context
-
-
-def _redirect(request: _Request, status: int, location: str) -> _Request:
-    """The request that a redirect asks for (RFC 9110 §15.4), without what is not for the new host's eyes."""
-    here = mask(request.url)
-    advice = "set base_url to the archive's present address"
-    try:
-        target = request.url.join(URL(location)).with_fragment(None)
-    except ValueError as error:
-        raise UnexpectedReplyError(f"{here} redirects to what is no URL", next_step=advice) from error
-    if not location or target.scheme not in {"http", "https"} or not target.host:
-        raise UnexpectedReplyError(f"{here} redirects to nowhere", next_step=advice)
-    if request.url.scheme == "https" and target.scheme != "https":
-        raise UnexpectedReplyError(f"{here} redirects out of TLS to {mask(target)}", next_step=advice)
-    if _is_same_host(request.url, target):
-        headers, form = request.headers, request.form
-    elif request.form is not None:
-        raise UnexpectedReplyError(f"{here} redirects a form to another host, {mask(target)}", next_step=advice)
-    else:
-        headers, form = {}, None
-    if status == 303:
-        return _Request(method="GET", url=target, headers=headers)
-    return replace(request, url=target, headers=headers, form=form)
-
-
-def _is_same_host(here: URL, there: URL) -> bool:
-    upgraded = here.scheme == "http" and there.scheme == "https" and here.is_default_port() and there.is_default_port()
-    return here.host == there.host and (here.origin() == there.origin() or upgraded)
-
-
-def mask(url: URL) -> str:
-    """The URL for a message, without user and password and without the values of parameters that name a secret.
-
-    A redirect may hold a secret of this process under any name: those are masked too.
-    """
-    secret_names = {name for name in url.query if any(word in name.lower() for word in ("key", "token", "pass", "secret"))}
-    shown = url.with_user(None) if url.host else url
-    return redact(str(shown.update_query(dict.fromkeys(secret_names, "***")) if secret_names else shown))
-
-
-_UNREACHABLE: Final[tuple[tuple[type[Exception], str, str | None], ...]] = (
-    (aiohttp.ClientConnectorDNSError, "the name of the host cannot be resolved", "check base_url and the network"),
-    (
-        aiohttp.ClientConnectorCertificateError,
-        "the certificate of the host is not trusted",
-        "if your network inspects TLS, set SSL_CERT_FILE to its certificate authority",
-    ),
-    (ssl.SSLError, "no TLS connection to the host", "check base_url and the network"),
-    (aiohttp.ServerFingerprintMismatch, "the certificate of the host is not the one expected", None),
-    (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached", "check HTTP_PROXY and HTTPS_PROXY"),
-    (aiohttp.ClientHttpProxyError, "the proxy refuses the connection", "check HTTP_PROXY and HTTPS_PROXY"),
-    (aiohttp.ConnectionTimeoutError, "no connection in time", "check base_url and the network"),
-    (TimeoutError, "no answer in time", None),
-    (aiohttp.ServerDisconnectedError, "the connection ended before an answer came", None),
-    (ConnectionResetError, "the connection was reset before an answer came", None),
-    (aiohttp.ClientConnectorError, "no connection to the host", "check base_url and the network"),
-    (aiohttp.ClientPayloadError, "the connection ended before an answer came", None),
-    (aiohttp.ClientConnectionError, "the connection failed before an answer came", None),
-    (OSError, "the connection failed before an answer came", None),
-)
-"""What went wrong before status and headers came, the most special class first: class, sentence, what to do."""
-
-
-def translate(error: Exception, url: str, *, body_began: bool) -> TciadError:
-    """Our error for one of FOREIGN_ERRORS; the only place that knows both families. Raise it `from` the foreign one.
-
-    Args:
-        error: what aiohttp or the socket raised.
-        url: where it happened, masked.
-        body_began: whether status and headers had come.
-    """
-    if body_began:
-        if isinstance(error, TimeoutError):
-            return StalledTransferError(f"{url} stopped sending")
-        return CutTransferError(f"{url}: the connection ended before the body did")
-    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
-        # no fault of the archive: no series may pay for it with its attempts
-        return LibraryError(
-            f"no connection can be opened: {error.strerror}", next_step="raise the limit of open files (ulimit -n)"
-        )
-    for family, sentence, next_step in _UNREACHABLE:
-        if isinstance(error, family):
-            return ArchiveUnreachableError(f"{url}: {sentence}{_reason(error)}", next_step=next_step)
-    if type(error) is aiohttp.ClientResponseError or isinstance(error, HttpProcessingError):
-        # one byte changed on its way is enough for this, so it is not final
-        return ArchiveFaultError(f"{url}: the answer is not sound HTTP", next_step="check base_url if this lasts")
-    return UnexpectedReplyError(f"{url}: no such address can be asked ({type(error).__name__})", next_step="check base_url")
-
-
-def _reason(error: Exception) -> str:
-    """What the system said, in brackets; the text of aiohttp's own errors is for programmers and stays in `__cause__`."""
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f" ({error.status})"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f" ({getattr(error.certificate_error, 'verify_message', 'unknown reason')})"
-    strerror = error.strerror if isinstance(error, OSError) else None
-    return f" ({strerror})" if strerror else ""

@@ -29,6 +29,7 @@ from downloader.wording import one_of
 
 _Filters = dict[str, tuple[str, ...]]
 _SERIES: Final = "series_instance_uid"
+_TEXT_BYTES_MAX: Final = 1024**3
 _MOST_ROWS: Final = 1_000_000
 _ATTRIBUTES_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "collection": ("Collection", "collection", "collectionName", "project"),
@@ -158,7 +159,7 @@ class NbiaQueries:
         """What is not JSON can be judged only as a whole."""
         async with self._asker.ask(query.endpoint, query.values_for(filters, form)) as reply:
             await self._asker.expect_answer(reply, _blamed(filters))
-            body = b"".join([chunk async for chunk in reply.chunks()])
+            body = await _read_whole(query.endpoint.name, reply, _TEXT_BYTES_MAX)
         for row in parse_rows(query.endpoint.name, body, form):
             yield row
 
@@ -197,14 +198,14 @@ class NbiaQueries:
         return SettingsError(f"{query.endpoint.name} of api {self.generation} cannot be asked by {name}", next_step=known)
 
 
-async def _read_whole(what: str, reply: Reply) -> bytes:
+async def _read_whole(what: str, reply: Reply, most_bytes: int = PAGE_BYTES_MAX) -> bytes:
     """A reply that can only be judged as a whole, and is small by nature."""
     body = bytearray()
     async for chunk in reply.chunks():
         body += chunk
-        if len(body) > PAGE_BYTES_MAX:
+        if len(body) > most_bytes:
             raise ArchiveFaultError(
-                f"{what}: a page of more than {PAGE_BYTES_MAX:,} bytes came", next_step="check base_url if this lasts"
+                f"{what}: a page of more than {most_bytes:,} bytes came", next_step="check base_url if this lasts"
             )
     return bytes(body)
 

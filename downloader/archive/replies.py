@@ -67,6 +67,9 @@ class _Meaning(Enum):
 
 
 _BY_STATUS: Final[Mapping[int, _Meaning]] = {
+    # nobody asked for a part, or for anything later: a proxy's doing
+    202: _Meaning.FAULT,
+    206: _Meaning.FAULT,
     401: _Meaning.CREDENTIALS,
     403: _Meaning.DENIED,
     404: _Meaning.NOT_FOUND,

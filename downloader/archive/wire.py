@@ -27,6 +27,8 @@ _FEW_ROWS: Final = 10
 """So many unreadable rows are rows of a list all the same, though it has fewer others."""
 _DEEPEST: Final = 32
 _ROW_BYTES_MAX: Final = 4 * 1024 * 1024
+MOST_ROWS: Final = 5_000_000
+"""Ten times as many series as the largest archive has; a list that goes on is none."""
 _HELP_DESK: Final = "tell the archive's help desk if this lasts"
 _Value = TypeVar("_Value")
 _log = structlog.get_logger(__name__)
@@ -45,14 +47,17 @@ class RowReader:
 
     Args:
         what: the endpoint, for messages.
+        most_rows: a list of more has no end.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, most_rows: int = MOST_ROWS) -> None:
         self._what = what
+        self._most_rows = most_rows
         self._head = bytearray()
         self._rows_begun = False
         self._number = 0
         self._row_bytes = 0
+        self._blank_bytes = 0
         self._nesting = NestingWatch(_DEEPEST)
         self._parsed: Any = ijson.sendable_list()
         self._parser: Any = ijson.items_coro(self._parsed, "item", use_float=True)
@@ -73,7 +78,12 @@ class RowReader:
         if begin.startswith(b"["):
             self._rows_begun = True
             return self._parse(begin)
-        if len(self._head) > _HEAD_BYTES and begin:
+        if not begin:
+            self._blank_bytes += len(self._head)
+            self._head.clear()
+            if self._blank_bytes > _ROW_BYTES_MAX:
+                raise self._broken(f"begins with more than {_ROW_BYTES_MAX:,} blanks")
+        elif len(self._head) > _HEAD_BYTES:
             raise self._refuse(begin)
         return []
 
@@ -108,6 +118,8 @@ class RowReader:
         rows: list[Row] = []
         for attributes in self._parsed:
             self._number += 1
+            if self._number > self._most_rows:
+                raise self._broken("does not end")
             if not isinstance(attributes, dict):
                 raise ArchiveFaultError(f"{self._what}: row {self._number} is no object", next_step=_HELP_DESK)
             if attributes:

@@ -42,6 +42,8 @@ def refusal(status: int, text: str = "", **headers: str) -> Refusal:
         (401, "", CredentialsRejectedError),
         (403, "Access Denied", AccessDeniedError),
         (404, "<html>not found</html>", UnexpectedReplyError),
+        (202, "", ArchiveFaultError),
+        (206, "", ArchiveFaultError),
         (405, "", UnexpectedReplyError),
         (406, "", UnexpectedReplyError),
         (407, "", ArchiveUnreachableError),
@@ -55,7 +57,6 @@ def refusal(status: int, text: str = "", **headers: str) -> Refusal:
         (502, "<html>Bad Gateway</html>", ArchiveFaultError),
         (503, "", ArchiveBusyError),
         (504, "", ArchiveFaultError),
-        (206, "", UnexpectedReplyError),
         (304, "", UnexpectedReplyError),
     ],
 )

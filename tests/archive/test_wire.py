@@ -358,3 +358,14 @@ def test_other_rows_that_cannot_be_read_are_faults() -> None:
     for reader in (read_collection, read_sop_instance_uid, read_series_size):
         with pytest.raises(ArchiveFaultError, match="row 2"):
             reader(row)
+
+
+def test_a_list_without_end_ends() -> None:
+    """By its rows, whatever they hold, and by its blanks before the first."""
+    reader = RowReader("x", most_rows=1000)
+    reader.feed(b"[")
+    with pytest.raises(ArchiveFaultError, match="does not end after row"):
+        _ = [reader.feed(b"{}," * 100) for _ in range(100)]
+    reader = RowReader("x")
+    with pytest.raises(ArchiveFaultError, match="blanks"):
+        _ = [reader.feed(b" " * 65536) for _ in range(100)]

@@ -20,8 +20,9 @@ from downloader.errors import (
     UnexpectedReplyError,
     Verdict,
 )
+from downloader.http_faults import translate
 from downloader.pacing import RateWatch
-from downloader.transport import BATCH_BYTES, TransportSettings, open_transport, translate
+from downloader.transport import BATCH_BYTES, TransportSettings, open_transport
 from tests.fakes.clock import FakeClock
 from tests.transport.raw_server import CHUNKED, HOLD, chunk, reply, serve_raw
 from tests.waiting import LONGEST_WAIT_SECONDS
@@ -243,3 +244,20 @@ async def test_cancelling_a_request_is_no_error() -> None:
             async with transport.get(server.url):
                 pass
         assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [TransportSettings(longest_list_bytes=5000), TransportSettings(longest_list_seconds=0.000001)],
+    ids=["bytes", "seconds"],
+)
+async def test_a_list_without_end_is_a_fault(settings: TransportSettings) -> None:
+    """Though it comes fast enough: by its length, and by the time that it takes."""
+    async with (
+        serve_raw(lambda _: [CHUNKED, *(chunk(b" " * 1000) for _ in range(50)), chunk(b"")]) as server,
+        open_transport(settings, SystemClock()) as transport,
+        transport.get(server.url) as answer,
+    ):
+        with pytest.raises(ArchiveFaultError, match="does not end"):
+            async for _ in answer.chunks():
+                pass

@@ -5,7 +5,9 @@ from yarl import URL
 
 from downloader.clock import SystemClock
 from downloader.errors import UnexpectedReplyError
-from downloader.transport import TransportSettings, _redirect, _Request, mask, open_transport
+from downloader.http_faults import mask
+from downloader.redirects import Request, redirected
+from downloader.transport import TransportSettings, open_transport
 from tests.transport.raw_server import reply, serve_raw
 
 pytestmark = pytest.mark.anyio
@@ -52,9 +54,9 @@ async def test_a_form_is_posted_again_on_the_same_host_only() -> None:
         async with transport.post_form(server.url, form={"a": "1"}) as answer:
             assert await answer.text(10) == "ok"
         assert server.requests[1].endswith("\r\n\r\na=1")
-        form = _Request(method="POST", url=URL(server.url), form={"a": "1"})
+        form = Request(method="POST", url=URL(server.url), form={"a": "1"})
         with pytest.raises(UnexpectedReplyError, match="form to another host"):
-            _redirect(form, 307, "http://other.test/")
+            redirected(form, 307, "http://other.test/")
 
 
 async def test_redirects_end() -> None:
@@ -79,14 +81,14 @@ async def test_redirects_end() -> None:
 def test_a_bad_redirect_is_refused(location: str, message: str) -> None:
     """From TLS to plain, to no address, to what is not HTTP."""
     with pytest.raises(UnexpectedReplyError, match=message):
-        _redirect(_Request(method="GET", url=URL("https://archive.test/")), 302, location)
+        redirected(Request(method="GET", url=URL("https://archive.test/")), 302, location)
 
 
 def test_a_step_up_to_tls_keeps_the_credentials() -> None:
     """The same host by its proper port is the same host."""
-    request = _Request(method="GET", url=URL("http://archive.test/a"), headers={"api_key": "k"})
-    assert _redirect(request, 301, "https://archive.test/a").headers == {"api_key": "k"}
-    assert _redirect(request, 301, "https://archive.test:444/a").headers == {}
+    request = Request(method="GET", url=URL("http://archive.test/a"), headers={"api_key": "k"})
+    assert redirected(request, 301, "https://archive.test/a").headers == {"api_key": "k"}
+    assert redirected(request, 301, "https://archive.test:444/a").headers == {}
 
 
 def test_secrets_in_an_address_are_masked() -> None:
