@@ -1,7 +1,7 @@
 """Time as a parameter: whoever waits or dates something is given a clock, so that tests need not sleep."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import anyio
@@ -18,9 +18,21 @@ class Clock(Protocol):
         """Seconds on a clock that only goes forward; for durations."""
         ...
 
+    def steady_now(self) -> datetime:
+        """The date and time that passes as `monotonic` does, from what `now` was when the process began.
+
+        For due times and leases: they are kept as dates, and a wall clock that is set while the process lives must neither
+        lengthen nor end them. It lags behind `now` where the machine slept, on systems whose monotonic clock stands still then.
+        """
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Let that much time pass."""
         ...
+
+
+_BEGAN_AT = datetime.now(UTC)
+_BEGAN = time.monotonic()
 
 
 class SystemClock:
@@ -33,6 +45,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds on a clock that only goes forward."""
         return time.monotonic()
+
+    def steady_now(self) -> datetime:
+        """The same for every clock of the process."""
+        return _BEGAN_AT + timedelta(seconds=time.monotonic() - _BEGAN)
 
     async def sleep(self, seconds: float) -> None:
         """Let that much time pass."""

@@ -140,6 +140,11 @@ class ArchiveBusyError(ArchiveError):
         self.retry_after_seconds = retry_after_seconds
 
 
+def retry_after_of(error: TciadError) -> float | None:
+    """How many seconds the archive asked to wait, where it did."""
+    return error.retry_after_seconds if isinstance(error, ArchiveBusyError) else None
+
+
 class ArchiveFaultError(ArchiveError):
     """The archive failed, or contradicted itself; asking again may help."""
 
@@ -226,7 +231,14 @@ class LibraryError(TciadError):
 
 
 class NoSpaceError(LibraryError):
-    """Not enough room for what is wanted."""
+    """Not enough room for what is wanted.
+
+    `received_bytes` came over the line in an attempt that it ended, in vain; `needed_bytes` is how much room the series is known
+    to need then, 0 where that is not known.
+    """
+
+    received_bytes: int = 0
+    needed_bytes: int = 0
 
 
 class WrongLibraryError(LibraryError):

@@ -19,6 +19,7 @@ from downloader.errors import (
     CorruptZipError,
     CutTransferError,
     IncompleteSeriesError,
+    NoSpaceError,
     SeriesWithdrawnError,
     StalledTransferError,
     TciadError,
@@ -38,6 +39,7 @@ __all__ = ["Bench", "FetchedSeries", "fetch_series"]
 
 NOTHING_SALVAGED: Final = Salvage()
 
+MORE_THAN_CAME: Final = 1.5
 NO_PARTS: Final = "a ZIP cannot be continued and begins anew; if it breaks off each time, use output.format images"
 WEAK_PARTS: Final = (
     "all images are here, and the archive has no MD5 of some but in the list that ends a whole ZIP; "
@@ -63,22 +65,23 @@ class FetchedSeries:
     first_byte_seconds: float = 0.0
 
 
-async def fetch_series(series: Series, bench: Bench) -> FetchedSeries:
+async def fetch_series(series: Series, bench: Bench, *, needed_bytes: int = 0) -> FetchedSeries:
     """Fetch, prove and store one series, or leave nothing but whole images in staging for the next attempt.
 
     A series that has grown since it was listed can look like a bomb: its limits are then those of its newest catalogue row.
+    With `needed_bytes`, it is not begun before there is as much room.
 
     Raises:
         ArchiveError, TransferError: the archive did not give the series, or gave something else.
         LibraryError: the library cannot take it.
     """
     try:
-        return await _fetch_listed(series, bench)
+        return await _fetch_listed(series, bench, needed_bytes)
     except UnsafeMemberError:
         newest = await _changed_since(series, bench.archive)
         if newest is None:
             raise
-    return await _fetch_listed(newest, bench)
+    return await _fetch_listed(newest, bench, needed_bytes)
 
 
 async def _changed_since(series: Series, archive: Archive) -> Series | None:
@@ -90,10 +93,10 @@ async def _changed_since(series: Series, archive: Archive) -> Series | None:
     return newest if newest is not None and newest.version.differs_from(series.version) else None
 
 
-async def _fetch_listed(series: Series, bench: Bench) -> FetchedSeries:
+async def _fetch_listed(series: Series, bench: Bench, needed_bytes: int) -> FetchedSeries:
     """One attempt at the series as this row lists it."""
     # each hop to a thread costs more than most of what small series need done there: few do all (docs/decisions/0010)
-    begun = await bench.in_thread(_find_or_begin, series, bench.library)
+    begun = await bench.in_thread(_find_or_begin, series, bench.library, needed_bytes)
     if isinstance(begun, FetchedSeries):
         return begun
     try:
@@ -142,7 +145,7 @@ async def _attempt(series: Series, begun: Staging, bench: Bench) -> FetchedSerie
         return await _bring(series, staging, intake, bench)
 
 
-def _find_or_begin(series: Series, library: Library) -> FetchedSeries | Staging:
+def _find_or_begin(series: Series, library: Library, needed_bytes: int) -> FetchedSeries | Staging:
     """The series as it already lies in the library, if its receipt is of what the catalogue lists now; else its staging.
 
     A run that was killed between the rename and the store's word leaves such a series behind: it needs no download. What else it
@@ -150,6 +153,8 @@ def _find_or_begin(series: Series, library: Library) -> FetchedSeries | Staging:
     """
     receipt = library.find_receipt(series)
     if receipt is None or receipt.series.version.differs_from(series.version):
+        if needed_bytes:
+            library.require_room(series, needed_bytes)
         return library.begin(series)
     library.drop_staged(series)
     folder = library.folder_of(series)
@@ -184,6 +189,9 @@ async def _kept_if_good(series: Series, staging: Staging, intake: Intake, bench:
             error.series_instance_uid = error.series_instance_uid or series.series_instance_uid
             if isinstance(error, LINE_BROKE) and not staging.keeps_parts:
                 error.next_step = error.next_step or NO_PARTS
+            if isinstance(error, NoSpaceError):
+                error.received_bytes = intake.received_bytes
+                error.needed_bytes = estimate_bytes(series, staging, intake.received_bytes)
         with CancelScope(shield=True):
             if leaves_images(error):
                 line_broke = isinstance(error, LINE_BROKE)
@@ -191,6 +199,19 @@ async def _kept_if_good(series: Series, staging: Staging, intake: Intake, bench:
             else:
                 await bench.in_thread(staging.discard)
         raise
+
+
+def estimate_bytes(series: Series, staging: Staging, received_bytes: int) -> int:
+    """How much room a series needs that found none: what the catalogue says, or else what the images that came let expect.
+
+    Where not even their number is known, half as much again as came; each download in vain makes that more.
+    """
+    if series.file_size_bytes is not None:
+        return series.file_size_bytes
+    images = staging.images()
+    staged_bytes = sum(image.size_bytes for image in images)
+    expected_bytes = staged_bytes / len(images) * series.image_count if images and series.image_count else 0.0
+    return int(max(expected_bytes, staged_bytes * MORE_THAN_CAME, received_bytes * MORE_THAN_CAME))
 
 
 def leaves_images(error: BaseException) -> bool:

@@ -18,6 +18,7 @@ from downloader.errors import (
     TciadError,
     TransferError,
     Verdict,
+    retry_after_of,
 )
 from downloader.pacing import BreakerState, CircuitBreaker
 
@@ -68,7 +69,12 @@ class Gate:
         self._outage_seconds = outage_seconds
         self._changed = changed
         self._pauses_for_room = False
-        self.short_of_room = False
+        self.room_problem = ""
+
+    @property
+    def short_of_room(self) -> bool:
+        """Whether a series found no room, and none has been stored since; `room_problem` is what it needs."""
+        return bool(self.room_problem)
 
     @property
     def state(self) -> BreakerState:
@@ -125,7 +131,7 @@ class Gate:
 
     def note_success(self, archive: str) -> None:
         """A series came and was stored."""
-        self.short_of_room = False
+        self.room_problem = ""
         self._doors[archive].breaker.succeeded()
 
     def note_fault(self, archive: str, error: TciadError) -> None:
@@ -140,9 +146,10 @@ class Gate:
 
     def note_no_room(self, series_instance_uid: str, error: NoSpaceError) -> None:
         """There was no room for a series: nothing is claimed for a while."""
-        if not self.short_of_room:
+        if not self.room_problem:
             _log.warning("no room", series_instance_uid=series_instance_uid, message=str(error))
-        self.short_of_room = self._pauses_for_room = True
+        self.room_problem = str(error)
+        self._pauses_for_room = True
 
     def _let_rest(self, name: str, door: _Door, seconds: float) -> None:
         now = self._clock.monotonic()
@@ -184,8 +191,3 @@ class Gate:
                 await self._clock.sleep(pause_seconds)
             else:
                 door.breaker.succeeded()
-
-
-def retry_after_of(error: TciadError) -> float | None:
-    """How many seconds the archive asked to wait, where it did."""
-    return error.retry_after_seconds if isinstance(error, ArchiveBusyError) else None

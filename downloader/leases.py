@@ -95,20 +95,22 @@ class Leases:
             for ahead in self._ahead.values():
                 for claim in [claim for claim in ahead if claim.archive not in but_of]:
                     with suppress(LeaseLostError):  # then it is another's to end
-                        await self._store.set_back(claim, due_at=self._clock.now(), error="", message="", count_attempt=False)
+                        await self._store.set_back(
+                            claim, due_at=self._clock.steady_now(), error="", message="", count_attempt=False
+                        )
                     if claim in ahead:
                         ahead.remove(claim)
 
     async def _lost(self, claim: Claim) -> LeaseLostError | None:
         """Extend the lease; how it was lost, where it was."""
         try:
-            await self._store.extend(claim, self._clock.now() + timedelta(seconds=LEASE_SECONDS))
+            await self._store.extend(claim, self._clock.steady_now() + timedelta(seconds=LEASE_SECONDS))
         except LeaseLostError as error:
             return error
         return None
 
     async def _claim_portion(self, manifest: str, order: FetchOrder, archives: Collection[str] | None) -> list[Claim]:
-        at = self._clock.now()
+        at = self._clock.steady_now()
         # a claim whose caller was cancelled would be a lease that nobody holds
         with CancelScope(shield=True):
             claims = await self._store.claim(

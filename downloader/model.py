@@ -287,7 +287,9 @@ class Claim:
     """A worker's right to one series until `lease_until_at`. `attempt` counts from 1, this one included.
 
     `failed_rounds` tells how many times in a row it ended failed before; `folder` is where its images of an earlier time lie in
-    the library, empty if there were none.
+    the library, empty if there were none. `unended_attempts` counts the attempts before this one whose end was never recorded:
+    the process died in them. `needed_bytes` is how much room a download that ended for want of it found the series to need, 0
+    where none did, and `rounds_without_room` how many such downloads there were.
     """
 
     series: Series
@@ -297,6 +299,9 @@ class Claim:
     lease_until_at: datetime
     failed_rounds: int = 0
     folder: str = ""
+    unended_attempts: int = 0
+    needed_bytes: int = 0
+    rounds_without_room: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import TypeVar
 import structlog
 
 from downloader.clock import Clock
-from downloader.errors import ArchiveBusyError, TciadError, Verdict
+from downloader.errors import TciadError, Verdict, retry_after_of
 from downloader.pacing import RetryPace
 
 BRIEF_ATTEMPTS = 2
@@ -46,8 +46,7 @@ class Patience:
             except TciadError as error:
                 if attempt >= self._attempts_for(error):
                     raise
-                retry_after = error.retry_after_seconds if isinstance(error, ArchiveBusyError) else None
-                delay_seconds = self._pace.delay_seconds(attempt, self._draw(), retry_after)
+                delay_seconds = self._pace.delay_seconds(attempt, self._draw(), retry_after_of(error))
                 _log.warning(
                     "ask again",
                     question=what,

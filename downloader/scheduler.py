@@ -2,10 +2,9 @@
 
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import anyio
 import structlog
@@ -25,19 +24,16 @@ from downloader.errors import (
 )
 from downloader.fetch import Bench, FetchedSeries, fetch_series
 from downloader.former import watch_former
-from downloader.gate import Gate, Opening, retry_after_of
+from downloader.gate import Gate, Opening
 from downloader.leases import Leases
 from downloader.model import (
     AttemptStarted,
     Claim,
     Event,
-    Failure,
     FetchOrder,
     SeriesCompleted,
-    SeriesFailed,
-    SeriesGivenBack,
-    SeriesSetBack,
 )
+from downloader.outcomes import Outcomes, note_lost
 from downloader.pacing import BreakerState, ConcurrencyPace, RetryPace
 from downloader.store.port import Store
 from downloader.workers import first_of_ours
@@ -45,10 +41,6 @@ from downloader.workers import first_of_ours
 BRIEF_ATTEMPTS = 3
 SMALL_SHARE = 0.25
 """Of the series at once, how many are taken from the small end of the queue where it is to be emptied from both."""
-NO_ROOM_PAUSE_SECONDS = 600.0
-"""How long the series that found none waits, so that smaller ones get their turn."""
-REST = RetryPace(first_seconds=3600.0, longest_seconds=7 * 86_400.0)
-"""How long a series that failed is left alone by those who let it rest, by the rounds in which it did."""
 _log = structlog.get_logger(__name__)
 
 
@@ -72,13 +64,15 @@ class SchedulerPolicy:
 class Pressure:
     """How the fetching goes about: series at once now (the limit, not the count), and what holds it back.
 
-    `breaker` is that of the archive that is worst off; `archives_out` names those that were probed in vain.
+    `breaker` is that of the archive that is worst off; `archives_out` names those that were probed in vain. `room_problem` says
+    which series found no room last, and how much it needs; empty where none did.
     """
 
     concurrency: int
     breaker: BreakerState
     archives_out: frozenset[str]
     short_of_room: bool
+    room_problem: str = ""
 
 
 async def always() -> None:
@@ -110,8 +104,8 @@ class Scheduler:
         self._benches = {name: replace(bench, answered=self._note_answer) for name, bench in benches.items()}
         self._policy = policy
         self._clock = clock
-        self._draw = draw
         self._listener = listener
+        self._outcomes = Outcomes(store=store, clock=clock, retry=policy.retry, draw=draw, listener=listener)
         self._leases = Leases(store, clock, uuid.uuid4().hex)
         self._pace = ConcurrencyPace(policy.concurrency)
         archives = {name: bench.archive for name, bench in benches.items()}
@@ -131,6 +125,7 @@ class Scheduler:
             breaker=self._gate.state,
             archives_out=self._gate.archives_out,
             short_of_room=self._gate.short_of_room,
+            room_problem=self._gate.room_problem,
         )
 
     def stop_claiming(self) -> None:
@@ -186,7 +181,7 @@ class Scheduler:
             if opening.archives is None or await self._store.next_due_at(manifest) is None:
                 return False
             self._gate.give_up()
-        pauses_seconds = [] if due_at is None else [(due_at - self._clock.now()).total_seconds()]
+        pauses_seconds = [] if due_at is None else [(due_at - self._clock.steady_now()).total_seconds()]
         if opening.widens_at is not None:
             pauses_seconds.append(opening.widens_at - self._clock.monotonic())
         await self._wait(min(pauses_seconds, default=None))
@@ -247,12 +242,13 @@ class Scheduler:
 
     async def _attempt(self, claim: Claim) -> None:
         started = self._clock.monotonic()
-        if claim.attempt > self._policy.attempts:
-            # the attempt was counted at its claim, so only a process that died in each of them gets here
-            await self._fail(
+        if claim.unended_attempts >= self._policy.attempts:
+            # an attempt that ended with an error has told so: where the policy now allows fewer, the series gets one more, whose
+            # end decides
+            await self._outcomes.fail(
                 claim,
                 AttemptsExhaustedError(
-                    "every attempt ended with the process",
+                    f"{claim.unended_attempts} attempts ended with the process, and none of them could tell why",
                     next_step="look into the log, then run `tciad retry`",
                 ),
             )
@@ -261,19 +257,19 @@ class Scheduler:
         try:
             async with watch_former(claim, self._bench_of(claim)) as former:
                 with self._leases.held(claim):
-                    fetched = await fetch_series(claim.series, self._bench_of(claim))
+                    fetched = await fetch_series(claim.series, self._bench_of(claim), needed_bytes=claim.needed_bytes)
                 with CancelScope(shield=True):
                     await self._store.complete(claim, fetched.receipt, str(fetched.place.folder))
                     await former.clear(fetched.place)
         except LeaseLostError as error:
-            _note_lost(error)
-            self._tell_given_back(claim)
+            note_lost(error)
+            self._outcomes.tell_given_back(claim)
         except TciadError as error:
             with CancelScope(shield=True):
                 await self._settle(claim, error)
         except anyio.get_cancelled_exc_class():
             with CancelScope(shield=True):
-                await self._give_back(claim)
+                await self._outcomes.give_back(claim)
             raise
         else:
             self._tell_completed(claim, fetched, self._clock.monotonic() - started)
@@ -315,83 +311,21 @@ class Scheduler:
             self._pace.pushed_back(self._clock.monotonic())
             self._slots.total_tokens = self._pace.limit
         if in_outage and error.verdict is Verdict.RETRY:
-            await self._give_back(claim, error)
+            await self._outcomes.give_back(claim, error)
             return
         if isinstance(error, NoSpaceError) and self._policy.waits_for_room:
-            await self._wait_out(claim, error)
+            self._gate.note_no_room(claim.series.series_instance_uid, error)
+            await self._outcomes.wait_for_room(claim, error)
             return
         match error.verdict:
             case Verdict.DROP:
-                self._tell_given_back(claim)
+                self._outcomes.tell_given_back(claim)
             case Verdict.STOP:
-                await self._give_back(claim, error)
+                await self._outcomes.give_back(claim, error)
                 raise error
             case Verdict.RETRY if claim.attempt < self._policy.attempts:
-                await self._set_back(claim, error)
+                await self._outcomes.set_back(claim, error)
             case Verdict.RETRY_BRIEFLY if claim.attempt < min(BRIEF_ATTEMPTS, self._policy.attempts):
-                await self._set_back(claim, error)
+                await self._outcomes.set_back(claim, error)
             case _:
-                await self._fail(claim, error)
-
-    async def _set_back(self, claim: Claim, error: TciadError) -> None:
-        delay_seconds = self._policy.retry.delay_seconds(claim.attempt, self._draw(), retry_after_of(error))
-        name, message = type(error).__name__, str(error)
-        due_at = self._clock.now() + timedelta(seconds=delay_seconds)
-        with self._dropped_if_lost(claim):
-            await self._store.set_back(claim, due_at=due_at, error=name, message=message, count_attempt=True)
-            self._listener(
-                SeriesSetBack(
-                    series_instance_uid=claim.series.series_instance_uid,
-                    attempt=claim.attempt,
-                    error=name,
-                    message=message,
-                    delay_seconds=delay_seconds,
-                )
-            )
-
-    async def _give_back(self, claim: Claim, error: TciadError | None = None, *, pause_seconds: float = 0.0) -> None:
-        """The attempt did not get its chance: it does not count."""
-        with self._dropped_if_lost(claim):
-            await self._store.set_back(
-                claim,
-                due_at=self._clock.now() + timedelta(seconds=pause_seconds),
-                error=type(error).__name__ if error else "",
-                message=str(error) if error else "",
-                count_attempt=False,
-            )
-            self._tell_given_back(claim)
-
-    @contextmanager
-    def _dropped_if_lost(self, claim: Claim) -> Iterator[None]:
-        """What there is to say of an attempt is not said when another worker has its series by now."""
-        try:
-            yield
-        except LeaseLostError as lost:
-            _note_lost(lost)
-            self._tell_given_back(claim)
-
-    def _tell_given_back(self, claim: Claim) -> None:
-        self._listener(SeriesGivenBack(series_instance_uid=claim.series.series_instance_uid))
-
-    async def _wait_out(self, claim: Claim, error: NoSpaceError) -> None:
-        """There was no room for the series: that is nothing that it did."""
-        self._gate.note_no_room(claim.series.series_instance_uid, error)
-        await self._give_back(claim, error, pause_seconds=NO_ROOM_PAUSE_SECONDS)
-
-    async def _fail(self, claim: Claim, error: TciadError) -> None:
-        name, message = type(error).__name__, str(error)
-        rest_seconds = REST.delay_seconds(claim.failed_rounds + 1, self._draw())
-        rests_until_at = self._clock.now() + timedelta(seconds=rest_seconds)
-        failure = Failure(
-            series_instance_uid=claim.series.series_instance_uid,
-            error=name,
-            message=message,
-            attempts=claim.attempt,
-        )
-        with self._dropped_if_lost(claim):
-            await self._store.fail(claim, error=name, message=message, rests_until_at=rests_until_at)
-            self._listener(SeriesFailed(failure=failure))
-
-
-def _note_lost(lost: LeaseLostError) -> None:
-    _log.warning("lease lost", series_instance_uid=lost.series_instance_uid, message=str(lost))
+                await self._outcomes.fail(claim, error)

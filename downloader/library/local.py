@@ -92,6 +92,12 @@ class LocalLibrary:
             self._room.require(series.series_instance_uid, max(0, (series.file_size_bytes or 0) - staged_bytes))
         return LocalStaging(series, folder, staged, self._shelf, self._room, faults)
 
+    def require_room(self, series: Series, needed_bytes: int) -> None:
+        """See the port."""
+        _, faults = self._place(series)
+        with faults:
+            self._room.require_at_least(series.series_instance_uid, needed_bytes)
+
     def _begin_zip(self, series: Series, folder: Path, faults: LibraryFaults) -> ZipStaging:
         with faults:
             # how far the ZIP is smaller than its images, nobody knows before

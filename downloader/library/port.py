@@ -277,6 +277,14 @@ class Library(Protocol):
         """
         ...
 
+    def require_room(self, series: Series, needed_bytes: int) -> None:
+        """Refuse to begin a series that is known to need so much, where there is less room beside what is to stay free.
+
+        Raises:
+            NoSpaceError: there is.
+        """
+        ...
+
     def hold(self, series: Series) -> HeldStaging | None:
         """A way to take a whole series from memory when nothing of it is staged; None where it is too large, or kept as a ZIP."""
         ...

@@ -26,13 +26,19 @@ class Room:
         Raises:
             NoSpaceError: they would.
         """
-        if not self._min_free_bytes:
-            return
+        if self._min_free_bytes:
+            self.require_at_least(series_instance_uid, expected_bytes)
+
+    def require_at_least(self, series_instance_uid: str, expected_bytes: int) -> None:
+        """The same for what is known to need so much, also where nothing is to stay free."""
         free_bytes = self.free_bytes()
         if free_bytes - expected_bytes < self._min_free_bytes:
+            what = f"{expected_bytes:,} bytes are needed, and {free_bytes:,} are free in {self._root}"
+            if self._min_free_bytes:
+                left = f"{self._min_free_bytes:,} of the {free_bytes:,} bytes that are free in {self._root}"
+                what = f"{expected_bytes:,} bytes more would not leave {left}"
             raise NoSpaceError(
-                f"{expected_bytes:,} bytes more would not leave {self._min_free_bytes:,} of the {free_bytes:,} bytes that are "
-                f"free in {self._root}",
+                what,
                 series_instance_uid=series_instance_uid,
                 next_step="free some room, choose a directory on another disk, or lower download.min_free_space",
             )

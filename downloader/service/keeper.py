@@ -30,7 +30,8 @@ from downloader.stores import state_path
 from downloader.views.report import Outcome
 from downloader.workers import first_of_ours
 
-LONGEST_WAIT_SECONDS: Final = 86_400.0
+LONGEST_WAIT_SECONDS: Final = 60.0
+"""A wait for a scheduled time looks at the wall clock so often: it may be set, and a machine that slept may be late."""
 _CANNOT_BE_USED: Final = (LibraryError, StoreError, SettingsError)
 _log = structlog.get_logger(__name__)
 
@@ -236,6 +237,7 @@ class LibraryKeeper:
             problem=problem if problem or self._store else "it is not open yet",
             paused=self.is_paused,
             short_of_room=any(pressure.short_of_room for pressure in pressures if pressure),
+            room_problem=next((pressure.room_problem for pressure in pressures if pressure and pressure.room_problem), ""),
             free_bytes=await self._free_bytes(),
             min_free_bytes=max((work.options.min_free_bytes for work in self._works.values()), default=0),
             tally=tally,

@@ -44,8 +44,8 @@ class ArchiveStatus:
 class LibraryStatus:
     """One library with its store. `problem` says why it cannot be used; empty when it can.
 
-    `short_of_room`: claiming waits until there is room again. `free_bytes` is None where it cannot be told. `queued_since_at` is
-    when the oldest pending series joined the queue.
+    `short_of_room`: claiming waits until there is room again, and `room_problem` says for which series and how much. `free_bytes`
+    is None where it cannot be told. `queued_since_at` is when the oldest pending series joined the queue.
     """
 
     directory: str
@@ -57,6 +57,7 @@ class LibraryStatus:
     min_free_bytes: int
     tally: SeriesTally
     queued_since_at: datetime | None
+    room_problem: str = ""
 
     @property
     def usable(self) -> bool:

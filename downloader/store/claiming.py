@@ -160,7 +160,16 @@ def note_proofs(connection: Connection, proofs: Sequence[tuple[str, Proof]]) -> 
         connection.change_each("note_proof", noted)
 
 
-def set_back(connection: Connection, held: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
+def set_back(
+    connection: Connection,
+    held: Claim,
+    *,
+    due_at: datetime,
+    error: str,
+    message: str,
+    count_attempt: bool,
+    needed_bytes: int | None = None,
+) -> None:
     """See `Store.set_back`."""
     taken_back = 0 if count_attempt else 1
     with connection.transaction():
@@ -172,6 +181,7 @@ def set_back(connection: Connection, held: Claim, *, due_at: datetime, error: st
             taken_back=taken_back,
             error=error or None,
             message=message or None,
+            needed_bytes=needed_bytes,
         )
 
 

@@ -51,6 +51,7 @@ class StoredSeries:
     A series that was complete and no longer is keeps `folder`, `stored_bytes` and `completed_at`: its images still lie there.
     `failed_rounds` counts how many times in a row it ended failed; `rests_until_at` is until when it is not tried again then.
     `digests` and `came_with_list` are of its proof; None is not known, as of what an older tciad stored.
+    `needed_bytes` is how much room it waits for, 0 where it does not.
     """
 
     series: Series
@@ -68,6 +69,7 @@ class StoredSeries:
     sop_class_uid: str = ""
     digests: Digests | None = None
     came_with_list: bool = False
+    needed_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,9 +264,12 @@ class Store(Protocol):
         """
         ...
 
-    async def set_back(self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
+    async def set_back(
+        self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool, needed_bytes: int | None = None
+    ) -> None:
         """Make the series pending again from `due_at` on; without `count_attempt` the attempt is taken back.
 
+        With `needed_bytes`, a download ended for want of room: claims tell of both until the series is complete or begins anew.
         Raises LeaseLostError.
         """
         ...

@@ -77,6 +77,9 @@ def to_claim(row: Row) -> Claim:
         lease_until_at=datetime.fromisoformat(row["claimable_at"]),
         failed_rounds=row["failed_rounds"],
         folder=row["folder"] or "",
+        unended_attempts=row["unended_attempts"] - 1,
+        needed_bytes=row["needed_bytes"],
+        rounds_without_room=row["rounds_without_room"],
     )
 
 
@@ -98,6 +101,7 @@ def to_stored_series(row: Row) -> StoredSeries:
         sop_class_uid=row["sop_class_uid"] or "",
         digests=to_digests(row["digests"]),
         came_with_list=bool(row["md5_list"]),
+        needed_bytes=row["needed_bytes"],
     )
 
 

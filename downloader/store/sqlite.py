@@ -198,9 +198,19 @@ class SqliteStore:
         if completion.lost is not None:
             raise completion.lost
 
-    async def set_back(self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
+    async def set_back(
+        self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool, needed_bytes: int | None = None
+    ) -> None:
         """See `Store`."""
-        await self._on_thread(claiming.set_back, claim, due_at=due_at, error=error, message=message, count_attempt=count_attempt)
+        await self._on_thread(
+            claiming.set_back,
+            claim,
+            due_at=due_at,
+            error=error,
+            message=message,
+            count_attempt=count_attempt,
+            needed_bytes=needed_bytes,
+        )
 
     async def fail(self, claim: Claim, *, error: str, message: str, rests_until_at: datetime | None = None) -> None:
         """See `Store`."""

@@ -15,17 +15,24 @@ START_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 class FakeClock:
     """Implements `downloader.clock.Clock`; `slept` lists every pause that was asked for.
 
+    `wall_step_seconds` is by how much somebody has set the wall clock since the start.
+
     While one of `threads` works, time stands still for a `turning_clock`: tasks that wait for a thread are not idle.
     """
 
     def __init__(self) -> None:
         self.threads: anyio.CapacityLimiter | None = None
         self.elapsed_seconds = 0.0
+        self.wall_step_seconds = 0.0
         self.slept: list[float] = []
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
         self._count = 0
 
     def now(self) -> datetime:
+        """Start plus what has elapsed, as the wall clock is set."""
+        return START_AT + timedelta(seconds=self.elapsed_seconds + self.wall_step_seconds)
+
+    def steady_now(self) -> datetime:
         """Start plus what has elapsed."""
         return START_AT + timedelta(seconds=self.elapsed_seconds)
 

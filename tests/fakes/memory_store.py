@@ -45,11 +45,18 @@ class _Row:
     owner: str = ""
     images: int = 0
     key: int = 0
+    unended_attempts: int = 0
+    rounds_without_room: int = 0
 
     def move(self, state: SeriesState, claimable_at: datetime = _AT_ONCE, **changes: object) -> None:
         self.stored = replace(self.stored, state=state, **changes)  # type: ignore[arg-type]  # checked by the dataclass
         self.claimable_at = claimable_at
         self.owner = ""
+
+    def begin_anew(self) -> None:
+        """What earlier attempts told of the series counts no more."""
+        self.unended_attempts = self.rounds_without_room = 0
+        self.stored = replace(self.stored, needed_bytes=0)
 
 
 @dataclass(slots=True, eq=False)
@@ -123,11 +130,14 @@ class MemoryStore:
         rests = rested_at is not None and before.rests_until_at is not None and before.rests_until_at > rested_at
         if before.state is SeriesState.COMPLETE and differs:
             changed.append(series.series_instance_uid)
+            row.begin_anew()
             row.move(SeriesState.PENDING, attempts=0)
         elif before.state is SeriesState.FAILED and (differs or not rests):
+            row.begin_anew()
             row.move(SeriesState.PENDING, **chance)  # type: ignore[arg-type]  # checked by the dataclass
         elif before.state is SeriesState.WITHDRAWN:
             returned.append(series.series_instance_uid)
+            row.begin_anew()
             row.move(SeriesState.PENDING, failed_rounds=0, **chance)  # type: ignore[arg-type]  # checked by the dataclass
             for manifest in self._manifests.values():
                 manifest.drop(series.series_instance_uid)
@@ -254,6 +264,7 @@ class MemoryStore:
             archive = archive_of[row.stored.series.series_instance_uid]
             row.move(SeriesState.CLAIMED, lease_until_at, attempts=row.stored.attempts + 1, archive=archive)
             row.owner = owner
+            row.unended_attempts += 1
             claims.append(
                 Claim(
                     series=row.stored.series,
@@ -263,6 +274,9 @@ class MemoryStore:
                     lease_until_at=lease_until_at,
                     failed_rounds=row.stored.failed_rounds,
                     folder=row.stored.folder,
+                    unended_attempts=row.unended_attempts - 1,
+                    needed_bytes=row.stored.needed_bytes,
+                    rounds_without_room=row.rounds_without_room,
                 )
             )
         return claims
@@ -277,6 +291,7 @@ class MemoryStore:
 
     async def complete(self, claim: Claim, receipt: Receipt, folder: str) -> None:
         row = self._held(claim)
+        row.begin_anew()
         figures = {name: getattr(receipt.series, name) for name in VERSION_ATTRIBUTES}
         row.images = len(receipt.images)
         row.move(
@@ -301,16 +316,24 @@ class MemoryStore:
             name = receipt.series.series_instance_uid
             row = self._rows.get(name) or self._add(receipt.series, "")
             row.move(SeriesState.CLAIMED, attempts=1)
+            row.unended_attempts = 1
             claim = Claim(series=receipt.series, archive="", attempt=1, owner="", lease_until_at=_AT_ONCE)
             await self.complete(claim, receipt, folder)
 
-    async def set_back(self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool) -> None:
+    async def set_back(
+        self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool, needed_bytes: int | None = None
+    ) -> None:
         row = self._held(claim)
+        row.unended_attempts -= 1
+        if needed_bytes is not None:
+            row.rounds_without_room += 1
+            row.stored = replace(row.stored, needed_bytes=needed_bytes)
         attempts = row.stored.attempts - (not count_attempt)
         row.move(SeriesState.PENDING, due_at, attempts=attempts, error=error, message=message)
 
     async def fail(self, claim: Claim, *, error: str, message: str, rests_until_at: datetime | None = None) -> None:
         row = self._held(claim)
+        row.unended_attempts = 0
         rounds = row.stored.failed_rounds + 1
         row.move(SeriesState.FAILED, error=error, message=message, failed_rounds=rounds, rests_until_at=rests_until_at)
 
@@ -339,6 +362,7 @@ class MemoryStore:
             if series_instance_uid in {None, row.stored.series.series_instance_uid}
         ]
         for row in rows:
+            row.begin_anew()
             row.move(SeriesState.PENDING, attempts=0, error="", message="", failed_rounds=0, rests_until_at=None)
         return len(rows)
 
@@ -352,6 +376,7 @@ class MemoryStore:
         row = self._rows.get(series_instance_uid)
         if row is None or row.stored.state is not SeriesState.COMPLETE:
             return False
+        row.begin_anew()
         row.move(SeriesState.PENDING, attempts=0, error=error, message=message)
         return True
 

@@ -75,6 +75,7 @@ class Scene:
     outage_seconds: float = 86_400.0
     order: FetchOrder = FetchOrder.ARCHIVE
     admit: Callable[[], Awaitable[None]] = always
+    threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
 
     def offer(self, series: Series, *errors: TciadError) -> None:
         """The archive lists the series, fails so often, then gives it."""
@@ -91,7 +92,7 @@ class Scene:
             archive=archive,
             library=self.library,
             clock=self.clock,
-            threads=anyio.CapacityLimiter(2),
+            threads=self.threads,
             md5=Md5Mode.AUTO,
             throttle=lambda _received_bytes: 0.0,
             listener=lambda _event: None,

@@ -62,6 +62,9 @@ class RunClock(FakeClock):
     def now(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
         return self._turned.now()
 
+    def steady_now(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        return self._turned.steady_now()
+
     async def sleep(self, seconds: float) -> None:
         """Let that much time pass at once."""
         if seconds == LEASE_SECONDS / 3:

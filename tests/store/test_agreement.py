@@ -105,7 +105,10 @@ def end(which: int, how: str) -> Step:
                 return await store.extend(held, memory.at + timedelta(seconds=30))
             case _:
                 due_at = memory.at + timedelta(seconds=10)
-                await store.set_back(held, due_at=due_at, error="E", message="m", count_attempt=how == "count")
+                needed_bytes = 7 * which if how == "no room" else None
+                await store.set_back(
+                    held, due_at=due_at, error="E", message="m", count_attempt=how == "count", needed_bytes=needed_bytes
+                )
         return None
 
     return step
@@ -164,7 +167,7 @@ STEPS = st.one_of(
     ),
     st.builds(claim, MANIFESTS, st.sampled_from(["w1", "w2"]), st.integers(1, 3), st.none() | st.lists(ARCHIVES, unique=True)),
     st.builds(wait, st.sampled_from([1, 10, 40])),
-    st.builds(end, st.integers(0, 5), st.sampled_from(["complete", "fail", "extend", "count", "uncounted"])),
+    st.builds(end, st.integers(0, 5), st.sampled_from(["complete", "fail", "extend", "count", "uncounted", "no room"])),
     st.builds(restore, st.lists(SERIES, max_size=3), st.sampled_from(["tcia", "nlst"])),
     st.builds(forget, MANIFESTS),
     st.builds(

@@ -11,6 +11,8 @@ import pytest
 from downloader.store.connection import migrate, open_connection
 from downloader.store.queries import load_migrations, load_queries, split_statements
 
+HOW_ATTEMPTS_ENDED = 9
+
 
 def test_migrations_are_numbered_without_gaps() -> None:
     """Number n leads from version n - 1 to version n."""
@@ -127,3 +129,25 @@ def plan_of(name: str, path: Path) -> list[str]:
     with closing(sqlite3.connect(path)) as database:
         database.execute(queries["create_incoming"])
         return [str(row[3]) for row in database.execute(f"EXPLAIN QUERY PLAN {queries[name]}", unbound)]
+
+
+def test_a_store_from_before_learns_how_its_attempts_ended() -> None:
+    """An error was kept of each attempt that had ended with one; what has none died with its process."""
+    scripts = load_migrations()
+    rows = [
+        ("1.1", "pending", 3, "CutTransferError", 0),
+        ("1.2", "pending", 2, None, 2),
+        ("1.3", "claimed", 2, "CutTransferError", 1),
+        ("1.4", "claimed", 2, None, 2),
+        ("1.5", "complete", 1, None, 0),
+    ]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        migrate(database, {number: script for number, script in scripts.items() if number < HOW_ATTEMPTS_ENDED})
+        for uid, state, attempts, error, _ in rows:
+            database.execute(
+                "INSERT INTO series (series_instance_uid, archive, state, attempts, error) VALUES (?, 'a', ?, ?, ?)",
+                (uid, state, attempts, error),
+            )
+        migrate(database, scripts)
+        told = database.execute("SELECT series_instance_uid, unended_attempts FROM series ORDER BY series_key").fetchall()
+    assert told == [(uid, unended) for uid, _, _, _, unended in rows]

@@ -106,7 +106,12 @@ SELECT series_instance_uid FROM incoming WHERE series_key IS NULL ORDER BY posit
 -- reopen_changed --
 -- A complete series of which the catalogue now tells something else than was proven.
 UPDATE series
-SET state = 'pending', attempts = 0, claimable_at = NULL
+SET state = 'pending',
+    attempts = 0,
+    unended_attempts = 0,
+    needed_bytes = 0,
+    rounds_without_room = 0,
+    claimable_at = NULL
 FROM incoming
 WHERE series.series_key = incoming.series_key
     AND +series.state = 'complete'
@@ -126,6 +131,9 @@ WHERE manifest_key <> (SELECT manifest_key FROM manifest WHERE name = :manifest)
 UPDATE series
 SET state = 'pending',
     attempts = 0,
+    unended_attempts = 0,
+    needed_bytes = 0,
+    rounds_without_room = 0,
     claimable_at = NULL,
     error = NULL,
     message = NULL,
@@ -434,6 +442,7 @@ LIMIT :limit;
 UPDATE series
 SET state = 'claimed',
     attempts = attempts + 1,
+    unended_attempts = unended_attempts + 1,
     owner = :owner,
     claimable_at = :lease_until_at,
     archive = (
@@ -482,6 +491,9 @@ SET state = 'complete',
     error = NULL,
     message = NULL,
     failed_rounds = 0,
+    unended_attempts = 0,
+    needed_bytes = 0,
+    rounds_without_room = 0,
     rests_until_at = NULL,
     withdrawn_at = NULL,
     archive = :archive,
@@ -545,12 +557,15 @@ LIMIT :page_size;
 SELECT 1 FROM series INDEXED BY series_with_list WHERE archive = :archive AND md5_list = 1 LIMIT 1;
 
 -- set_back --
--- An attempt that did not get its chance is taken back.
+-- An attempt that did not get its chance is taken back. Where a download ended for want of room, :needed_bytes tells how much.
 UPDATE series
 SET state = 'pending',
     owner = NULL,
     claimable_at = :due_at,
     attempts = attempts - :taken_back,
+    unended_attempts = unended_attempts - 1,
+    needed_bytes = COALESCE(:needed_bytes, needed_bytes),
+    rounds_without_room = rounds_without_room + (:needed_bytes IS NOT NULL),
     error = :error,
     message = :message
 WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
@@ -563,6 +578,7 @@ SET state = 'failed',
     claimable_at = NULL,
     error = :error,
     message = :message,
+    unended_attempts = 0,
     failed_rounds = failed_rounds + 1,
     rests_until_at = :rests_until_at
 WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
@@ -578,6 +594,9 @@ WHERE state = 'claimed' AND owner NOT IN (SELECT value FROM json_each(:owner_ali
 UPDATE series
 SET state = 'pending',
     attempts = 0,
+    unended_attempts = 0,
+    needed_bytes = 0,
+    rounds_without_room = 0,
     claimable_at = NULL,
     error = NULL,
     message = NULL,
@@ -593,13 +612,20 @@ WHERE state = 'failed'
 -- reopen --
 -- A complete series that was found damaged; what was stored stays on record until it is complete again.
 UPDATE series
-SET state = 'pending', attempts = 0, claimable_at = NULL, error = :error, message = :message
+SET state = 'pending',
+    attempts = 0,
+    unended_attempts = 0,
+    needed_bytes = 0,
+    rounds_without_room = 0,
+    claimable_at = NULL,
+    error = :error,
+    message = :message
 WHERE series_instance_uid = :series_instance_uid AND state = 'complete';
 
 -- hold --
 -- Taken from whoever has it: what lies proven in the library is complete, whatever was to be done about it.
 UPDATE series
-SET state = 'claimed', owner = :owner, attempts = 1, claimable_at = NULL
+SET state = 'claimed', owner = :owner, attempts = 1, unended_attempts = 1, claimable_at = NULL
 WHERE series_instance_uid = :series_instance_uid;
 
 -- relocate --

@@ -184,7 +184,7 @@ function showLibraries() {
     const free = library.free_bytes === null ? "" : size(library.free_bytes);
     return element("tr", {}, element("th", { text: library.directory, scope: "row" }), cell(count(library.tally.complete), "n"),
       cell(count(library.tally.images), "n"), cell(size(library.tally.stored_bytes), "n"),
-      cell(free, library.short_of_room ? "n bad" : "n"), cell(library.problem || (library.short_of_room ? "claiming waits for room" : ""), "reason bad"));
+      cell(free, library.short_of_room ? "n bad" : "n"), cell(library.problem || (library.short_of_room ? `claiming waits for room: ${library.room_problem}` : ""), "reason bad"));
   }));
 }
 

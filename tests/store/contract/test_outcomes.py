@@ -199,3 +199,35 @@ async def test_reopen_touches_complete_series_only(store: Store) -> None:
     assert not await store.reopen(uid(1), error="E", message="m")
     assert not await store.reopen(uid(2), error="E", message="m")
     assert await states(store) == {uid(1): "pending"}
+
+
+async def test_attempts_without_an_end_are_told_from_those_that_ended(store: Store) -> None:
+    """An attempt that was set back has ended, counted or not; one whose owner died has not."""
+    await enqueue(store, "m", series(1))
+    for count_attempt in (True, False):
+        (held,) = await claim(store)
+        await store.set_back(held, due_at=after(0), error="E", message="m", count_attempt=count_attempt)
+    for unended in range(3):
+        (held,) = await claim(store)
+        assert (held.attempt, held.unended_attempts) == (2 + unended, unended)
+        await store.release([])
+    (held,) = await claim(store)
+    await store.fail(held, error="E", message="m")
+    await store.retry()
+    (held,) = await claim(store)
+    assert (held.attempt, held.unended_attempts) == (1, 0)
+
+
+async def test_the_room_that_a_series_needs_is_kept_until_it_is_complete(store: Store) -> None:
+    """And how many downloads ended for want of it; an attempt that ends otherwise changes neither."""
+    await enqueue(store, "m", series(1))
+    for downloads, needed_bytes in enumerate((10, 20, None)):
+        (held,) = await claim(store)
+        assert (held.needed_bytes, held.rounds_without_room) == (10 * downloads, downloads)
+        await store.set_back(held, due_at=after(0), error="E", message="m", count_attempt=False, needed_bytes=needed_bytes)
+    (held,) = await claim(store)
+    assert (held.attempt, held.needed_bytes, held.rounds_without_room) == (1, 20, 2)
+    await complete(store, held)
+    await store.reopen(uid(1), error="E", message="m")
+    (held,) = await claim(store)
+    assert (held.needed_bytes, held.rounds_without_room) == (0, 0)
