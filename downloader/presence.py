@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Final
 
 import anyio
@@ -190,9 +191,9 @@ def _find_moved(rows: Sequence[StoredSeries], library: Library) -> dict[str, str
     """The folders of those series that lie whole elsewhere, in the version that the store has. Blocks."""
     found: dict[str, str] = {}
     for row in rows:
-        receipt = library.find_receipt(row.series)
-        if receipt is not None and not receipt.series.version.differs_from(row.series.version):
-            folder = library.folder_of(row.series)
+        moved = library.find_moved(row.series, PurePosixPath(row.folder))
+        if moved is not None and not moved[1].series.version.differs_from(row.series.version):
+            folder = moved[0]
             library.make_durable(folder)
             found[row.series.series_instance_uid] = str(folder)
     return found

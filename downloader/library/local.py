@@ -134,6 +134,11 @@ class LocalLibrary:
         with self._faults:
             return self._shelf.find_receipt(series)
 
+    def find_moved(self, series: Series, noted: PurePosixPath) -> tuple[PurePosixPath, Receipt] | None:
+        """See the port."""
+        with self._faults:
+            return self._shelf.find_moved(series, noted)
+
     def folders_without_receipt(self, folders: Sequence[str]) -> Sequence[str]:
         """See the port."""
         with self._faults:

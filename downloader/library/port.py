@@ -304,6 +304,10 @@ class Library(Protocol):
         """The receipt in the series' folder, if it is there, can be read, and all its images are there in their sizes."""
         ...
 
+    def find_moved(self, series: Series, noted: PurePosixPath) -> tuple[PurePosixPath, Receipt] | None:
+        """Where a series lies whole that is not in the folder that was noted: in one of its layout, or on the way to it."""
+        ...
+
     def folders_without_receipt(self, folders: Sequence[str]) -> Sequence[str]:
         """Those of the folders, relative to the library, in which no receipt is. Their images are not looked at."""
         ...

@@ -14,7 +14,7 @@ from downloader.library.disk import made_folders, put_file, remove_empty_folders
 from downloader.library.faults import LibraryFaults
 from downloader.library.layout import Layout, collection_folders
 from downloader.library.metadata_csv import OVERDUE_NAME, Overdue
-from downloader.library.moving import choose_place, move_paper
+from downloader.library.moving import MOVING_MARK, choose_place, move_paper
 from downloader.library.nesting import holds_series, is_or_holds_series, is_series, may_hold_folders
 from downloader.library.place import Place
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME, decode_receipt
@@ -51,6 +51,16 @@ class Shelf:
             receipt = self.read_receipt(folder)
             if receipt is not None and _is_of(receipt, series) and has_files(self._root / folder, receipt):
                 return receipt
+        return None
+
+    def find_moved(self, series: Series, noted: PurePosixPath) -> tuple[PurePosixPath, Receipt] | None:
+        """See the port."""
+        planned = self._layout.folders(series)
+        aside = [folder.with_name(f"{folder.name}{MOVING_MARK}") for folder in dict.fromkeys((noted, *planned))]
+        for folder in (*planned, *aside):
+            receipt = self.read_receipt(folder)
+            if receipt is not None and _is_of(receipt, series) and has_files(self._root / folder, receipt):
+                return folder, receipt
         return None
 
     def receipts(self) -> Iterator[tuple[PurePosixPath, Receipt]]:

@@ -196,7 +196,8 @@ def test_a_kill_at_any_call_loses_nothing(mirror: Mirror, tmp_path: Path, layout
 
         run = mirror.run()
         assert (run.exit_code, run.document["series"]["already_complete"]) == (0, SERIES), run.stdout + run.stderr
-        assert len(run.document["warnings"]) <= 1
+        # that the move was interrupted, and that the store had not heard of those that were moved before
+        assert len(run.document["warnings"]) <= 2
         finished = relayout(mirror, layout)
 
         assert finished.exit_code == 0, finished.stderr

@@ -10,6 +10,7 @@ from anyio import CapacityLimiter
 from downloader.clock import Clock
 from downloader.errors import WrongLibraryError
 from downloader.library.local import LocalLibrary
+from downloader.library.moving import MOVING_MARK
 from downloader.model import Receipt
 from downloader.options import RunOptions
 from downloader.presence import FEWEST_OF_A_WHOLE, PresenceCheck
@@ -171,3 +172,17 @@ async def test_a_few_series_that_are_all_gone_are_fetched_again(tmp_path: Path) 
     shutil.rmtree(tmp_path / "s")
     check = replace(disk.check(), clock=FakeClock())
     assert (await check.look("m")).missing == FEWEST_OF_A_WHOLE - 1
+
+
+async def test_a_series_on_its_way_to_another_layout_is_not_downloaded(tmp_path: Path) -> None:
+    """A move into a folder of its own that was killed after the first of two renames."""
+    async with open_scene(tmp_path) as scene:
+        scene.assert_complete(await scene.run(options=RunOptions(attempts=3, layout="flat")))
+        folder, _ = scene.receipts()[scene.victim]
+        folder.rename(folder.with_name(f"{folder.name}{MOVING_MARK}"))
+        before = downloads(scene)
+        report = await scene.run()
+        scene.assert_complete(report)
+        assert downloads(scene) == before
+        assert report.presence is not None
+        assert (report.presence.missing, report.presence.moved) == (0, 1)

@@ -41,3 +41,17 @@ async def test_an_archive_that_is_out_makes_it_unready(tmp_path: Path) -> None:
         await http.scene.clock.pass_time(6 * HOUR_SECONDS)
         assert (await http.scene.cycle_of("m")).summary.outcome == "complete"
         assert await health(http, "/readyz") == (200, [])
+
+
+async def test_a_library_that_is_gone_makes_it_unready_and_the_metric_tells(tmp_path: Path) -> None:
+    """With the reason, for as long as its disk is away; the service stays alive."""
+    async with served(tmp_path) as http:
+        http.scene.library.rename(tmp_path / "disk")
+        status, problems = await health(http, "/readyz")
+        assert (status, len(problems)) == (503, 1)
+        assert "is not the library any more: its marker is not there" in problems[0]
+        assert (await health(http, "/healthz"))[0] == 200
+        async with http.client.get("/metrics") as reply:
+            assert f'tciad_library_usable{{library="{http.scene.library}"}} 0.0' in await reply.text()
+        (tmp_path / "disk").rename(http.scene.library)
+        assert await health(http, "/readyz") == (200, [])
