@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from downloader.model import Digests, Failure, Receipt, SeriesTally
+from downloader.model import Digests, Failure, Identity, Receipt, SeriesTally
 from downloader.verification import CheckedSeries, Finding
 from downloader.views.texts import count_text, duration_text, printable, size_text
 
@@ -70,6 +70,7 @@ class VerificationReport:
     elapsed_seconds: float = 0.0
     kinds: Counter[str] = field(default_factory=Counter)
     strengths: Counter[Digests] = field(default_factory=Counter)
+    unread_series: int = 0
     repair: RepairTally | None = None
 
     def take(self, checked: CheckedSeries) -> None:
@@ -87,6 +88,7 @@ class VerificationReport:
     def _take_proof(self, receipt: Receipt, folder: PurePosixPath) -> None:
         digests = receipt.proof.digests
         self.strengths[digests] += 1
+        self.unread_series += receipt.proof.identity is Identity.UNREAD
         if digests is not Digests.ALL:
             self.tell_weak(WeakSeries(series_instance_uid=receipt.series.series_instance_uid, digests=digests, path=str(folder)))
 
@@ -119,6 +121,7 @@ class VerificationReport:
             "findings": [asdict(finding) for finding in findings],
             "proof": {digests.value: self.strengths[digests] for digests in Digests},
             "weak": [asdict(one) for one in weak],
+            "unread_series": self.unread_series,
             "repair": None if self.repair is None else asdict(self.repair),
         }
 
@@ -136,6 +139,8 @@ class VerificationReport:
         ]
         if self.series:
             lines.append(strengths_line(self.strengths))
+        if self.unread_series:
+            lines.append(f"  {count_text(self.unread_series, 'series', 'series')} with images that no reader can identify")
         lines += [f"  {kind}: {count:,}" for kind, count in sorted(self.kinds.items())]
         lines += self.repair.as_lines() if self.repair is not None else []
         if self.repair is None and self.kinds:

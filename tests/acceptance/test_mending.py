@@ -35,6 +35,7 @@ VERIFY_KEYS = [
     "findings",
     "proof",
     "weak",
+    "unread_series",
     "repair",
 ]
 

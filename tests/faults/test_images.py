@@ -5,7 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -14,6 +14,8 @@ from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.manifest import ApiGeneration, ArchiveAddress, Manifest, Selection
 from downloader.model import Identity, Receipt
 from downloader.options import RunOptions, StorageFormat
+from downloader.verification import CheckedSeries
+from downloader.views.mending import VerificationReport
 from downloader.views.progress import SilentProgress
 from downloader.views.report import RunReport
 from tests.dicomstream.making import (
@@ -175,6 +177,10 @@ async def test_what_nothing_can_read_is_kept_where_the_archive_vouches(
         (Identity.UNREAD, md5(UNREAD[kind])),
     ]
     assert receipt.images[1].sop_instance_uid == ""
+    verification = VerificationReport(library="x", deep=False, upstream=False, tell=print)
+    verification.take(CheckedSeries(folder=PurePosixPath("x"), receipt=receipt))
+    assert verification.as_json([], [])["unread_series"] == 1
+    assert "1 series with images that no reader can identify" in verification.as_text()
     (warning,) = [warning for warning in report.warnings if "identity: unread" in warning]
     assert SERIES in warning
 
