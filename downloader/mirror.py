@@ -1,6 +1,6 @@
 """One run of one manifest over one library: resolve, fetch, report."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -11,22 +11,20 @@ import structlog
 from anyio import CancelScope
 
 from downloader.clock import Clock
-from downloader.errors import ArchiveFaultError, LibraryError, NoSpaceError
+from downloader.errors import LibraryError, NoSpaceError
 from downloader.fetch import Bench
 from downloader.inventory import write_described_metadata
-from downloader.leftovers import clear_leftovers
 from downloader.library.port import Library
 from downloader.manifest import Manifest
-from downloader.model import Event, Series, SeriesTally
+from downloader.model import Event, SeriesTally
 from downloader.options import RunOptions
-from downloader.own_rows import CONTROLS
 from downloader.pacing import RetryPace
 from downloader.presence import Presence, PresenceCheck
 from downloader.resolver import Resolver
+from downloader.resolving import CatalogueResolve
 from downloader.scheduler import Pressure, Scheduler, SchedulerPolicy, always
-from downloader.store.port import CycleNote, Enqueued, Store
+from downloader.store.port import CycleNote, Store
 from downloader.strengthening import Strengthening, StrengthTally, wants_lists
-from downloader.vanished import ask_about_vanished
 from downloader.views.attempts import log_attempt
 from downloader.views.changes import ChangeLog
 from downloader.views.counter import RunCounter
@@ -99,10 +97,6 @@ class MirrorRun:
         self._presence: Presence | None = None
         self._unproven = False
         self._changes = ChangeLog()
-        # some series that each archive listed in this resolve: what it is known to have
-        self._listed: dict[str, list[Series]] = {}
-        # archives whose lists are not known to be whole
-        self._doubted: set[str] = set()
         self._scheduler: Scheduler | None = None
         self._resolving = CancelScope()
         self._strengthening = CancelScope()
@@ -227,26 +221,21 @@ class MirrorRun:
         return report
 
     async def _resolve(self) -> None:
-        parts, manifest = self._parts, self._manifest
-        await parts.store.note_withdrawal_rule(manifest.name, manifest.withdrawal_rule)
-        number = await parts.store.begin_resolve(manifest.name, parts.clock.now())
-        rested_at = parts.clock.now() if parts.manner.lets_failed_rest else None
-
-        async def enqueue(archive: str, batch: Sequence[Series]) -> None:
-            known = self._listed.setdefault(archive, [])
-            known += batch[: CONTROLS - len(known)]
-            self._note_enqueued(await parts.store.enqueue(manifest.name, number, archive, batch, rested_at=rested_at))
-
-        resolution = await parts.resolver.resolve(manifest, enqueue)
-        for archive, unlisted in resolution.unlisted().items():
-            self._note_enqueued(await parts.store.enqueue_unlisted(manifest.name, number, archive, unlisted, rested_at=rested_at))
-        self._warnings += resolution.warnings
-        self._unproven |= not resolution.is_whole
-        self._doubted |= resolution.doubts.keys()
-        for rows in resolution.unreadable.values():
-            meant = [row.series_instance_uid for row in rows if row.series_instance_uid]
-            await parts.store.keep_named(manifest.name, number, meant)
-        await self._withdraw(number, resolution.manifest)
+        parts = self._parts
+        resolve = CatalogueResolve(
+            manifest=self._manifest,
+            resolver=parts.resolver,
+            store=parts.store,
+            library=parts.library,
+            benches=parts.benches,
+            clock=parts.clock,
+            max_shrink_percent=parts.options.max_shrink_percent,
+            lets_failed_rest=parts.manner.lets_failed_rest,
+            changes=self._changes,
+            warnings=self._warnings,
+        )
+        await resolve.run()
+        self._unproven |= resolve.is_unproven
 
     async def _look_for_complete(self) -> None:
         """Have fetched again what the store counts as complete and the library does not hold.
@@ -259,59 +248,6 @@ class MirrorRun:
         check = PresenceCheck(library=parts.library, store=parts.store, clock=parts.clock, threads=threads)
         self._presence = await check.look(self._manifest.name)
         self._warnings += self._presence.warnings()
-
-    def _note_enqueued(self, met: Enqueued) -> None:
-        self._changes.new.add(met.new_series)
-        self._changes.changed.add(met.changed_series)
-        self._changes.returned.add(met.returned_series)
-
-    async def _withdraw(self, number: int, resolved: Manifest) -> None:
-        """Mark what the archive no longer lists, unless so much is gone that the catalogue itself is in doubt."""
-        store, name = self._parts.store, self._manifest.name
-        if await store.drop_unwanted(name, number, resolved.wants):
-            await self._clear_leftovers()
-        vanished = await store.count_vanished(name, number)
-        if not vanished:
-            return
-        before = (await store.tally(name)).selected - self._changes.new.count - self._changes.returned.count
-        if vanished > before * self._parts.options.max_shrink_percent / 100:
-            self._unproven = self._changes.doubted = True
-            self._warnings.append(
-                f"the archive no longer lists {vanished} of {before} series; that is more than max_shrink allows "
-                f"({self._parts.options.max_shrink_percent:g}%), so none was marked as withdrawn. "
-                "If it is right, run again with --max-shrink 100%"
-            )
-            return
-        answer = await ask_about_vanished(name, number, store, list(self._parts.benches), self._ask_own_rows)
-        for archive, rows in answer.listed.items():
-            await self._keep_listed(number, resolved, archive, rows)
-        self._warnings += answer.warnings()
-        if answer.unanswered:
-            self._unproven = self._changes.doubted = True
-        if answer.denied:
-            await anyio.to_thread.run_sync(self._parts.library.expect_metadata)
-            at = self._parts.clock.now()
-            self._changes.withdrawn.add(await store.withdraw_vanished(name, number, at, denied=answer.denied))
-        await self._clear_leftovers()
-
-    async def _clear_leftovers(self) -> None:
-        """Parts in staging of series that are not to come any more go now: no attempt is under way yet."""
-        await clear_leftovers(self._parts.library, self._parts.store, self._parts.clock.now())
-
-    async def _ask_own_rows(self, archive: str, series: Sequence[Series]) -> Sequence[Series]:
-        if archive in self._doubted:
-            raise ArchiveFaultError(f"the lists of {archive} are in doubt")
-        return await self._parts.resolver.ask_own_rows(archive, series, self._listed.get(archive, ()))
-
-    async def _keep_listed(self, number: int, resolved: Manifest, archive: str, rows: Sequence[Series]) -> None:
-        """Count series that no list names and that are still there as named; those that the manifest no longer fits it drops."""
-        store, name = self._parts.store, self._manifest.name
-        self._note_enqueued(await store.enqueue(name, number, archive, [row for row in rows if resolved.wants(row)]))
-        unwanted = [row for row in rows if not resolved.wants(row)]
-        for row in unwanted:
-            await store.update_series(row)
-        if unwanted:
-            await store.drop_unwanted(name, number, resolved.wants)
 
     async def _remove_withdrawn(self) -> None:
         async for removed in remove_withdrawn(self._manifest, self._parts.store, self._parts.benches, self._warnings.append):

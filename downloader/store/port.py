@@ -34,6 +34,7 @@ class Enqueued:
 
     `known` are all others, so that the three sum to the series of the batch; one that is named twice counts once. The names are
     SeriesInstanceUIDs in the order of the batch; `returned_series`, which were withdrawn and are listed again, count as known.
+    `contradicting` are rows whose figures were not taken.
     """
 
     new: int = 0
@@ -42,6 +43,7 @@ class Enqueued:
     new_series: tuple[str, ...] = ()
     changed_series: tuple[str, ...] = ()
     returned_series: tuple[str, ...] = ()
+    contradicting: tuple[Series, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +169,12 @@ class Store(Protocol):
         when ImageCount, FileSize, DateReleased or MaxSubmissionTimestamp changed (both sides known). A failed or withdrawn series
         becomes pending again with its attempts at 0; a claimed one is left to its worker. What the catalogue leaves out does not
         undo what it told before. The manifest's claims of these series go to `archive` from now on; a series that the same
-        resolve has enqueued from another archive is left as that one lists it. With `rested_at`, a failed series that rests
-        until later stays failed, unless one of the four figures changed.
+        resolve has enqueued from another archive is left as that one lists it.
+
+        Two lists that disagree are no change: figures are not taken where the same resolve has named the series with other ones,
+        nor where it is complete and proven against another archive from which another manifest wants it.
+
+        With `rested_at`, a failed series that rests until later stays failed, unless one of the four figures changed.
 
         Raises:
             StoreError: also when the resolve never began.

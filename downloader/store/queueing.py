@@ -37,10 +37,16 @@ def enqueue(
     with connection.transaction():
         if not connection.number("has_begun", manifest=manifest, resolve=resolve):
             raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
-        staged = stage(connection, batch)
-        connection.change("leave_to_other_archive", manifest=manifest, resolve=resolve, archive=archive)
+        rows, contradicting = _take_one_of_each(batch)
+        staged = stage(connection, rows)
         # changes are told from what was known: before the newest attributes are merged
-        connection.change("mark_changed")
+        if connection.change("mark_changed"):
+            connection.change("mark_contradicted", manifest=manifest, resolve=resolve, archive=archive)
+            contradicted = set(_names(connection, "contradicted_incoming"))
+            contradicting += [series for series in rows if series.series_instance_uid in contradicted]
+            connection.change("drop_contradicted")
+            connection.change("leave_figures")
+        connection.change("leave_to_other_archive", manifest=manifest, resolve=resolve, archive=archive)
         changed, returned, new = (_names(connection, name) for name in ("changed_incoming", "returned_incoming", "new_incoming"))
         connection.change("reopen_changed")
         connection.change("forget_former_wishes", manifest=manifest)
@@ -56,7 +62,21 @@ def enqueue(
         new_series=new,
         changed_series=changed,
         returned_series=returned,
+        contradicting=tuple(contradicting),
     )
+
+
+def _take_one_of_each(batch: Sequence[Series]) -> tuple[list[Series], list[Series]]:
+    """One row of each series, the last of those that have the figures of its first; and the others."""
+    taken: dict[str, Series] = {}
+    others: list[Series] = []
+    for series in batch:
+        first = taken.get(series.series_instance_uid)
+        if first is not None and first.version.differs_from(series.version):
+            others.append(series)
+        else:
+            taken[series.series_instance_uid] = series
+    return list(taken.values()), others
 
 
 def _names(connection: Connection, query: str) -> tuple[str, ...]:

@@ -24,6 +24,12 @@ class Heading:
         self.count += len(series)
         self.listed += series[: MOST_LISTED - len(self.listed)]
 
+    def discard(self, series_instance_uid: str) -> None:
+        """Take one back that is named."""
+        if series_instance_uid in self.listed:
+            self.listed.remove(series_instance_uid)
+            self.count -= 1
+
 
 @dataclass(slots=True)
 class ChangeLog:

@@ -93,11 +93,25 @@ class MemoryStore:
         if resolve > self._manifest(manifest).resolve:
             raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
         found = self._manifests[manifest]
-        newest = {series.series_instance_uid: series for series in batch}
+        newest: dict[str, Series] = {}
+        contradicting: list[Series] = []
+        for series in batch:
+            first = newest.setdefault(series.series_instance_uid, series)
+            if first.version.differs_from(series.version):
+                contradicting.append(series)
+            else:
+                newest[series.series_instance_uid] = series
         new: list[str] = []
         changed: list[str] = []
         returned: list[str] = []
         for series_instance_uid, series in newest.items():
+            match self._contradiction(found, resolve, archive, series):
+                case "resolve":
+                    contradicting.append(series)
+                    continue
+                case "archive":
+                    contradicting.append(series)
+                    series = replace(series, **dict.fromkeys(VERSION_ATTRIBUTES))  # type: ignore[arg-type]  # noqa: PLW2901
             if found.wanted.get(series_instance_uid) == resolve and found.archives[series_instance_uid] != archive:
                 continue
             if series_instance_uid not in self._rows:
@@ -114,7 +128,19 @@ class MemoryStore:
             new_series=tuple(new),
             changed_series=tuple(changed),
             returned_series=tuple(returned),
+            contradicting=tuple(contradicting),
         )
+
+    def _contradiction(self, found: _Manifest, resolve: int, archive: str, series: Series) -> str:
+        row = self._rows.get(series.series_instance_uid)
+        if row is None or not row.stored.series.version.differs_from(series.version):
+            return ""
+        if found.wanted.get(series.series_instance_uid) == resolve:
+            return "resolve"
+        name = series.series_instance_uid
+        others = [one.archives[name] for one in self._manifests.values() if one is not found and name in one.wanted]
+        is_proven_elsewhere = row.stored.state is SeriesState.COMPLETE and row.stored.archive != archive
+        return "archive" if is_proven_elsewhere and row.stored.archive in others else ""
 
     def _add(self, series: Series, archive: str) -> _Row:
         self._last_key += 1

@@ -84,6 +84,42 @@ WHERE series.series_key = incoming.series_key
             AND (substr(series.submitted_at, 11) <> 'T00:00:00.000000+00:00'
                 OR substr(series.submitted_at, 1, 10) <> substr(incoming.submitted_at, 1, 10)));
 
+-- mark_contradicted --
+-- 2: the same resolve has named the series with other figures. 3: it is proven against another archive, from which another
+-- manifest wants it.
+UPDATE incoming
+SET is_changed = CASE
+        WHEN EXISTS (
+            SELECT 1 FROM wanted CROSS JOIN manifest USING (manifest_key)
+            WHERE wanted.series_key = incoming.series_key AND manifest.name = :manifest AND wanted.resolve = :resolve
+        ) THEN 2
+        WHEN EXISTS (
+            SELECT 1
+            FROM series CROSS JOIN wanted USING (series_key) CROSS JOIN manifest USING (manifest_key)
+            WHERE series.series_key = incoming.series_key
+                AND series.state = 'complete'
+                AND series.archive <> :archive
+                AND manifest.name <> :manifest
+                AND wanted.archive = series.archive
+        ) THEN 3
+        ELSE 1
+    END
+WHERE is_changed;
+
+-- contradicted_incoming --
+-- To be told, before they are gone.
+SELECT series_instance_uid FROM incoming WHERE is_changed > 1;
+
+-- drop_contradicted --
+-- The first row that the resolve met stands.
+DELETE FROM incoming WHERE is_changed = 2;
+
+-- leave_figures --
+-- The series is wanted here too, and compared with what the other archive lists.
+UPDATE incoming
+SET image_count = NULL, file_size_bytes = NULL, date_released = NULL, submitted_at = NULL, is_changed = 0
+WHERE is_changed = 3;
+
 -- changed_incoming --
 -- Which those are that reopen_changed is about to reopen: read first, since older SQLite cannot return what it updates.
 SELECT series.series_instance_uid

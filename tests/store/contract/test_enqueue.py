@@ -114,9 +114,38 @@ async def test_another_time_of_submission_is_a_change(store: Store, first_hour: 
 
 
 async def test_a_series_named_twice_in_a_batch_counts_once(store: Store) -> None:
-    """In the place of its first row, with what the last one says."""
-    assert await enqueue(store, "m", series(1), series(2), grown(series(1))) == Enqueued(new=2, new_series=(uid(1), uid(2)))
-    assert [held.series for held in await claim(store)] == [grown(series(1)), series(2)]
+    """In the place of its first row, with what the last one says, as long as that means the same images."""
+    told = replace(series(1), modality="CT")
+    assert await enqueue(store, "m", series(1), series(2), told) == Enqueued(new=2, new_series=(uid(1), uid(2)))
+    assert [held.series for held in await claim(store)] == [told, series(2)]
+
+
+async def test_rows_of_one_resolve_that_disagree_are_no_change(store: Store) -> None:
+    """In one batch or in several, of one archive or two: the first row stands, and the others are handed back."""
+    other = grown(series(1))
+    met = await enqueue(store, "m", series(1), other)
+    assert met == Enqueued(new=1, new_series=(uid(1),), contradicting=(other,))
+    await complete_all(store)
+    resolve = await store.begin_resolve("m", START_AT)
+    assert await enqueue(store, "m", series(1), resolve=resolve) == Enqueued(known=1)
+    assert (await enqueue(store, "m", other, resolve=resolve)).contradicting == (other,)
+    assert (await enqueue(store, "m", other, resolve=resolve, archive="nlst")).contradicting == (other,)
+    assert await states(store) == {uid(1): "complete"}
+    assert (await stored(store)).series == series(1)
+
+
+async def test_archives_of_two_manifests_that_disagree_do_not_take_turns(store: Store) -> None:
+    """What is proven against one of them stays so while a manifest wants it from there; then the other one's figures count."""
+    other = grown(series(1))
+    await enqueue(store, "a", series(1))
+    await complete_all(store, "a")
+    for _ in range(2):
+        met = await enqueue(store, "b", other, archive="nlst")
+        assert (met.changed, met.contradicting) == (0, (other,))
+        assert await enqueue(store, "a", series(1)) == Enqueued(known=1)
+    assert await states(store, "b") == {uid(1): "complete"}
+    await store.forget_manifest("a")
+    assert (await enqueue(store, "b", other, archive="nlst")).changed == 1
 
 
 async def test_an_empty_batch_changes_nothing(store: Store) -> None:
@@ -336,7 +365,9 @@ async def test_of_two_archives_in_one_resolve_the_first_has_the_series(store: St
     resolve = await store.begin_resolve("m", START_AT)
     await enqueue(store, "m", series(1), archive="tcia", resolve=resolve)
     await complete_all(store)
-    assert await enqueue(store, "m", grown(series(1)), archive="mirror", resolve=resolve) == Enqueued(known=1)
+    other = grown(series(1))
+    met = await enqueue(store, "m", other, archive="mirror", resolve=resolve)
+    assert met == Enqueued(known=1, contradicting=(other,))
     row = await stored(store)
     assert (row.state, row.series, row.archive) == ("complete", series(1), "tcia")
 

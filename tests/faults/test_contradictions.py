@@ -1,0 +1,72 @@
+"""A series that is listed in different ways has one truth in each resolve: it is told, and not fetched in every run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from downloader.manifest import ApiGeneration, Selection
+from downloader.sandbox import Fault, FaultKind, catalogue_of, generated_series
+from tests.faults.scene import Scene, open_scene
+
+pytestmark = pytest.mark.anyio
+V1, V4 = ApiGeneration.V1, ApiGeneration.V4
+SERIES = generated_series(seed=1, images=3, rows=16, columns=16)
+UID = SERIES.series_instance_uid
+ENTRIES = [
+    Selection(position="m:1", values={"collection": ("Sandbox",)}),
+    Selection(position="m:2", values={"patient_id": (catalogue_of([SERIES]).collections[0].patients[0].patient_id,)}),
+]
+"""Two lists of the same series, in this order."""
+
+
+def recounted(images: int, *, after: int = 0, times: int = 1) -> Fault:
+    """A list that counts other images than there are, after so many lists that do not."""
+    return Fault(
+        kind=FaultKind.RECOUNTED, images=images, series_instance_uid=UID, endpoints=("getSeries",), after=after, times=times
+    )
+
+
+@pytest.mark.parametrize("api", [V4, V1])
+@pytest.mark.parametrize("wrong", [0, 1], ids=["the first list", "the second list"])
+async def test_a_series_that_two_lists_count_differently_is_fetched_once(tmp_path: Path, api: ApiGeneration, wrong: int) -> None:
+    """Whichever list is the wrong one, and however often they are asked."""
+    async with open_scene(tmp_path, catalogue=catalogue_of([SERIES])) as scene:
+        for run in range(3):
+            scene.sandbox.faults.clear()
+            scene.sandbox.faults.add(recounted(9, after=wrong))
+            before = downloads(scene)
+            report = await scene.run(api, select=ENTRIES)
+            scene.assert_complete(report)
+            assert scene.sandbox.faults.struck(FaultKind.RECOUNTED) == 1
+            (told,) = [warning for warning in report.warnings if "is listed in different ways" in warning]
+            assert "3 images" in told
+            assert "9 images" in told
+            assert "3 images" in told.rpartition("; ")[2]
+            assert downloads(scene) == before + (run == 0)
+            assert changes(scene)["changed"] == []
+
+
+async def test_a_real_change_is_taken_though_another_list_is_stale(tmp_path: Path) -> None:
+    """The own row tells which of two rows holds."""
+    async with open_scene(tmp_path, catalogue=catalogue_of([SERIES])) as scene:
+        scene.assert_complete(await scene.run(select=ENTRIES))
+        newer = generated_series(seed=1, images=4, rows=16, columns=16)
+        scene.sandbox.replace_catalogue(catalogue_of([newer]))
+        scene.sandbox.faults.add(recounted(7, after=1))
+        report = await scene.run(select=ENTRIES)
+        scene.assert_complete(report)
+        assert len(scene.receipts()[UID][1].images) == 4
+
+
+def downloads(scene: Scene) -> int:
+    """How often images were asked for."""
+    return scene.sandbox.count("getImage") + scene.sandbox.count("getImageWithMD5Hash")
+
+
+def changes(scene: Scene) -> dict[str, Any]:
+    """The newest change report."""
+    newest = max((scene.library / ".tciad" / "changes").glob("*.json"))
+    document: dict[str, Any] = json.loads(newest.read_bytes())
+    return document
