@@ -1,7 +1,7 @@
 """Keeps one library: holds it open, and runs the cycles of its manifests in turns."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Final
@@ -14,14 +14,14 @@ from downloader.clock import Clock
 from downloader.engine import free_bytes_at
 from downloader.errors import LibraryError, SettingsError, StoreError
 from downloader.holding import expect_identity
-from downloader.library.pause_file import is_paused, pause_library, resume_library
 from downloader.manifest import Manifest
 from downloader.mirror import Manner
 from downloader.model import CatalogueResolved, SeriesCompleted, SeriesState, SeriesTally
 from downloader.options import RunOptions
 from downloader.service.archive_watch import ArchiveWatch
 from downloader.service.cycle import Cycle, CycleOutcome, Openers, Work
-from downloader.service.port import CycleBegan, CycleEnded, CycleSummary, LibraryStatus, ServiceEvent
+from downloader.service.pause import LibraryPause
+from downloader.service.port import CycleBegan, CycleEnded, CycleSummary, LibraryOrder, LibraryStatus, ServiceEvent
 from downloader.service.progress import CycleProgress
 from downloader.service.schedule import next_run_at
 from downloader.service.waiting import Bell
@@ -30,7 +30,7 @@ from downloader.stores import state_path
 from downloader.views.report import Outcome
 from downloader.workers import first_of_ours
 
-LONGEST_WAIT_SECONDS: Final = 60.0
+LONGEST_WAIT_SECONDS: Final = 3_600.0
 """A wait for a scheduled time looks at the wall clock so often: it may be set, and a machine that slept may be late."""
 _CANNOT_BE_USED: Final = (LibraryError, StoreError, SettingsError)
 _log = structlog.get_logger(__name__)
@@ -63,23 +63,6 @@ class Surroundings:
     tell: Callable[[str, ServiceEvent], None]
 
 
-@dataclass(slots=True, kw_only=True)
-class _Gate:
-    """Open while the library is not paused."""
-
-    opened: anyio.Event = field(default_factory=anyio.Event)
-
-    def set_open(self, is_open: bool) -> None:
-        if is_open:
-            self.opened.set()
-        elif self.opened.is_set():
-            self.opened = anyio.Event()
-
-    async def pass_through(self) -> None:
-        while not self.opened.is_set():
-            await self.opened.wait()
-
-
 class LibraryKeeper:
     """One library with its store and the manifests that fill it. `opened` and `ended` are set once each."""
 
@@ -92,7 +75,7 @@ class LibraryKeeper:
         self._identity = ""
         self._problem = ""
         self._bell = Bell()
-        self._gate = _Gate()
+        self._pause = LibraryPause(options.output, surroundings.clock, self._bell.ring)
         self._is_draining = False
         self._queued_since_at: datetime | None = None
         self.opened = anyio.Event()
@@ -120,7 +103,7 @@ class LibraryKeeper:
     @property
     def is_paused(self) -> bool:
         """Whether nothing is claimed."""
-        return not self._gate.opened.is_set()
+        return self._pause.is_on
 
     def put(self, manifest: Manifest, options: RunOptions) -> None:
         """Work by this manifest from now on. A running cycle of an older one is interrupted, and a new one is due."""
@@ -150,15 +133,13 @@ class LibraryKeeper:
         self._works[name].is_ordered = True
         self._bell.ring()
 
-    async def pause(self) -> None:
+    async def pause(self) -> LibraryOrder:
         """Claim nothing more."""
-        await anyio.to_thread.run_sync(pause_library, self.directory, self._around.clock.now())
-        self._gate.set_open(False)
+        return LibraryOrder(directory=str(self.directory), problem=await self._pause.order(paused=True))
 
-    async def resume(self) -> None:
+    async def resume(self) -> LibraryOrder:
         """Go on."""
-        await anyio.to_thread.run_sync(resume_library, self.directory)
-        self._open_gate()
+        return LibraryOrder(directory=str(self.directory), problem=await self._pause.order(paused=False))
 
     def drain(self) -> None:
         """Begin nothing more, and end once what is in flight has."""
@@ -265,12 +246,12 @@ class LibraryKeeper:
         if self._queued_since_at is None:
             began = [note.began_at for note in self._notes.values()]
             self._queued_since_at = min(began, default=self._around.clock.now())
-        await self._read_pause()
+        await self._pause.settle()
 
     async def _keep(self, store: Store) -> None:
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._watch_pause)
+                group.start_soon(self._pause.watch, self._around.pace.pause_seconds)
                 while not self._is_over:
                     work = self._next()
                     if work is None:
@@ -313,7 +294,7 @@ class LibraryKeeper:
                 lets_failed_rest=True,
                 waits_for_room=True,
                 outage_seconds=around.pace.outage_seconds,
-                admit=self._gate.pass_through,
+                admit=self._pause.pass_through,
             ),
             openers=around.openers,
         )
@@ -361,27 +342,6 @@ class LibraryKeeper:
         # a cycle that was interrupted is made up for
         began_at = None if last is None or last.outcome == Outcome.INTERRUPTED else last.began_at
         return next_run_at(manifest.schedule, began_at, around.clock.now(), around.zone)
-
-    async def _watch_pause(self) -> None:
-        while True:
-            await self._around.clock.sleep(self._around.pace.pause_seconds)
-            await self._read_pause()
-
-    async def _read_pause(self) -> None:
-        try:
-            paused = await anyio.to_thread.run_sync(is_paused, self.directory)
-        except LibraryError as error:
-            _log.warning("cannot tell whether the library is paused", library=str(self.directory), message=str(error))
-            return
-        if paused:
-            self._gate.set_open(False)
-        else:
-            self._open_gate()
-
-    def _open_gate(self) -> None:
-        if self.is_paused:
-            self._gate.set_open(True)
-            self._bell.ring()
 
 
 def summary_of(note: CycleNote) -> CycleSummary:

@@ -66,6 +66,14 @@ class LibraryStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryOrder:
+    """An order as one library took it. It holds at once; `problem` says why the library does not keep it over a restart yet."""
+
+    directory: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceStatus:
     """The service as a whole at `told_at`. `beat_at` is when its loop last turned."""
 
@@ -313,12 +321,15 @@ class Service(Protocol):
         """Begin a cycle of the manifest as soon as its library is free; one that is waiting or running is left alone."""
         ...
 
-    async def pause(self) -> None:
-        """Claim nothing more in any library; what is under way ends. Lasts over restarts, until `resume`."""
+    async def pause(self) -> Sequence[LibraryOrder]:
+        """Claim nothing more in any library; what is under way ends. Lasts over restarts, until `resume`.
+
+        A library that cannot be used is paused all the same, and marked as such when it can be.
+        """
         ...
 
-    async def resume(self) -> None:
-        """Go on."""
+    async def resume(self) -> Sequence[LibraryOrder]:
+        """Go on; a library that cannot be used goes on when it can be."""
         ...
 
     async def retry(self, *, manifest: str | None = None, series_instance_uid: str | None = None) -> int:

@@ -26,6 +26,7 @@ from downloader.service.keeper import LibraryKeeper, ServicePace, Surroundings
 from downloader.service.live import LiveFeed, LiveSubscription
 from downloader.service.manifest_folder import FolderView, ManifestFile, ManifestFolder
 from downloader.service.port import (
+    LibraryOrder,
     LiveKind,
     ManifestStatus,
     Observer,
@@ -225,21 +226,21 @@ class MirrorService:
         _log.info("cycle ordered", manifest=manifest)
         keeper.order(manifest)
 
-    async def pause(self) -> None:
+    async def pause(self) -> Sequence[LibraryOrder]:
         """See the port."""
         self._is_paused = True
-        for keeper in self._keepers.values():
-            await keeper.pause()
+        orders = [await keeper.pause() for keeper in self._sorted_keepers()]
         _log.info("paused")
         self._feed.publish(LiveKind.PAUSED)
+        return orders
 
-    async def resume(self) -> None:
+    async def resume(self) -> Sequence[LibraryOrder]:
         """See the port."""
         self._is_paused = False
-        for keeper in self._keepers.values():
-            await keeper.resume()
+        orders = [await keeper.resume() for keeper in self._sorted_keepers()]
         _log.info("resumed")
         self._feed.publish(LiveKind.RESUMED)
+        return orders
 
     async def retry(self, *, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
         """See the port."""

@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 
 from downloader.service.port import RecordPage, Service
 from downloader.web.documents import (
+    LibrariesOrderReply,
     ManifestsReply,
     OrderReply,
     RecordsReply,
@@ -105,14 +106,12 @@ async def _start(sources: Sources, request: web.Request) -> OrderReply:
     return OrderReply(done="a cycle begins as soon as the library is free")
 
 
-async def _pause(sources: Sources, request: web.Request) -> OrderReply:  # noqa: ARG001
-    await sources.service.pause()
-    return OrderReply(done="nothing more is claimed")
+async def _pause(sources: Sources, request: web.Request) -> LibrariesOrderReply:  # noqa: ARG001
+    return LibrariesOrderReply(done="nothing more is claimed", libraries=tuple(await sources.service.pause()))
 
 
-async def _resume(sources: Sources, request: web.Request) -> OrderReply:  # noqa: ARG001
-    await sources.service.resume()
-    return OrderReply(done="the service goes on")
+async def _resume(sources: Sources, request: web.Request) -> LibrariesOrderReply:  # noqa: ARG001
+    return LibrariesOrderReply(done="the service goes on", libraries=tuple(await sources.service.resume()))
 
 
 async def _retry(sources: Sources, request: web.Request) -> RetryReply:
@@ -150,8 +149,8 @@ ENDPOINTS: Final = (
     _ask("/changes", "changes", "What cycles found changed, newest first.", RecordsReply, _tell_changes, MANIFEST, BEFORE, LIMIT),
     _ask("/throughput", "throughput", "Bytes per second over the last hour.", ThroughputReply, _tell_throughput),
     _order("/manifests/{manifest}/start", "start", "Begin a cycle of a manifest now.", OrderReply, _start),
-    _order("/pause", "pause", "Claim nothing more, until resumed.", OrderReply, _pause),
-    _order("/resume", "resume", "Go on after a pause.", OrderReply, _resume),
+    _order("/pause", "pause", "Claim nothing more, until resumed.", LibrariesOrderReply, _pause),
+    _order("/resume", "resume", "Go on after a pause.", LibrariesOrderReply, _resume),
     _order("/retry", "retry", "Give failed series a new chance.", RetryReply, _retry, MANIFEST, SERIES),
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from downloader.service.port import LiveKind, ManifestStatus, RunProgress, SeriesPage, ServedSeries, ServiceStatus
+from downloader.service.port import LibraryOrder, LiveKind, ManifestStatus, RunProgress, SeriesPage, ServedSeries, ServiceStatus
 from downloader.views.library_series import LibrarySeries, flatten
 
 
@@ -84,6 +84,14 @@ class OrderReply:
     """An order was taken."""
 
     done: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibrariesOrderReply:
+    """An order to all libraries was taken; `libraries` says of each whether it keeps the order over a restart yet."""
+
+    done: str
+    libraries: tuple[LibraryOrder, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

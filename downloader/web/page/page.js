@@ -224,8 +224,10 @@ function listen() {
 }
 
 byId("pause").addEventListener("click", () => guarded(async () => {
-  await ask(known.status.status.paused ? "/resume" : "/pause", "POST");
+  const order = await ask(known.status.status.paused ? "/resume" : "/pause", "POST");
   await refresh();
+  const waiting = order.libraries.filter((library) => library.problem);
+  if (waiting.length) notice(`${order.done}; not yet kept by ${waiting[0].directory}: ${waiting[0].problem}`);
 }));
 order(byId("retry-all"), "/retry");
 setInterval(() => guarded(refresh), REFRESH_MILLISECONDS);
