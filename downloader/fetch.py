@@ -32,6 +32,7 @@ from downloader.library.place import Place
 from downloader.library.port import Library, Salvage, Staging
 from downloader.model import Receipt, Series, StagedSeries
 from downloader.salvage import ProvenSeries, fetch_singly, find_missing, is_weaker_than_whole, prove_salvaged
+from downloader.unchanged import differs_in_dates_alone, receipt_if_unchanged
 from downloader.whole import StoredSeries, WholeSeries, limits_for, store_whole
 from downloader.zipstream import ZipReader
 
@@ -97,6 +98,11 @@ async def _fetch_listed(series: Series, bench: Bench, needed_bytes: int) -> Fetc
     """One attempt at the series as this row lists it."""
     # each hop to a thread costs more than most of what small series need done there: few do all (docs/decisions/0010)
     begun = await bench.in_thread(_find_or_begin, series, bench.library, needed_bytes)
+    if isinstance(begun, Receipt):
+        same = await receipt_if_unchanged(series, begun, bench.archive, bench.md5)
+        if same is not None:
+            return await bench.in_thread(_rewrite, same, bench.library)
+        begun = await bench.in_thread(_begin, series, bench.library, needed_bytes)
     if isinstance(begun, FetchedSeries):
         return begun
     try:
@@ -145,17 +151,36 @@ async def _attempt(series: Series, begun: Staging, bench: Bench) -> FetchedSerie
         return await _bring(series, staging, intake, bench)
 
 
-def _find_or_begin(series: Series, library: Library, needed_bytes: int) -> FetchedSeries | Staging:
+def _find_or_begin(series: Series, library: Library, needed_bytes: int) -> FetchedSeries | Receipt | Staging:
     """The series as it already lies in the library, if its receipt is of what the catalogue lists now; else its staging.
 
+    Only its receipt, where that differs in dates alone: the archive's digest may show that the images are the same.
     A run that was killed between the rename and the store's word leaves such a series behind: it needs no download. What else it
     left of the series in staging is removed.
     """
     receipt = library.find_receipt(series)
-    if receipt is None or receipt.series.version.differs_from(series.version):
-        if needed_bytes:
-            library.require_room(series, needed_bytes)
-        return library.begin(series)
+    if receipt is None:
+        return _begin(series, library, needed_bytes)
+    if differs_in_dates_alone(receipt.series, series):
+        return receipt
+    if receipt.series.version.differs_from(series.version):
+        return _begin(series, library, needed_bytes)
+    return _as_it_lies(receipt, series, library)
+
+
+def _begin(series: Series, library: Library, needed_bytes: int) -> Staging:
+    if needed_bytes:
+        library.require_room(series, needed_bytes)
+    return library.begin(series)
+
+
+def _rewrite(receipt: Receipt, library: Library) -> FetchedSeries:
+    """Note the row of today with a series that lies in the library, whose images it means as the one before did."""
+    library.rewrite_receipt(library.folder_of(receipt.series), receipt)
+    return _as_it_lies(receipt, receipt.series, library)
+
+
+def _as_it_lies(receipt: Receipt, series: Series, library: Library) -> FetchedSeries:
     library.drop_staged(series)
     folder = library.folder_of(series)
     library.make_durable(folder)

@@ -89,11 +89,11 @@ class SeriesVersion:
         v4 gives the day of a submission where v1 gives its second (ARCHIVE §3.3, §3.4), so a time of midnight counts as no time:
         two moments are compared as days where one of them has none.
         """
-        return (
-            _differ(self.image_count, other.image_count)
-            or _differ(self.file_size_bytes, other.file_size_bytes)
-            or self.differs_in_dates_from(other)
-        )
+        return self.differs_in_images_from(other) or self.differs_in_dates_from(other)
+
+    def differs_in_images_from(self, other: "SeriesVersion") -> bool:
+        """Whether the count or the size of the images is another one."""
+        return _differ(self.image_count, other.image_count) or _differ(self.file_size_bytes, other.file_size_bytes)
 
     def differs_in_dates_from(self, other: "SeriesVersion") -> bool:
         """Whether one of the dates is another one: a re-curation that may have left every image as it was."""
