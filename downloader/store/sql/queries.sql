@@ -814,9 +814,11 @@ ORDER BY series_key
 LIMIT :page_size;
 
 -- library_id --
+-- One row at most: the library that this store tells of.
 SELECT id FROM library;
 
 -- bind_library --
+-- From now on the store tells of this library, whichever it told of before.
 INSERT INTO library (library_key, id) VALUES (1, :id)
 ON CONFLICT (library_key) DO UPDATE SET id = excluded.id;
 
