@@ -117,18 +117,16 @@ class CheckedLists:
         counts = _Counts()
         failures: list[TciadError] = []
 
-        async def count() -> None:
+        async def count(*, is_patient: bool) -> None:
+            counts.error = None
             try:
-                await self._count(query, counts, is_one_of_many)
+                await self._count(query, counts, is_one_of_many, is_patient=is_patient)
             except TciadError as error:
                 counts.error = error
 
-        if self._archive.counts_on_the_way:
-            await self._pour(query, listing, lets_pass, sink)
-            await count()
-            return counts
         async with anyio.create_task_group() as group:
-            group.start_soon(count)
+            if not self._archive.counts_on_the_way:
+                group.start_soon(partial(count, is_patient=False))
             try:
                 await self._pour(query, listing, lets_pass, sink)
             except TciadError as error:
@@ -137,14 +135,17 @@ class CheckedLists:
                 group.cancel_scope.cancel()
         if failures:
             raise failures[0]
+        if counts.error is not None or self._archive.counts_on_the_way:
+            # what kept the archive from counting may be over, now that the list has come
+            await count(is_patient=True)
         return counts
 
-    async def _count(self, query: SeriesQuery, counts: "_Counts", is_one_of_many: bool) -> None:
+    async def _count(self, query: SeriesQuery, counts: "_Counts", is_one_of_many: bool, *, is_patient: bool) -> None:
         match _comparison_of(query):
             case Comparison.STUDIES:
-                counts.studies = await self._count_studies(query, is_one_of_many)
+                counts.studies = await self._count_studies(query, is_one_of_many, is_patient=is_patient)
             case Comparison.PATIENTS:
-                counts.patients = await self._find_patients(query)
+                counts.patients = await self._find_patients(query, is_patient=is_patient)
             case Comparison.NONE:
                 pass
 
@@ -171,27 +172,32 @@ class CheckedLists:
             return min(_ASKED_THRICE, self._patience.attempts)
         return min(_ASKED_TWICE, self._patience.attempts) if shortfall or listing.unreadable else 0
 
-    async def _count_studies(self, query: SeriesQuery, is_one_of_many: bool) -> Sequence[StudyCount]:
+    async def _count_studies(self, query: SeriesQuery, is_one_of_many: bool, *, is_patient: bool) -> Sequence[StudyCount]:
         """How many series each study has; none where the archive does not tell."""
         if query.collection is None or not is_one_of_many or self._archive.counts_on_the_way:
-            return await self._ask_counts(query)
+            return await self._ask_counts(query, is_patient=is_patient)
         if query.collection not in self._by_collection:
-            self._by_collection[query.collection] = await self._ask_counts(SeriesQuery(collection=query.collection))
+            whole = SeriesQuery(collection=query.collection)
+            self._by_collection[query.collection] = await self._ask_counts(whole, is_patient=is_patient)
         return [one for one in self._by_collection[query.collection] if _is_asked_for(one, query)]
 
-    async def _ask_counts(self, query: SeriesQuery) -> Sequence[StudyCount]:
-        return await self._ask_if_told(_STUDIES, describe(query), partial(self._archive.find_study_counts, query))
+    async def _ask_counts(self, query: SeriesQuery, *, is_patient: bool) -> Sequence[StudyCount]:
+        question = partial(self._archive.find_study_counts, query)
+        return await self._ask_if_told(_STUDIES, describe(query), question, is_patient=is_patient)
 
-    async def _find_patients(self, query: SeriesQuery) -> Sequence[str]:
+    async def _find_patients(self, query: SeriesQuery, *, is_patient: bool) -> Sequence[str]:
         """The patients that have series of the query's modality; none where the archive does not tell."""
         key = collection, modality = query.collection or "", query.modality or ""
         if key not in self._by_modality:
             ask = partial(self._archive.find_patients, collection, modality)
-            self._by_modality[key] = await self._ask_if_told(_PATIENTS, f"of {collection} with {modality}", ask)
+            of = f"of {collection} with {modality}"
+            self._by_modality[key] = await self._ask_if_told(_PATIENTS, of, ask, is_patient=is_patient)
         named = self._by_modality[key]
         return [name for name in named if query.patient_id is None or name.casefold() == query.patient_id.casefold()]
 
-    async def _ask_if_told(self, what: str, of: str, question: Callable[[], Awaitable[Sequence[Counted]]]) -> Sequence[Counted]:
+    async def _ask_if_told(
+        self, what: str, of: str, question: Callable[[], Awaitable[Sequence[Counted]]], *, is_patient: bool
+    ) -> Sequence[Counted]:
         """The answer; nothing where the archive says twice that it does not offer the question, which then is asked no more."""
 
         async def ask() -> Sequence[Counted]:
@@ -203,7 +209,9 @@ class CheckedLists:
             self._untold.add(what)
             return ()
 
-        return () if what in self._untold else await self._patience.ask(f"{what} {of}", ask)
+        if what in self._untold:
+            return ()
+        return await (self._patience.ask(f"{what} {of}", ask) if is_patient else ask())
 
     async def _names(self, collection: str) -> bool:
         return any(collection.casefold() == name.casefold() for name in await self._list_collections())

@@ -93,7 +93,8 @@ async def test_a_burst_of_one_status(tmp_path: Path, status: int) -> None:
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_storm_over_everything_burns_no_attempts(tmp_path: Path, status: int) -> None:
     """Trap 28: the archive as a whole is out for a while; the queue is paused, probed, and goes on where it was."""
-    storm = Fault(kind=FaultKind.STATUS, status=status, endpoints=(EVERY,), after=2, times=30)
+    # behind the collections, the list and its count: a storm over these is asked through, and then told
+    storm = Fault(kind=FaultKind.STATUS, status=status, endpoints=(EVERY,), after=3, times=30)
     async with open_scene(tmp_path, storm) as scene:
         scene.assert_complete(await scene.run(options=RunOptions(attempts=4)))
         assert scene.sandbox.faults.struck(FaultKind.STATUS) == 30
