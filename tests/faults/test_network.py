@@ -80,7 +80,7 @@ async def test_an_archive_that_refuses_connections_for_a_while(tmp_path: Path) -
     """No series loses its attempts to it: the queue waits, probes and goes on."""
     reset_all = [LineFault(Harm.RESET, 0, b"GET ")] * 12
     async with open_line(tmp_path) as (scene, proxy):
-        proxy.rewrite = _after(proxy, b"/getSeries", reset_all)
+        proxy.rewrite = _after(proxy, b"/getPatientStudy", reset_all)
         scene.assert_complete(await scene.run(options=RunOptions(attempts=4)))
         assert proxy.struck == 12
         assert max(scene.clock.slept) >= 15
