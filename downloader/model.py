@@ -162,7 +162,8 @@ class Series:
 
     def with_gaps_filled(self, told_before: "Series") -> "Series":
         """The row with what another row of the series tells besides, but for the figures that tell versions of it apart."""
-        return replace(self, **{name: getattr(self, name) or getattr(told_before, name) for name in _LASTING})
+        gaps = [name for name in _LASTING if not getattr(self, name) and getattr(told_before, name)]
+        return replace(self, **{name: getattr(told_before, name) for name in gaps}) if gaps else self
 
 
 VERSION_ATTRIBUTES = tuple(attribute.name for attribute in fields(SeriesVersion))

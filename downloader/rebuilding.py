@@ -1,20 +1,24 @@
 """Makes a new store from the receipts of a library, each checked against the names and sizes of what lies there."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import PurePosixPath
+from typing import Final
 
 import anyio.to_thread
+from anyio import Lock
 
 from downloader.copies import SeriesCopy, choose_copy
 from downloader.errors import DamagedReceiptError
+from downloader.findings import DAMAGE, Finding, FindingKind, compare_contents
 from downloader.library.port import Library
+from downloader.library.walking import READERS, FoundSeries, TreeWalk
 from downloader.model import Receipt, SeriesTally
 from downloader.store.port import Store
-from downloader.verification import DAMAGE, Finding, FindingKind, compare_contents
+from downloader.workers import work_through_pages
 
-SERIES_AT_ONCE = 500
+SERIES_AT_ONCE: Final = 250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,32 +31,38 @@ class _Found:
 async def rebuild(library: Library, store: Store, tell: Callable[[Finding], None], advance: Callable[[int], None]) -> SeriesTally:
     """Enter every series whose images lie there as its receipt says; whatever does not is told and left out.
 
-    Memory does not grow with the library. `advance` is told how many more folders were looked at.
+    Folders are read side by side. Memory does not grow with the library. `advance` is told how many more folders were looked at.
 
     Raises:
         LibraryError, StoreError: they cannot be used.
     """
-    folders = library.folders()
-    while found := await anyio.to_thread.run_sync(_check_page, folders, library):
-        for one in found:
-            for finding in one.findings:
-                tell(finding)
-        chosen = await _choose([one for one in found if one.receipt is not None], library, store, tell)
-        await store.restore(chosen)
-        advance(len(found))
+    one_at_a_time = Lock()
+
+    async def enter(page: Sequence[_Found]) -> None:
+        async with one_at_a_time:
+            for one in page:
+                for finding in one.findings:
+                    tell(finding)
+            chosen = await _choose([one for one in page if one.receipt is not None], library, store, tell)
+            await store.restore(chosen)
+            advance(len(page))
+
+    walk = library.walk()
+    await work_through_pages(partial(_check_page, walk), enter, workers=READERS, needs_all=lambda: walk.is_slow)
     return await store.tally()
 
 
-def _check_page(folders: Iterator[tuple[PurePosixPath, Receipt | DamagedReceiptError]], library: Library) -> Sequence[_Found]:
-    return [_check(folder, receipt, library) for folder, receipt in islice(folders, SERIES_AT_ONCE)]
+def _check_page(walk: TreeWalk) -> Sequence[_Found]:
+    return [_check(found) for found in walk.take(SERIES_AT_ONCE)]
 
 
-def _check(folder: PurePosixPath, receipt: Receipt | DamagedReceiptError, library: Library) -> _Found:
+def _check(found: FoundSeries) -> _Found:
     """A folder whose receipt cannot be believed, or does not fit, comes without it."""
+    folder, receipt = found.folder, found.receipt
     if isinstance(receipt, DamagedReceiptError):
         finding = Finding(kind=FindingKind.DAMAGED_RECEIPT, series_instance_uid="", path=str(folder), sentence=receipt.what)
         return _Found(folder=folder, receipt=None, findings=(finding,))
-    findings = tuple(finding for finding in compare_contents(folder, receipt, library.contents(folder)) if finding.kind in DAMAGE)
+    findings = tuple(finding for finding in compare_contents(folder, receipt, found.contents) if finding.kind in DAMAGE)
     return _Found(folder=folder, receipt=None if findings else receipt, findings=findings)
 
 
@@ -61,7 +71,7 @@ async def _choose(
 ) -> Sequence[tuple[Receipt, str]]:
     """One folder for each series: of two copies the newer version, and of one version that in the place of the layout."""
     uids = [one.receipt.series.series_instance_uid for one in found if one.receipt is not None]
-    folders = {row.series.series_instance_uid: row.folder for row in await store.find_named(uids)}
+    folders = {uid: place.folder for uid, place in (await store.look_up(uids)).items()}
     chosen: dict[str, tuple[Receipt, str]] = {}
     for one in found:
         if one.receipt is None:

@@ -6,7 +6,6 @@ in one place or the other; the next start tells the store in which, and a second
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Final
@@ -21,8 +20,9 @@ from downloader.store.port import Store, StoredSeries
 from downloader.verification import holds_series
 from downloader.views.relayout import LeftFolder, RelayoutTally, SeriesMove, SharedFolder
 
-SERIES_AT_ONCE: Final = 100
+SERIES_AT_ONCE: Final = 250
 Folder = tuple[PurePosixPath, Receipt | DamagedReceiptError]
+Move = Callable[[PurePosixPath, PurePosixPath], None]
 
 
 @dataclass(slots=True)
@@ -77,55 +77,73 @@ class Relayout:
         told = [(folder, receipt) for folder, receipt in page if isinstance(receipt, Receipt)]
         named = await self.store.find_named([receipt.series.series_instance_uid for _, receipt in told])
         rows = {row.series.series_instance_uid: row for row in named}
-        record = await self._write_down(told, rows)
+        record = await anyio.to_thread.run_sync(self._write_down, told, rows)
         relocated: list[tuple[str, str]] = []
-        try:
-            for folder, receipt in page:
-                if isinstance(receipt, DamagedReceiptError):
-                    self._leave(folder, receipt.what)
-                else:
-                    await self._settle(folder, receipt, rows.get(receipt.series.series_instance_uid), relocated)
-        finally:
-            if relocated and not self.dry_run:
-                with anyio.CancelScope(shield=True):
+        # once begun, it is told to the store: a cancelled move would be told to nobody
+        with anyio.CancelScope(shield=True):
+            try:
+                await anyio.to_thread.run_sync(self._settle_all, page, rows, relocated)
+            finally:
+                if relocated and not self.dry_run:
                     await self.store.relocate(relocated)
-        if record is not None:
-            await anyio.to_thread.run_sync(self.library.changes.end, record)
+            if record is not None:
+                await anyio.to_thread.run_sync(self.library.changes.end, record)
 
-    async def _write_down(
-        self, told: Sequence[tuple[PurePosixPath, Receipt]], rows: Mapping[str, StoredSeries]
-    ) -> ChangeRecord | None:
-        """The record of what is about to be moved; none where nothing is."""
+    def _write_down(self, told: Sequence[tuple[PurePosixPath, Receipt]], rows: Mapping[str, StoredSeries]) -> ChangeRecord | None:
+        """The record of what is about to be moved; none where nothing is. Blocks."""
         if self.dry_run:
             return None
         plan = self.library.changes.plan_move
         planned = [plan(folder, _described(receipt, rows.get(receipt.series.series_instance_uid))) for folder, receipt in told]
         changes = [change for change in planned if change is not None]
-        return await anyio.to_thread.run_sync(self.library.changes.begin, changes) if changes else None
+        return self.library.changes.begin(changes) if changes else None
 
-    async def _settle(
-        self, folder: PurePosixPath, receipt: Receipt, row: StoredSeries | None, relocated: list[tuple[str, str]]
-    ) -> None:
-        series = _described(receipt, row)
-        known = PurePosixPath(row.folder) if row is not None and row.folder else None
-        if row is not None and known not in {None, folder} and await anyio.to_thread.run_sync(holds_series, self.library, row):
-            self._leave(folder, f"a second copy: the store's lies in {known}", series)
+    def _settle_all(self, page: Sequence[Folder], rows: Mapping[str, StoredSeries], relocated: list[tuple[str, str]]) -> None:
+        """Move what is to be moved; all of it is durable when this returns. Blocks."""
+        if self.dry_run:
+            self._settle_each(page, rows, relocated, self._promise)
             return
+        with self.library.moves() as moves:
+            self._settle_each(page, rows, relocated, moves.move)
+
+    def _settle_each(
+        self, page: Sequence[Folder], rows: Mapping[str, StoredSeries], relocated: list[tuple[str, str]], move: Move
+    ) -> None:
+        for folder, receipt in page:
+            if isinstance(receipt, DamagedReceiptError):
+                self._leave(folder, receipt.what)
+                continue
+            row = rows.get(receipt.series.series_instance_uid)
+            series = _described(receipt, row)
+            target = self._place_for(folder, receipt, series, row)
+            if target is None:
+                continue
+            self._collections.setdefault(series.collection, series)
+            self._bring(folder, target, series, move)
+            if row is not None and row.folder and row.folder != str(target):
+                relocated.append((series.series_instance_uid, str(target)))
+
+    def _place_for(
+        self, folder: PurePosixPath, receipt: Receipt, series: Series, row: StoredSeries | None
+    ) -> PurePosixPath | None:
+        """Where the series belongs; None for one that stays, of which it is told why, or that is tried again at the end."""
+        if row is not None and row.folder not in {"", str(folder)} and holds_series(self.library, row):
+            self._leave(folder, f"a second copy: the store's lies in {row.folder}", series)
+            return None
         try:
-            target = await anyio.to_thread.run_sync(partial(self.library.place_for, folder, series, self._promised))
+            return self.library.place_for(folder, series, self._promised)
         except LibraryError as error:
             self._blocked.append((folder, receipt, error.what))
-            return
-        self._collections.setdefault(series.collection, series)
-        await self._bring(folder, target, series)
-        if known is not None and known != target:
-            relocated.append((series.series_instance_uid, str(target)))
+            return None
+
+    def _promise(self, folder: PurePosixPath, target: PurePosixPath) -> None:  # noqa: ARG002 - as the move that it stands for
+        self._promised.add(target)
 
     def _leave(self, folder: PurePosixPath, reason: str, series: Series | None = None) -> None:
         series_instance_uid = series.series_instance_uid if series else ""
         self.tally.left.append(LeftFolder(folder=str(folder), series_instance_uid=series_instance_uid, reason=reason))
 
-    async def _bring(self, folder: PurePosixPath, target: PurePosixPath, series: Series) -> None:
+    def _bring(self, folder: PurePosixPath, target: PurePosixPath, series: Series, move: Move) -> None:
         mark = hash(series.series_instance_uid)
         if target == folder:
             # the walk can come by what was moved into folders that were still to be read
@@ -136,14 +154,10 @@ class Relayout:
             self.tally.shared.append(
                 SharedFolder(series_instance_uid=series.series_instance_uid, folder=str(target), instead_of=str(best))
             )
+        move(folder, target)
         if self.dry_run:
-            self._promised.add(target)
-            move = SeriesMove(series_instance_uid=series.series_instance_uid, folder=str(folder), target=str(target))
-            self.tally.moves.append(move)
-        else:
-            # once begun, it is told to the store: a cancelled move would be told to nobody
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self.library.move, folder, target)
+            told = SeriesMove(series_instance_uid=series.series_instance_uid, folder=str(folder), target=str(target))
+            self.tally.moves.append(told)
         self._moved.add(mark)
         self.tally.moved += 1
 

@@ -16,6 +16,7 @@ from downloader.archive.port import Archive
 from downloader.clock import Clock
 from downloader.copies import SeriesCopy, choose_copy
 from downloader.errors import DamagedReceiptError
+from downloader.findings import DAMAGE, Finding, FindingKind
 from downloader.inventory import write_metadata
 from downloader.library.changes import Change, ChangeKind
 from downloader.library.port import Library
@@ -23,7 +24,7 @@ from downloader.model import Event, Receipt, Series, SeriesCompleted, SeriesStat
 from downloader.recovery import REPAIR_PREFIX, want_again
 from downloader.scheduler import Scheduler
 from downloader.store.port import Store, StoredSeries
-from downloader.verification import DAMAGE, CheckedSeries, Examination, Finding, FindingKind, verify_library
+from downloader.verification import CheckedSeries, Examination, verify_library
 from downloader.views.counting import CountView
 from downloader.views.mending import RepairTally, VerificationReport
 from downloader.views.progress import ProgressView

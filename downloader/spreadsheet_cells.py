@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+_SIGNS: Final = frozenset("'=+-@\t\r")
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
 _MARKED: Final = re.compile(r"'+[=+\-@\t\r]")
 _FIGURE: Final = re.compile(r"[+-]\d+(?:[.,]\d+)?(?:e[+-]?\d+)?(?: ?[a-zµ°%²³]{1,12})?", re.ASCII | re.IGNORECASE)
@@ -13,6 +14,8 @@ def cell_of(text: str) -> str:
 
     A signed figure, with a unit or without, stays as it is: no formula has that form. `text_of` undoes it.
     """
+    if text[:1] not in _SIGNS:
+        return text
     return f"'{text}" if _FORMULA.match(text) and not _FIGURE.fullmatch(text) else text
 
 

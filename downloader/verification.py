@@ -4,23 +4,25 @@ Nothing is changed and nothing downloaded. A run may go on meanwhile: what it re
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Final, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter, Lock
 
 from downloader.archive.port import Archive
 from downloader.errors import ArchiveError, DamagedReceiptError, LibraryError, TransferError
-from downloader.library.port import HashedMember, Library
-from downloader.model import Image, Receipt, Series, SeriesState, StoredZip
+from downloader.findings import DAMAGE, Finding, FindingKind, compare_contents, compare_members, finding_of
+from downloader.glance import SERIES_AT_ONCE, Glance, SeriesKeys, take_glances
+from downloader.library.port import Library
+from downloader.library.walking import READERS
+from downloader.model import Image, Receipt, SeriesState, StoredZip
 from downloader.patience import Patience
 from downloader.store.port import Store, StoredSeries
 from downloader.upstream import Standing, compare_upstream
-from downloader.workers import work_through
+from downloader.workers import work_through_pages
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -29,41 +31,6 @@ ROWS_AT_ONCE = 100
 # how much is hashed before an interruption is heard
 HASHED_AT_ONCE_BYTES = 256 * 1024 * 1024
 EXIT_NO_ANSWER = 4
-
-
-class FindingKind(StrEnum):
-    """What can be wrong with a series."""
-
-    MISSING_FOLDER = "missing-folder"
-    MISSING_RECEIPT = "missing-receipt"
-    DAMAGED_RECEIPT = "damaged-receipt"
-    MISSING_IMAGE = "missing-image"
-    WRONG_SIZE = "wrong-size"
-    WRONG_MD5 = "wrong-md5"
-    UNREADABLE_IMAGE = "unreadable-image"
-    UNKNOWN_FILE = "unknown-file"
-    NOT_IN_STORE = "not-in-store"
-    STORE_DIFFERS = "store-differs"
-    OTHER_FOLDER = "other-folder"
-    SECOND_COPY = "second-copy"
-    UPSTREAM_DIFFERS = "upstream-differs"
-    UPSTREAM_UNKNOWN = "upstream-unknown"
-
-
-# what shows that the images themselves are not what the receipt says
-DAMAGE: Final = frozenset(
-    {FindingKind.MISSING_IMAGE, FindingKind.WRONG_SIZE, FindingKind.WRONG_MD5, FindingKind.UNREADABLE_IMAGE}
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that is wrong. `path` is relative to the library; no series is known for a damaged receipt without a store."""
-
-    kind: FindingKind
-    series_instance_uid: str
-    path: str
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,35 +72,65 @@ class Examination:
 
 
 Take = Callable[[CheckedSeries], Awaitable[None]]
-Folder = tuple[PurePosixPath, Receipt | DamagedReceiptError]
 
 
 async def verify_library(examination: Examination, take: Take) -> None:
     """Check every series of the library, and every series that the store calls complete; each is handed to `take`, one at a time.
 
-    Memory does not grow with the library. Whatever `take` repairs at once is not found again from the store's side.
+    Memory does not grow with the library, but for a bit for each series. Whatever `take` repairs at once is not found again from
+    the store's side.
 
     Raises:
         LibraryError, StoreError: they cannot be read.
         ArchiveError: an archive is out of reach, or refuses the credentials.
     """
-    damaged: dict[PurePosixPath, DamagedReceiptError] = {}
-    one_at_a_time = Lock()
-
-    async def check(found: Folder) -> None:
-        folder, receipt = found
-        if isinstance(receipt, DamagedReceiptError):
-            damaged[folder] = receipt  # whose it is, the store may know
-            return
-        checked = await _check_folder(folder, receipt, examination)
-        async with one_at_a_time:
-            await take(checked)
-
-    workers = max(1, int(examination.threads.total_tokens))
-    await work_through(examination.library.folders(), check, workers=workers)
-    await _check_store(examination, damaged, take)
-    for folder, error in damaged.items():
+    walk = examination.library.walk()
+    checking = _Checking(examination=examination, take=take)
+    # what is read whole, or asked about, takes long by itself: a page of it would keep one worker busy and the others idle
+    if checking.at_a_glance:
+        take_page = partial(take_glances, walk, SERIES_AT_ONCE)
+        await work_through_pages(take_page, checking.check, workers=READERS, needs_all=lambda: walk.is_slow)
+    else:
+        workers = max(1, int(examination.threads.total_tokens))
+        await work_through_pages(partial(take_glances, walk, 1), checking.check, workers=workers, threads=examination.threads)
+    await _check_store(examination, checking.seen, checking.damaged, take)
+    for folder, error in checking.damaged.items():
         await take(CheckedSeries(folder=folder, findings=(_damaged(folder, "", error),)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checking:
+    """Checks pages of folders. Damaged receipts are put by: whose they are, the store may know."""
+
+    examination: Examination
+    take: Take
+    damaged: dict[PurePosixPath, DamagedReceiptError] = field(default_factory=dict)
+    seen: SeriesKeys = field(default_factory=SeriesKeys)
+    one_at_a_time: Lock = field(default_factory=Lock)
+
+    @property
+    def at_a_glance(self) -> bool:
+        """Whether names and sizes are enough for a series that fits its receipt and its row."""
+        return not self.examination.deep and self.examination.archives is None
+
+    async def check(self, page: Sequence[Glance]) -> None:
+        """Hand on what a glance shows to be sound, and look closely at the rest."""
+        places = await self.examination.store.look_up([glance.series_instance_uid for glance in page if glance.agrees])
+        doubtful: list[tuple[PurePosixPath, Receipt]] = []
+        async with self.one_at_a_time:
+            for glance in page:
+                folder, receipt = glance.found.folder, glance.found.receipt
+                if isinstance(receipt, DamagedReceiptError):
+                    self.damaged[folder] = receipt
+                elif self.at_a_glance and glance.fits(places.get(glance.series_instance_uid)):
+                    self.seen.add(places[glance.series_instance_uid].key)
+                    await self.take(CheckedSeries(folder=folder, receipt=receipt))
+                else:
+                    doubtful.append((folder, receipt))
+        for folder, receipt in doubtful:
+            checked = await _check_folder(folder, receipt, self.examination)
+            async with self.one_at_a_time:
+                await self.take(checked)
 
 
 async def _check_folder(folder: PurePosixPath, receipt: Receipt, examination: Examination) -> CheckedSeries:
@@ -181,21 +178,6 @@ async def _check_once(folder: PurePosixPath, receipt: Receipt, examination: Exam
     )
 
 
-def compare_contents(folder: PurePosixPath, receipt: Receipt, contents: Mapping[str, int | None]) -> Iterator[Finding]:
-    """What the names and sizes of a folder show, beside its receipt."""
-    what = "image" if receipt.zip is None else "ZIP"
-    for name, told_bytes in receipt.file_sizes.items():
-        size_bytes = contents.get(name)
-        path = folder / name
-        if size_bytes is None:
-            yield _finding(FindingKind.MISSING_IMAGE, receipt.series, path, f"the {what} is not there")
-        elif size_bytes != told_bytes:
-            sentence = f"the {what} has {size_bytes:,} bytes, its receipt says {told_bytes:,}"
-            yield _finding(FindingKind.WRONG_SIZE, receipt.series, path, sentence)
-    for name in sorted(contents.keys() - receipt.file_sizes.keys()):
-        yield _finding(FindingKind.UNKNOWN_FILE, receipt.series, folder / name, "the receipt does not know this file")
-
-
 async def _is_nested_series(
     finding: Finding, folder: PurePosixPath, contents: Mapping[str, int | None], examination: Examination
 ) -> bool:
@@ -228,11 +210,11 @@ def _hash(folder: PurePosixPath, receipt: Receipt, images: Sequence[Image], libr
         try:
             md5 = library.hash_image(folder, image.name)
         except LibraryError as error:
-            findings.append(_finding(FindingKind.UNREADABLE_IMAGE, receipt.series, path, error.what))
+            findings.append(finding_of(FindingKind.UNREADABLE_IMAGE, receipt.series, path, error.what))
             continue
         if md5 != image.md5:
             sentence = f"the image has MD5 {md5}, its receipt says {image.md5}"
-            findings.append(_finding(FindingKind.WRONG_MD5, receipt.series, path, sentence))
+            findings.append(finding_of(FindingKind.WRONG_MD5, receipt.series, path, sentence))
     return findings
 
 
@@ -248,32 +230,16 @@ async def _check_zip(
         contents = await _in_thread(examination, examination.library.open_zip, folder, receipt)
         while members := await _in_thread(examination, contents.next_images, HASHED_AT_ONCE_BYTES):
             read_bytes += sum(member.size_bytes for member in members)
-            findings += _compare_members(place, receipt, members, expected)
+            findings += compare_members(place, receipt, members, expected)
     except (LibraryError, TransferError) as error:
-        return [*findings, _finding(FindingKind.UNREADABLE_IMAGE, receipt.series, place, error.what)], read_bytes
+        return [*findings, finding_of(FindingKind.UNREADABLE_IMAGE, receipt.series, place, error.what)], read_bytes
     for name in expected:
-        findings.append(_finding(FindingKind.MISSING_IMAGE, receipt.series, place / name, "the image is not in the ZIP"))
+        findings.append(finding_of(FindingKind.MISSING_IMAGE, receipt.series, place / name, "the image is not in the ZIP"))
     if not findings and contents.md5 != stored.md5:
         # what lies around the images: headers, lists, the licence
         sentence = f"the ZIP has MD5 {contents.md5}, its receipt says {stored.md5}; its images are whole"
-        findings.append(_finding(FindingKind.WRONG_MD5, receipt.series, place, sentence))
+        findings.append(finding_of(FindingKind.WRONG_MD5, receipt.series, place, sentence))
     return findings, read_bytes
-
-
-def _compare_members(
-    place: PurePosixPath, receipt: Receipt, members: Sequence[HashedMember], expected: dict[str, Image]
-) -> Iterator[Finding]:
-    """Compare members with what the receipt says of them; those that it knows are taken out of `expected`."""
-    for member in members:
-        image = expected.pop(member.name, None)
-        if image is None:
-            yield _finding(FindingKind.WRONG_MD5, receipt.series, place / member.name, "the receipt does not know this member")
-        elif member.size_bytes != image.size_bytes:
-            sentence = f"the image has {member.size_bytes:,} bytes, its receipt says {image.size_bytes:,}"
-            yield _finding(FindingKind.WRONG_SIZE, receipt.series, place / member.name, sentence)
-        elif member.md5 != image.md5:
-            sentence = f"the image has MD5 {member.md5}, its receipt says {image.md5}"
-            yield _finding(FindingKind.WRONG_MD5, receipt.series, place / member.name, sentence)
 
 
 async def _compare_with_store(
@@ -285,20 +251,20 @@ async def _compare_with_store(
     """
     series = receipt.series
     if not rows:
-        return (_finding(FindingKind.NOT_IN_STORE, series, folder, "the store does not know this series"),)
+        return (finding_of(FindingKind.NOT_IN_STORE, series, folder, "the store does not know this series"),)
     row = rows[0]
     known = PurePosixPath(row.folder)
     if row.state is SeriesState.CLAIMED or (row.state is not SeriesState.COMPLETE and not row.folder):
         return ()
     if known != folder and not await _in_thread(examination, examination.library.is_one_folder, known, folder):
         if await _in_thread(examination, holds_series, examination.library, row):
-            return (_finding(FindingKind.SECOND_COPY, series, folder, f"the store's copy lies in {row.folder}"),)
-        return (_finding(FindingKind.OTHER_FOLDER, series, folder, f"the store looks for the series in {row.folder}"),)
+            return (finding_of(FindingKind.SECOND_COPY, series, folder, f"the store's copy lies in {row.folder}"),)
+        return (finding_of(FindingKind.OTHER_FOLDER, series, folder, f"the store looks for the series in {row.folder}"),)
     if row.state is not SeriesState.COMPLETE:
         return ()
     if row.stored_bytes != receipt.stored_bytes:
         sentence = f"the store says {row.stored_bytes:,} bytes, the receipt {receipt.stored_bytes:,}"
-        return (_finding(FindingKind.STORE_DIFFERS, series, folder, sentence),)
+        return (finding_of(FindingKind.STORE_DIFFERS, series, folder, sentence),)
     return ()
 
 
@@ -309,29 +275,33 @@ async def _compare_with_archive(
     archive = archives.get(receipt.archive)
     if archive is None:
         sentence = f"nothing says where the archive {receipt.archive} is; name a manifest of it"
-        return (_finding(FindingKind.UPSTREAM_UNKNOWN, series, folder, sentence),)
+        return (finding_of(FindingKind.UPSTREAM_UNKNOWN, series, folder, sentence),)
     try:
         comparison = await compare_upstream(series.series_instance_uid, receipt.images, receipt.stored_bytes, archive, patience)
     except (ArchiveError, TransferError) as error:
         if error.exit_code == EXIT_NO_ANSWER:
             raise
-        return (_finding(FindingKind.UPSTREAM_UNKNOWN, series, folder, error.what),)
+        return (finding_of(FindingKind.UPSTREAM_UNKNOWN, series, folder, error.what),)
     if comparison.standing is Standing.SAME:
         return ()
     differs = comparison.standing is Standing.DIFFERS
     kind = FindingKind.UPSTREAM_DIFFERS if differs else FindingKind.UPSTREAM_UNKNOWN
-    return (_finding(kind, series, folder, comparison.sentence),)
+    return (finding_of(kind, series, folder, comparison.sentence),)
 
 
-async def _check_store(examination: Examination, damaged: dict[PurePosixPath, DamagedReceiptError], take: Take) -> None:
-    """Look for what the store calls complete. Folders that hold their series were checked already, and are passed over."""
-    rows: list[StoredSeries] = []
-    async for row in examination.store.find(state=SeriesState.COMPLETE):
-        rows.append(row)
-        if len(rows) >= ROWS_AT_ONCE:
-            await _check_rows(rows, examination, damaged, take)
-            rows = []
-    await _check_rows(rows, examination, damaged, take)
+async def _check_store(
+    examination: Examination, seen: SeriesKeys, damaged: dict[PurePosixPath, DamagedReceiptError], take: Take
+) -> None:
+    """Look for what the store calls complete and was not seen. Folders that hold their series were checked before."""
+    after: int | None = 0
+    while after is not None:
+        page = await examination.store.places(after=after)
+        after = page.next_after
+        uids = [uid for key, (uid, _) in zip(page.keys, page.places, strict=True) if key not in seen]
+        for first in range(0, len(uids), ROWS_AT_ONCE):
+            rows = await examination.store.find_named(uids[first : first + ROWS_AT_ONCE])
+            complete = [row for row in rows if row.state is SeriesState.COMPLETE]
+            await _check_rows(complete, examination, damaged, take)
 
 
 async def _check_rows(
@@ -346,10 +316,10 @@ async def _check_rows(
             finding = _damaged(folder, row.series.series_instance_uid, damaged.pop(folder))
         elif await _in_thread(examination, examination.library.contents, folder):
             sentence = "the store says that the series is here, and no receipt of it is"
-            finding = _finding(FindingKind.MISSING_RECEIPT, row.series, folder, sentence)
+            finding = finding_of(FindingKind.MISSING_RECEIPT, row.series, folder, sentence)
         else:
             sentence = "the store says that the series is here, and nothing is"
-            finding = _finding(FindingKind.MISSING_FOLDER, row.series, folder, sentence)
+            finding = finding_of(FindingKind.MISSING_FOLDER, row.series, folder, sentence)
         await take(CheckedSeries(folder=folder, row=row, findings=(finding,)))
 
 
@@ -360,10 +330,6 @@ def holds_series(library: Library, row: StoredSeries) -> bool:
     except DamagedReceiptError:
         return False
     return receipt is not None and receipt.series.series_instance_uid == row.series.series_instance_uid
-
-
-def _finding(kind: FindingKind, series: Series, path: PurePosixPath, sentence: str) -> Finding:
-    return Finding(kind=kind, series_instance_uid=series.series_instance_uid, path=str(path), sentence=sentence)
 
 
 def _damaged(folder: PurePosixPath, series_instance_uid: str, error: DamagedReceiptError) -> Finding:

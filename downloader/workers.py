@@ -1,6 +1,6 @@
 """A few workers that share the items of one blocking iterator, and one error out of a task group."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -30,6 +30,50 @@ async def work_through(items: Iterator[Item], work: Callable[[Item], Awaitable[N
                 while page := await anyio.to_thread.run_sync(_take_page, items):
                     for item in page:
                         await send.send(item)
+    except BaseExceptionGroup as error:
+        raise first_of_ours(error) from error
+
+
+def always() -> bool:
+    """Let all workers begin at once."""
+    return True
+
+
+async def work_through_pages(
+    take: Callable[[], Sequence[Item]],
+    work: Callable[[Sequence[Item]], Awaitable[None]],
+    *,
+    workers: int,
+    threads: anyio.CapacityLimiter | None = None,
+    needs_all: Callable[[], bool] = always,
+) -> None:
+    """Call `take()` in threads until it gives nothing, and await `work(page)` for each page, `workers` of both side by side.
+
+    One worker is alone until `needs_all()` is true: several threads that wait for nothing only get into each other's way.
+
+    Raises:
+        TciadError: the first that a worker raised.
+    """
+
+    async def work_on() -> None:
+        while page := await anyio.to_thread.run_sync(take, limiter=threads):
+            await work(page)
+
+    async def work_first() -> None:
+        is_alone = True
+        while True:
+            if is_alone and needs_all():
+                is_alone = False
+                for _ in range(workers - 1):
+                    group.start_soon(work_on)
+            page = await anyio.to_thread.run_sync(take, limiter=threads)
+            if not page:
+                return
+            await work(page)
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(work_first)
     except BaseExceptionGroup as error:
         raise first_of_ours(error) from error
 

@@ -24,6 +24,7 @@ from downloader.engine import (
     settle,
 )
 from downloader.errors import LibraryError, SettingsError
+from downloader.findings import Finding
 from downloader.holding import bind, hold_library, open_records
 from downloader.inventory import write_metadata
 from downloader.library.foreign import ForeignTree
@@ -44,7 +45,7 @@ from downloader.store.aside import keep_aside
 from downloader.store.lock import lock_library, lock_store
 from downloader.store.port import Store
 from downloader.stores import expect_store, is_state_outside, open_state, state_path
-from downloader.verification import Examination, Finding
+from downloader.verification import Examination
 from downloader.views.counting import CountView
 from downloader.views.mending import AdoptionReport, RebuildReport, VerificationReport
 from downloader.views.progress import ProgressView

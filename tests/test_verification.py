@@ -19,13 +19,14 @@ from downloader.errors import (
     DamagedReceiptError,
     TciadError,
 )
+from downloader.findings import FindingKind
 from downloader.library.local import LocalLibrary
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.model import Receipt, Series
 from downloader.options import StorageFormat
 from downloader.pacing import RetryPace
 from downloader.patience import Patience
-from downloader.verification import CheckedSeries, Examination, FindingKind, verify_library
+from downloader.verification import CheckedSeries, Examination, verify_library
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_archive import MemoryArchive
 from tests.fakes.memory_store import MemoryStore

@@ -31,7 +31,7 @@ from downloader.errors import (
     TransferError,
     UsageError,
 )
-from downloader.verification import Finding
+from downloader.findings import Finding
 from downloader.views.library_series import LibrarySeries
 from downloader.views.plan import PlanReport
 from downloader.views.report import Outcome, RunReport

@@ -12,9 +12,9 @@ from downloader.api.keywords import ManifestLike, manifest_from, prepare
 from downloader.clock import SystemClock
 from downloader.engine import decide_options
 from downloader.errors import SettingsError
+from downloader.findings import Finding
 from downloader.holding import open_records
 from downloader.settings import resolve_options
-from downloader.verification import Finding
 from downloader.views.library_series import LibrarySeries, flatten
 from downloader.views.mending import VerificationReport
 from downloader.views.notebook import open_python_count, open_python_progress

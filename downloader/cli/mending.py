@@ -13,12 +13,12 @@ from downloader.cli.flags import Json, Output, Quiet, State, Verbose, path_of, p
 from downloader.clock import SystemClock
 from downloader.engine import decide_options
 from downloader.errors import SettingsError
+from downloader.findings import Finding
 from downloader.holding import open_records
 from downloader.manifest import load_manifest, named_address
 from downloader.model import Md5Mode
 from downloader.options import RunOptions
 from downloader.settings import Settings, parse_flags, resolve_options
-from downloader.verification import Finding
 from downloader.views.counting import open_count
 from downloader.views.mending import AdoptionReport, VerificationReport, WeakSeries, finding_text, weak_text
 from downloader.views.progress import open_progress

@@ -7,7 +7,7 @@ new series writes none: one rename is a transaction by itself.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -151,8 +151,7 @@ class ChangeJournal:
     def begin(self, changes: Sequence[Change]) -> ChangeRecord:
         """Write the changes down; on the disk when this returns."""
         record = ChangeRecord(name=f"{uuid4().hex}{_SUFFIX}", changes=tuple(changes))
-        document = {"format": _FORMAT, "changes": [asdict(change) for change in changes]}
-        text = json.dumps(document, default=str, ensure_ascii=False)
+        text = json.dumps({"format": _FORMAT, "changes": list(map(_encode, changes))}, ensure_ascii=False)
         with open_own_folder(self._root) as own:
             is_new = not own.has(INTENTS_NAME)
             with own.folder(INTENTS_NAME, make=True) as intents:
@@ -197,6 +196,17 @@ def _is_record(intents: OwnFolder, name: str) -> bool:
         return True
     intents.remove(name)  # a record that was being written when the process died: the change never began
     return False
+
+
+def _encode(change: Change) -> dict[str, object]:
+    return {
+        "kind": change.kind.value,
+        "series_instance_uid": change.series_instance_uid,
+        "folder": str(change.folder),
+        "targets": list(map(str, change.targets)),
+        "keeper": None if change.keeper is None else str(change.keeper),
+        "completed_at": None if change.completed_at is None else change.completed_at.isoformat(),
+    }
 
 
 def _decode(written: dict[str, Any]) -> Change:

@@ -4,6 +4,7 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final
@@ -11,6 +12,8 @@ from typing import Final
 from downloader.errors import SettingsError
 from downloader.library.safe_names import LONGEST_NAME_BYTES, NOTHING, cut_name, safe_name
 from downloader.model import Series
+
+_REMEMBERED_SERIES: Final = 1024
 
 LAYOUTS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -85,6 +88,12 @@ class _Part:
     attribute: str
 
 
+@lru_cache(maxsize=_REMEMBERED_SERIES)
+def _folders_of(layout: "Layout", series: Series) -> tuple[PurePosixPath, ...]:
+    """Whoever moves or stores a series asks several times where it may lie."""
+    return layout.make_folders(series)
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """A parsed template: for each folder of the path, what it is made of."""
@@ -97,6 +106,10 @@ class Layout:
         A template without `{series_instance_uid}` can give two series one folder. The second then lies beside the first
         in a folder that ends in its UID.
         """
+        return _folders_of(self, series)
+
+    def make_folders(self, series: Series) -> tuple[PurePosixPath, ...]:
+        """The same, made anew."""
         names = [_fill(level, series) for level in self.levels]
         folder = PurePosixPath(*map(safe_name, names))
         if any(part.attribute == "series_instance_uid" for level in self.levels for part in level):

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +21,7 @@ from downloader.library.journal import JOURNAL_SUFFIX, journal_path, read_series
 from downloader.library.layout import parse_layout
 from downloader.library.members import LONGEST_TEXT_BYTES
 from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
-from downloader.library.moving import move_folder
+from downloader.library.moving import MoveBatch
 from downloader.library.place import Place
 from downloader.library.port import Citation, ForeignImage, KeptDescription, StagedFolder, Staging
 from downloader.library.presence import count_table, folders_without_receipt
@@ -30,6 +31,7 @@ from downloader.library.safe_names import safe_name
 from downloader.library.salvaging import salvage
 from downloader.library.shelf import Shelf, has_files
 from downloader.library.staging import LocalStaging
+from downloader.library.walking import TreeWalk
 from downloader.library.zip_reading import StoredZipFile
 from downloader.library.zip_staging import ZipStaging
 from downloader.model import Receipt, Series
@@ -218,9 +220,23 @@ class LocalLibrary:
 
     def move(self, folder: PurePosixPath, target: PurePosixPath) -> None:
         """See the port."""
-        with LibraryFaults(self._root, place=str(folder)):
+        with self.moves() as moves:
+            moves.move(folder, target)
+
+    @contextmanager
+    def moves(self) -> Iterator[MoveBatch]:
+        """See the port."""
+        batch = MoveBatch(self._root)
+        with self._faults:
             self._shelf.overdue.set()
-            move_folder(self._root, folder, target)
+            try:
+                yield batch
+            finally:
+                batch.end()
+
+    def walk(self) -> TreeWalk:
+        """See the port."""
+        return TreeWalk(self._root, with_contents=True)
 
     def papers_folder(self, series: Series) -> PurePosixPath:
         """See the port."""

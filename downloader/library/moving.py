@@ -1,5 +1,6 @@
 """Moves series folders from one layout to another, each by one rename wherever that can be. Raises OSError; see faults.py."""
 
+import contextlib
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
@@ -7,6 +8,7 @@ from typing import Final
 
 from downloader.errors import LibraryError
 from downloader.library.disk import made_folders, remove_empty_folders, sync_folder
+from downloader.library.faults import LibraryFaults
 from downloader.library.nesting import holds_series, series_above
 
 MOVING_MARK: Final = "~moving"
@@ -26,7 +28,7 @@ def choose_place(
     """
     if folder in candidates:
         return folder
-    if (root / folder).resolve() != root.resolve() / folder:
+    if _is_reached_by_link(root, folder):
         raise LibraryError(f"{folder} is reached through a link", next_step="move it by hand")
     if holds_series(root / folder):
         raise LibraryError(f"another series lies in {folder}", next_step="move it elsewhere")
@@ -36,19 +38,82 @@ def choose_place(
     raise LibraryError(f"{candidates[0]} in the library is in the way: it is not this series", next_step="move it elsewhere")
 
 
+class MoveBatch:
+    """Renames of series folders that become durable together, which takes hardly longer than for one of them.
+
+    Killed between two steps, it leaves each series whole, under a name that a walk through the library finds.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._changed: dict[Path, None] = {}
+        self._left: dict[Path, None] = {}
+
+    def move(self, folder: PurePosixPath, target: PurePosixPath) -> None:
+        """Rename the folder of a series to a place that is free. It is not durable before `end`.
+
+        Raises:
+            LibraryError: it cannot be moved.
+        """
+        with LibraryFaults(self._root, place=str(folder)):
+            self._move(folder, target)
+
+    def _move(self, folder: PurePosixPath, target: PurePosixPath) -> None:
+        source, goal = self._root / folder, self._root / target
+        aside = find_aside(folder, target)
+        if aside is not None:
+            # one of the two lies in the other: what was renamed before must not depend on what is renamed now
+            self.end()
+            source = _step_aside(self._root, folder, aside)
+        self._make(goal.parent)
+        source.rename(goal)
+        self._changed[goal.parent] = None
+        self._left[source.parent] = None
+        if aside is not None:
+            self.end()
+
+    def end(self) -> None:
+        """Return once all of it is on the disk. Folders that are empty then are removed. More may be moved afterwards."""
+        for path in sorted(self._changed, key=lambda path: len(path.parts), reverse=True):
+            sync_folder(path)
+        self._changed.clear()
+        left, self._left = self._left, {}
+        for path in dict.fromkeys(_remove_empty(path, self._root) for path in left):
+            # one that another series was the last to leave is gone since, which the folder above it tells
+            with contextlib.suppress(FileNotFoundError):
+                sync_folder(path)
+
+    def _make(self, folder: Path) -> None:
+        missing: list[Path] = []
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for new in reversed(missing):
+            new.mkdir(exist_ok=True)
+            self._changed[new] = self._changed[new.parent] = None
+
+
 def move_folder(root: Path, folder: PurePosixPath, target: PurePosixPath) -> None:
     """Rename the folder of a series to a place that is free; durable when this returns. Folders that are empty then are removed.
 
     Killed between two steps, it leaves the series whole, under a name that a walk through the library finds.
     """
-    source, goal = root / folder, root / target
-    aside = find_aside(folder, target)
-    if aside is not None:
-        source = _step_aside(root, folder, aside)
-    with made_folders(goal.parent):
-        source.rename(goal)
-    sync_folder(source.parent)
-    remove_empty_folders(source.parent, root)
+    batch = MoveBatch(root)
+    batch.move(folder, target)
+    batch.end()
+
+
+def _remove_empty(folder: Path, root: Path) -> Path:
+    """Remove the folder and those above it as far as they are empty; the first that stays."""
+    while folder != root:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass  # another series was the last that left it
+        except OSError:
+            break  # not empty, or a link
+        folder = folder.parent
+    return folder
 
 
 def move_paper(root: Path, name: str, old: PurePosixPath, new: PurePosixPath) -> None:
@@ -63,6 +128,15 @@ def move_paper(root: Path, name: str, old: PurePosixPath, new: PurePosixPath) ->
         source.unlink()
     sync_folder(source.parent)
     remove_empty_folders(source.parent, root)
+
+
+def _is_reached_by_link(root: Path, folder: PurePosixPath) -> bool:
+    path = str(root)
+    for part in folder.parts:
+        path = f"{path}/{part}"
+        if os.path.islink(path):  # noqa: PTH114 - for each series
+            return True
+    return False
 
 
 def _is_free(root: Path, candidate: PurePosixPath, folder: PurePosixPath) -> bool:

@@ -1,6 +1,7 @@
 """What a place for completed series offers. Everything here blocks: call it in a worker thread."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -8,7 +9,9 @@ from typing import Protocol
 
 from downloader.errors import DamagedReceiptError
 from downloader.library.changes import LibraryChanges
+from downloader.library.moving import MoveBatch
 from downloader.library.place import Place
+from downloader.library.walking import TreeWalk
 from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries, StoredZip
 from downloader.zipstream import ZipEvent, ZipLimits
 
@@ -378,6 +381,14 @@ class Library(Protocol):
 
         Whoever is killed meanwhile leaves the series whole, in one place or another that `folders` finds.
         """
+        ...
+
+    def moves(self) -> AbstractContextManager[MoveBatch]:
+        """Moves that become durable together when the context is left, by an error too."""
+        ...
+
+    def walk(self) -> TreeWalk:
+        """All series of the library with what lies in their folders, for several threads to take side by side."""
         ...
 
     def papers_folder(self, series: Series) -> PurePosixPath:

@@ -1,9 +1,11 @@
 """The receipt of a series as a file: `.receipt.json` in the folder of the series."""
 
+import errno
 import json
 import re
 from dataclasses import dataclass, fields
 from datetime import date
+from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -45,6 +47,27 @@ def encode_receipt(receipt: Receipt) -> bytes:
     text = json.dumps(tree, default=_iso, sort_keys=True, ensure_ascii=False)
     # half of a surrogate pair has no place in UTF-8; such text can only come from a broken catalogue
     return text.encode("utf-8", "replace") + b"\n"
+
+
+def read_receipt_file(path: str | Path) -> Receipt | None:
+    """The receipt in this file; None where there is none. Raises OSError; see faults.py.
+
+    Raises:
+        DamagedReceiptError: the disk does not give it back, or it cannot be believed.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - for each series
+            content = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise DamagedReceiptError(
+            f"the receipt cannot be read: {error.strerror}",
+            next_step="check the disk; `tciad verify --repair` sets the series aside and fetches it again",
+        ) from error
+    return decode_receipt(content)
 
 
 def decode_receipt(content: bytes) -> Receipt:

@@ -1,6 +1,5 @@
 """Puts finished folders into the library's tree, and finds them there."""
 
-import errno
 import os
 import stat
 import threading
@@ -15,15 +14,17 @@ from downloader.library.faults import LibraryFaults
 from downloader.library.layout import Layout, collection_folders
 from downloader.library.metadata_csv import OVERDUE_NAME, Overdue
 from downloader.library.moving import MOVING_MARK, choose_place, move_paper
-from downloader.library.nesting import holds_series, is_or_holds_series, is_series, may_hold_folders
+from downloader.library.nesting import holds_series, is_or_holds_series, is_series
 from downloader.library.place import Place
-from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME, decode_receipt
+from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME, decode_receipt, read_receipt_file
 from downloader.library.replacing import Replacement
+from downloader.library.walking import TreeWalk
 from downloader.model import Receipt, Series
 from downloader.own_folder import OWN_FOLDER
 
 LICENSE_NAME = "LICENSE"
 COLLECTION_PAPERS = (LICENSE_NAME,)
+_FOLDERS_AT_ONCE = 32
 _REMEMBERED_FOLDERS = 1024
 
 
@@ -70,37 +71,16 @@ class Shelf:
                 yield folder, receipt
 
     def folders(self) -> Iterator[tuple[PurePosixPath, Receipt | DamagedReceiptError]]:
-        """See the port. Links to folders outside the library are followed, each once; so are folders inside those of series."""
-        followed = {self._root.resolve()}
-        waiting = [PurePosixPath()]
-        while waiting:
-            folder = waiting.pop()
-            try:
-                receipt: Receipt | DamagedReceiptError | None = self.receipt_in(folder)
-            except DamagedReceiptError as error:
-                receipt = error
-            if receipt is not None:
-                yield folder, receipt
-                if not may_hold_folders(self._root / folder):
-                    continue
-            with LibraryFaults(self._root, place=str(folder)):
-                waiting.extend(sorted(self._folders_in(folder, followed), reverse=True))
+        """See the port."""
+        walk = TreeWalk(self._root, with_contents=False)
+        while found := walk.take(_FOLDERS_AT_ONCE):
+            for one in found:
+                yield one.folder, one.receipt
 
     def receipt_in(self, folder: PurePosixPath) -> Receipt | None:
         """See the port."""
         with LibraryFaults(self._root, place=str(folder)):
-            try:
-                content = (self._root / folder / RECEIPT_NAME).read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-            except OSError as error:
-                if error.errno != errno.EIO:
-                    raise
-                raise DamagedReceiptError(
-                    f"the receipt cannot be read: {error.strerror}",
-                    next_step="check the disk; `tciad verify --repair` sets the series aside and fetches it again",
-                ) from error
-        return decode_receipt(content)
+            return read_receipt_file(self._root / folder / RECEIPT_NAME)
 
     def read_receipt(self, folder: PurePosixPath) -> Receipt | None:
         """The receipt in a folder; None where there is none, or none that can be believed."""
@@ -270,18 +250,6 @@ class Shelf:
         with made_folders(target.parent):
             put_file(temporary, target)
 
-    def _folders_in(self, folder: PurePosixPath, followed: set[Path]) -> Iterator[PurePosixPath]:
-        try:
-            found = os.scandir(self._root / folder)
-        except FileNotFoundError:
-            return  # another thread replaced it since the folder above was read
-        with found:
-            for item in found:
-                if not item.is_dir() or (item.name == OWN_FOLDER and not folder.parts):
-                    continue
-                if not item.is_symlink() or _is_news(Path(item.path).resolve(), followed):
-                    yield folder / item.name
-
 
 def has_files(folder: Path, receipt: Receipt) -> bool:
     """Whether every file of the receipt is in the folder, in its size. Their content is not read."""
@@ -297,14 +265,6 @@ def has_files(folder: Path, receipt: Receipt) -> bool:
 
 def _is_of(receipt: Receipt, series: Series) -> bool:
     return receipt.series.series_instance_uid == series.series_instance_uid
-
-
-def _is_news(linked: Path, followed: set[Path]) -> bool:
-    """Whether a link leads to where the walk has not been and will not come by itself; it is remembered."""
-    if any(linked == known or known in linked.parents or linked in known.parents for known in followed):
-        return False
-    followed.add(linked)
-    return True
 
 
 def _license_of(series: Series) -> bytes:

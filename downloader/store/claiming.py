@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -116,16 +116,35 @@ def _complete(connection: Connection, completion: Completion) -> LeaseLostError 
 
 def restore(connection: Connection, stored: Sequence[tuple[Receipt, str]]) -> None:
     """See `Store.restore`. Each series passes through a claim of ours, so that there is one way to say complete."""
-    owner = "restore"
     with connection.transaction(durable=True):
         stage(connection, [receipt.series for receipt, _ in stored])
         connection.change("add_incoming", archive="")  # `complete` says which
-        for receipt, folder in stored:
-            series_instance_uid = receipt.series.series_instance_uid
-            connection.change("hold", series_instance_uid=series_instance_uid, owner=owner)
-            connection.change(
-                "complete", series_instance_uid=series_instance_uid, owner=owner, attempt=1, **_completion(receipt, folder)
-            )
+        for each_once in _rounds(stored):
+            connection.change("hold", series_instance_uids=json.dumps(list(each_once)), owner="restore")
+            connection.change_each("complete", map(_restored, each_once.values()))
+
+
+def _rounds(stored: Sequence[tuple[Receipt, str]]) -> Iterator[Mapping[str, tuple[Receipt, str]]]:
+    """The same in as few parts as can be, each with a series once at most; nearly always it is one."""
+    left = list(stored)
+    while left:
+        again: list[tuple[Receipt, str]] = []
+        each_once: dict[str, tuple[Receipt, str]] = {}
+        for receipt, folder in left:
+            if each_once.setdefault(receipt.series.series_instance_uid, (receipt, folder)) != (receipt, folder):
+                again.append((receipt, folder))
+        yield each_once
+        left = again
+
+
+def _restored(stored: tuple[Receipt, str]) -> Mapping[str, Value]:
+    receipt, folder = stored
+    held: Mapping[str, Value] = {
+        "series_instance_uid": receipt.series.series_instance_uid,
+        "owner": "restore",
+        "attempt": 1,
+    }
+    return {**held, **_completion(receipt, folder)}
 
 
 def relocate(connection: Connection, folders: Sequence[tuple[str, str]]) -> None:

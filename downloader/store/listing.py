@@ -1,5 +1,6 @@
 """What people and reports ask of the store. Nothing here writes."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 from downloader.model import Failure, SeriesState, SeriesTally, WithdrawalRule, WithdrawnPolicy
@@ -25,11 +26,9 @@ def archives(connection: Connection) -> Sequence[str]:
 
 def find_named(connection: Connection, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
     """See `Store.find_named`."""
-    return [
-        to_stored_series(row)
-        for series_instance_uid in series_instance_uids
-        for row in connection.rows("named_series", series_instance_uid=series_instance_uid)
-    ]
+    rows = connection.rows("named_series", series_instance_uids=json.dumps(series_instance_uids))
+    found = {row["series_instance_uid"]: to_stored_series(row) for row in rows}
+    return [found[uid] for uid in series_instance_uids if uid in found]
 
 
 def search(connection: Connection, wanted: SeriesFilter, after: int, limit: int) -> tuple[int, Sequence[StoredSeries]]:

@@ -130,10 +130,24 @@ class CycleNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPlaces:
-    """Some complete series with their folders in the library, in the archive's order; `next_after` as in `StoredPage`."""
+    """Some complete series with their folders in the library, in the archive's order; `next_after` as in `StoredPage`.
+
+    `keys` are the store's own numbers of these series.
+    """
 
     places: tuple[tuple[str, str], ...]
     next_after: int | None
+    keys: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPlace:
+    """What verifying a sound series needs of its row; `key` is the store's own number of the series."""
+
+    key: int
+    state: SeriesState
+    folder: str
+    stored_bytes: int
 
 
 class Standing(StrEnum):
@@ -354,6 +368,10 @@ class Store(Protocol):
 
     async def find_named(self, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
         """The rows of these series, in this order; those that are not known are left out."""
+        ...
+
+    async def look_up(self, series_instance_uids: Sequence[str]) -> Mapping[str, StoredPlace]:
+        """Where these series lie, by their UIDs; those that are not known are left out. Reads far less than `find_named`."""
         ...
 
     async def find_page(self, wanted: SeriesFilter, *, after: int = 0, limit: int = 100) -> StoredPage:

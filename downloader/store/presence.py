@@ -1,9 +1,11 @@
 """What ties the store to the folders of its library: which library it is, and where complete series lie in it."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
+from downloader.model import SeriesState
 from downloader.store.connection import Connection
-from downloader.store.port import StoredPlaces
+from downloader.store.port import StoredPlace, StoredPlaces
 
 
 def library_id(connection: Connection) -> str:
@@ -23,7 +25,17 @@ def places(connection: Connection, manifest: str | None, after: int, limit: int)
     return StoredPlaces(
         places=tuple((series_instance_uid, folder) for _, series_instance_uid, folder in rows),
         next_after=rows[-1][0] if len(rows) == limit else None,
+        keys=tuple(key for key, _, _ in rows),
     )
+
+
+def look_up(connection: Connection, series_instance_uids: Sequence[str]) -> Mapping[str, StoredPlace]:
+    """See `Store.look_up`."""
+    rows = connection.each("stored_places", series_instance_uids=json.dumps(series_instance_uids))
+    return {
+        uid: StoredPlace(key=key, state=SeriesState(state), folder=folder or "", stored_bytes=stored_bytes)
+        for uid, key, state, folder, stored_bytes in rows
+    }
 
 
 def reopen_each(connection: Connection, series_instance_uids: Sequence[str], message: str) -> int:

@@ -25,6 +25,7 @@ from downloader.store.port import (
     SeriesFilter,
     Standing,
     StoredPage,
+    StoredPlace,
     StoredPlaces,
     StoredSeries,
     WithdrawnSeries,
@@ -235,6 +236,10 @@ class SqliteStore:
     async def places(self, manifest: str | None = None, *, after: int = 0, limit: int = 10_000) -> StoredPlaces:
         """See `Store`."""
         return await self._on_thread(presence.places, manifest, after, limit)
+
+    async def look_up(self, series_instance_uids: Sequence[str]) -> Mapping[str, StoredPlace]:
+        """See `Store`."""
+        return await self._on_thread(presence.look_up, series_instance_uids)
 
     async def library_id(self) -> str:
         """See `Store`."""

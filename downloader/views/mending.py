@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from downloader.findings import Finding
 from downloader.model import Digests, Failure, Identity, Receipt, SeriesTally
-from downloader.verification import CheckedSeries, Finding
+from downloader.verification import CheckedSeries
 from downloader.views.texts import count_text, duration_text, printable, size_text
 
 EXIT_FINDINGS = 3

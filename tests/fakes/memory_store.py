@@ -30,6 +30,7 @@ from downloader.store.port import (
     SeriesFilter,
     Standing,
     StoredPage,
+    StoredPlace,
     StoredPlaces,
     StoredSeries,
     WithdrawnSeries,
@@ -414,7 +415,15 @@ class MemoryStore:
         return StoredPlaces(
             places=tuple((row.stored.series.series_instance_uid, row.stored.folder) for row in rows[:limit]),
             next_after=rows[limit - 1].key if len(rows) >= limit else None,
+            keys=tuple(row.key for row in rows[:limit]),
         )
+
+    async def look_up(self, series_instance_uids: Sequence[str]) -> Mapping[str, StoredPlace]:
+        known = {uid: self._rows[uid] for uid in series_instance_uids if uid in self._rows}
+        return {
+            uid: StoredPlace(key=row.key, state=row.stored.state, folder=row.stored.folder, stored_bytes=row.stored.stored_bytes)
+            for uid, row in known.items()
+        }
 
     async def library_id(self) -> str:
         return self._library_id

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from downloader.findings import Finding
 from downloader.library.changes import Change, ChangeJournal, ChangeKind
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME
 from downloader.manifest import ArchiveAddress
@@ -15,7 +16,6 @@ from downloader.model import SeriesState
 from downloader.options import RunOptions
 from downloader.sandbox import Fault, FaultKind, SandboxSeries, catalogue_of
 from downloader.store.sqlite import open_store
-from downloader.verification import Finding
 from downloader.views.counting import SilentCount
 from downloader.views.mending import VerificationReport
 from downloader.views.progress import SilentProgress

@@ -15,7 +15,9 @@ from tests.library.series_streams import SERIES, members_of, store
 TWIN = replace(SERIES, series_instance_uid=f"2{SERIES.series_instance_uid}")
 """The same number, description and last five characters: one folder in the descriptive layout."""
 OTHER = replace(SERIES, series_instance_uid="1.2.3.4", collection="RIDER", patient_id="R-1", license_name="CC0")
-ALL = (SERIES, TWIN, OTHER)
+NEIGHBOUR = replace(SERIES, series_instance_uid="1.2.3.5", study_instance_uid="1.2.3")
+"""The same patient in another study: the folder of the patient is left by the last of both."""
+ALL = (SERIES, TWIN, OTHER, NEIGHBOUR)
 TEMPLATES = (
     "classic",
     "descriptive",
@@ -32,15 +34,16 @@ def files_of(root: Path) -> set[str]:
 
 
 def move_all(root: Path, layout: str) -> list[PurePosixPath]:
-    """As `tciad relayout` does it, one series after the other."""
+    """As `tciad relayout` does it, in one batch."""
     library = LocalLibrary(root, layout=layout)
     moved = []
-    for folder, receipt in list(library.folders()):
-        assert isinstance(receipt, Receipt)
-        target = library.place_for(folder, receipt.series)
-        if target != folder:
-            library.move(folder, target)
-            moved.append(target)
+    with library.moves() as moves:
+        for folder, receipt in list(library.folders()):
+            assert isinstance(receipt, Receipt)
+            target = library.place_for(folder, receipt.series)
+            if target != folder:
+                moves.move(folder, target)
+                moved.append(target)
     kept = {library.papers_folder(series) for series in ALL}
     for series in ALL:
         library.move_papers(series, kept)

@@ -76,6 +76,7 @@ def test_each_statement_has_a_line_of_why() -> None:
             "search_state",
             "last_key",
             "note_proof",
+            "stored_places",
             "page_of_weak_proof",
             "page_of_unknown_proof",
             "series_with_list",

@@ -659,10 +659,10 @@ SET state = 'pending',
 WHERE series_instance_uid = :series_instance_uid AND state = 'complete';
 
 -- hold --
--- Taken from whoever has it: what lies proven in the library is complete, whatever was to be done about it.
+-- Taken from whoever has them: what lies proven in the library is complete, whatever was to be done about it.
 UPDATE series
 SET state = 'claimed', owner = :owner, attempts = 1, unended_attempts = 1, claimable_at = NULL
-WHERE series_instance_uid = :series_instance_uid;
+WHERE series_instance_uid IN (SELECT value FROM json_each(:series_instance_uids));
 
 -- relocate --
 -- Whatever its state: the images of a series that is to come again lie there, too.
@@ -689,8 +689,14 @@ DELETE FROM manifest WHERE name = :manifest;
 SELECT DISTINCT archive FROM series ORDER BY archive;
 
 -- named_series --
--- One whole row, by the name that everybody knows it by.
-SELECT * FROM series WHERE series_instance_uid = :series_instance_uid;
+-- Whole rows, by the names that everybody knows them by.
+SELECT * FROM series WHERE series_instance_uid IN (SELECT value FROM json_each(:series_instance_uids));
+
+-- stored_places --
+-- Narrow rows of some series, by the names that everybody knows them by.
+SELECT series_instance_uid, series_key, state, folder, stored_bytes
+FROM series
+WHERE series_instance_uid IN (SELECT value FROM json_each(:series_instance_uids));
 
 -- tally --
 -- Five rows, kept up to date by triggers: the same cost for ten series and for a million.

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from downloader.errors import LeaseLostError
-from downloader.model import SeriesTally
+from downloader.model import SeriesState, SeriesTally
 from downloader.store.port import Store
 from tests.store.examples import START_AT, claim, complete_all, enqueue, grown, receipt, series, states, uid
 
@@ -62,3 +62,18 @@ async def test_a_forgotten_manifest_leaves_its_series(store: Store) -> None:
     assert await states(store) == {uid(1): "complete", uid(2): "complete"}
     assert await states(store, "b") == {uid(2): "complete"}
     assert await store.begin_resolve("a", START_AT) == 1
+
+
+async def test_where_series_lie_is_looked_up_by_their_names(store: Store) -> None:
+    """Complete ones and others, in any number; those that are not known are left out. Keys are those of `places`."""
+    await enqueue(store, "m", series(1), series(2))
+    held, *_ = await claim(store)
+    await store.complete(held, receipt(held.series), "a/1")
+    found = await store.look_up([uid(1), uid(2), uid(3)])
+    assert {name: (place.state, place.folder, place.stored_bytes) for name, place in found.items()} == {
+        uid(1): (SeriesState.COMPLETE, "a/1", 3000),
+        uid(2): (SeriesState.CLAIMED, "", 0),
+    }
+    page = await store.places()
+    assert (page.places, page.keys) == (((uid(1), "a/1"),), (found[uid(1)].key,))
+    assert await store.look_up([]) == {}
