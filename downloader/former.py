@@ -19,8 +19,8 @@ _log = structlog.get_logger(__name__)
 class FormerFolder:
     """The folder that the store tells of a claimed series, where the series is about to get another one.
 
-    The record stands from before the series is fetched until the former folder is gone: a kill at any moment leaves one folder,
-    once the next start has looked.
+    The record stands from before the series is fetched until the former folder is gone: a kill at any moment, or a folder that
+    cannot be removed now, leaves one folder once a later start has looked.
     """
 
     def __init__(self, claim: Claim, bench: Bench) -> None:
@@ -30,7 +30,6 @@ class FormerFolder:
         self._bench = bench
         self._record: ChangeRecord | None = None
         self._keeper: PurePosixPath | None = None
-        self._stays = False
 
     async def foresee(self, claim: Claim) -> None:
         """Write down where the series will lie, if that is not where it lies now."""
@@ -52,7 +51,9 @@ class FormerFolder:
             if not await bench.in_thread(bench.library.is_one_folder, self._former, place.folder):
                 await bench.in_thread(bench.library.changes.carry_out, self._record.changes[0])
         except LibraryError as error:
-            _log.warning("former folder stays", series_instance_uid=self._uid, message=str(error))
+            # the record stays, so that the next start finishes what cannot be done now
+            self._record = None
+            _log.warning("former folder stays until the next run", series_instance_uid=self._uid, message=str(error))
 
     async def forget(self) -> None:
         """Remove the record, if there is one."""

@@ -25,6 +25,18 @@ def mounted(folder: Path, **options: int | str) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@contextmanager
+def pinned(folder: Path) -> Iterator[None]:
+    """The folder is mounted on itself, so that it cannot be renamed or removed; skips the test where no mounts are allowed."""
+    done = subprocess.run(["mount", "--bind", str(folder), str(folder)], check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 def remount(folder: Path, *flags: str, **options: int | str) -> None:
     """Change the file system on `folder`."""
     subprocess.run(["mount", "-o", ",".join(["remount", *flags, *_parts(options)]), str(folder)], check=True)

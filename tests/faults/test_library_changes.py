@@ -32,6 +32,7 @@ from downloader.views.counting import SilentCount
 from downloader.views.progress import SilentProgress
 from downloader.views.report import RunReport
 from downloader.workshop import relayout_library
+from tests.faults.mounts import needs_mount, pinned
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 
 pytestmark = pytest.mark.anyio
@@ -178,6 +179,23 @@ async def test_a_former_folder_goes_at_the_next_start(tmp_path: Path, then: str)
         await cycle(scene)
         (lies,) = folders_of(scene, 1)
         assert (await stored(scene, 1)).folder == str(lies.relative_to(scene.library))
+        assert unfinished(scene) == 0
+
+
+@needs_mount
+async def test_a_former_folder_that_cannot_go_now_goes_at_a_later_start(tmp_path: Path) -> None:
+    """The run completes the series, and leaves the record of the clearing to the next one."""
+    async with open_scene(tmp_path, catalogue=named("before", 2)) as scene:
+        await cycle(scene)
+        (former,) = folders_of(scene, 1)
+        scene.sandbox.replace_catalogue(named("after", 3))
+        with pinned(former):
+            scene.assert_complete(await cycle(scene))
+            assert len(folders_of(scene, 1)) == 2
+            assert unfinished(scene) == 1
+        await cycle(scene)
+        (lies,) = folders_of(scene, 1)
+        assert lies != former
         assert unfinished(scene) == 0
 
 

@@ -128,11 +128,18 @@ async def test_a_redirect_is_followed(tmp_path: Path, status: int) -> None:
         scene.assert_complete(await scene.run(options=RunOptions(attempts=1)))
 
 
-@pytest.mark.parametrize("location", ["", "file:///etc/passwd", "http://", "::", "/nbia-api/services/v4/getImage"])
+@pytest.mark.parametrize("location", ["", "file:///etc/passwd", "http://", "/nbia-api/services/v4/getImage"])
 async def test_a_redirect_that_leads_nowhere(tmp_path: Path, location: str) -> None:
     """Given up, with a sentence."""
     async with open_scene(tmp_path, Fault(kind=FaultKind.REDIRECT, location=location)) as scene:
         scene.assert_failed(await scene.run(options=RunOptions(attempts=1)), "UnexpectedReplyError", attempts=1)
+
+
+async def test_a_redirect_to_an_address_that_is_not_there(tmp_path: Path) -> None:
+    """The 404 behind it is a fault like any other 404 to a request for images: it proves nothing about the archive."""
+    async with open_scene(tmp_path, Fault(kind=FaultKind.REDIRECT, location="::")) as scene:
+        message = scene.assert_failed(await scene.run(options=RunOptions(attempts=1)), "ArchiveFaultError", attempts=1)
+        assert "answered 404" in message
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])

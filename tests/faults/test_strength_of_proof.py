@@ -186,7 +186,8 @@ async def test_a_list_with_blanks_is_not_fetched_for_again(tmp_path: Path) -> No
         scene.assert_complete(report)
         assert report.proof.proven_by_some == 1
         assert report.warnings == ()
-        assert {request.endpoint for request in scene.sandbox.requests[before:]} <= {"getCollectionValues", "getSeries"}
+        catalogue = {"getCollectionValues", "getSeries", "getPatientStudy"}
+        assert {request.endpoint for request in scene.sandbox.requests[before:]} <= catalogue
 
 
 async def test_an_archive_without_digests_is_asked_about_a_few_series_only(tmp_path: Path) -> None:
