@@ -20,12 +20,14 @@ def main() -> int:
     parser.add_argument("--only", type=int, help="play the iteration of this seed alone, and show its steps")
     parser.add_argument("--keep", type=Path, help="keep the folders of iterations with findings below this one")
     parser.add_argument("--jobs", type=int, default=2, help="how many at once (2)")
+    parser.add_argument("--steps", default="", help="draw from these steps only: 'run, relayout'")
     parser.add_argument("--code", type=Path, default=REPOSITORY, help="the tree whose `downloader` is judged (this one)")
     asked = parser.parse_args()
     # clients that are killed in mid-sentence are what this is about
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     seeds = [asked.only] if asked.only is not None else range(asked.seed, asked.seed + asked.iterations)
-    play = partial(play_iteration, code=asked.code.resolve(), keep=asked.keep)
+    steps = {name.strip() for name in asked.steps.split(",") if name.strip()}
+    play = partial(play_iteration, code=asked.code.resolve(), keep=asked.keep, steps=steps)
     tally: Counter[str] = Counter()
     with_findings = 0
     for result in _results(play, seeds, asked.jobs):

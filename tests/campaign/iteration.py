@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.campaign.faults import Script
 from tests.campaign.invariants import Judge
 from tests.campaign.manifests import Wish, draw_wish
 from tests.campaign.scene import Deed, Scene
-from tests.campaign.steps import STEPS, change_archive_and_run, run, run_wish
+from tests.campaign.steps import STEPS, Step, change_archive_and_run, name_of, run, run_wish
 
 REPOSITORY: Final = Path(__file__).parents[2]
 _RUNS_UNTIL_ALL_IS_WELL: Final = 4
@@ -37,11 +37,14 @@ class Result:
     tally: Counter[str] = field(default_factory=Counter)
 
 
-def play_iteration(seed: int, *, code: Path = REPOSITORY, keep: Path | None = None) -> Result:
+def play_iteration(
+    seed: int, *, code: Path = REPOSITORY, keep: Path | None = None, steps: Collection[str] = frozenset()
+) -> Result:
     """Play the iteration of this seed.
 
     Args:
         seed: every choice follows from it.
+        steps: draw from these steps only, by name; from all of them unless given.
         code: the tree whose `downloader` is judged.
         keep: where the folder of the iteration is kept when something was found.
     """
@@ -49,7 +52,7 @@ def play_iteration(seed: int, *, code: Path = REPOSITORY, keep: Path | None = No
     try:
         with _scene(Random(seed), folder, code) as scene:
             result = Result(seed=seed, log=scene.log, tally=scene.tally)
-            for finding in _play(scene):
+            for finding in _play(scene, {step: weight for step, weight in STEPS.items() if not steps or name_of(step) in steps}):
                 result.findings.append(finding)
             scene.play(Script())
         if result.findings and keep is not None:
@@ -95,11 +98,11 @@ def _scene(random: Random, folder: Path, code: Path) -> Iterator[Scene]:
         )
 
 
-def _play(scene: Scene) -> Iterator[str]:
+def _play(scene: Scene, steps: Mapping[Step, int]) -> Iterator[str]:
     """The findings of the first deed that has any: what comes after it may follow from it."""
     for wish in scene.wishes.values():
         scene.log.append(f"manifest {wish.name}: {' / '.join(wish.as_yaml(scene.archive.sandbox).splitlines()[2:])}")
-    for deed in _deeds(scene):
+    for deed in _deeds(scene, steps):
         found = _judge(scene, deed)
         if found:
             yield from found
@@ -119,11 +122,10 @@ def _judge(scene: Scene, deed: Deed) -> list[str]:
     return judge.judge(deed)
 
 
-def _deeds(scene: Scene) -> Iterator[Deed]:
-    for step in [run, *scene.random.choices([*STEPS], [*STEPS.values()], k=scene.random.randint(4, 6))]:
-        name = step.__name__.replace("_", " ")
-        scene.log.append(name)
-        scene.tally[f"step {name}"] += 1
+def _deeds(scene: Scene, steps: Mapping[Step, int]) -> Iterator[Deed]:
+    for step in [run, *scene.random.choices([*steps], [*steps.values()], k=scene.random.randint(4, 6))]:
+        scene.log.append(name_of(step))
+        scene.tally[f"step {name_of(step)}"] += 1
         yield from step(scene)
         if step is not change_archive_and_run:
             scene.play(Script())

@@ -267,6 +267,11 @@ STEPS: Final[Mapping[Step, int]] = {
 }
 
 
+def name_of(step: Step) -> str:
+    """How the step is called in logs and on the command line."""
+    return getattr(step, "__name__", "").replace("_", " ")
+
+
 def _some_wish(scene: Scene) -> Wish:
     return scene.wishes[scene.random.choice(sorted(scene.wishes))]
 
