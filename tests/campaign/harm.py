@@ -77,6 +77,7 @@ def _rewrite(path: Path, content: bytes) -> None:
 
 def _note(scene: Scene, uid: str, kind: str) -> None:
     scene.ledger.harmed[uid] = kind
+    scene.ledger.ever_harmed.add(uid)
     scene.ledger.kept.pop(uid, None)
 
 

@@ -196,9 +196,10 @@ class Judge:
         if deed.verb != "verify" or not deed.succeeded or "--repair" in deed.ended.arguments:
             return
         unseen = frozenset() if "--deep" in deed.ended.arguments else _SEEN_BY_DEEP_ONLY
-        for uid, harm in self.ledger.harmed.items():
-            if harm not in unseen and uid in deed.after.complete():
-                yield f"verify calls the library sound, with series {self._name(uid)}: {harm}"
+        for uid, row in deed.after.complete().items():
+            wrong = self._wrong(uid, deed.after.at(row.folder))
+            if wrong and self.ledger.harmed.get(uid) not in unseen:
+                yield f"verify calls the library sound, with series {self._name(uid)}: {wrong}"
 
     def _rebuilt(self, after: Evidence) -> Iterator[str]:
         """A new store knows every whole series in place, in its newest version."""
@@ -214,26 +215,39 @@ class Judge:
                 yield f"rebuild: the store knows an older version of series {self._name(uid)} than lies in the library"
 
     def _forgive(self, deed: Deed) -> None:
-        """What a command that succeeded has looked at is no longer blamed on hands."""
-        self.ledger.is_unsettled = deed.ended.was_hindered or (self.ledger.is_unsettled and not _opens_library(deed))
+        """What is whole again, and what a command that succeeded had to look at, is no longer blamed on hands."""
+        ledger = self.ledger
+        ledger.is_unsettled = deed.ended.was_hindered or (ledger.is_unsettled and not _opens_library(deed))
+        for uid, harm in list(ledger.harmed.items()):
+            row = deed.after.complete().get(uid)
+            is_whole = row is not None and not self._wrong(uid, deed.after.at(row.folder))
+            # bytes of the right number are believed again until they are read
+            if is_whole or (row is None and harm not in _SEEN_BY_DEEP_ONLY) or (deed.succeeded and self._looked_at(uid, deed)):
+                del ledger.harmed[uid]
         if not deed.succeeded:
             return
-        if deed.verb == "verify" and {"--repair", "--deep"} <= {*deed.ended.arguments}:
-            self.ledger.forgive()
-        elif deed.verb == "store rebuild":
+        if deed.verb == "store rebuild":
             # which manifest wanted what is not in receipts
-            self.ledger.wanted.clear()
-            self.ledger.store_is_stale = False
-            for uid in [uid for uid, harm in self.ledger.harmed.items() if harm not in _SEEN_BY_DEEP_ONLY]:
-                del self.ledger.harmed[uid]
-        elif deed.verb == "run" and deed.wish is not None:
-            for uid in [uid for uid, harm in self.ledger.harmed.items() if harm in _SEEN_BY_A_RUN]:
-                if uid in self.world.listed() and deed.wish.wants(self.world.series[uid]):
-                    del self.ledger.harmed[uid]
+            ledger.wanted.clear()
+            ledger.store_is_stale = False
+        elif _repairs(deed):
+            ledger.forgive()
+
+    def _looked_at(self, uid: str, deed: Deed) -> bool:
+        """Whether the command had to see what hands did to this series."""
+        harm = self.ledger.harmed[uid]
+        if deed.verb == "run" and deed.wish is not None:
+            return harm in _SEEN_BY_A_RUN and uid in self.world.listed() and deed.wish.wants(self.world.series[uid])
+        return _repairs(deed) or (deed.verb == "store rebuild" and harm not in _SEEN_BY_DEEP_ONLY)
 
     def _name(self, uid: str) -> str:
         planned: PlannedSeries = self.world.series[uid]
         return f"{planned.number} (…{uid[-6:]})"
+
+
+def _repairs(deed: Deed) -> bool:
+    """Whether the command reads every image and mends what is wrong."""
+    return deed.verb == "verify" and {"--repair", "--deep"} <= {*deed.ended.arguments}
 
 
 def _opens_library(deed: Deed) -> bool:

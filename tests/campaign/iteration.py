@@ -140,7 +140,7 @@ def _end_well(scene: Scene) -> Iterator[Deed]:
         yield from _run_until_complete(scene, name)
     arguments = [str(scene.manifest(wish)) for _, wish in sorted(scene.wishes.items())]
     # what hands damaged and the archive no longer has cannot come again
-    is_lost = not set(scene.ledger.harmed) <= set(scene.world.listed())
+    is_lost = not scene.ledger.ever_harmed <= set(scene.world.listed())
     sound = {0, 3} if is_lost else {0}
     yield _expect(scene, scene.command("verify", *arguments, "--json", "-q", "--deep", "--repair"), sound)
     for _, wish in sorted(scene.wishes.items()):

@@ -61,14 +61,15 @@ class Ledger:
     """What hands did to the library, which no command can be blamed for until it has looked.
 
     `kept` is the newest version of each series that ever lay whole in its place and has to be somewhere; `wanted` has the
-    manifests whose runs found each series; `harmed` are series whose folder was damaged by hand, and how; `copied` folders that
-    hands made; `store_is_stale`: the store is an older one, or none; `is_unsettled`: the last command was hindered, and none has
-    opened the library since to finish what it began.
+    manifests whose runs found each series; `harmed` are series whose folder was damaged by hand, and how (`ever_harmed`: at
+    any time); `copied` folders that hands made; `store_is_stale`: the store is an older one, or none; `is_unsettled`: the last
+    command was hindered, and none has opened the library since to finish what it began.
     """
 
     kept: dict[str, int] = field(default_factory=dict)
     wanted: dict[str, set[str]] = field(default_factory=dict)
     harmed: dict[str, str] = field(default_factory=dict)
+    ever_harmed: set[str] = field(default_factory=set)
     copied: set[PurePosixPath] = field(default_factory=set)
     store_is_stale: bool = False
     is_unsettled: bool = False
