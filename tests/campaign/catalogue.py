@@ -223,7 +223,9 @@ def _shrink(_: Random, planned: PlannedSeries) -> PlannedSeries:
 
 
 def _recurate(random: Random, planned: PlannedSeries) -> PlannedSeries:
-    """Other pixels in every image, and often an image more or fewer."""
+    """Other pixels in every image, and often an image more or fewer. Samples are what they are."""
+    if planned.sample:
+        return planned
     return replace(planned, pixels=planned.pixels + 1, images=max(1, planned.images + random.choice((-1, 0, 1, 1))))
 
 

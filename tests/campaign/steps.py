@@ -57,11 +57,16 @@ def change_archive_and_run(scene: Scene) -> Iterator[Deed]:
     _change(scene)
     changed = [planned for uid, planned in scene.world.listed().items() if before.get(uid) != planned]
     scene.play(Script())
-    moves = scene.random.random() < 0.7
     wish = _some_wish(scene)
-    yield run_wish(scene, wish, draw_disturbance(scene.random, asks_archive=True, moves=moves))
+    if scene.random.random() < 0.3:
+        # where two folders cannot be exchanged there is a moment between two renames
+        number = scene.random.choice((1, 2, 2, 2, 3, 4))
+        disturbance = Disturbance(call="rename", meddling="signal=KILL", when=str(number), no_exchange=True)
+    else:
+        disturbance = draw_disturbance(scene.random, asks_archive=True, moves=scene.random.random() < 0.7)
+    yield run_wish(scene, wish, disturbance)
     if changed and scene.random.random() < 0.5:
-        scene.log.append(f"archive: {withdraw(scene.world, scene.random.choice(changed))}")
+        scene.log.append(f"archive: {', '.join(withdraw(scene.world, planned) for planned in changed)}")
         scene.serve()
     yield run_wish(scene, wish)
 
@@ -138,7 +143,12 @@ def repair(scene: Scene) -> Iterator[Deed]:
     """Looks at every byte, and mends; often disturbed."""
     if scene.random.random() < 0.7:
         scene.play(Script())
-    disturbance = _mending_disturbance(scene.random, asks_archive=True)
+    if scene.random.random() < 0.25:
+        # between what is moved and what the store is told
+        call, number = scene.random.choice(("pwrite64", "fdatasync", "fsync", "mkdir", "unlinkat")), scene.random.randint(1, 6)
+        disturbance = Disturbance(call=call, meddling="signal=KILL", when=str(number))
+    else:
+        disturbance = _mending_disturbance(scene.random, asks_archive=True)
     yield scene.command("verify", *_manifests(scene), "--json", "-q", "--deep", "--repair", disturbance=disturbance)
 
 
