@@ -44,7 +44,7 @@ class Judge:
             found += self._wrong_completes(deed.after)
         if deed.verb == "run" and deed.succeeded and deed.wish is not None:
             found += self._wanted(deed, deed.wish)
-            found += self._tidy(deed, deed.wish)
+            found += [] if deed.ended.was_hindered else self._tidy(deed, deed.wish)
         if deed.verb == "run" and deed.is_quiet:
             found += self._fetched_again(deed)
         if deed.verb == "store rebuild" and deed.succeeded:
