@@ -8,7 +8,8 @@ from tests.campaign.iteration import play_iteration
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.campaign, pytest.mark.timeout(900)]
 
-SEEDS = (1, 2, 3, 5, 7, 9, 10, 11, 12, 13)
+# 4 is known to find something: a former folder whose clearing failed once stays beside the new one
+SEEDS = [seed for seed in range(1, 42) if seed != 4]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
