@@ -13,9 +13,10 @@ from typing import Final
 import anyio.to_thread
 
 from downloader.errors import DamagedReceiptError, LibraryError
+from downloader.findings import DAMAGE, compare_contents
 from downloader.library.changes import ChangeRecord
 from downloader.library.port import Library
-from downloader.model import Receipt, Series
+from downloader.model import Receipt, Series, SeriesState
 from downloader.store.port import Store, StoredSeries
 from downloader.verification import holds_series
 from downloader.views.relayout import LeftFolder, RelayoutTally, SeriesMove, SharedFolder
@@ -78,16 +79,24 @@ class Relayout:
         named = await self.store.find_named([receipt.series.series_instance_uid for _, receipt in told])
         rows = {row.series.series_instance_uid: row for row in named}
         record = await anyio.to_thread.run_sync(self._write_down, told, rows)
-        relocated: list[tuple[str, str]] = []
+        settled = _Settled()
         # once begun, it is told to the store: a cancelled move would be told to nobody
         with anyio.CancelScope(shield=True):
             try:
-                await anyio.to_thread.run_sync(self._settle_all, page, rows, relocated)
+                await anyio.to_thread.run_sync(self._settle_all, page, rows, settled)
             finally:
-                if relocated and not self.dry_run:
-                    await self.store.relocate(relocated)
+                await self._tell_store(settled)
             if record is not None:
                 await anyio.to_thread.run_sync(self.library.changes.end, record)
+
+    async def _tell_store(self, settled: "_Settled") -> None:
+        """Where series lie now; and of those that the store did not have yet, that they are there."""
+        if self.dry_run:
+            return
+        if settled.relocated:
+            await self.store.relocate(settled.relocated)
+        if settled.found:
+            await self.store.restore(settled.found)
 
     def _write_down(self, told: Sequence[tuple[PurePosixPath, Receipt]], rows: Mapping[str, StoredSeries]) -> ChangeRecord | None:
         """The record of what is about to be moved; none where nothing is. Blocks."""
@@ -98,17 +107,15 @@ class Relayout:
         changes = [change for change in planned if change is not None]
         return self.library.changes.begin(changes) if changes else None
 
-    def _settle_all(self, page: Sequence[Folder], rows: Mapping[str, StoredSeries], relocated: list[tuple[str, str]]) -> None:
+    def _settle_all(self, page: Sequence[Folder], rows: Mapping[str, StoredSeries], settled: "_Settled") -> None:
         """Move what is to be moved; all of it is durable when this returns. Blocks."""
         if self.dry_run:
-            self._settle_each(page, rows, relocated, self._promise)
+            self._settle_each(page, rows, settled, self._promise)
             return
         with self.library.moves() as moves:
-            self._settle_each(page, rows, relocated, moves.move)
+            self._settle_each(page, rows, settled, moves.move)
 
-    def _settle_each(
-        self, page: Sequence[Folder], rows: Mapping[str, StoredSeries], relocated: list[tuple[str, str]], move: Move
-    ) -> None:
+    def _settle_each(self, page: Sequence[Folder], rows: Mapping[str, StoredSeries], settled: "_Settled", move: Move) -> None:
         for folder, receipt in page:
             if isinstance(receipt, DamagedReceiptError):
                 self._leave(folder, receipt.what)
@@ -119,9 +126,22 @@ class Relayout:
             if target is None:
                 continue
             self._collections.setdefault(series.collection, series)
+            is_whole = self._is_unknown_and_whole(folder, receipt, row)
             self._bring(folder, target, series, move)
-            if row is not None and row.folder and row.folder != str(target):
-                relocated.append((series.series_instance_uid, str(target)))
+            if is_whole:
+                settled.found.append((receipt, str(target)))
+            elif row is not None and row.folder and row.folder != str(target):
+                settled.relocated.append((series.series_instance_uid, str(target)))
+
+    def _is_unknown_and_whole(self, folder: PurePosixPath, receipt: Receipt, row: StoredSeries | None) -> bool:
+        """Whether the series is here whole, and the store does not know that it is anywhere.
+
+        A run that was killed after the rename leaves such a series. The next run would look for it where the layout puts what
+        the archive lists by then, which need not be this folder, and would download it again.
+        """
+        if row is not None and (row.folder or row.state not in {SeriesState.PENDING, SeriesState.FAILED}):
+            return False
+        return not any(found.kind in DAMAGE for found in compare_contents(folder, receipt, self.library.contents(folder)))
 
     def _place_for(
         self, folder: PurePosixPath, receipt: Receipt, series: Series, row: StoredSeries | None
@@ -166,6 +186,14 @@ class Relayout:
         kept = {self.library.papers_folder(series) for series in self._collections.values()}
         for series in self._collections.values():
             self.library.move_papers(series, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What the store is to learn of a page: series that lie elsewhere now, and series that it did not know to be there."""
+
+    relocated: list[tuple[str, str]] = field(default_factory=list)
+    found: list[tuple[Receipt, str]] = field(default_factory=list)
 
 
 def _described(receipt: Receipt, row: StoredSeries | None) -> Series:

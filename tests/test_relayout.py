@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from downloader.library.local import LocalLibrary
 from downloader.library.receipt import RECEIPT_NAME
+from downloader.model import SeriesState
 from downloader.relayout import Relayout
 from downloader.views.relayout import LeftFolder, RelayoutReport, RelayoutTally, SeriesMove, SharedFolder
 from tests.fakes.memory_store import MemoryStore
@@ -123,6 +125,27 @@ async def test_a_series_that_the_store_does_not_know_is_moved_too(place: Place) 
     """Whatever lies in the library has its place in the layout."""
     place.database = MemoryStore()
     assert (await place.move("flat")).moved == 2
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_series_that_a_killed_run_left_is_told_to_the_store(place: Place, listed: bool) -> None:
+    """It lies there whole, and no run after the move would look for it under the name that the receipt gives."""
+    place.database = MemoryStore()
+    if listed:
+        number = await place.database.begin_resolve("m", datetime(2026, 1, 1, tzinfo=UTC))
+        await place.database.enqueue("m", number, "memory", [SERIES, TWIN])
+    await place.move("descriptive")
+    assert sorted(await place.folders()) == place.found()
+    rows = await place.database.find_named([SERIES.series_instance_uid, TWIN.series_instance_uid])
+    assert [row.state for row in rows] == [SeriesState.COMPLETE, SeriesState.COMPLETE]
+
+
+async def test_a_series_with_a_lost_image_is_not_told_to_the_store(place: Place) -> None:
+    """The next run fetches it."""
+    place.database = MemoryStore()
+    for folder in place.found():
+        next((place.root / folder).glob("*.dcm")).unlink()
+    await place.move("flat")
     assert await place.folders() == []
 
 

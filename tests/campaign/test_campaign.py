@@ -9,7 +9,7 @@ from tests.campaign.iteration import play_iteration
 pytestmark = [pytest.mark.acceptance, pytest.mark.campaign, pytest.mark.timeout(900)]
 
 # 4 is known to find something: a former folder whose clearing failed once stays beside the new one
-SEEDS = [seed for seed in range(1, 42) if seed != 4]
+SEEDS = range(1, 41)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
