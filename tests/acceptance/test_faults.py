@@ -52,7 +52,7 @@ TROUBLES = (
     Trouble(Fault(kind=FaultKind.WRONG_SIZE), "CorruptZipError"),
     Trouble(Fault(kind=FaultKind.WRONG_SERIES), "WrongSeriesError"),
     Trouble(Fault(kind=FaultKind.DUPLICATE_IMAGE), "WrongSeriesError"),
-    Trouble(Fault(kind=FaultKind.NOT_DICOM), "NotDicomError"),
+    Trouble(Fault(kind=FaultKind.NOT_DICOM), "IncompleteSeriesError"),
     Trouble(Fault(kind=FaultKind.STALL, at_bytes=300), "StalledTransferError"),
     Trouble(Fault(kind=FaultKind.EMPTY), "ArchiveFaultError"),
     Trouble(Fault(kind=FaultKind.HTML), "ArchiveFaultError"),
@@ -61,7 +61,7 @@ TROUBLES = (
     Trouble(Fault(kind=FaultKind.BOMB), "UnsafeMemberError"),
     Trouble(Fault(kind=FaultKind.UNSAFE_NAME), "UnsafeMemberError"),
     Trouble(Fault(kind=FaultKind.DUPLICATE_MEMBER), "UnsafeMemberError"),
-    Trouble(Fault(kind=FaultKind.STATUS, status=206), "UnexpectedReplyError"),
+    Trouble(Fault(kind=FaultKind.STATUS, status=206), "ArchiveFaultError"),
     Trouble(Fault(kind=FaultKind.STATUS, status=400), "UnexpectedReplyError"),
     Trouble(Fault(kind=FaultKind.STATUS, status=422), "UnexpectedReplyError"),
 )
