@@ -249,7 +249,8 @@ async def test_an_outage_leaves_no_series_under_way(scene: Scene) -> None:
         elif isinstance(event, SeriesCompleted):
             under_way.discard(event.receipt.series.series_instance_uid)
         most = max(most, len(under_way))
-    assert scene.seen(SeriesGivenBack)
+    # threads decide which of the two it is for the attempt that was under way when the outage was noticed
+    assert scene.seen(SeriesGivenBack) or scene.seen(SeriesSetBack)
     assert (under_way, most) == (set(), scene.concurrency)
 
 

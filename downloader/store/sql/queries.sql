@@ -589,8 +589,9 @@ ORDER BY series_key
 LIMIT :page_size;
 
 -- series_with_list --
--- One is enough: the archive is held to it.
-SELECT 1 FROM series INDEXED BY series_with_list WHERE archive = :archive AND md5_list = 1 LIMIT 1;
+-- One is enough: the archive is held to it. Mostly the first complete series is one; an index of its own would cost a page of
+-- the write-ahead log at each completion.
+SELECT 1 FROM series WHERE state = 'complete' AND archive = :archive AND md5_list = 1 LIMIT 1;
 
 -- set_back --
 -- An attempt that did not get its chance is taken back. Where a download ended for want of room, :needed_bytes tells how much.

@@ -9,5 +9,3 @@ ALTER TABLE series ADD COLUMN md5_list INTEGER;
 CREATE INDEX series_of_weak_proof ON series (series_key) WHERE state = 'complete' AND digests IS NOT 'all';
 -- What receipts have still to tell: nothing, but in a store that an older tciad made.
 CREATE INDEX series_of_unknown_proof ON series (series_key) WHERE state = 'complete' AND digests IS NULL;
--- Whether an archive ever sent lists.
-CREATE INDEX series_with_list ON series (archive) WHERE md5_list = 1;
