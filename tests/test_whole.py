@@ -77,16 +77,17 @@ def test_a_new_version_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
 
 
 def test_what_a_dead_attempt_left_is_no_part_of_it(tmp_path: Path) -> None:
-    """A folder of the series in staging is made anew."""
+    """A folder of the series in staging is made anew. What a swap put aside is for the start of a run to judge, not for this."""
     library = LocalLibrary(tmp_path)
     leftover = tmp_path / ".tciad" / "staging" / LISTED.series_instance_uid
     (leftover / "deep").mkdir(parents=True)
     (leftover / "00000000.part").write_bytes(b"half")
-    leftover.with_name(f"{leftover.name}.old").mkdir()
+    aside = leftover.with_name(f"{leftover.name}.old")
+    aside.mkdir()
     stored = store_whole(whole_of(zip_of(MEMBERS)), library)
     assert stored is not None
     assert files_of(tmp_path / stored.place.folder) == [".receipt.json", *sorted(IMAGES)]
-    assert list((tmp_path / ".tciad" / "staging").iterdir()) == []
+    assert list((tmp_path / ".tciad" / "staging").iterdir()) == [aside]
 
 
 @pytest.mark.parametrize(
