@@ -6,19 +6,22 @@ is written, since the folder may be the empty mount point of a disk that is not 
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import anyio.to_thread
+from anyio import CancelScope
 
 from downloader.clock import Clock
 from downloader.errors import LibraryError, WrongLibraryError
 from downloader.library.identity import make_identity, read_identity
 from downloader.library.receipt import RECEIPT_NAME
 from downloader.options import RunOptions
-from downloader.store.lock import lock_library, lock_store
+from downloader.own_folder import open_own_folder, remove_own_folder
+from downloader.store.lock import LOCK_NAME, lock_library, lock_store
 from downloader.store.port import Store
 from downloader.stores import expect_store, has_store, is_state_outside, open_state, state_path
 
@@ -29,8 +32,15 @@ WAYS_OUT: Final = (
 
 
 @asynccontextmanager
-async def hold_library(options: RunOptions, clock: Clock) -> AsyncIterator[Store]:
+async def hold_library(
+    options: RunOptions, clock: Clock, *, came_to_nothing: Callable[[], bool] | None = None
+) -> AsyncIterator[Store]:
     """The store of a library; both belong to this process, and to each other, for as long as this lasts.
+
+    Args:
+        options: whose `output` and `state` name them.
+        clock: by which the lock and a new library are dated.
+        came_to_nothing: asked after a failure; whether `.tciad` is removed where it was new. Without it, `.tciad` stays.
 
     Raises:
         WrongLibraryError: they belong to others.
@@ -46,10 +56,30 @@ async def hold_library(options: RunOptions, clock: Clock) -> AsyncIterator[Store
                 store = await stack.enter_async_context(open_state(options))
                 await refuse_wrong_library(options, store)
         stack.enter_context(lock_library(options.output, clock.now()))
+        if came_to_nothing is not None:
+            await stack.enter_async_context(_removed_if_new(options.output, came_to_nothing))
         if store is None:
             store = await stack.enter_async_context(open_state(options))
         await bind(options, store, clock)
         yield store
+
+
+@asynccontextmanager
+async def _removed_if_new(root: Path, came_to_nothing: Callable[[], bool]) -> AsyncIterator[None]:
+    """Remove `.tciad` after a failure where nothing but the lock was in it. The lock is held before, meanwhile and after."""
+    is_new = await anyio.to_thread.run_sync(_has_only_lock, root)
+    try:
+        yield
+    except BaseException:
+        if is_new and came_to_nothing():
+            with CancelScope(shield=True):
+                await anyio.to_thread.run_sync(partial(remove_own_folder, root, last=LOCK_NAME))
+        raise
+
+
+def _has_only_lock(root: Path) -> bool:
+    with open_own_folder(root, to_read=True) as own:
+        return own.names() == [LOCK_NAME]
 
 
 @asynccontextmanager

@@ -31,6 +31,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # what open(2) answers where O_NOFOLLOW meets a link: the second with O_DIRECTORY
 _LINK_ERRORS = frozenset({errno.ELOOP, errno.ENOTDIR})
+_NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 _GROUP_MAY_WRITE = stat.S_IRGRP | stat.S_IWGRP
 
@@ -171,13 +172,23 @@ def has_own_folder(root: Path) -> bool:
         return False
 
 
-def remove_own_folder(root: Path) -> None:
-    """Take the own folder away with all that is in it: for a library that came to nothing."""
+def remove_own_folder(root: Path, *, last: str) -> None:
+    """Remove the own folder and its content: for a library that came to nothing, whose lock this process holds.
+
+    Args:
+        root: the library.
+        last: the name of the lock. It goes last, because another process may enter as soon as it is gone; what that process
+            puts into the folder stays.
+    """
     with suppress(FileNotFoundError):
         with open_own_folder(root) as own:
-            for name in own.names():
+            for name in sorted(own.names(), key=last.__eq__):
                 own.remove_tree(name)
-        (root / OWN_FOLDER).rmdir()
+        try:
+            (root / OWN_FOLDER).rmdir()
+        except OSError as error:
+            if error.errno not in _NOT_EMPTY:
+                raise
 
 
 def read_own_file(root: Path, name: str) -> bytes | None:

@@ -4,11 +4,12 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from anyio import CancelScope, CapacityLimiter
+from anyio import CapacityLimiter
 
 from downloader.adoption import Adopter
 from downloader.archive.port import Archive
@@ -35,7 +36,6 @@ from downloader.manifest import PROFILES, ArchiveAddress
 from downloader.mirror import SINGLE_RUN, policy_of
 from downloader.model import Event
 from downloader.options import RunOptions
-from downloader.own_folder import has_own_folder, remove_own_folder
 from downloader.rebuilding import rebuild
 from downloader.recovery import finish_changes
 from downloader.relayout import Relayout
@@ -165,8 +165,8 @@ async def open_adoption(
     clock = SystemClock()
     await anyio.to_thread.run_sync(_check_tree, tree, options.output)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(_removed_if_new(options, report))
-        store = await stack.enter_async_context(hold_library(options, clock))
+        came_to_nothing = partial(_adopted_none, report)
+        store = await stack.enter_async_context(hold_library(options, clock, came_to_nothing=came_to_nothing))
         library = await anyio.to_thread.run_sync(open_library, options)
         await store.release([])
         await finish_changes(library, store, clock.now())
@@ -185,17 +185,8 @@ async def open_adoption(
         await write_metadata(library, store)
 
 
-@asynccontextmanager
-async def _removed_if_new(options: RunOptions, report: AdoptionReport) -> AsyncIterator[None]:
-    """Take `.tciad` away again where the folder had none before, the adoption failed, and nothing was adopted."""
-    is_new = not await anyio.to_thread.run_sync(has_own_folder, options.output)
-    try:
-        yield
-    except BaseException:
-        if is_new and not report.adopted:
-            with CancelScope(shield=True):
-                await anyio.to_thread.run_sync(remove_own_folder, options.output)
-        raise
+def _adopted_none(report: AdoptionReport) -> bool:
+    return not report.adopted
 
 
 def _check_tree(tree: Path, library: Path) -> None:

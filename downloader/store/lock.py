@@ -18,6 +18,7 @@ from downloader.own_folder import OWN_FOLDER, open_own_folder, share_with_group
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EACCES})
 _NOT_SUPPORTED = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _MAX_HOLDER_BYTES = 4096
+_MOST_OPENINGS = 100
 LOCK_NAME: Final = "lock"
 
 
@@ -77,12 +78,9 @@ def _held(
         host=socket.gethostname(),
         started_at=started_at.astimezone(UTC).isoformat(timespec="seconds"),
     )
+    descriptor, is_locked = _open_locked(lock, open_lock, flock)
     try:
-        descriptor = open_lock(lock.path)
-    except OSError as error:
-        raise _not_writable(lock, error) from error
-    try:
-        if not _lock(descriptor, lock, flock):
+        if not is_locked:
             _refuse_living_holder(_read_holder(descriptor), lock, us)
         _write_holder(descriptor, lock, us)
         try:
@@ -92,6 +90,41 @@ def _held(
                 os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _open_locked(lock: _Lock, open_lock: Callable[[Path], int], flock: Callable[[int, int], None]) -> tuple[int, bool]:
+    """The descriptor of the lock's file, and whether flock(2) holds it.
+
+    A process that fails to make a library removes its own folder, the lock's file too. Whoever opened that file before holds
+    nothing by it, and opens the new one.
+    """
+    for openings_left in reversed(range(_MOST_OPENINGS)):
+        try:
+            descriptor = open_lock(lock.path)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and openings_left:
+                continue  # the folder was removed between two calls
+            raise _not_writable(lock, error) from error
+        try:
+            is_locked = _lock(descriptor, lock, flock)
+            is_removed = _is_removed(descriptor, lock.path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if not is_removed:
+            return descriptor, is_locked
+        os.close(descriptor)
+    raise _locked(lock, None)
+
+
+def _is_removed(descriptor: int, path: Path) -> bool:
+    """Whether the open file has lost its name. Inodes alone do not decide: some file systems number each opening anew."""
+    status = os.fstat(descriptor)
+    try:
+        named = path.lstat()
+    except FileNotFoundError:
+        return True
+    return not status.st_nlink and not os.path.samestat(status, named)
 
 
 def _open_in_library(path: Path) -> int:

@@ -1,11 +1,15 @@
 """Library and store know each other: a store never counts as complete what lies in another library, or nowhere."""
 
+import fcntl
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,12 +19,15 @@ from downloader.errors import ArchiveUnreachableError, LibraryError, StoreLocked
 from downloader.holding import hold_library, open_records
 from downloader.manifest import PROFILES
 from downloader.options import RunOptions
+from downloader.store.lock import lock_library
 from downloader.views.counting import SilentCount
 from downloader.views.mending import AdoptionReport
 from downloader.workshop import open_adoption, open_verification, rebuild_store, relayout_library
 from tests.faults.scene import ATTEMPTS, OWN_FOLDER, Scene, open_scene
 
 pytestmark = pytest.mark.anyio
+
+AT = datetime(2026, 11, 27, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -204,3 +211,39 @@ async def test_an_adoption_that_fails_leaves_no_library_where_none_was(tmp_path:
             raise ArchiveUnreachableError("no archive")
     assert (library / OWN_FOLDER).exists() is was_library
     assert (library / "thesis.txt").read_text() == "mine"
+
+
+async def test_an_adoption_that_finds_the_library_held_removes_nothing(tmp_path: Path) -> None:
+    """The other process has only just made `.tciad`, and nothing but the lock is in it."""
+    (tmp_path / "tree").mkdir()
+    library = tmp_path / "library"
+    report = AdoptionReport(source="tree", library="library")
+    adoption = open_adoption(tmp_path / "tree", PROFILES["tcia"], RunOptions(output=library), report, SilentCount(), link=True)
+    with lock_library(library, AT):
+        with pytest.raises(StoreLockedError):
+            await adoption.__aenter__()
+        assert (library / OWN_FOLDER / "lock").read_text() != ""
+
+
+async def test_an_adoption_that_fails_removes_its_folder_while_it_holds_the_library(tmp_path: Path) -> None:
+    """A process that waits for the lock gets it when the folder is gone already, so that nothing of its own is removed."""
+    (tmp_path / "tree").mkdir()
+    library = tmp_path / "library"
+    report = AdoptionReport(source="tree", library="library")
+    adoption = open_adoption(tmp_path / "tree", PROFILES["tcia"], RunOptions(output=library), report, SilentCount(), link=True)
+    await adoption.__aenter__()
+    descriptor = os.open(library / OWN_FOLDER / "lock", os.O_RDWR)
+    with ThreadPoolExecutor(1) as threads:
+        is_there = threads.submit(wait_and_look, descriptor, library / OWN_FOLDER)
+        error = ArchiveUnreachableError("no archive")
+        assert not await adoption.__aexit__(type(error), error, None)
+    assert not is_there.result()
+
+
+def wait_and_look(descriptor: int, folder: Path) -> bool:
+    """Whether the folder is there in the moment in which the lock is free."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        return folder.exists()
+    finally:
+        os.close(descriptor)

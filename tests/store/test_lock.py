@@ -1,6 +1,7 @@
 """One run per library: who holds it is known, and the dead hold nothing."""
 
 import errno
+import fcntl
 import json
 import os
 import socket
@@ -173,3 +174,21 @@ def test_another_fault_of_the_file_system_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(LibraryError, match="Input/output error"), lock_library(tmp_path, START_AT, flock=broken):
         pytest.fail("locked")
+
+
+def test_a_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
+    """A process that removes the folder it made leaves a lock without a name to whoever waited; that one holds nothing."""
+    own = tmp_path / ".tciad"
+    calls: list[int] = []
+
+    def flock_after_removal(descriptor: int, operation: int) -> None:
+        if not calls:
+            (own / "lock").unlink()
+            own.rmdir()
+        calls.append(descriptor)
+        fcntl.flock(descriptor, operation)
+
+    with lock_library(tmp_path, START_AT, flock=flock_after_removal):
+        assert len(calls) == 2
+        with pytest.raises(StoreLockedError), lock_library(tmp_path, START_AT):
+            pass
