@@ -1,4 +1,4 @@
-"""Slows down whoever presents wrong tokens, without shutting out whoever has the right one."""
+"""Limits how often a client may present wrong tokens. The right token is never limited."""
 
 import ipaddress
 import math
@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """How many wrong tokens are compared at once, and how many per second after that."""
+    """How many wrong tokens are answered as wrong at once, and how many per second after that."""
 
     burst: int
     per_second: float
@@ -49,8 +49,9 @@ class _Count:
 class WrongTokens:
     """Counts wrong tokens by remote address and in total, in bounded memory.
 
-    While an address has to wait, its tokens are not compared at all, so that an answer tells nothing about a guess. The total
-    holds back only addresses that presented a wrong token lately: the holder of the right one can always ask from another.
+    The right token is accepted always, from addresses that have to wait too: a proxy or NAT gives many clients one address. It
+    has at least 16 characters, so that guesses do not find it. The total holds back only addresses that presented a wrong token
+    lately.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -59,7 +60,7 @@ class WrongTokens:
         self._by_network: OrderedDict[str, _Count] = OrderedDict()
 
     def wait_seconds(self, remote: str) -> int:
-        """How long this address has to wait before its next token is compared; 0: not at all."""
+        """How many seconds wrong tokens from this address are still refused; 0: none is."""
         count = self._by_network.get(_network_of(remote))
         now = self._clock.monotonic()
         if count is None or not count.at(now):

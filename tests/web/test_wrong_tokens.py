@@ -15,17 +15,33 @@ RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 @pytest.mark.anyio
 @pytest.mark.parametrize("headers", [{"Authorization": "Bearer wrong"}, {"Cookie": "tciad=wrong"}])
 async def test_after_some_wrong_tokens_an_address_has_to_wait(headers: dict[str, str], tmp_path: Path) -> None:
-    """Then not even the right one is looked at from there; from elsewhere it is, and later again from there too."""
+    """With more wrong ones, until a while has passed."""
     async with served(tmp_path, runs=False, token=TOKEN) as http:
         for _ in range(PER_ADDRESS.burst):
             assert (await status_of(http, headers))[0] == 401
         assert await status_of(http, headers) == (429, "2")
-        assert await status_of(http, RIGHT) == (429, "2")
         elsewhere = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
         async with aiohttp.ClientSession(http.client._base_url, connector=elsewhere) as client:
-            assert await status_of(http, RIGHT, client) == (200, "")
+            assert (await status_of(http, headers, client))[0] == 401
         await http.scene.clock.pass_time(1 / PER_ADDRESS.per_second)
+        assert (await status_of(http, headers))[0] == 401
+
+
+@pytest.mark.anyio
+async def test_the_right_token_is_accepted_from_the_address_of_one_who_guesses(tmp_path: Path) -> None:
+    """As behind a proxy or NAT: by header, by form and by cookie; the one who guesses has to wait before and after."""
+    async with served(tmp_path, runs=False, token=TOKEN) as http:
+        wrong = {"Authorization": "Bearer wrong"}
+        for _ in range(PER_ADDRESS.burst):
+            await status_of(http, wrong)
+        assert await status_of(http, wrong) == (429, "2")
         assert await status_of(http, RIGHT) == (200, "")
+        async with http.client.post("/login", data={"token": TOKEN}, allow_redirects=False) as reply:
+            assert reply.status == 303
+            cookie = reply.cookies["tciad"].value
+        assert await status_of(http, {"Cookie": f"tciad={cookie}"}) == (200, "")
+        assert await status_of(http, wrong | {"Cookie": f"tciad={cookie}"}) == (200, "")
+        assert await status_of(http, {"Cookie": "tciad=wrong"}) == (429, "2")
 
 
 @pytest.mark.anyio
@@ -67,7 +83,7 @@ def test_one_network_has_one_count() -> None:
 
 
 def test_many_addresses_together_are_slowed_down_and_new_ones_are_not() -> None:
-    """So that the holder of the token finds a way in."""
+    """A client that mistypes its token once is told so."""
     clock = FakeClock()
     wrong = WrongTokens(clock)
     for number in range(IN_TOTAL.burst):
