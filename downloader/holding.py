@@ -5,7 +5,6 @@ leaves a library with an id and a store without one, which the next start binds.
 is written, since the folder may be the empty mount point of a disk that is not there.
 """
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -17,17 +16,20 @@ from anyio import CancelScope
 
 from downloader.clock import Clock
 from downloader.errors import LibraryError, WrongLibraryError
+from downloader.library.faults import LibraryFaults
 from downloader.library.identity import make_identity, read_identity
-from downloader.library.receipt import RECEIPT_NAME
+from downloader.library.presence import look_for_receipts
 from downloader.options import RunOptions
 from downloader.own_folder import open_own_folder, remove_own_folder
+from downloader.presence import holds_any
 from downloader.store.lock import LOCK_NAME, lock_library, lock_store
 from downloader.store.port import Store
 from downloader.stores import expect_store, has_store, is_state_outside, open_state, state_path
 
 WAYS_OUT: Final = (
     "mount the disk that the library is on, or name the library that belongs to this store with -o, or another store with "
-    "--state; if the folder is right and only its .tciad was lost, `tciad store rebuild` makes a store of what is there"
+    "--state; if the folder is right and only its .tciad was lost, `tciad store rebuild` makes a store of what is there; "
+    "to begin anew, remove or rename the state file, or name a new one with --state"
 )
 
 
@@ -169,19 +171,12 @@ async def expect_identity(root: Path, identity: str) -> None:
 
 
 async def _holds_any(root: Path, store: Store) -> bool:
-    """Whether the receipt of at least one complete series lies where the store has it."""
-    after: int | None = 0
-    while after is not None:
-        page = await store.places(after=after)
-        folders = [folder for _, folder in page.places]
-        if await anyio.to_thread.run_sync(_has_receipt, root, folders):
-            return True
-        after = page.next_after
-    return False
-
-
-def _has_receipt(root: Path, folders: list[str]) -> bool:
-    return any(os.path.lexists(root / folder / RECEIPT_NAME) for folder in folders)
+    """Whether the receipt of at least one complete series is where the store has it; never in a folder that is not there."""
+    with LibraryFaults(root):
+        try:
+            return await holds_any(store, partial(look_for_receipts, root))
+        except FileNotFoundError:
+            return False
 
 
 def _refuse_file(root: Path) -> None:

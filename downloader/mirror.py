@@ -11,7 +11,7 @@ import structlog
 from anyio import CancelScope
 
 from downloader.clock import Clock
-from downloader.errors import LibraryError, NoSpaceError
+from downloader.errors import LibraryError, NoSpaceError, WrongLibraryError
 from downloader.fetch import Bench
 from downloader.inventory import write_described_metadata
 from downloader.library.port import Library
@@ -29,7 +29,7 @@ from downloader.views.attempts import log_attempt
 from downloader.views.changes import ChangeLog
 from downloader.views.counter import RunCounter
 from downloader.views.progress import ProgressView
-from downloader.views.report import Outcome, RunReport, judge, told_of_folders, told_of_unread_images
+from downloader.views.report import NOTHING_PROVEN, Outcome, RunReport, judge, told_of_folders, told_of_unread_images
 from downloader.views.strength import read_strength, told_of_contradictions, told_of_disproved
 from downloader.views.texts import duration_text, size_text
 from downloader.withdrawal import remove_withdrawn
@@ -96,6 +96,7 @@ class MirrorRun:
         self._warnings = list(parts.warnings)
         self._presence: Presence | None = None
         self._unproven = False
+        self._is_library_gone = False
         self._changes = ChangeLog()
         self._scheduler: Scheduler | None = None
         self._resolving = CancelScope()
@@ -122,7 +123,11 @@ class MirrorRun:
         Raises:
             TciadError: the run could not go on: the archive, the library or the store cannot be used.
         """
-        await self._until_deadline(self._mirror)
+        try:
+            await self._until_deadline(self._mirror)
+        except WrongLibraryError:
+            self._is_library_gone = True
+            raise
         if not self._unproven and not self._is_drained:
             await self._remove_withdrawn()
         await self._write_metadata()
@@ -241,7 +246,7 @@ class MirrorRun:
         """Have fetched again what the store counts as complete and the library does not hold.
 
         Raises:
-            WrongLibraryError: the library holds none of it.
+            WrongLibraryError: the library holds nothing of what the store counts, of any manifest.
         """
         parts = self._parts
         threads = next(iter(parts.benches.values())).threads
@@ -305,9 +310,12 @@ class MirrorRun:
             lists_wanted={archive for archive, bench in self._parts.benches.items() if wants_lists(bench)},
             proven_again=self._proven_again.compared + self._proven_again.fetched,
         )
+        unseen = self._presence.unreadable if self._presence else 0
+        if self._is_library_gone:
+            unseen, proof = tally.complete, NOTHING_PROVEN
         return judge(
             manifest=name,
-            tally=tally,
+            tally=tally.without_unseen(unseen),
             proof=proof,
             counter=self._counter,
             failures=await store.failures(name),

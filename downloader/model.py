@@ -334,6 +334,14 @@ class SeriesTally:
         """Series that the manifest wants now: all but the withdrawn."""
         return self.pending + self.claimed + self.complete + self.failed
 
+    def without_unseen(self, unseen: int) -> "SeriesTally":
+        """The same where so many complete series are not seen in the library: they are to come."""
+        unseen = min(unseen, self.complete)
+        if not unseen:
+            return self
+        seen = replace(self, complete=self.complete - unseen, pending=self.pending + unseen)
+        return seen if seen.complete else replace(seen, images=0, stored_bytes=0)
+
 
 # Events: what the scheduler tells whoever shows progress. They carry figures, never live objects.
 

@@ -1,8 +1,8 @@
 """Looks whether the series that the store counts as complete are in the library, before a run says so."""
 
 import random
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Final
@@ -12,17 +12,17 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from downloader.clock import Clock
-from downloader.errors import WrongLibraryError
-from downloader.library.port import Library
+from downloader.errors import LibraryError, WrongLibraryError
+from downloader.library.port import Library, ReceiptLook
 from downloader.store.port import Store, StoredSeries
 
 MOST_NAMED: Final = 10
-"""Missing series that a report names; the others it only counts."""
+"""Missing series, and folders that cannot be looked at, that a report names; the others it only counts."""
 PROBED_SERIES: Final = 300
 SAMPLED_SERIES: Final = 2_000
 LONGEST_LOOK_SECONDS: Final = 10.0
 FEWEST_OF_A_WHOLE: Final = 10
-"""Where so many series are complete and none of them is there, the library is gone, and not its series."""
+"""Where a store counts so many series as complete and none of them is there, the library is gone, and not its series."""
 SLOW_SECONDS: Final = 50e-6
 """A file system that takes longer for one receipt is waited for in several threads; a faster one is slowed down by them."""
 _SERIES_AT_ONCE: Final = 500
@@ -35,7 +35,8 @@ class Presence:
     """What a look at the library found.
 
     Of `complete` series of the manifest the receipts of `looked_at` were looked for. `missing` were not in the library and are
-    fetched again, the first of them named in `first_missing`. `moved` were in another folder than the store had noted.
+    fetched again, the first of them named in `first_missing`. `moved` were in another folder than the store had noted. The
+    folders of `unreadable` could not be looked at: `first_unreadable` has the first of them with the reasons.
     """
 
     complete: int
@@ -43,6 +44,8 @@ class Presence:
     missing: int = 0
     moved: int = 0
     first_missing: tuple[str, ...] = ()
+    unreadable: int = 0
+    first_unreadable: tuple[str, ...] = ()
 
     def warnings(self) -> list[str]:
         """What a user should know of it."""
@@ -55,12 +58,30 @@ class Presence:
             )
         if self.moved:
             told.append(f"{self.moved:,} complete series were in another folder than the store had noted; it is corrected")
+        if self.unreadable:
+            others = " and others" if self.unreadable > len(self.first_unreadable) else ""
+            told.append(
+                f"the folders of {self.unreadable:,} complete series could not be looked at, so that the run is not complete; "
+                f"repair or remove them, and run again: {'; '.join(self.first_unreadable)}{others}"
+            )
         if self.looked_at < self.complete:
             told.append(
                 f"the file system of the library is slow: of {self.complete:,} complete series, {self.looked_at:,} chosen at "
                 "random were looked for, and all of those are there; `tciad verify` looks for all"
             )
         return told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Absent:
+    """Complete series whose receipts were not seen where the store has them."""
+
+    missing: list[Place] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def take(self, other: "_Absent") -> None:
+        self.missing.extend(other.missing)
+        self.unreadable.update(other.unreadable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +105,8 @@ class PresenceCheck:
         """Look for the complete series of the manifest. Missing ones become pending, moved ones get their folder in the store.
 
         Raises:
-            WrongLibraryError: there are `FEWEST_OF_A_WHOLE` or more, and none of them is in the library.
-            LibraryError, StoreError: one of them cannot be used.
+            WrongLibraryError: the store counts `FEWEST_OF_A_WHOLE` or more, of all manifests, and none of them is in the library.
+            LibraryError, StoreError: the library's own directory, or the store, cannot be used.
         """
         complete = (await self.store.tally(manifest)).complete
         if not complete:
@@ -94,30 +115,45 @@ class PresenceCheck:
         looked_at = complete
         if complete > self.sampled and seconds_each * complete > self.longest_seconds and await self._table_is_whole():
             sample = await self._draw(manifest)
-            if not await self._missing_of(sample, seconds_each):
+            found = await self._absent_of(sample, seconds_each)
+            if not found.missing and not found.unreadable:
                 return Presence(complete=complete, looked_at=len(sample))
-        missing: list[Place] = []
+        absent = _Absent()
         async for page in self._pages(manifest):
-            missing += await self._missing_of(page, seconds_each)
-        gone, moved = await self._look_elsewhere(missing)
-        if complete >= FEWEST_OF_A_WHOLE and len(gone) == complete:
-            raise WrongLibraryError(
-                f"none of the {complete:,} series that the state store counts as complete is in the library, such as {gone[0]}",
-                next_step="mount the disk that they are on; if they were removed on purpose, `tciad store rebuild` makes a store "
-                "of what is there, and the next run fetches the rest",
-            )
+            absent.take(await self._absent_of(page, seconds_each))
+        gone, moved = await self._look_elsewhere(absent)
+        if len(gone) == complete:
+            await self._refuse_empty_library(gone[0])
         for start in range(0, len(gone), _SERIES_AT_ONCE):
             batch = gone[start : start + _SERIES_AT_ONCE]
             await self.store.reopen_each(batch, message="it was complete, and is not in the library any more")
+        unreadable = [f"{folder}: {reason}" for folder, reason in absent.unreadable.items()]
         return Presence(
-            complete=complete, looked_at=looked_at, missing=len(gone), moved=moved, first_missing=tuple(gone[:MOST_NAMED])
+            complete=complete,
+            looked_at=looked_at,
+            missing=len(gone),
+            moved=moved,
+            first_missing=tuple(gone[:MOST_NAMED]),
+            unreadable=len(unreadable),
+            first_unreadable=tuple(unreadable[:MOST_NAMED]),
+        )
+
+    async def _refuse_empty_library(self, example: str) -> None:
+        """Raise WrongLibraryError where the store counts many series as complete, and the library holds none of any manifest."""
+        complete = (await self.store.tally()).complete
+        if complete < FEWEST_OF_A_WHOLE or await holds_any(self.store, self.library.look_for_receipts, self.threads):
+            return
+        raise WrongLibraryError(
+            f"none of the {complete:,} series that the state store counts as complete is in the library, such as {example}",
+            next_step="mount the disk that they are on; if they were removed on purpose, `tciad store rebuild` makes a store "
+            "of what is there, and the next run fetches the rest",
         )
 
     async def _probe(self, manifest: str) -> float:
         """How long the file system takes for one receipt."""
         page = await self.store.places(manifest, limit=self.probed)
         began = self.clock.monotonic()
-        await self._find_missing([folder for _, folder in page.places])
+        await self._look([folder for _, folder in page.places])
         return (self.clock.monotonic() - began) / max(1, len(page.places))
 
     async def _table_is_whole(self) -> bool:
@@ -148,50 +184,75 @@ class PresenceCheck:
             yield page.places
             after = page.next_after
 
-    async def _missing_of(self, places: Sequence[Place], seconds_each: float) -> list[Place]:
-        """Those whose receipts are not where the store has them."""
+    async def _absent_of(self, places: Sequence[Place], seconds_each: float) -> _Absent:
+        """Those whose receipts are not seen where the store has them."""
         folders = [folder for _, folder in places]
-        if seconds_each < SLOW_SECONDS:
-            missing = set(await self._find_missing(folders))
-        else:
-            missing = await self._find_in_threads(folders)
-        return [place for place in places if place[1] in missing] if missing else []
+        look = await self._look(folders) if seconds_each < SLOW_SECONDS else await self._look_in_threads(folders)
+        missing = set(look.missing)
+        return _Absent(
+            missing=[place for place in places if place[1] in missing] if missing else [],
+            unreadable=dict(look.unreadable),
+        )
 
-    async def _find_in_threads(self, folders: Sequence[str]) -> set[str]:
+    async def _look_in_threads(self, folders: Sequence[str]) -> ReceiptLook:
         missing: set[str] = set()
+        unreadable: dict[str, str] = {}
 
-        async def find(some: Sequence[str]) -> None:
-            missing.update(await self._find_missing(some))
+        async def look(some: Sequence[str]) -> None:
+            found = await self._look(some)
+            missing.update(found.missing)
+            unreadable.update(found.unreadable)
 
         workers = max(1, int(self.threads.total_tokens))
         async with anyio.create_task_group() as group:
             for number in range(workers):
-                group.start_soon(find, folders[number::workers])
-        return missing
+                group.start_soon(look, folders[number::workers])
+        return ReceiptLook(missing=list(missing), unreadable=unreadable)
 
-    async def _find_missing(self, folders: Sequence[str]) -> Sequence[str]:
-        return await anyio.to_thread.run_sync(self.library.folders_without_receipt, folders, limiter=self.threads)
+    async def _look(self, folders: Sequence[str]) -> ReceiptLook:
+        return await anyio.to_thread.run_sync(self.library.look_for_receipts, folders, limiter=self.threads)
 
-    async def _look_elsewhere(self, missing: Sequence[Place]) -> tuple[list[str], int]:
-        """Which of them are gone, and how many are where the layout would put them, which the store learns."""
+    async def _look_elsewhere(self, absent: _Absent) -> tuple[list[str], int]:
+        """Which of the missing are gone, and how many are where the layout would put them, which the store learns.
+
+        Those for which that cannot be found out become unreadable.
+        """
         gone: list[str] = []
         moved = 0
-        for start in range(0, len(missing), _SERIES_AT_ONCE):
-            batch = missing[start : start + _SERIES_AT_ONCE]
+        for start in range(0, len(absent.missing), _SERIES_AT_ONCE):
+            batch = absent.missing[start : start + _SERIES_AT_ONCE]
             rows = await self.store.find_named([series_instance_uid for series_instance_uid, _ in batch])
-            found = await anyio.to_thread.run_sync(partial(_find_moved, rows, self.library), limiter=self.threads)
+            find = partial(_find_moved, rows, self.library, absent.unreadable)
+            found = await anyio.to_thread.run_sync(find, limiter=self.threads)
             if found:
                 await self.store.relocate(list(found.items()))
             moved += len(found)
-            gone += [series_instance_uid for series_instance_uid, _ in batch if series_instance_uid not in found]
+            gone += [uid for uid, folder in batch if uid not in found and folder not in absent.unreadable]
         return gone, moved
 
 
-def _find_moved(rows: Sequence[StoredSeries], library: Library) -> dict[str, str]:
+async def holds_any(store: Store, look: Callable[[Sequence[str]], ReceiptLook], threads: CapacityLimiter | None = None) -> bool:
+    """Whether the receipt of at least one complete series, of any manifest, is where the store has it. `look` blocks."""
+    after: int | None = 0
+    while after is not None:
+        page = await store.places(after=after)
+        folders = [folder for _, folder in page.places]
+        found = await anyio.to_thread.run_sync(look, folders, limiter=threads)
+        if len(found.missing) + len(found.unreadable) < len(folders):
+            return True
+        after = page.next_after
+    return False
+
+
+def _find_moved(rows: Sequence[StoredSeries], library: Library, unreadable: dict[str, str]) -> dict[str, str]:
     """The folders of those series that lie whole elsewhere, in the version that the store has. Blocks."""
     found: dict[str, str] = {}
     for row in rows:
-        moved = library.find_moved(row.series, PurePosixPath(row.folder))
+        try:
+            moved = library.find_moved(row.series, PurePosixPath(row.folder))
+        except LibraryError as error:
+            unreadable[row.folder] = str(error)
+            continue
         if moved is not None and not moved[1].series.version.differs_from(row.series.version):
             folder = moved[0]
             library.make_durable(folder)

@@ -23,8 +23,8 @@ from downloader.library.members import LONGEST_TEXT_BYTES
 from downloader.library.metadata_csv import METADATA_NAME, MetadataFile
 from downloader.library.moving import MoveBatch
 from downloader.library.place import Place
-from downloader.library.port import Citation, ForeignImage, KeptDescription, StagedFolder, Staging
-from downloader.library.presence import count_table, folders_without_receipt
+from downloader.library.port import Citation, ForeignImage, KeptDescription, ReceiptLook, StagedFolder, Staging
+from downloader.library.presence import count_table, look_for_receipts
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.room import Room
 from downloader.library.safe_names import safe_name
@@ -141,10 +141,10 @@ class LocalLibrary:
         with self._faults:
             return self._shelf.find_moved(series, noted)
 
-    def folders_without_receipt(self, folders: Sequence[str]) -> Sequence[str]:
+    def look_for_receipts(self, folders: Sequence[str]) -> ReceiptLook:
         """See the port."""
         with self._faults:
-            return folders_without_receipt(self._root, folders)
+            return look_for_receipts(self._root, folders)
 
     def listed_series(self) -> int | None:
         """See the port."""

@@ -17,6 +17,14 @@ from downloader.zipstream import ZipEvent, ZipLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptLook:
+    """Folders in which no receipt is (`missing`), and those that cannot be looked at, with the reason of the system."""
+
+    missing: Sequence[str]
+    unreadable: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Salvage:
     """What earlier attempts at the series left in staging: images that still hold the bytes that came.
 
@@ -311,8 +319,8 @@ class Library(Protocol):
         """Where a series lies whole that is not in the folder that was noted: in one of its layout, or on the way to it."""
         ...
 
-    def folders_without_receipt(self, folders: Sequence[str]) -> Sequence[str]:
-        """Those of the folders, relative to the library, in which no receipt is. Their images are not looked at."""
+    def look_for_receipts(self, folders: Sequence[str]) -> ReceiptLook:
+        """In which of the folders, relative to the library, no receipt is. Their images are not looked at."""
         ...
 
     def listed_series(self) -> int | None:

@@ -6,19 +6,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from downloader.library.metadata_csv import METADATA_NAME
+from downloader.library.port import ReceiptLook
 from downloader.library.receipt import RECEIPT_NAME
 
 
-def folders_without_receipt(root: Path, folders: Sequence[str]) -> Sequence[str]:
-    """Those of the folders, relative to the library, in which no receipt is.
+def look_for_receipts(root: Path, folders: Sequence[str]) -> ReceiptLook:
+    """Look for the receipts of these folders, which are relative to the library. Only an error of the library itself is raised.
 
     Strings and a descriptor in place of paths, and folders in their order: some microseconds for each on a local disk.
     """
+    missing: list[str] = []
+    unreadable: dict[str, str] = {}
     library = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return [folder for folder in sorted(folders) if not _is_there(f"{folder}/{RECEIPT_NAME}", library)]
+        for folder in sorted(folders):
+            try:
+                if not _is_there(f"{folder}/{RECEIPT_NAME}", library):
+                    missing.append(folder)
+            except OSError as error:
+                unreadable[folder] = error.strerror or str(error)
     finally:
         os.close(library)
+    return ReceiptLook(missing=missing, unreadable=unreadable)
 
 
 def count_table(root: Path) -> int | None:

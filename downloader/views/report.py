@@ -144,7 +144,7 @@ def judge(
         exit_code=0 if whole else 3,
         tally=tally,
         completed=counter.completed,
-        already_complete=tally.complete - counter.completed,
+        already_complete=max(0, tally.complete - counter.completed),
         received_bytes=counter.received_bytes,
         elapsed_seconds=elapsed_seconds,
         failures=tuple(failures),

@@ -1,6 +1,8 @@
 """A run has looked for what it counts as complete: folders that are gone are fetched again, a library that is gone is not."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import pytest
 from anyio import CapacityLimiter
 
 from downloader.clock import Clock
-from downloader.errors import WrongLibraryError
+from downloader.engine import open_mirror
+from downloader.errors import LibraryError, WrongLibraryError
 from downloader.library.local import LocalLibrary
 from downloader.library.moving import MOVING_MARK
 from downloader.model import Receipt
@@ -16,6 +19,8 @@ from downloader.options import RunOptions
 from downloader.presence import FEWEST_OF_A_WHOLE, PresenceCheck
 from downloader.sandbox import catalogue_of, generated_series
 from downloader.views.counting import SilentCount
+from downloader.views.progress import SilentProgress
+from downloader.views.report import Outcome
 from downloader.workshop import rebuild_store, relayout_library
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore
@@ -44,6 +49,8 @@ async def test_a_folder_that_was_removed_by_hand_is_fetched_again(tmp_path: Path
             "missing": 1,
             "moved": 0,
             "first_missing": (scene.victim,),
+            "unreadable": 0,
+            "first_unreadable": (),
         }
         assert f"1 series that were complete are not in the library any more, and are fetched again: {scene.victim}" in (
             report.as_text()
@@ -186,3 +193,99 @@ async def test_a_series_on_its_way_to_another_layout_is_not_downloaded(tmp_path:
         assert downloads(scene) == before
         assert report.presence is not None
         assert (report.presence.missing, report.presence.moved) == (0, 1)
+
+
+async def test_one_of_several_manifests_may_lose_all_its_series(tmp_path: Path) -> None:
+    """Where those of another manifest are there, the library is: what was removed is fetched again."""
+    disk = await slow_disk(tmp_path, FEWEST_OF_A_WHOLE)
+    other = receipt(series(FEWEST_OF_A_WHOLE))
+    await disk.store.enqueue("other", await disk.store.begin_resolve("other", FakeClock().now()), "tcia", [other.series])
+    await disk.store.restore([(other, "other")])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / ".receipt.json").touch()
+    shutil.rmtree(tmp_path / "s")
+    assert (await disk.check().look("m")).missing == FEWEST_OF_A_WHOLE
+    assert (await disk.store.tally("m")).pending == FEWEST_OF_A_WHOLE
+
+
+async def test_manifests_that_are_gone_together_are_a_library_that_is_gone(tmp_path: Path) -> None:
+    """Each of them alone has too few series to tell."""
+    disk = await slow_disk(tmp_path, FEWEST_OF_A_WHOLE - 1)
+    other = receipt(series(FEWEST_OF_A_WHOLE))
+    await disk.store.enqueue("other", await disk.store.begin_resolve("other", FakeClock().now()), "tcia", [other.series])
+    await disk.store.restore([(other, "other")])
+    shutil.rmtree(tmp_path / "s")
+    for manifest in ("m", "other"):
+        with pytest.raises(WrongLibraryError, match="none of the 10 series"):
+            await disk.check().look(manifest)
+
+
+async def test_the_report_of_a_library_that_is_gone_counts_nothing_as_proven(tmp_path: Path) -> None:
+    """Neither for people nor for programs: what the store counts was looked for, and is not there."""
+    many = catalogue_of([generated_series(seed=seed, images=1, rows=8, columns=8) for seed in range(FEWEST_OF_A_WHOLE)])
+    async with open_scene(tmp_path, catalogue=many) as scene:
+        scene.assert_complete(await scene.run())
+        for path in scene.library.iterdir():
+            if path.is_dir() and path.name != OWN_FOLDER:
+                shutil.rmtree(path)
+        options = RunOptions(output=scene.library, min_free_bytes=0)
+        async with open_mirror(scene.manifest(), options, SilentProgress(), scene.clock) as run:
+            with pytest.raises(WrongLibraryError) as error:
+                await run.run()
+            report = await run.report_ended(Outcome.FAILED, error.value.exit_code, str(error.value))
+        assert "0 series of 10 complete and proven: 0 images, 0 B" in report.as_text()
+        document = report.as_json()
+        assert (document["series"]["already_complete"], document["series"]["pending"]) == (0, 10)
+        assert (document["images"], document["stored_bytes"], document["proof"]["all"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("way", ["a link to itself", "a name that the file system refuses"])
+async def test_a_folder_that_cannot_be_looked_at_is_named_and_all_else_completes(tmp_path: Path, way: str) -> None:
+    """As on a bad sector, or without the right to enter it: the run goes on, and is not complete."""
+    async with open_scene(tmp_path) as scene:
+        scene.assert_complete(await scene.run())
+        victim, _ = scene.receipts()[scene.victim]
+        shutil.rmtree(scene.receipts()[scene.neighbour][0])
+        if way == "a link to itself":
+            unreadable, reason = str(victim.relative_to(scene.library)), "Too many levels of symbolic links"
+            victim.rename(scene.library / OWN_FOLDER / "quarantine" / "aside")
+            victim.symlink_to(victim.name)
+        else:
+            unreadable, reason = "x" * 300, "File name too long"
+            with closing(sqlite3.connect(scene.library / OWN_FOLDER / "state.db")) as database:
+                database.execute("UPDATE series SET folder = ? WHERE series_instance_uid = ?", (unreadable, scene.victim))
+                database.commit()
+        report = await scene.run()
+        assert (report.outcome, report.exit_code, report.completed) == ("incomplete", 3, 1)
+        assert scene.neighbour in scene.receipts()
+        assert report.warnings[-1] == (
+            "the folders of 1 complete series could not be looked at, so that the run is not complete; repair or remove them, "
+            f"and run again: {unreadable}: {reason}"
+        )
+        assert "1 series of 2 complete and proven" in report.as_text()
+
+
+async def test_a_place_of_the_layout_that_cannot_be_looked_at_is_no_missing_series(tmp_path: Path) -> None:
+    """Where a series may lie, but that cannot be found out, it is not fetched again beside itself."""
+    async with open_scene(tmp_path) as scene:
+        scene.assert_complete(await scene.run())
+        victim, _ = scene.receipts()[scene.victim]
+        victim.rename(scene.library / OWN_FOLDER / "quarantine" / "aside")
+        victim.symlink_to(victim.name)
+        with closing(sqlite3.connect(scene.library / OWN_FOLDER / "state.db")) as database:
+            database.execute("UPDATE series SET folder = 'elsewhere' WHERE series_instance_uid = ?", (scene.victim,))
+            database.commit()
+        report = await scene.run()
+        assert report.exit_code == 3
+        assert report.presence is not None
+        assert (report.presence.missing, report.presence.unreadable) == (0, 1)
+        assert str(victim.relative_to(scene.library)) in report.presence.first_unreadable[0]
+
+
+async def test_an_error_of_the_library_itself_ends_the_look(tmp_path: Path) -> None:
+    """What is wrong with all of it is not wrong with a folder."""
+    disk = await slow_disk(tmp_path / "library", 2)
+    (tmp_path / "library").rename(tmp_path / "away")
+    (tmp_path / "library").symlink_to("library")
+    with pytest.raises(LibraryError, match="cannot be used"):
+        await disk.check().look("m")

@@ -81,6 +81,7 @@ async def test_a_disk_that_is_not_mounted_is_refused(scene: Scene, state: Path) 
         with pytest.raises(WrongLibraryError, match=r"counts 2 series as complete.*mount the disk") as refused:
             await scene.run(options=options(state))
         assert refused.value.exit_code == 5
+        assert "to begin anew, remove or rename the state file, or name a new one with --state" in str(refused.value)
         assert list(scene.library.rglob("*")) == []
     scene.library.rmdir()
     disk.rename(scene.library)
