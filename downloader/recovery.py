@@ -9,7 +9,7 @@ import anyio.to_thread
 import structlog
 
 from downloader.errors import LibraryError
-from downloader.library.changes import Change, ChangeKind, Finished
+from downloader.library.changes import Change, ChangeKind, ChangeRecord, Finished
 from downloader.library.port import Library
 from downloader.model import Series, SeriesState, WithdrawalRule, WithdrawnPolicy
 from downloader.store.port import Store, StoredSeries
@@ -23,23 +23,37 @@ _log = structlog.get_logger(__name__)
 async def finish_changes(library: Library, store: Store | None, at: datetime) -> None:
     """Bring every change that was begun to its end. The library is locked.
 
-    A change that cannot be finished now, since a folder cannot be written, keeps its record for the next start. The store learns
-    how things stand; it is None where it is about to be made anew from the tree.
+    A change that cannot be finished now, since a folder cannot be written, stays in its record for the next start; those beside
+    it leave the record. The store learns how things stand; it is None where it is about to be made anew from the tree.
 
     Raises:
-        LibraryError: the records cannot be read.
+        LibraryError: the records cannot be read or written.
         StoreError: the store cannot be used.
     """
     for record in await anyio.to_thread.run_sync(library.changes.unfinished):
-        try:
-            finished = [(change, await anyio.to_thread.run_sync(library.changes.finish, change)) for change in record.changes]
-        except LibraryError as error:
-            _log.warning("a change of the library stays unfinished", record=record.name, message=str(error))
-            continue
+        finished, left = await _finish_each(record, library)
         if store is not None:
             await _tell(finished, library, store, at)
-        await anyio.to_thread.run_sync(library.changes.end, record)
-        _log.info("a change of the library was finished", record=record.name, changes=len(finished))
+        if not left:
+            await anyio.to_thread.run_sync(library.changes.end, record)
+        elif finished:
+            # what was finished must not be done again: by the next start the folder may hold what a run has fetched
+            await anyio.to_thread.run_sync(library.changes.keep, record, left)
+        if finished:
+            _log.info("changes of the library were finished", record=record.name, changes=len(finished), left=len(left))
+
+
+async def _finish_each(record: ChangeRecord, library: Library) -> tuple[Sequence[tuple[Change, Finished]], Sequence[Change]]:
+    """Finish what can be finished; returns it, and what is left for the next start."""
+    finished: list[tuple[Change, Finished]] = []
+    left: list[Change] = []
+    for change in record.changes:
+        try:
+            finished.append((change, await anyio.to_thread.run_sync(library.changes.finish, change)))
+        except LibraryError as error:
+            left.append(change)
+            _log.warning("a change of the library stays unfinished", record=record.name, message=str(error))
+    return finished, left
 
 
 async def want_again(store: Store, series: Series, archive: str, *, message: str, at: datetime, resolve: int = 0) -> int:
@@ -65,6 +79,8 @@ async def _tell(finished: Sequence[tuple[Change, Finished]], library: Library, s
     relocated: list[tuple[str, str]] = []
     for change, one in finished:
         row = rows.get(one.series_instance_uid)
+        if await _lies_elsewhere(change, one, row, library):
+            continue
         if one.is_gone:
             await store.forget_folder(one.series_instance_uid)
         elif one.is_doubted:
@@ -80,6 +96,16 @@ async def _tell(finished: Sequence[tuple[Change, Finished]], library: Library, s
             relocated.append((one.series_instance_uid, str(one.lies_in)))
     if relocated:
         await store.relocate(relocated)
+
+
+async def _lies_elsewhere(change: Change, one: Finished, row: StoredSeries | None, library: Library) -> bool:
+    """Whether the store knows of a whole copy that the change does not touch: one that came after the change was begun."""
+    if row is None or row.folder in {"", str(change.folder), str(one.lies_in)}:
+        return False
+    try:
+        return await anyio.to_thread.run_sync(library.is_whole, PurePosixPath(row.folder), one.series_instance_uid)
+    except LibraryError:
+        return False  # what cannot be read is not known to be whole
 
 
 async def _want_doubted(folder: PurePosixPath, row: StoredSeries | None, library: Library, store: Store, at: datetime) -> None:

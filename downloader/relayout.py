@@ -103,7 +103,10 @@ class Relayout:
         if self.dry_run:
             return None
         plan = self.library.changes.plan_move
-        planned = [plan(folder, _described(receipt, rows.get(receipt.series.series_instance_uid))) for folder, receipt in told]
+        planned = [
+            plan(folder, _described(receipt, rows.get(receipt.series.series_instance_uid)), receipt.completed_at)
+            for folder, receipt in told
+        ]
         changes = [change for change in planned if change is not None]
         return self.library.changes.begin(changes) if changes else None
 

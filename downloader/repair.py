@@ -18,7 +18,6 @@ from downloader.copies import SeriesCopy, choose_copy
 from downloader.errors import DamagedReceiptError
 from downloader.findings import DAMAGE, Finding, FindingKind
 from downloader.inventory import write_metadata
-from downloader.library.changes import Change, ChangeKind
 from downloader.library.port import Library
 from downloader.model import Event, Receipt, Series, SeriesCompleted, SeriesState
 from downloader.recovery import REPAIR_PREFIX, want_again
@@ -235,7 +234,7 @@ class Repair:
         """Set the receipts aside, and enqueue the series; a kill between is made good by the next start."""
         uid = series.series_instance_uid
         folders = [suspect.folder for suspect in suspects if not suspect.kinds & _LOST]
-        changes = [Change(kind=ChangeKind.DOUBT, series_instance_uid=uid, folder=folder) for folder in folders]
+        changes = [await _in_thread(self._library.changes.plan_doubt, folder, uid) for folder in folders]
         record = await _in_thread(self._library.changes.begin, changes) if changes else None
         for change in changes:
             await _in_thread(self._library.changes.carry_out, change)

@@ -21,7 +21,6 @@ from downloader.catalogue import ask_again
 from downloader.completeness import series_digests
 from downloader.errors import ArchiveError, DamagedReceiptError, DigestMismatchError, TransferError, UnexpectedReplyError
 from downloader.fetch import fetch_with_list
-from downloader.library.changes import Change, ChangeKind
 from downloader.model import Md5Mode, Proof, Receipt
 from downloader.store.port import Store, StoredSeries
 
@@ -155,7 +154,7 @@ class Strengthening:
         if newest is None or newest.version.differs_from(receipt.series.version):
             return False  # the next resolve finds it
         name, changes = row.series.series_instance_uid, bench.library.changes
-        doubt = Change(kind=ChangeKind.DOUBT, series_instance_uid=name, folder=PurePosixPath(row.folder))
+        doubt = await bench.in_thread(changes.plan_doubt, PurePosixPath(row.folder), name)
         with CancelScope(shield=True):
             record = await bench.in_thread(changes.begin, [doubt])
             await bench.in_thread(changes.carry_out, doubt)

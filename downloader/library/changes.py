@@ -47,7 +47,8 @@ class Change:
         folder: the folder of the series before the change.
         targets: where the folder goes; of a move, each place that it may get.
         keeper: the folder of the copy that stays; of a replacement, the finished folder that comes. None where there is none.
-        completed_at: of a replacement, the time in the receipt of the version that comes.
+        completed_at: the time in the receipt of the version that is meant: of a replacement the one that comes, else the one in
+            `folder`. None where no receipt there could be read, or in the record of an earlier tciad.
     """
 
     kind: ChangeKind
@@ -110,9 +111,14 @@ class LibraryChanges(Protocol):
         """The change that deletes a folder. It is undone after a kill that left the folder in its place."""
         ...
 
-    def plan_move(self, folder: PurePosixPath, series: Series) -> Change | None:
+    def plan_doubt(self, folder: PurePosixPath, series_instance_uid: str) -> Change:
+        """The change that sets the receipt in a folder aside. After a kill it touches no receipt that came later."""
+        ...
+
+    def plan_move(self, folder: PurePosixPath, series: Series, completed_at: datetime) -> Change | None:
         """The change that moves a folder to where the layout wants the series; None where it lies there.
 
+        `completed_at` is the time in the receipt of the version that moves.
         It is carried out by `Library.move`. Which of the places the series got, a kill does not hide.
         """
         ...
@@ -133,6 +139,10 @@ class LibraryChanges(Protocol):
         """Forget the record: the changes are over, and the store knows."""
         ...
 
+    def keep(self, record: ChangeRecord, changes: Sequence[Change]) -> None:
+        """Let the record name only these of its changes: the others are over. Durable when this returns."""
+        ...
+
     def unfinished(self) -> Sequence[ChangeRecord]:
         """The records that a process left which was killed."""
         ...
@@ -151,14 +161,18 @@ class ChangeJournal:
     def begin(self, changes: Sequence[Change]) -> ChangeRecord:
         """Write the changes down; on the disk when this returns."""
         record = ChangeRecord(name=f"{uuid4().hex}{_SUFFIX}", changes=tuple(changes))
-        text = json.dumps({"format": _FORMAT, "changes": list(map(_encode, changes))}, ensure_ascii=False)
         with open_own_folder(self._root) as own:
             is_new = not own.has(INTENTS_NAME)
             with own.folder(INTENTS_NAME, make=True) as intents:
-                intents.write(record.name, text.encode("utf-8", "surrogateescape") + b"\n")
+                intents.write(record.name, _written(changes))
             if is_new:
                 own.sync()
         return record
+
+    def keep(self, record: ChangeRecord, changes: Sequence[Change]) -> None:
+        """Let the record name only these changes; on the disk when this returns. A kill leaves the old text or the new."""
+        with open_own_folder(self._root) as own, own.folder(INTENTS_NAME, make=True) as intents:
+            intents.write(record.name, _written(changes))
 
     def end(self, record: ChangeRecord) -> None:
         """The changes are over, and all that there was to say of them is said. Does nothing the second time."""
@@ -198,6 +212,11 @@ def _is_record(intents: OwnFolder, name: str) -> bool:
     return False
 
 
+def _written(changes: Sequence[Change]) -> bytes:
+    text = json.dumps({"format": _FORMAT, "changes": list(map(_encode, changes))}, ensure_ascii=False)
+    return text.encode("utf-8", "surrogateescape") + b"\n"
+
+
 def _encode(change: Change) -> dict[str, object]:
     return {
         "kind": change.kind.value,
@@ -216,7 +235,7 @@ def _decode(written: dict[str, Any]) -> Change:
         folder=PurePosixPath(written["folder"]),
         targets=tuple(map(PurePosixPath, written["targets"])),
         keeper=None if written["keeper"] is None else PurePosixPath(written["keeper"]),
-        completed_at=None if written["completed_at"] is None else datetime.fromisoformat(written["completed_at"]),
+        completed_at=datetime.fromisoformat(written["completed_at"]) if written.get("completed_at") else None,
     )
 
 

@@ -12,6 +12,7 @@ from downloader.library.checking import make_quarantine
 from downloader.library.disk import made_folders, remove_empty_folders, remove_folder, sync_folder
 from downloader.library.faults import LibraryFaults
 from downloader.library.moving import find_aside, move_folder
+from downloader.library.receipt import RECEIPT_NAME
 from downloader.library.safe_names import safe_name
 from downloader.library.shelf import Shelf, has_files
 from downloader.model import Receipt, Series
@@ -43,12 +44,27 @@ class TreeChanges:
         target = self._own / "staging" / f"{REMOVED_PREFIX}{uuid4().hex}"
         return self._change(ChangeKind.DELETE, folder, series_instance_uid, target)
 
-    def plan_move(self, folder: PurePosixPath, series: Series) -> Change | None:
+    def plan_doubt(self, folder: PurePosixPath, series_instance_uid: str) -> Change:
+        """See LibraryChanges."""
+        return Change(
+            kind=ChangeKind.DOUBT,
+            series_instance_uid=series_instance_uid,
+            folder=folder,
+            completed_at=self._noted_at(folder),
+        )
+
+    def plan_move(self, folder: PurePosixPath, series: Series, completed_at: datetime) -> Change | None:
         """See LibraryChanges."""
         targets = self._shelf.places_of(series)
         if folder in targets:
             return None
-        return Change(kind=ChangeKind.MOVE, series_instance_uid=series.series_instance_uid, folder=folder, targets=targets)
+        return Change(
+            kind=ChangeKind.MOVE,
+            series_instance_uid=series.series_instance_uid,
+            folder=folder,
+            targets=targets,
+            completed_at=completed_at,
+        )
 
     def begin(self, changes: Sequence[Change]) -> ChangeRecord:
         """See LibraryChanges."""
@@ -59,6 +75,11 @@ class TreeChanges:
         """See LibraryChanges."""
         with self._faults:
             self._journal.end(record)
+
+    def keep(self, record: ChangeRecord, changes: Sequence[Change]) -> None:
+        """See LibraryChanges."""
+        with self._faults:
+            self._journal.keep(record, changes)
 
     def unfinished(self) -> Sequence[ChangeRecord]:
         """See LibraryChanges."""
@@ -95,8 +116,7 @@ class TreeChanges:
                 case ChangeKind.MOVE:
                     return self._finish_move(change)
                 case ChangeKind.DOUBT:
-                    self._shelf.set_receipt_aside(change.folder)
-                    return Finished(series_instance_uid=change.series_instance_uid, is_doubted=True)
+                    return self._finish_doubt(change)
 
     def _change(
         self,
@@ -107,7 +127,25 @@ class TreeChanges:
         keeper: PurePosixPath | None = None,
     ) -> Change:
         targets = (PurePosixPath(target.relative_to(self._root)),)
-        return Change(kind=kind, series_instance_uid=series_instance_uid, folder=folder, targets=targets, keeper=keeper)
+        return Change(
+            kind=kind,
+            series_instance_uid=series_instance_uid,
+            folder=folder,
+            targets=targets,
+            keeper=keeper,
+            completed_at=self._noted_at(folder),
+        )
+
+    def _noted_at(self, folder: PurePosixPath) -> datetime | None:
+        """The time in the receipt, for a record. A folder that cannot be read may still be one that can be moved."""
+        try:
+            return self._completed_at(folder)
+        except LibraryError:
+            return None
+
+    def _completed_at(self, folder: PurePosixPath) -> datetime | None:
+        receipt = self._shelf.read_receipt(folder)
+        return receipt.completed_at if receipt is not None else None
 
     def _take_out(self, folder: PurePosixPath, target: Path) -> None:
         """Bring a folder out of the tree. Folders of other series that lie in it stay where they are."""
@@ -124,8 +162,8 @@ class TreeChanges:
     def _take_out_singly(self, folder: PurePosixPath, target: Path) -> None:
         source = self._root / folder
         target.mkdir(exist_ok=True)
-        # names that begin with a dot first: without its receipt nothing takes the rest for a series
-        for path in sorted(source.iterdir(), key=lambda path: (not path.name.startswith("."), path.name)):
+        # the receipt first: without it nothing takes the rest for a series
+        for path in sorted(source.iterdir(), key=lambda path: (path.name != RECEIPT_NAME, path.name)):
             if not self._shelf.has_series_at_or_in(folder / path.name):
                 path.rename(target / path.name)
         sync_folder(target)
@@ -191,43 +229,60 @@ class TreeChanges:
     def _finish_quarantine(self, change: Change) -> Finished:
         target = self._root / change.targets[0]
         if change.keeper is None:
-            if os.path.lexists(self._root / change.folder) and not _has_content(target):
+            if self._stands(change.folder, target):
                 _remove_if_empty(target)
                 return Finished(series_instance_uid=change.series_instance_uid)
             self._take_out(change.folder, target)
             return Finished(series_instance_uid=change.series_instance_uid, is_gone=True)
-        if self._whole_in(change.keeper, change.series_instance_uid) is None:
-            _remove_if_empty(target)
+        kept = self._whole_in(change.keeper, change.series_instance_uid)
+        at = self._completed_at(change.folder)
+        if kept is None or (at is not None and at != change.completed_at and at > kept.completed_at):
+            _remove_if_empty(target)  # nothing whole would stay, or a newer version came into the folder since
             return Finished(series_instance_uid=change.series_instance_uid)
         self._take_out(change.folder, target)
         return Finished(series_instance_uid=change.series_instance_uid, lies_in=change.keeper)
 
     def _finish_deletion(self, change: Change) -> Finished:
         aside = self._root / change.targets[0]
-        if os.path.lexists(self._root / change.folder) and not _has_content(aside):
+        if self._stands(change.folder, aside):
+            remove_folder(aside)
             return Finished(series_instance_uid=change.series_instance_uid)
         self._delete(change.folder, aside)
         return Finished(series_instance_uid=change.series_instance_uid, is_gone=True)
 
+    def _stands(self, folder: PurePosixPath, aside: Path) -> bool:
+        """Whether a folder that was to be taken out is still in its place, or a series has come there since.
+
+        The receipt is the first that goes (see `_take_out_singly`): where there is one beside what went, it is another's.
+        """
+        if not os.path.lexists(self._root / folder):
+            return False
+        return not _has_content(aside) or self._completed_at(folder) is not None
+
+    def _finish_doubt(self, change: Change) -> Finished:
+        """A receipt of another time is that of a version that came since: it is believed."""
+        at = self._completed_at(change.folder)
+        if at is not None and change.completed_at not in {None, at}:
+            return Finished(series_instance_uid=change.series_instance_uid)
+        self._shelf.set_receipt_aside(change.folder)
+        return Finished(series_instance_uid=change.series_instance_uid, is_doubted=True)
+
     def _finish_move(self, change: Change) -> Finished:
+        """The series lies where the version that was moved is whole; other copies of it may have lain in its places before."""
         uid = change.series_instance_uid
         for place in (change.folder, *change.targets):
-            if self._is_of(place, uid):
+            if self._is_version(place, change):
                 return Finished(series_instance_uid=uid, lies_in=None if place == change.folder else place)
         for target in change.targets:
             aside = find_aside(change.folder, target)
-            if aside is not None and self._is_of(aside, uid) and not os.path.lexists(self._root / target):
+            if aside is not None and self._is_version(aside, change) and not os.path.lexists(self._root / target):
                 move_folder(self._root, aside, target)
                 return Finished(series_instance_uid=uid, lies_in=target)
         return Finished(series_instance_uid=uid)
 
-    def _is_of(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
-        receipt = self._shelf.read_receipt(folder)
-        return receipt is not None and receipt.series.series_instance_uid == series_instance_uid
-
     def _is_version(self, folder: PurePosixPath, change: Change) -> bool:
         receipt = self._whole_in(folder, change.series_instance_uid)
-        return receipt is not None and receipt.completed_at == change.completed_at
+        return receipt is not None and change.completed_at in {None, receipt.completed_at}
 
     def _whole_in(self, folder: PurePosixPath, series_instance_uid: str) -> Receipt | None:
         """The receipt in the folder, if it is of this series and all its files are there in their sizes."""

@@ -11,7 +11,8 @@ import pytest
 from downloader.engine import open_mirror
 from downloader.errors import SettingsError
 from downloader.library.changes import Change, ChangeJournal, ChangeKind
-from downloader.library.receipt import RECEIPT_NAME
+from downloader.library.local import LocalLibrary
+from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME
 from downloader.manifest import WithdrawnPolicy
 from downloader.model import SeriesState
 from downloader.options import RunOptions
@@ -197,6 +198,51 @@ async def test_a_former_folder_that_cannot_go_now_goes_at_a_later_start(tmp_path
         (lies,) = folders_of(scene, 1)
         assert lies != former
         assert unfinished(scene) == 0
+
+
+async def test_one_change_that_cannot_be_finished_harms_no_other(tmp_path: Path) -> None:
+    """Of two receipts that were to be set aside one cannot be: the other's series is fetched once, not at every start."""
+    async with open_scene(tmp_path, catalogue=catalogue_of([series(1), series(2)])) as scene:
+        await cycle(scene)
+        (blocked,) = folders_of(scene, 2)
+        (blocked / DOUBTED_NAME).mkdir()
+        (blocked / DOUBTED_NAME / "notes").touch()
+        folders = {seed: PurePosixPath(folders_of(scene, seed)[0].relative_to(scene.library)) for seed in (1, 2)}
+        changes = LocalLibrary(scene.library).changes
+        changes.begin([changes.plan_doubt(folders[seed], uid(seed)) for seed in (1, 2)])
+        downloads = scene.sandbox.count("getImage")
+        for _ in range(3):
+            scene.assert_complete(await cycle(scene))
+        assert scene.sandbox.count("getImage") == downloads + 1
+        (record,) = ChangeJournal(scene.library).unfinished()
+        assert [change.folder for change in record.changes] == [folders[2]]
+        shutil.rmtree(blocked / DOUBTED_NAME)
+        scene.assert_complete(await cycle(scene))
+        assert scene.sandbox.count("getImage") == downloads + 2
+        assert unfinished(scene) == 0
+
+
+async def test_a_copy_that_came_elsewhere_is_not_forgotten_for_a_change_of_before(tmp_path: Path) -> None:
+    """A move and a doubt that could be finished only now: the store keeps the whole copy that it has learnt of since."""
+    async with open_scene(tmp_path, catalogue=catalogue_of([series(1), series(2)])) as scene:
+        await cycle(scene)
+        (folder,) = folders_of(scene, 1)
+        for name in ("moved", "doubted"):
+            shutil.copytree(folder, scene.library / name)
+        changes, doubted = LocalLibrary(scene.library).changes, PurePosixPath("doubted")
+        at = json.loads((folder / RECEIPT_NAME).read_bytes())["completed_at"]
+        move = Change(
+            kind=ChangeKind.MOVE,
+            series_instance_uid=uid(1),
+            folder=PurePosixPath("former"),
+            targets=(PurePosixPath("moved"),),
+            completed_at=scene.clock.now().fromisoformat(at),
+        )
+        changes.begin([move, changes.plan_doubt(doubted, uid(1))])
+        downloads = scene.sandbox.count("getImage")
+        await cycle(scene)
+        assert (await stored(scene, 1)).folder == str(folder.relative_to(scene.library))
+        assert (scene.sandbox.count("getImage"), unfinished(scene)) == (downloads, 0)
 
 
 async def test_a_fetch_that_fails_leaves_the_former_folder_and_no_record(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -36,11 +36,22 @@ def library(root: Path) -> LocalLibrary:
 def copy_to(root: Path, folder: PurePosixPath, target: str, *, later_seconds: float = 0) -> PurePosixPath:
     """Another copy of a series, proven that much later."""
     shutil.copytree(root / folder, root / target)
+    touch_receipt(root, PurePosixPath(target), later_seconds=later_seconds)
+    return PurePosixPath(target)
+
+
+def completed_at(library: LocalLibrary, folder: PurePosixPath) -> datetime:
+    receipt = library.receipt_in(folder)
+    assert receipt is not None
+    return receipt.completed_at
+
+
+def touch_receipt(root: Path, folder: PurePosixPath, *, later_seconds: float) -> None:
+    """As if the series had been fetched again into its folder, that much later."""
     receipt = LocalLibrary(root).receipt_in(folder)
     assert receipt is not None
     told = replace(receipt, completed_at=receipt.completed_at + timedelta(seconds=later_seconds))
-    (root / target / RECEIPT_NAME).write_bytes(encode_receipt(told))
-    return PurePosixPath(target)
+    (root / folder / RECEIPT_NAME).write_bytes(encode_receipt(told))
 
 
 def images_in(folder: Path) -> set[str]:
@@ -79,6 +90,13 @@ class TestJournal:
         library.changes.end(record)
         library.changes.end(record)
         assert list(library.changes.unfinished()) == []
+
+    def test_a_record_keeps_what_is_not_over(self, library: LocalLibrary) -> None:
+        """Another process finds the rest under the same name."""
+        changes = [Change(kind=ChangeKind.DOUBT, series_instance_uid=UID, folder=PurePosixPath(name)) for name in "abc"]
+        record = library.changes.begin(changes)
+        library.changes.keep(record, changes[1:2])
+        assert list(library.changes.unfinished()) == [replace(record, changes=(changes[1],))]
 
     def test_a_torn_record_stands_for_a_change_that_never_began(self, library: LocalLibrary, root: Path) -> None:
         """A change begins once its record is whole on the disk; a torn one goes."""
@@ -335,6 +353,30 @@ class TestTakingOut:
         assert finish_all(root) == [replace(DONE, is_gone=True)]
         assert list((root / ".tciad" / "staging").iterdir()) == []
 
+    @pytest.mark.parametrize("kind", ["quarantine", "deletion"])
+    def test_a_series_that_came_into_the_folder_since_stays(
+        self, library: LocalLibrary, root: Path, folder: PurePosixPath, kind: str
+    ) -> None:
+        """The former one could not be removed to its end, and the archive listed the series again."""
+        plan = library.changes.plan_deletion
+        change = plan(folder, UID) if kind == "deletion" else library.changes.plan_quarantine(folder, UID, UID, START_AT)
+        library.changes.begin([change])
+        shutil.copytree(root / folder, root / change.targets[0], dirs_exist_ok=True)
+        touch_receipt(root, folder, later_seconds=1)
+        assert finish_all(root) == [DONE]
+        assert library.find_receipt(SERIES) is not None
+
+    @pytest.mark.parametrize("later_seconds", [0, 9])
+    def test_a_newer_version_that_came_beside_the_good_copy_stays(
+        self, library: LocalLibrary, root: Path, folder: PurePosixPath, later_seconds: float
+    ) -> None:
+        """The version that the record means goes, also where the copy that stays is older."""
+        keeper = copy_to(root, folder, "copy", later_seconds=-5)
+        library.changes.begin([library.changes.plan_quarantine(folder, UID, UID, START_AT, keeper)])
+        touch_receipt(root, folder, later_seconds=later_seconds)
+        assert finish_all(root) == [replace(DONE, lies_in=keeper) if not later_seconds else DONE]
+        assert (root / folder).exists() == bool(later_seconds)
+
 
 class TestMove:
     """A folder gets another name in the tree; which of the places of the layout it got, a kill does not hide."""
@@ -345,26 +387,57 @@ class TestMove:
         """And nothing is told where it did not."""
         folder = store(library, SERIES)
         other = LocalLibrary(root, layout=layout)
-        change = other.changes.plan_move(folder, SERIES)
+        change = other.changes.plan_move(folder, SERIES, completed_at(library, folder))
         assert change is not None
         other.changes.begin([change])
         target = other.place_for(folder, SERIES)
         if moved:
             other.move(folder, target)
         assert finish_all(root) == [replace(DONE, lies_in=target if moved else None)]
-        assert other.changes.plan_move(target, SERIES) is None
+        assert other.changes.plan_move(target, SERIES, START_AT) is None
 
     def test_a_folder_that_stepped_aside_goes_on(self, root: Path) -> None:
         """Old and new place lie in one another: between the two renames the folder has a third name."""
         library = LocalLibrary(root, layout="{collection}/{series_instance_uid}")
         folder = store(library, SERIES)
         other = LocalLibrary(root, layout="{collection}/{series_instance_uid}/{modality}")
-        change = other.changes.plan_move(folder, SERIES)
+        change = other.changes.plan_move(folder, SERIES, completed_at(library, folder))
         assert change is not None
         other.changes.begin([change])
         (root / folder).rename(root / folder.with_name(f"{folder.name}~moving"))
         assert finish_all(root) == [replace(DONE, lies_in=folder / "CT")]
         assert other.find_receipt(SERIES) is not None
+
+    @pytest.mark.parametrize("other_copy", ["older", "not whole"])
+    def test_a_copy_that_lay_in_one_of_the_places_before_is_not_told(
+        self, library: LocalLibrary, root: Path, other_copy: str
+    ) -> None:
+        """Only the version that was moved is, and only where it is whole."""
+        folder = store(library, SERIES)
+        other = LocalLibrary(root, layout="{modality}/{patient_id}")
+        change = other.changes.plan_move(folder, SERIES, completed_at(library, folder))
+        assert change is not None
+        best = copy_to(root, folder, str(change.targets[0]), later_seconds=-9 if other_copy == "older" else 0)
+        if other_copy == "not whole":
+            (root / best / "1-01.dcm").unlink()
+        other.changes.begin([change])
+        target = other.place_for(folder, SERIES)
+        assert target != best
+        other.move(folder, target)
+        assert finish_all(root) == [replace(DONE, lies_in=target)]
+
+    def test_another_copy_that_stepped_aside_stays_there(self, root: Path) -> None:
+        """An older version under the third name is not what was moved, so it gets no place of the layout."""
+        library = LocalLibrary(root, layout="{collection}/{series_instance_uid}")
+        folder = store(library, SERIES)
+        other = LocalLibrary(root, layout="{collection}/{series_instance_uid}/{modality}")
+        change = other.changes.plan_move(folder, SERIES, completed_at(library, folder))
+        assert change is not None
+        aside = copy_to(root, folder, f"{folder}~moving", later_seconds=-9)
+        shutil.rmtree(root / folder)
+        other.changes.begin([change])
+        assert finish_all(root) == [DONE]
+        assert images_in(root / aside) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
 
 class TestDoubt:
@@ -380,6 +453,25 @@ class TestDoubt:
             assert library.find_receipt(SERIES) is None
             assert library.doubted_receipt(folder) is not None
         assert images_in(root / folder) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
+
+    def test_a_receipt_that_came_later_is_not_doubted(self, library: LocalLibrary, root: Path) -> None:
+        """The series was fetched again since the record was written."""
+        folder = store(library, SERIES)
+        library.changes.begin([library.changes.plan_doubt(folder, UID)])
+        touch_receipt(root, folder, later_seconds=1)
+        assert finish_all(root) == [DONE]
+        assert library.find_receipt(SERIES) is not None
+
+    def test_a_record_of_an_earlier_tciad_is_finished(self, library: LocalLibrary, root: Path) -> None:
+        """It does not tell which receipt it means."""
+        folder = store(library, SERIES)
+        record = library.changes.begin([library.changes.plan_doubt(folder, UID)])
+        path = root / ".tciad" / "intents" / record.name
+        document = json.loads(path.read_text())
+        del document["changes"][0]["completed_at"]
+        path.write_text(json.dumps(document))
+        assert finish_all(root) == [replace(DONE, is_doubted=True)]
+        assert library.find_receipt(SERIES) is None
 
 
 class TestStaging:
