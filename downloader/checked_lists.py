@@ -15,7 +15,16 @@ import anyio
 import structlog
 
 from downloader.archive.port import Archive, StudyCount, UnreadableRow
-from downloader.errors import ArchiveError, ArchiveFaultError, TciadError, TransferError, UnexpectedReplyError, Verdict
+from downloader.errors import (
+    AccessDeniedError,
+    ArchiveError,
+    ArchiveFaultError,
+    CredentialsRejectedError,
+    TciadError,
+    TransferError,
+    UnexpectedReplyError,
+    Verdict,
+)
 from downloader.listing import Comparison, Listing, RowCount, Shortfall
 from downloader.model import Series, SeriesQuery
 from downloader.patience import Patience
@@ -23,17 +32,22 @@ from downloader.query_plan import describe, is_whole_collection
 
 BATCH_SERIES: Final = 5_000
 MOST_ASKED: Final = 100
-"""More studies or patients than this are not asked for one by one: a list that lacks so many is no list."""
+"""Of more studies or patients than this, only a sample is asked for."""
+SAMPLED: Final = 20
 _ASKED_TWICE: Final = 2
 _ASKED_THRICE: Final = 3
 _NAMED: Final = 3
-_STUDIES: Final = "getPatientStudy"
-_PATIENTS: Final = "patients"
 _log = structlog.get_logger(__name__)
 
 Batches = Callable[[Sequence[Series]], Awaitable[None]]
-Counted = TypeVar("Counted")
+Missing = TypeVar("Missing")
+BeginAnswer = Callable[[bool], None]
+"""Told before the rows of an answer come; whether it replaces the answer before."""
 LetsPass = Callable[[Series, RowCount], bool]
+
+
+def ignore_answers(is_repeated: bool) -> None:
+    """Where it does not matter which rows are of one answer."""
 
 
 class CheckedLists:
@@ -45,7 +59,13 @@ class CheckedLists:
         unreadable: rows that cannot be read.
     """
 
-    def __init__(self, archive: Archive, patience: Patience, list_collections: Callable[[], Awaitable[Sequence[str]]]) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        patience: Patience,
+        list_collections: Callable[[], Awaitable[Sequence[str]]],
+        begin_answer: BeginAnswer = ignore_answers,
+    ) -> None:
         self.warnings: list[str] = []
         self.doubts: list[str] = []
         self.unreadable: list[UnreadableRow] = []
@@ -54,7 +74,9 @@ class CheckedLists:
         self._list_collections = list_collections
         self._by_collection: dict[str, Sequence[StudyCount]] = {}
         self._by_modality: dict[tuple[str, str], Sequence[str]] = {}
-        self._untold: set[str] = set()
+        self._begin_answer = begin_answer
+        # lists that were compared with nothing, and why: the archive did not tell
+        self._uncompared: dict[str, str] = {}
         self._empty: dict[str, bool] = {}
         self._has_answered = False
 
@@ -68,20 +90,21 @@ class CheckedLists:
         """
         asked = 0
 
-        async def ask() -> tuple[Listing, Shortfall]:
+        async def ask() -> tuple[Listing, Shortfall, _Counts]:
             nonlocal asked
             asked += 1
+            self._begin_answer(asked > 1)
             listing = Listing(_comparison_of(query))
             counts = await self._pour_and_count(query, listing, lets_pass, sink, is_one_of_many)
             shortfall = await self._compare(query, listing, counts)
-            if asked < self._limit(query, listing, shortfall):
+            if asked < self._limit(query, listing, shortfall, counts):
                 raise ArchiveFaultError(_describe_short(self._archive.name, query, listing, shortfall))
-            return listing, shortfall
+            return listing, shortfall, counts
 
-        listing, shortfall = await self._patience.ask(f"getSeries {describe(query)}", ask)
+        listing, shortfall, counts = await self._patience.ask(f"getSeries {describe(query)}", ask)
         self._has_answered |= listing.count.listed > 0
         if shortfall.is_empty:
-            await self._note_empty(query.collection or "")
+            await self._note_empty(query.collection or "", counts)
         elif shortfall:
             await self._fill(query, listing, shortfall, lets_pass, sink)
         self.unreadable += listing.unreadable
@@ -98,6 +121,13 @@ class CheckedLists:
                     "database fails; run again later"
                 )
         self._empty.clear()
+        if self._uncompared:
+            lists = ", ".join(list(self._uncompared)[:_NAMED]) + (" and others" if len(self._uncompared) > _NAMED else "")
+            self.warnings.append(
+                f"{len(self._uncompared)} lists of {self._archive.name} could not be compared with its counts, so series may be "
+                f"missing from them unnoticed: {lists}: {next(iter(self._uncompared.values()))}"
+            )
+        self._uncompared.clear()
 
     async def _pour(self, query: SeriesQuery, listing: Listing, lets_pass: LetsPass, sink: Batches) -> int:
         """How many rows came."""
@@ -119,13 +149,15 @@ class CheckedLists:
 
         async def count(*, is_patient: bool) -> None:
             counts.error = None
+            question = partial(self._count, query, counts, is_one_of_many)
             try:
-                await self._count(query, counts, is_one_of_many, is_patient=is_patient)
+                await (self._patience.ask(f"counts of {describe(query)}", question) if is_patient else question())
             except TciadError as error:
                 counts.error = error
 
+        is_on_the_way = self._archive.counts_on_the_way
         async with anyio.create_task_group() as group:
-            if not self._archive.counts_on_the_way:
+            if not is_on_the_way:
                 group.start_soon(partial(count, is_patient=False))
             try:
                 await self._pour(query, listing, lets_pass, sink)
@@ -135,19 +167,33 @@ class CheckedLists:
                 group.cancel_scope.cancel()
         if failures:
             raise failures[0]
-        if counts.error is not None or self._archive.counts_on_the_way:
+        if counts.error is not None or is_on_the_way:
             # what kept the archive from counting may be over, now that the list has come
             await count(is_patient=True)
+        if counts.untold and counts.is_offered:
+            self._uncompared[describe(query)] = counts.untold
+        else:
+            self._uncompared.pop(describe(query), None)
         return counts
 
-    async def _count(self, query: SeriesQuery, counts: "_Counts", is_one_of_many: bool, *, is_patient: bool) -> None:
-        match _comparison_of(query):
-            case Comparison.STUDIES:
-                counts.studies = await self._count_studies(query, is_one_of_many, is_patient=is_patient)
-            case Comparison.PATIENTS:
-                counts.patients = await self._find_patients(query, is_patient=is_patient)
-            case Comparison.NONE:
-                pass
+    async def _count(self, query: SeriesQuery, counts: "_Counts", is_one_of_many: bool) -> None:
+        """Count. The archive is believed that it does not tell when it was asked twice, and not at once."""
+        try:
+            match _comparison_of(query):
+                case Comparison.STUDIES:
+                    counts.studies = await self._count_studies(query, is_one_of_many)
+                case Comparison.PATIENTS:
+                    counts.is_offered = self._archive.tells_patients_by_modality
+                    counts.patients = await self._find_patients(query) if counts.is_offered else ()
+                case Comparison.NONE:
+                    pass
+        except (UnexpectedReplyError, AccessDeniedError, CredentialsRejectedError) as error:
+            # refused credentials are for the list itself to tell
+            counts.refusals += 1
+            if counts.refusals < _ASKED_TWICE:
+                raise
+            counts.untold = str(error)
+            _log.info("the archive does not tell", archive=self._archive.name, list=describe(query), message=error.what)
 
     async def _compare(self, query: SeriesQuery, listing: Listing, counts: "_Counts") -> Shortfall:
         if counts.error is not None:
@@ -163,72 +209,50 @@ class CheckedLists:
         is_unlisted = listing.is_empty and is_whole_collection(query) and await self._names(query.collection or "")
         return Shortfall(is_empty=is_unlisted)
 
-    def _limit(self, query: SeriesQuery, listing: Listing, shortfall: Shortfall) -> int:
+    def _limit(self, query: SeriesQuery, listing: Listing, shortfall: Shortfall, counts: "_Counts") -> int:
         """How often to ask for such a list in all. What lasts costs every run, so what may last is not asked for so often."""
         if shortfall and listing.is_empty and is_whole_collection(query):
-            is_counted_empty = shortfall.is_empty and _STUDIES not in self._untold
+            is_counted_empty = shortfall.is_empty and not counts.untold
             return min(_ASKED_TWICE, self._patience.attempts) if is_counted_empty else self._patience.attempts
         if shortfall and listing.is_empty:
             return min(_ASKED_THRICE, self._patience.attempts)
         return min(_ASKED_TWICE, self._patience.attempts) if shortfall or listing.unreadable else 0
 
-    async def _count_studies(self, query: SeriesQuery, is_one_of_many: bool, *, is_patient: bool) -> Sequence[StudyCount]:
-        """How many series each study has; none where the archive does not tell."""
+    async def _count_studies(self, query: SeriesQuery, is_one_of_many: bool) -> Sequence[StudyCount]:
+        """How many series each study has."""
         if query.collection is None or not is_one_of_many or self._archive.counts_on_the_way:
-            return await self._ask_counts(query, is_patient=is_patient)
+            return await self._archive.find_study_counts(query)
         if query.collection not in self._by_collection:
             whole = SeriesQuery(collection=query.collection)
-            self._by_collection[query.collection] = await self._ask_counts(whole, is_patient=is_patient)
+            self._by_collection[query.collection] = await self._archive.find_study_counts(whole)
         return [one for one in self._by_collection[query.collection] if _is_asked_for(one, query)]
 
-    async def _ask_counts(self, query: SeriesQuery, *, is_patient: bool) -> Sequence[StudyCount]:
-        question = partial(self._archive.find_study_counts, query)
-        return await self._ask_if_told(_STUDIES, describe(query), question, is_patient=is_patient)
-
-    async def _find_patients(self, query: SeriesQuery, *, is_patient: bool) -> Sequence[str]:
-        """The patients that have series of the query's modality; none where the archive does not tell."""
+    async def _find_patients(self, query: SeriesQuery) -> Sequence[str]:
+        """The patients that have series of the query's modality."""
         key = collection, modality = query.collection or "", query.modality or ""
         if key not in self._by_modality:
-            ask = partial(self._archive.find_patients, collection, modality)
-            of = f"of {collection} with {modality}"
-            self._by_modality[key] = await self._ask_if_told(_PATIENTS, of, ask, is_patient=is_patient)
+            self._by_modality[key] = await self._archive.find_patients(collection, modality)
         named = self._by_modality[key]
         return [name for name in named if query.patient_id is None or name.casefold() == query.patient_id.casefold()]
-
-    async def _ask_if_told(
-        self, what: str, of: str, question: Callable[[], Awaitable[Sequence[Counted]]], *, is_patient: bool
-    ) -> Sequence[Counted]:
-        """The answer; nothing where the archive says twice that it does not offer the question, which then is asked no more."""
-
-        async def ask() -> Sequence[Counted]:
-            for _ in range(_ASKED_TWICE):
-                try:
-                    return await question()
-                except UnexpectedReplyError as error:
-                    _log.info("the archive does not tell", archive=self._archive.name, what=what, message=error.what)
-            self._untold.add(what)
-            return ()
-
-        if what in self._untold:
-            return ()
-        return await (self._patience.ask(f"{what} {of}", ask) if is_patient else ask())
 
     async def _names(self, collection: str) -> bool:
         return any(collection.casefold() == name.casefold() for name in await self._list_collections())
 
-    async def _note_empty(self, collection: str) -> None:
+    async def _note_empty(self, collection: str, counts: "_Counts") -> None:
         """The list of the collection's patients is the second witness, beside that of its studies."""
         try:
             patients = await self._patience.ask(f"getPatient of {collection}", partial(self._archive.find_patients, collection))
         except (ArchiveError, TransferError):
             patients = [""]
-        self._empty[collection] = _STUDIES not in self._untold and not patients
+        self._empty[collection] = not counts.untold and not patients
 
     async def _fill(self, query: SeriesQuery, listing: Listing, shortfall: Shortfall, lets_pass: LetsPass, sink: Batches) -> None:
         """Ask another question for each study or patient that the list lacks."""
         before, counted = listing.count.listed, len(shortfall.studies) or len(shortfall.patients)
         described = _describe_short(self._archive.name, query, listing, shortfall)
-        in_doubt = counted > MOST_ASKED
+        studies, patients = _sample(shortfall.studies), _sample(shortfall.patients)
+        sampled = len(studies) or len(patients)
+        in_doubt = False
 
         async def ask(other: SeriesQuery) -> bool:
             """Whether any row came: an answer of nothing proves nothing."""
@@ -236,11 +260,11 @@ class CheckedLists:
             return await self._patience.ask(f"getSeries {describe(other)}", question) > 0
 
         try:
-            for study in shortfall.studies if not in_doubt else ():
+            for study in studies:
                 if not await ask(SeriesQuery(collection=query.collection, study_instance_uid=study.study_instance_uid)):
                     patient = SeriesQuery(collection=query.collection, patient_id=study.patient_id or None)
                     in_doubt |= patient == query or not study.patient_id or not await ask(patient)
-            for name in shortfall.patients if not in_doubt else ():
+            for name in patients if not in_doubt else ():
                 patient = SeriesQuery(collection=query.collection, patient_id=name)
                 narrow = replace(patient, modality=query.modality)
                 if narrow == query or not await ask(narrow):
@@ -249,12 +273,25 @@ class CheckedLists:
             if error.verdict is not Verdict.RETRY:
                 raise
             in_doubt = True
-        if in_doubt:
+        found = listing.count.listed - before
+        if in_doubt or (found and sampled < counted):
             self.doubts.append(f"{described}; run again later")
-        elif (found := listing.count.listed - before) > 0:
+        elif sampled < counted:
+            self.warnings.append(
+                f"{described}; asked in another way for {sampled} of these {counted} it lists no more, "
+                "so the count is taken to be wrong"
+            )
+        elif found:
             self.warnings.append(f"{described}; asked in another way it listed {found} more, which were taken up")
         else:
             self.warnings.append(f"{described}; asked in another way it lists no more, so the count is taken to be wrong")
+
+
+def _sample(missing: Sequence[Missing]) -> Sequence[Missing]:
+    """All that a list lacks, or some from all over where these are many."""
+    if len(missing) <= MOST_ASKED:
+        return missing
+    return [missing[number * (len(missing) - 1) // (SAMPLED - 1)] for number in range(SAMPLED)]
 
 
 async def pour(rows: AsyncGenerator[Series, None], takes: Callable[[Series], bool], sink: Batches) -> None:
@@ -279,6 +316,9 @@ class _Counts:
     studies: Sequence[StudyCount] = ()
     patients: Sequence[str] = ()
     error: TciadError | None = None
+    refusals: int = 0
+    untold: str = ""
+    is_offered: bool = True
 
 
 def _comparison_of(query: SeriesQuery) -> Comparison:

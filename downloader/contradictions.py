@@ -4,10 +4,11 @@ Taking the last row would fetch such a series in every run. One row is the truth
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio.to_thread
+import structlog
 
 from downloader.archive.port import Archive
 from downloader.errors import ArchiveError, TransferError
@@ -15,65 +16,147 @@ from downloader.library.port import Library
 from downloader.model import Series
 from downloader.store.port import Store, StoredSeries
 
+_log = structlog.get_logger(__name__)
+
+AskOwnRows = Callable[[str, Sequence[Series]], Awaitable[Sequence[Series]]]
+"""Gives the own rows of series that the archive of that name lists; raises ArchiveError or TransferError."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledSeries:
-    """A series whose rows contradict each other, and what to tell of it."""
+    """The row that was chosen for a series whose rows contradict each other, and what to tell of it.
 
-    series_instance_uid: str
+    `is_taken`: the store has this row already. `is_kept`: the images in the library were proven against it. `is_proven`: the
+    archive confirmed it. `sentence` is empty where only a list that was refused differs.
+    """
+
+    archive: str
+    chosen: Series
     sentence: str
+    is_taken: bool
+    is_kept: bool
+    is_proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    archive: str
+    series: Series
+    is_repeated: bool
 
 
 @dataclass(slots=True)
 class Contradictions:
     """The rows of one resolve that were not taken, by series, each with its archive."""
 
-    _rows: dict[str, list[tuple[str, Series]]] = field(default_factory=lambda: defaultdict(list))
+    _rows: dict[str, list[_Row]] = field(default_factory=lambda: defaultdict(list))
+    # those of the answer that is coming: a later answer to the same question replaces them
+    _pending: list[_Row] = field(default_factory=list)
+    _is_repeated: bool = False
+
+    def begin_answer(self, *, is_repeated: bool) -> None:
+        """Rows from now on are of a new answer; when `is_repeated`, in place of what came last."""
+        if not is_repeated:
+            self._keep()
+        self._pending.clear()
+        self._is_repeated = is_repeated
 
     def add(self, archive: str, rows: Iterable[Series]) -> None:
         """These contradict what the store has taken."""
-        for row in rows:
-            self._rows[row.series_instance_uid].append((archive, row))
+        self._pending += [_Row(archive, row, self._is_repeated) for row in rows]
 
-    async def settle(self, store: Store, library: Library, archives: Mapping[str, Archive]) -> list[SettledSeries]:
-        """Choose one row for each of the series, and have the store take it.
+    def _keep(self) -> None:
+        for row in self._pending:
+            self._rows[row.series.series_instance_uid].append(row)
+
+    async def settle(
+        self, store: Store, library: Library, archives: Mapping[str, Archive], ask_own_rows: AskOwnRows
+    ) -> list[SettledSeries]:
+        """Choose one row for each of the series.
 
         Rows of another archive than the one that the series is fetched from are only told. Of the others, the one stands that
-        the images in the library were proven against; else the series' own row, if there is exactly one; else the one whose count
-        getSeriesSize confirms; else the first.
+        the series' own row fits. Where the own row fits several, the receipt in the library decides, then the count of
+        getSeriesSize, then the first stands. Without an own row, what is chosen is not proven unless getSeriesSize confirms it.
         """
-        settled: list[SettledSeries] = []
-        for stored in await store.find_named(list(self._rows)):
-            name = stored.series.series_instance_uid
-            rows = self._rows[name]
-            candidates = [stored.series, *(row for archive, row in rows if archive == stored.archive)]
-            chosen = (
-                await _choose(stored, candidates, library, archives.get(stored.archive)) if len(candidates) > 1 else stored.series
-            )
-            if chosen.version.differs_from(stored.series.version):
-                await store.update_series(chosen)
-            told = [f"{stored.archive}: {_figures(stored.series)}", *(f"{archive}: {_figures(row)}" for archive, row in rows)]
-            sentence = f"{name} is listed in different ways ({'; '.join(dict.fromkeys(told))}); {_figures(chosen)} is taken"
-            settled.append(SettledSeries(series_instance_uid=name, sentence=sentence))
+        self.begin_answer(is_repeated=False)
+        found = list(await store.find_named(list(self._rows)))
+        own = await self._find_own_rows(found, ask_own_rows)
+        settled = [
+            await self._settle_one(stored, own.get(stored.series.series_instance_uid), library, archives.get(stored.archive))
+            for stored in found
+        ]
         self._rows.clear()
         return settled
 
+    async def _find_own_rows(self, found: Sequence[StoredSeries], ask_own_rows: AskOwnRows) -> dict[str, Series]:
+        asked: dict[str, list[Series]] = defaultdict(list)
+        for stored in found:
+            if any(row.archive == stored.archive for row in self._rows[stored.series.series_instance_uid]):
+                asked[stored.archive].append(stored.series)
+        own: dict[str, Series] = {}
+        for archive, series in asked.items():
+            try:
+                own |= {row.series_instance_uid: row for row in await ask_own_rows(archive, series)}
+            except (ArchiveError, TransferError) as error:
+                _log.warning("own rows cannot be had", archive=archive, series=len(series), message=str(error))
+        return own
 
-async def _choose(stored: StoredSeries, candidates: Sequence[Series], library: Library, archive: Archive | None) -> Series:
-    for candidate in candidates if stored.folder else ():
-        receipt = await anyio.to_thread.run_sync(library.find_receipt, candidate)
-        if receipt is not None and not receipt.series.version.differs_from(candidate.version):
-            return candidate
+    async def _settle_one(
+        self, stored: StoredSeries, own: Series | None, library: Library, archive: Archive | None
+    ) -> SettledSeries:
+        name = stored.series.series_instance_uid
+        rows = self._rows[name]
+        candidates = [stored.series, *(row.series for row in rows if row.archive == stored.archive)]
+        receipt = await anyio.to_thread.run_sync(library.find_receipt, stored.series) if stored.folder else None
+        held = receipt.series if receipt is not None else None
+        if len(candidates) > 1:
+            chosen, is_proven = await _choose(candidates, own, held, archive)
+        else:
+            chosen, is_proven = stored.series, True
+        told = [f"{stored.archive}: {_figures(stored.series)}", *(f"{row.archive}: {_figures(row.series)}" for row in rows)]
+        sentence = f"{name} is listed in different ways ({'; '.join(dict.fromkeys(told))}); {_figures(chosen)} is taken"
+        if not is_proven:
+            sentence += ", which the archive does not confirm for the series by itself; run again later"
+        is_superseded = all(row.is_repeated for row in rows) and not rows[-1].series.version.differs_from(chosen.version)
+        return SettledSeries(
+            archive=stored.archive,
+            chosen=chosen,
+            sentence="" if is_superseded and is_proven else sentence,
+            is_taken=not chosen.version.differs_from(stored.series.version),
+            is_kept=held is not None and not held.version.differs_from(chosen.version),
+            is_proven=is_proven,
+        )
+
+
+async def _choose(
+    candidates: Sequence[Series], own: Series | None, held: Series | None, archive: Archive | None
+) -> tuple[Series, bool]:
+    """The row that stands, and whether the archive confirmed it."""
+    fitting = [one for one in candidates if own is None or not own.version.differs_from(one.version)]
+    if own is not None and not fitting:
+        return own.with_gaps_filled(candidates[0]), True
+    different = {one.version for one in fitting}
+    if own is not None and len(different) == 1:
+        return fitting[0], True
+    kept = next((one for one in fitting if held is not None and not held.version.differs_from(one.version)), None)
+    if own is not None and kept is not None:
+        return kept, True
+    confirmed = await _confirm_by_size(fitting, archive)
+    if confirmed is not None:
+        return confirmed, True
+    return kept or fitting[0], own is not None
+
+
+async def _confirm_by_size(candidates: Sequence[Series], archive: Archive | None) -> Series | None:
+    """The only one of the rows whose count getSeriesSize tells, if there is one."""
     if archive is None:
-        return candidates[0]
+        return None
     try:
-        own = list(await archive.find_own_rows([stored.series]))
-        if len(own) == 1:
-            return own[0].with_gaps_filled(stored.series)
-        size = await archive.find_series_size(stored.series.series_instance_uid)
+        size = await archive.find_series_size(candidates[0].series_instance_uid)
     except (ArchiveError, TransferError):
-        return candidates[0]
-    return next((one for one in candidates if one.image_count == size.image_count), candidates[0])
+        return None
+    confirmed = [one for one in candidates if one.image_count == size.image_count]
+    return confirmed[0] if len({one.version for one in confirmed}) == 1 else None
 
 
 def _figures(series: Series) -> str:

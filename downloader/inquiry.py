@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from downloader.archive.port import Archive, UnreadableRow
-from downloader.checked_lists import BATCH_SERIES, Batches, CheckedLists, pour
+from downloader.checked_lists import BATCH_SERIES, Batches, BeginAnswer, CheckedLists, ignore_answers, pour
 from downloader.errors import ArchiveFaultError, ManifestError
 from downloader.listing import RowCount
 from downloader.manifest import Coverage, Selection, explain_nothing
@@ -66,11 +66,12 @@ class Sieve:
 class Inquiry:
     """What is asked of one archive in one resolve. `lists` tells what is to be said of the lists that came."""
 
-    def __init__(self, archive: Archive, patience: Patience) -> None:
+    def __init__(self, archive: Archive, patience: Patience, begin_answer: BeginAnswer = ignore_answers) -> None:
         self._archive = archive
         self._patience = patience
         self._collections: Sequence[str] | None = None
-        self.lists = CheckedLists(archive, patience, self._list_collections)
+        self.lists = CheckedLists(archive, patience, self._list_collections, begin_answer)
+        self._begin_answer = begin_answer
 
     def warn_of_excludes(self, exclude: Sequence[Selection]) -> Iterator[str]:
         """Entries that cannot take away any of this archive's series, whatever the series are."""
@@ -130,6 +131,7 @@ class Inquiry:
         names = list(by_name)
         for start in range(0, len(names), BATCH_SERIES):
             part = names[start : start + BATCH_SERIES]
+            self._begin_answer(False)
             ask = partial(self._ask_listed, part, by_name, sieves, sink)
             found, listed = await self._patience.ask(f"{len(part)} series by name", ask)
             for number, count in found.items():

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from downloader.archive.port import Archive, UnreadableRow
+from downloader.checked_lists import BeginAnswer, ignore_answers
 from downloader.inquiry import EntryMatch, Inquiry, Sieve
 from downloader.manifest import ApiGeneration, ArchiveAddress, Manifest, Selection
 from downloader.model import Series
@@ -66,16 +67,17 @@ class Resolver:
         self._archives = archives
         self._patience = patience
 
-    async def resolve(self, manifest: Manifest, sink: Sink) -> Resolution:
+    async def resolve(self, manifest: Manifest, sink: Sink, begin_answer: BeginAnswer = ignore_answers) -> Resolution:
         """Hand every wanted series to `sink`, in batches with the name of their archive, and tell what was found.
 
+        `begin_answer` is called before the rows of each answer reach the sink.
         A series that several entries want reaches the sink several times, and so does one whose query broke and was repeated.
 
         Raises:
             ArchiveError: a query failed however often it was repeated: nothing may be concluded from what came so far.
             ManifestError: the manifest names a collection or a shared cart that its archive does not have.
         """
-        inquiries = {name: Inquiry(archive, self._patience) for name, archive in self._archives.items()}
+        inquiries = {name: Inquiry(archive, self._patience, begin_answer) for name, archive in self._archives.items()}
         select = [await inquiries[manifest.archive_of(selection).name].tell_carts(selection) for selection in manifest.select]
         resolution = Resolution(replace(manifest, select=tuple(select)))
         matches = await _resolve_entries(resolution.manifest, inquiries, sink)

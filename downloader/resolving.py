@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import anyio.to_thread
 
@@ -62,12 +63,12 @@ class CatalogueResolve:
             known += batch[: CONTROLS - len(known)]
             self._note(archive, await self.store.enqueue(name, number, archive, batch, rested_at=rested_at))
 
-        resolution = await self.resolver.resolve(self.manifest, enqueue)
+        resolution = await self.resolver.resolve(self.manifest, enqueue, self._begin_answer)
         for archive, unlisted in resolution.unlisted().items():
             met = await self.store.enqueue_unlisted(name, number, archive, unlisted, rested_at=rested_at)
             self._note(archive, met)
         await self._take_up(number, resolution)
-        await self._settle()
+        await self._settle(number, rested_at)
         await self._withdraw(number, resolution.manifest)
 
     def _note(self, archive: str, met: Enqueued) -> None:
@@ -84,13 +85,27 @@ class CatalogueResolve:
             meant = [row.series_instance_uid for row in rows if row.series_instance_uid]
             await self.store.keep_named(self.manifest.name, number, meant)
 
-    async def _settle(self) -> None:
+    def _begin_answer(self, is_repeated: bool) -> None:
+        self._contradictions.begin_answer(is_repeated=is_repeated)
+
+    async def _settle(self, number: int, rested_at: datetime | None) -> None:
         """Have one truth for each series that was listed with different figures."""
         archives = {name: bench.archive for name, bench in self.benches.items()}
-        for settled in await self._contradictions.settle(self.store, self.library, archives):
-            # what was taken for a change may have been the other of two rows
-            self.changes.changed.discard(settled.series_instance_uid)
-            self.warnings.append(settled.sentence)
+
+        async def ask(archive: str, series: Sequence[Series]) -> Sequence[Series]:
+            return await self.resolver.ask_own_rows(archive, series, self._listed.get(archive, ()))
+
+        for settled in await self._contradictions.settle(self.store, self.library, archives, ask):
+            name, row = self.manifest.name, settled.chosen
+            if not settled.is_taken:
+                met = await self.store.enqueue(name, number, settled.archive, [row], rested_at=rested_at, settles=True)
+                self._note(settled.archive, met)
+            if settled.is_kept:
+                # what was taken for a change was the other of two rows
+                self.changes.changed.discard(row.series_instance_uid)
+            if settled.sentence:
+                self.warnings.append(settled.sentence)
+            self.is_unproven |= not settled.is_proven
 
     async def _withdraw(self, number: int, resolved: Manifest) -> None:
         """Mark what the archive no longer lists, unless so much is gone that the catalogue itself is in doubt."""

@@ -124,6 +124,11 @@ class NbiaArchive:
         """See the port."""
         return self._studies.are_asked
 
+    @property
+    def tells_patients_by_modality(self) -> bool:
+        """See the port."""
+        return Topic.PATIENTS_BY_MODALITY in self._table.queries
+
     def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
         """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.
 

@@ -174,6 +174,11 @@ class Archive(Protocol):
         """Whether find_series asks for the studies as well, so that find_study_counts of the same query costs no request."""
         ...
 
+    @property
+    def tells_patients_by_modality(self) -> bool:
+        """Whether this generation can be asked which patients of a collection have series of a modality."""
+        ...
+
     def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
         """Ask getSeries and yield each row, parsed while it arrives.
 

@@ -12,7 +12,7 @@ from downloader.archive.endpoints import QueryEndpoint, fold
 from downloader.archive.port import StudyCount, StudyNeeds
 from downloader.archive.singly import ask_each
 from downloader.archive.wire import Oddities, RowReader, read_study, read_study_count
-from downloader.errors import ArchiveFaultError, UnexpectedReplyError
+from downloader.errors import ArchiveFaultError, CredentialsRejectedError, UnexpectedReplyError
 from downloader.model import Series, SeriesQuery
 
 COLUMNS: Final[Mapping[str, str]] = {"study_id": "StudyID", "study_date": "StudyDate", "study_description": "StudyDesc"}
@@ -132,7 +132,7 @@ class Studies:
         """The studies by their UIDs; None where they are only wished for and the archive does not tell of any."""
         try:
             return await self._read(query)
-        except UnexpectedReplyError as error:
+        except (UnexpectedReplyError, CredentialsRejectedError) as error:
             if self._needs.required:
                 raise
             self._is_offered = False

@@ -175,7 +175,14 @@ class Store(Protocol):
         ...
 
     async def enqueue(
-        self, manifest: str, resolve: int, archive: str, batch: Sequence[Series], *, rested_at: datetime | None = None
+        self,
+        manifest: str,
+        resolve: int,
+        archive: str,
+        batch: Sequence[Series],
+        *,
+        rested_at: datetime | None = None,
+        settles: bool = False,
     ) -> Enqueued:
         """Merge catalogue rows into the queue, in one transaction.
 
@@ -187,6 +194,8 @@ class Store(Protocol):
 
         Two lists that disagree are no change: figures are not taken where the same resolve has named the series with other ones,
         nor where it is complete and proven against another archive from which another manifest wants it.
+
+        With `settles`, these rows replace those that the same resolve took before: the choice between rows that disagreed.
 
         With `rested_at`, a failed series that rests until later stays failed, unless one of the four figures changed.
 

@@ -32,6 +32,7 @@ def enqueue(
     archive: str,
     batch: Sequence[Series],
     rested_at: datetime | None = None,
+    settles: bool = False,
 ) -> Enqueued:
     """See `Store.enqueue`."""
     with connection.transaction():
@@ -41,7 +42,8 @@ def enqueue(
         staged = stage(connection, rows)
         # changes are told from what was known: before the newest attributes are merged
         if connection.change("mark_changed"):
-            connection.change("mark_contradicted", manifest=manifest, resolve=resolve, archive=archive)
+            named_by = 0 if settles else resolve  # no resolve has the number 0
+            connection.change("mark_contradicted", manifest=manifest, resolve=named_by, archive=archive)
             contradicted = set(_names(connection, "contradicted_incoming"))
             contradicting += [series for series in rows if series.series_instance_uid in contradicted]
             connection.change("drop_contradicted")

@@ -95,10 +95,17 @@ class SqliteStore:
         await self._on_thread(queueing.note_withdrawal_rule, manifest, rule)
 
     async def enqueue(
-        self, manifest: str, resolve: int, archive: str, batch: Sequence[Series], *, rested_at: datetime | None = None
+        self,
+        manifest: str,
+        resolve: int,
+        archive: str,
+        batch: Sequence[Series],
+        *,
+        rested_at: datetime | None = None,
+        settles: bool = False,
     ) -> Enqueued:
         """See `Store`."""
-        return await self._on_thread(queueing.enqueue, manifest, resolve, archive, batch, rested_at)
+        return await self._on_thread(queueing.enqueue, manifest, resolve, archive, batch, rested_at, settles)
 
     async def enqueue_unlisted(
         self,

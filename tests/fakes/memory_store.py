@@ -89,7 +89,14 @@ class MemoryStore:
         return found.resolve
 
     async def enqueue(
-        self, manifest: str, resolve: int, archive: str, batch: Sequence[Series], *, rested_at: datetime | None = None
+        self,
+        manifest: str,
+        resolve: int,
+        archive: str,
+        batch: Sequence[Series],
+        *,
+        rested_at: datetime | None = None,
+        settles: bool = False,
     ) -> Enqueued:
         if resolve > self._manifest(manifest).resolve:
             raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
@@ -106,7 +113,7 @@ class MemoryStore:
         changed: list[str] = []
         returned: list[str] = []
         for series_instance_uid, series in newest.items():
-            match self._contradiction(found, resolve, archive, series):
+            match self._contradiction(found, 0 if settles else resolve, archive, series):
                 case "resolve":
                     contradicting.append(series)
                     continue

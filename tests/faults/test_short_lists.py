@@ -145,11 +145,66 @@ async def test_an_ordinary_run_counts_with_one_request_for_each_list(tmp_path: P
 
 
 async def test_an_archive_that_does_not_count_is_believed(tmp_path: Path) -> None:
-    """A deployment without getPatientStudy; it is asked twice, since one such answer is no evidence."""
+    """A deployment without getPatientStudy; each list asks twice, since one such answer is no evidence, and it is told."""
     gone = Fault(kind=FaultKind.STATUS, status=404, endpoints=("getPatientStudy",))
     async with open_scene(tmp_path, gone, catalogue=two_collections()) as scene:
-        scene.assert_complete(await scene.run())
-        assert scene.sandbox.count("getPatientStudy") == 2
+        report = await scene.run()
+        scene.assert_complete(report)
+        (told,) = report.warnings
+        assert "2 lists of" in told
+        assert "could not be compared with its counts" in told
+        assert scene.sandbox.count("getPatientStudy") == 4
+
+
+@pytest.mark.parametrize("api", [V4, V1])
+@pytest.mark.parametrize("status", [401, 403])
+async def test_counts_that_an_archive_refuses_end_no_run(tmp_path: Path, api: ApiGeneration, status: int) -> None:
+    """The list itself proves the credentials: that it could not be compared is a warning."""
+    refused = ("getPatientStudy", "getPatientByCollectionAndModality")
+    by_modality = [Selection(position="m:1", values={"collection": ("A",), "modality": ("CT",)})]
+    async with open_scene(
+        tmp_path, Fault(kind=FaultKind.STATUS, status=status, endpoints=refused), catalogue=two_collections()
+    ) as scene:
+        report = await scene.run(api)
+        scene.assert_complete(report)
+        assert warnings_with(report.warnings, "2 lists of")
+        if api is V4:
+            report = await scene.run(api, select=by_modality)
+            assert report.exit_code == 0
+            assert warnings_with(report.warnings, "could not be compared with its counts")
+
+
+@pytest.mark.parametrize("api", [V4, V1])
+async def test_a_count_that_fails_twice_switches_no_other_comparison_off(tmp_path: Path, api: ApiGeneration) -> None:
+    """Two answers of 404 to the first collection: its list is told of, and the short list of the second is still found out."""
+    gone = Fault(kind=FaultKind.STATUS, status=404, endpoints=("getPatientStudy",), times=2)
+    async with open_scene(tmp_path, gone, left_out(4, 1), catalogue=two_collections()) as scene:
+        report = await scene.run(api)
+        scene.assert_complete(report)
+        (told,) = report.warnings
+        assert "1 lists of" in told
+        assert "collection='A'" in told
+
+
+def many_patients(patients: int) -> Catalogue:
+    """So many patients, each with a study of two series, of an odd and an even seed."""
+    return catalogue(
+        A=[
+            SandboxPatient(patient_id=str(one), studies=(study_of(series(2 * one), series(2 * one + 1), seed=one),))
+            for one in range(1, patients + 1)
+        ]
+    )
+
+
+@pytest.mark.parametrize("is_right", [True, False], ids=["the lists are right", "a list of a study tells more"])
+async def test_of_many_short_studies_a_sample_decides(tmp_path: Path, is_right: bool) -> None:
+    """Counts with a hidden series in each of 101 studies are a warning; a list that is truly short is in doubt."""
+    hides = [left_out(2 * one, None if is_right else 2, "getSeriesMetadata") for one in range(1, 102)]
+    async with open_scene(tmp_path, *hides, catalogue=many_patients(101)) as scene:
+        report = await scene.run()
+        assert report.exit_code == (0 if is_right else 3)
+        assert scene.sandbox.count("getSeries") == 22
+        assert warnings_with(report.warnings, "for 20 of these 101 it lists no more" if is_right else "run again later")
 
 
 async def test_an_archive_that_cannot_count_now_is_in_doubt(tmp_path: Path) -> None:

@@ -134,6 +134,18 @@ async def test_rows_of_one_resolve_that_disagree_are_no_change(store: Store) -> 
     assert (await stored(store)).series == series(1)
 
 
+async def test_the_row_that_settles_replaces_the_one_that_was_taken(store: Store) -> None:
+    """A complete series of which it tells something else is pending again."""
+    await enqueue(store, "m", series(1))
+    await complete_all(store)
+    resolve = await store.begin_resolve("m", START_AT)
+    await enqueue(store, "m", series(1), resolve=resolve)
+    met = await store.enqueue("m", resolve, "tcia", [grown(series(1))], settles=True)
+    assert met == Enqueued(changed=1, changed_series=(uid(1),))
+    assert await states(store) == {uid(1): "pending"}
+    assert (await stored(store)).series == grown(series(1))
+
+
 async def test_archives_of_two_manifests_that_disagree_do_not_take_turns(store: Store) -> None:
     """What is proven against one of them stays so while a manifest wants it from there; then the other one's figures count."""
     other = grown(series(1))
