@@ -203,14 +203,18 @@ async def hold_to_lists(archives: Mapping[str, Archive], store: Store) -> None:
             archive.note_md5_lists()
 
 
-def open_library(options: RunOptions) -> LocalLibrary:
-    """The library of the options, made if need be, in its own layout and format unless they say otherwise. Blocks."""
+def open_library(options: RunOptions, *, to_read: bool = False) -> LocalLibrary:
+    """The library of the options, in its own layout and format unless they say otherwise. Blocks.
+
+    It is made if need be; with `to_read` nothing is made or tried, and the library is only to be read.
+    """
     form = read_form(options.output) or LibraryForm()
     return LocalLibrary(
         options.output,
         layout=options.layout or form.layout,
         storage=options.format or form.format,
         min_free_bytes=options.min_free_bytes,
+        to_read=to_read,
     )
 
 

@@ -141,7 +141,8 @@ def open_own_folder(root: Path, *, make: bool = False, to_read: bool = False) ->
     Args:
         root: the library.
         make: whether library and folder are made if need be.
-        to_read: whether nothing is to be changed. A folder that belongs to the owner of the library is then good enough.
+        to_read: whether nothing is to be changed. A folder that belongs to the owner of the library is then good enough, as it
+            always is for root.
 
     Raises:
         LibraryError: it is a link, or it belongs to somebody else.
@@ -242,7 +243,9 @@ def _opened(path: Path, name: str, above: int) -> Iterator[OwnFolder]:
 
 def _refuse_foreign(own: OwnFolder, library: os.stat_result, *, to_read: bool) -> None:
     status = os.fstat(own.descriptor)
-    if _is_trusted(status) or (to_read and status.st_uid == library.st_uid) or _is_ours_there(own, status):
+    # root may write into every library, so that the owner of the library is the one whose folder it may have
+    may_be_of_owner = to_read or os.geteuid() == 0
+    if _is_trusted(status) or (may_be_of_owner and status.st_uid == library.st_uid) or _is_ours_there(own, status):
         return
     raise LibraryError(
         f"{own.path} belongs to user {status.st_uid}, and tciad runs as user {os.geteuid()}",

@@ -98,7 +98,7 @@ async def open_verification(
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_open_existing(options, clock, to_change=repair))
-        library = await anyio.to_thread.run_sync(open_library, options)
+        library = await anyio.to_thread.run_sync(partial(open_library, options, to_read=not repair))
         if repair:
             await store.release([])
             await finish_changes(library, store, clock.now())
@@ -213,7 +213,7 @@ async def relayout_library(options: RunOptions, count: CountView, *, dry_run: bo
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_open_existing(options, clock, to_change=not dry_run))
-        library = await anyio.to_thread.run_sync(open_library, options)
+        library = await anyio.to_thread.run_sync(partial(open_library, options, to_read=dry_run))
         if not dry_run:
             await finish_changes(library, store, clock.now())
         known = await anyio.to_thread.run_sync(read_form, options.output) or LibraryForm()

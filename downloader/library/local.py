@@ -36,7 +36,7 @@ from downloader.library.zip_reading import StoredZipFile
 from downloader.library.zip_staging import ZipStaging
 from downloader.model import Receipt, Series
 from downloader.options import StorageFormat
-from downloader.own_folder import OWN_FOLDER, open_own_folder
+from downloader.own_folder import OWN_FOLDER, has_own_folder, open_own_folder
 from downloader.zipstream import ZipLimits
 
 
@@ -48,6 +48,7 @@ class LocalLibrary:
         layout: the name of a layout, or a template (see layout.py).
         storage: whether new series are kept as images or as the ZIP that the archive sends.
         min_free_bytes: what tciad leaves free on the file system.
+        to_read: whether the library is only read. Nothing is made or tried then, so that its owner need not be this user.
 
     Raises:
         LibraryError: `root` is no folder, or cannot be written.
@@ -61,6 +62,7 @@ class LocalLibrary:
         layout: str = "classic",
         storage: StorageFormat = StorageFormat.IMAGES,
         min_free_bytes: int = 0,
+        to_read: bool = False,
     ) -> None:
         self._root = root.absolute()
         self._room = Room(self._root, min_free_bytes)
@@ -72,7 +74,14 @@ class LocalLibrary:
         self._faults = LibraryFaults(self._root)
         if self._root.exists() and not self._root.is_dir():
             raise LibraryError(f"{root} is not a directory", next_step="choose another directory with --output")
-        with self._faults, open_own_folder(self._root, make=True) as own:
+        with self._faults:
+            if to_read:
+                has_own_folder(self._root)
+            else:
+                self._make_folders()
+
+    def _make_folders(self) -> None:
+        with open_own_folder(self._root, make=True) as own:
             for name in ("staging", "quarantine", "runs"):
                 with own.folder(name, make=True):
                     pass

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -201,8 +202,59 @@ def test_who_only_reads_may_read_what_the_owner_of_the_library_made(tmp_path: Pa
         is_paused(tmp_path)
     os.chown(tmp_path, STRANGER, GROUP)
     assert not is_paused(tmp_path)
-    with pytest.raises(LibraryError, match="belongs to user"), open_own_folder(tmp_path):
-        pass
+
+
+@needs_root
+def test_root_may_use_the_library_of_another_user(tmp_path: Path) -> None:
+    """Where `.tciad` belongs to the owner of the library; root may write there anyway, and no third person has a hand in it."""
+    LocalLibrary(tmp_path)
+    own = tmp_path / OWN_FOLDER
+    os.chown(own, STRANGER, GROUP)
+    with pytest.raises(LibraryError, match="belongs to user"):
+        LocalLibrary(tmp_path)
+    os.chown(tmp_path, STRANGER, GROUP)
+    LocalLibrary(tmp_path)
+    lock(tmp_path)
+    open_and_close(tmp_path)
+
+
+@needs_root
+def test_a_user_who_is_not_root_may_only_read_the_library_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What that user would write there, its owner could exchange."""
+    own = tmp_path / OWN_FOLDER
+    own.mkdir()
+    for path in (own, tmp_path):
+        os.chown(path, STRANGER, GROUP)
+        path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # the folders above are root's alone
+    with as_user(STRANGER + 1):
+        assert not is_paused(Path())
+        with pytest.raises(LibraryError, match="belongs to user"), open_own_folder(Path()):
+            pass
+
+
+def test_a_library_that_is_opened_to_be_read_stays_as_it_is(tmp_path: Path) -> None:
+    """No folder is made, and no file is tried, with or without a folder of ours."""
+    LocalLibrary(tmp_path / "none", to_read=True)
+    assert not (tmp_path / "none").exists()
+    own = tmp_path / "library" / OWN_FOLDER
+    own.mkdir(parents=True)
+    before = own.stat().st_mtime_ns
+    LocalLibrary(tmp_path / "library", to_read=True)
+    assert (list(own.iterdir()), own.stat().st_mtime_ns) == ([], before)
+
+
+@contextmanager
+def as_user(user: int) -> Iterator[None]:
+    """Be another user of no group but root's."""
+    groups = os.getgroups()
+    os.setgroups([])
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setgroups(groups)
 
 
 @pytest.mark.parametrize(("umask", "setgid", "file_mode"), [(0o022, False, 0o644), (0o002, False, 0o664), (0o077, True, 0o660)])
