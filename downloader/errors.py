@@ -169,6 +169,10 @@ class AccessDeniedError(ArchiveError):
     """
 
 
+REFUSED_DIGEST: Final = (UnexpectedReplyError, CredentialsRejectedError, AccessDeniedError)
+"""An archive that answers a question for an MD5 so gives none: it lacks the endpoint, or guards it more than its images."""
+
+
 class SeriesWithdrawnError(ArchiveError):
     """The catalogue no longer lists the series."""
 

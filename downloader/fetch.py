@@ -290,6 +290,8 @@ async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench
 
 
 async def _prove(series: Series, staged: StagedSeries, body: SeriesBody, bench: Bench) -> ProvenSeries:
+    if body.md5_list_expected and staged.md5_list is not None and staged.images:
+        body.note_md5_list()
     confirmed = await _confirm_catalogue(series, staged, bench.archive)
     proof = prove(
         confirmed,
@@ -335,6 +337,8 @@ async def _receive(series: Series, body: SeriesBody, staging: Staging, intake: I
         if is_first and body.has_ended and body.md5_list_expected and staging.salvage == NOTHING_SALVAGED:
             stored = await bench.in_thread(store_whole, _whole(series, batch, body, bench), bench.library)
             if stored is not None:
+                if stored.receipt.proof.came_with_list:
+                    body.note_md5_list()
                 return _fetched(stored, intake)
         await bench.in_thread(_take_batch, reader, staging, batch)
     reader.finish()

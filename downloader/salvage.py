@@ -10,8 +10,11 @@ from downloader.bench import Bench, Intake
 from downloader.catalogue import ask_again
 from downloader.completeness import prove_merged, series_digests
 from downloader.errors import (
+    REFUSED_DIGEST,
     AccessDeniedError,
+    ArchiveError,
     ArchiveFaultError,
+    CredentialsRejectedError,
     IncompleteSeriesError,
     SeriesWithdrawnError,
     TransferError,
@@ -34,7 +37,7 @@ Single images come uncompressed and cost a request each; a ZIP of all of them is
 FAULTS_IN_A_ROW: Final = 3
 """After so many images that could not be had, one after the other, the rest is not asked for."""
 
-_REFUSALS: Final = (ArchiveFaultError, UnexpectedReplyError, AccessDeniedError)
+_REFUSALS: Final = (ArchiveFaultError, UnexpectedReplyError, AccessDeniedError, CredentialsRejectedError)
 _log = structlog.get_logger(__name__)
 
 
@@ -103,7 +106,7 @@ async def _vouches_for_parts(series: Series, sop_instance_uid: str, bench: Bench
             await bench.archive.find_series_md5(series.series_instance_uid)
             or await bench.archive.find_image_md5(sop_instance_uid)
         )
-    except UnexpectedReplyError as refusal:
+    except REFUSED_DIGEST as refusal:
         _note_no_md5(series, refusal)
         return False
 
@@ -218,7 +221,7 @@ async def _find_md5s(series: Series, images: tuple[StagedImage, ...], bench: Ben
         return "", {}
     try:
         series_md5 = await bench.archive.find_series_md5(series.series_instance_uid)
-    except UnexpectedReplyError as refusal:
+    except REFUSED_DIGEST as refusal:
         _note_no_md5(series, refusal)
         series_md5 = ""
     if series_md5 in series_digests(image.md5 for image in images):
@@ -231,11 +234,11 @@ async def _find_image_md5s(series: Series, images: tuple[StagedImage, ...], arch
     try:
         for image in images:
             image_md5s[image.sop_instance_uid] = await archive.find_image_md5(image.sop_instance_uid)
-    except UnexpectedReplyError as refusal:
+    except REFUSED_DIGEST as refusal:
         _note_no_md5(series, refusal)
     return image_md5s
 
 
-def _note_no_md5(series: Series, refusal: UnexpectedReplyError) -> None:
-    """A deployment without this endpoint has no MD5 to compare with: the same as a blank one."""
+def _note_no_md5(series: Series, refusal: ArchiveError) -> None:
+    """A deployment without this endpoint, or one that guards it, has no MD5 to compare with: the same as a blank one."""
     _log.info("the archive offers no MD5", series_instance_uid=series.series_instance_uid, message=str(refusal))

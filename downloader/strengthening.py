@@ -19,7 +19,7 @@ from downloader.archive.port import Archive, Md5Lists
 from downloader.bench import Bench
 from downloader.catalogue import ask_again
 from downloader.completeness import series_digests
-from downloader.errors import ArchiveError, DamagedReceiptError, DigestMismatchError, TransferError, UnexpectedReplyError
+from downloader.errors import REFUSED_DIGEST, ArchiveError, DamagedReceiptError, DigestMismatchError, TransferError
 from downloader.fetch import fetch_with_list
 from downloader.model import Md5Mode, Proof, Receipt
 from downloader.store.port import Store, StoredSeries
@@ -200,8 +200,8 @@ class Strengthening:
                 md5 = await archive.find_image_md5(image.sop_instance_uid)
                 if md5 != image.md5:
                     return _Digested.OTHERS if md5 else _Digested.UNTOLD
-        except UnexpectedReplyError:
-            return _Digested.UNTOLD  # a deployment without this endpoint
+        except REFUSED_DIGEST:
+            return _Digested.UNTOLD  # a deployment without this endpoint, or one that guards it
         return _Digested.SAME
 
 

@@ -6,10 +6,10 @@ import structlog
 
 from downloader.archive.port import Archive
 from downloader.completeness import series_digests
-from downloader.errors import AccessDeniedError, ArchiveFaultError, TransferError, UnexpectedReplyError
+from downloader.errors import REFUSED_DIGEST, ArchiveFaultError, TransferError
 from downloader.model import Md5Mode, Receipt, Series
 
-_UNTOLD = (UnexpectedReplyError, ArchiveFaultError, AccessDeniedError, TransferError)
+_UNTOLD = (*REFUSED_DIGEST, ArchiveFaultError, TransferError)
 _log = structlog.get_logger(__name__)
 
 
@@ -25,7 +25,7 @@ async def receipt_if_unchanged(series: Series, receipt: Receipt, archive: Archiv
     a download; where the archive has no digest, or it does not fit, nothing is known (ARCHIVE §3.5).
 
     Raises:
-        ArchiveUnreachableError, ArchiveBusyError, CredentialsRejectedError: the archive cannot be asked now.
+        ArchiveUnreachableError, ArchiveBusyError: the archive cannot be asked now.
     """
     if md5 is Md5Mode.OFF:
         return None

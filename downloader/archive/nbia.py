@@ -1,9 +1,10 @@
 """The client of every NBIA server: it works from a generation's table, and holds what all generations share."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -50,6 +51,7 @@ class NbiaBody:
     reply: Reply
     md5_list_expected: bool = False
     names_are_ordered: bool = False
+    note_list: Callable[[], None] | None = None
 
     @property
     def announced_images(self) -> int | None:
@@ -61,6 +63,11 @@ class NbiaBody:
     def has_ended(self) -> bool:
         """See the port."""
         return self.reply.has_ended
+
+    def note_md5_list(self) -> None:
+        """See the port."""
+        if self.note_list is not None:
+            self.note_list()
 
     def batches(self) -> AsyncIterator[Sequence[bytes]]:
         """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer)."""
@@ -211,8 +218,16 @@ class NbiaArchive:
                 refusal = await read_refusal(reply, series.series_instance_uid)
                 if refusal is None:
                     await self._expect_body(reply, series.series_instance_uid)
-                    self._note_served(number, series, refused)
-                    yield NbiaBody(reply=reply, md5_list_expected=route.md5_list, names_are_ordered=route.ordered_names)
+                    note = partial(self._note_served, number, series, refused)
+                    if not route.md5_list:
+                        note()
+                    yield NbiaBody(
+                        reply=reply,
+                        md5_list_expected=route.md5_list,
+                        names_are_ordered=route.ordered_names,
+                        # a proxy or a failing server answers 200, too: only a list shows that lists are offered
+                        note_list=note if route.md5_list else None,
+                    )
                     return
                 error = self._asker.explain(refusal)
                 if not says_not_offered(refusal):

@@ -132,6 +132,10 @@ class SeriesBody(Protocol):
         """Whether the body has ended as HTTP says it must, and all of it was given."""
         ...
 
+    def note_md5_list(self) -> None:
+        """An MD5 list came with images in this body: only that shows that the deployment offers lists. Status 200 does not."""
+        ...
+
     def batches(self) -> AsyncIterator[Sequence[bytes]]:
         """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer).
 

@@ -32,8 +32,8 @@ async def test_clients_of_one_deployment_share_what_they_found_out() -> None:
         before = len(server.requests)
         async with open_transport(TransportSettings(), FakeClock()) as transport:
             archive = open_archive("test", base_url, api="v4", transport=transport, clock=clock, deployments=deployments)
-            async with archive.open_series(Series(series_instance_uid=f"1.3.{next(numbers)}"), Md5Mode.AUTO):
-                pass
+            async with archive.open_series(Series(series_instance_uid=f"1.3.{next(numbers)}"), Md5Mode.AUTO) as body:
+                body.note_md5_list()
         return len(server.requests) - before
 
     async with serve_script(without_md5) as server:

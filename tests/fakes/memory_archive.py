@@ -36,6 +36,9 @@ class MemoryBody:
         """A body of one piece has come whole when that has."""
         return len(self.pieces) == 1
 
+    def note_md5_list(self) -> None:
+        """What came is not remembered."""
+
     async def batches(self) -> AsyncGenerator[list[bytes], None]:
         """Yield piece by piece."""
         for piece in self.pieces:

@@ -9,7 +9,7 @@ import pytest
 from downloader.manifest import ApiGeneration
 from downloader.model import Md5Mode
 from downloader.options import RunOptions, StorageFormat
-from downloader.sandbox import Catalogue, catalogue_of, generated_series
+from downloader.sandbox import Catalogue, Fault, FaultKind, catalogue_of, generated_series
 from tests.faults.scene import Scene, open_scene
 
 pytestmark = pytest.mark.anyio
@@ -93,3 +93,15 @@ async def test_without_a_digest_other_dates_are_another_version(tmp_path: Path, 
         report = await scene.run(api, options=RunOptions(attempts=1, md5=md5))
         scene.assert_complete(report)
         assert report.received_bytes > 0
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_guarded_digest_costs_a_download_and_no_run(tmp_path: Path, status: int) -> None:
+    """The archive gives its images to everybody and its digests to accounts only: a series with other dates comes again."""
+    guarded = Fault(kind=FaultKind.STATUS, status=status, endpoints=("getMD5Hierarchy",))
+    async with open_scene(tmp_path, guarded, catalogue=BEFORE) as scene:
+        scene.assert_complete(await scene.run(ApiGeneration.V4))
+        scene.sandbox.replace_catalogue(AFTER)
+        report = await scene.run(ApiGeneration.V4)
+        scene.assert_complete(report)
+        assert (report.completed, report.received_bytes > 0) == (2, True)

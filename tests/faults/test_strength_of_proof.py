@@ -248,3 +248,23 @@ async def test_a_list_with_blanks_is_fetched_once_where_md5s_are_required(tmp_pa
         scene.assert_complete(reports[-1])
         assert [report.proof.proven_by_some for report in reports] == [1, 1, 1]
         assert downloads(scene) == before + 1
+
+
+@pytest.mark.parametrize("kind", [FaultKind.EMPTY_ZIP, FaultKind.LICENSE_ONLY])
+async def test_a_status_of_200_without_a_list_shows_no_lists(tmp_path: Path, kind: FaultKind) -> None:
+    """A deployment without lists answers one request for a list with a ZIP of nothing, and every series still completes."""
+    once = Fault(kind=kind, endpoints=LISTS[V1], times=1)
+    missing = Fault(kind=FaultKind.STATUS, status=404, endpoints=(*LISTS[V1], *SINGLE_MD5S))
+    async with open_scene(tmp_path, once, missing, catalogue=several()) as scene:
+        scene.assert_complete(await run(scene, V1, attempts=6))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_guarded_md5s_leave_the_lists_to_prove_what_is_weak(tmp_path: Path, status: int) -> None:
+    """The archive gives MD5s of single images and series to accounts only, and lists to everybody."""
+    guarded = Fault(kind=FaultKind.STATUS, status=status, endpoints=SINGLE_MD5S)
+    async with open_scene(tmp_path, guarded, catalogue=several(2)) as scene:
+        scene.assert_complete(await scene.run(V4, options=RunOptions(md5=Md5Mode.OFF)))
+        report = await scene.run(V4)
+        scene.assert_complete(report)
+        assert (report.proof.proven_again, report.proof.weak) == (2, 0)

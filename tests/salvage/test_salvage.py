@@ -375,6 +375,7 @@ async def test_a_series_that_was_withdrawn_meanwhile_is_not_completed(scene: Sce
 NO_HASHES = [
     pytest.param(Fault(kind=FaultKind.EMPTY, endpoints=EVERY_MD5), id="blank"),
     pytest.param(Fault(kind=FaultKind.STATUS, endpoints=EVERY_MD5, status=404), id="not offered"),
+    *(pytest.param(Fault(kind=FaultKind.STATUS, endpoints=EVERY_MD5, status=status), id=str(status)) for status in (401, 403)),
 ]
 
 
