@@ -3,6 +3,7 @@
 Kept apart by host and by who asks: no cookie of one account is shown with another's credentials, and none to another host.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from yarl import URL
 COOKIE_BYTES_MAX: Final = 4096
 COOKIES_MAX: Final = 20
 HOSTS_MAX: Final = 64
+_SECONDS: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,8 @@ class GateCookies:
             cookies = self._of_host.setdefault((url.host, who), {})
             self._of_host.move_to_end((url.host, who))
             cookies.pop(name, None)
-            if given.get("max-age", "1").lstrip("-").isdigit() and int(given.get("max-age", "1")) > 0:
+            max_age = given.get("max-age", "1")
+            if _SECONDS.fullmatch(max_age) and int(max_age) > 0:
                 path = given.get("path", "")
                 path = path if path.startswith("/") else url.path.rpartition("/")[0] or "/"
                 cookies[name] = _Cookie(value=value.strip(), path=path, is_secure="secure" in given)

@@ -37,10 +37,12 @@ async def ask_own_rows(
         controls = await (
             patience.ask("series that the archive has", partial(_find_some, archive)) if patience else _find_some(archive)
         )
+    # some archives can be asked for a series by its study only
+    controls = sorted(controls, key=lambda control: not control.study_instance_uid)[:CONTROLS]
     found: list[Series] = []
     for start in range(0, len(vanished), ASKED_AT_ONCE):
         part = vanished[start : start + ASKED_AT_ONCE]
-        ask = partial(_ask, part, archive, controls[:CONTROLS])
+        ask = partial(_ask, part, archive, controls)
         found += await (patience.ask(f"the rows of {len(part)} series by name", ask) if patience else ask())
     return found
 

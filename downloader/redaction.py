@@ -27,7 +27,9 @@ SHORT_CHARACTERS: Final = 4
 PIECE_CHARACTERS: Final = 12
 LONG_CHARACTERS: Final = 24
 """From this length on, pieces of a secret are masked as well."""
-_TOKENS_REMEMBERED: Final = 256
+_TOKENS_REMEMBERED: Final = 8
+"""Of each issuer: a pattern of hundreds of long tokens takes seconds to compile, and each new token needs a new pattern."""
+_ISSUERS_REMEMBERED: Final = 32
 _UNESCAPED: Final = re.compile(r"[A-Za-z0-9]")
 _BACKSLASH: Final = r"(?:\\|%(?:25){0,3}5[cC])"
 _REST_OF_BASE64: Final = r"(?:[A-Za-z0-9+/_=-]|%3[dD])*"
@@ -52,7 +54,13 @@ class _Secrets:
 
     lasting: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
-    tokens: tuple[str, ...] = field(default=())
+    issued: tuple[tuple[str, tuple[str, ...]], ...] = field(default=())
+    """The newest tokens of each issuer, the issuer that was heard last at the end."""
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(token for _, tokens in self.issued for token in tokens)
 
     @cached_property
     def everywhere(self) -> re.Pattern[str] | None:
@@ -105,20 +113,27 @@ class Redactor:
         new = {secret for secret in secrets if secret}
         if not new <= self._secrets.lasting:
             known = self._secrets
-            self._secrets = _Secrets(known.lasting | new, known.names, known.tokens)
+            self._secrets = _Secrets(known.lasting | new, known.names, known.issued)
 
     def register_name(self, name: str) -> None:
         """Mask a user name in quotes from now on."""
         if name and name not in self._secrets.names:
             known = self._secrets
-            self._secrets = _Secrets(known.lasting, known.names | {name}, known.tokens)
+            self._secrets = _Secrets(known.lasting, known.names | {name}, known.issued)
 
-    def register_tokens(self, *tokens: str) -> None:
-        """Mask what was issued for a while: the newest few hundred are remembered."""
+    def register_tokens(self, *tokens: str, issuer: str = "") -> None:
+        """Mask what was issued for a while: the newest few of each issuer are remembered.
+
+        Args:
+            tokens: what was issued; empty ones are passed over.
+            issuer: who issued them to whom, so that tokens of one account do not push out those of another.
+        """
         new = [token for token in tokens if token and token not in self._secrets.tokens]
         if new:
             known = self._secrets
-            self._secrets = _Secrets(known.lasting, known.names, (*known.tokens, *new)[-_TOKENS_REMEMBERED:])
+            issued = dict(known.issued)
+            issued[issuer] = (*issued.pop(issuer, ()), *new)[-_TOKENS_REMEMBERED:]
+            self._secrets = _Secrets(known.lasting, known.names, tuple(issued.items())[-_ISSUERS_REMEMBERED:])
 
     def forget_all(self) -> None:
         """Know nothing, as at the start of the process."""

@@ -83,6 +83,7 @@ class _LastQuestion:
         self._silent: dict[str, str] = {}
         self._listed_again: list[str] = []
         self._left = 0
+        self._without_study = 0
 
     async def is_gone(self, row: StoredSeries) -> bool:
         """Whether every question denies the series."""
@@ -91,6 +92,9 @@ class _LastQuestion:
             self._silent.setdefault(row.archive, f"this manifest does not ask {row.archive}")
         if bench is None or row.archive in self._silent:
             self._left += 1
+            return False
+        if not row.series.study_instance_uid:
+            self._without_study += 1
             return False
         try:
             listed = await self._is_listed(row.series, bench)
@@ -115,11 +119,15 @@ class _LastQuestion:
                 f"({'; '.join(self._silent.values())})"
             )
 
+        if self._without_study:
+            self._warn(
+                f"{self._without_study} withdrawn series were not deleted, since their catalogue rows named no study: "
+                "the list of the study cannot be asked for"
+            )
+
     async def _is_listed(self, series: Series, bench: Bench) -> bool:
         if await ask_own_rows([series], bench.archive, await self._controls_of(bench.archive.name)):
             return True
-        if not series.study_instance_uid:
-            return False
         query = SeriesQuery(study_instance_uid=series.study_instance_uid)
         async with aclosing(bench.archive.find_series(query)) as rows:
             async for row in rows:

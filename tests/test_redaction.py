@@ -123,6 +123,17 @@ def test_old_tokens_are_forgotten() -> None:
     assert redactor.redact(tokens[0]) == tokens[0]
 
 
+def test_a_few_tokens_of_each_issuer_are_remembered() -> None:
+    """Each new token needs a new pattern of all of them, which must stay small; no account's tokens push out another's."""
+    redactor = Redactor()
+    redactor.register_tokens("token-of-somebody-else", issuer="other")
+    tokens = [f"token-number-{number:04d}" for number in range(100)]
+    for token in tokens:
+        redactor.register_tokens(token, issuer="mine")
+    assert redactor.redact("token-of-somebody-else") == "***"
+    assert [token for token in tokens if redactor.redact(token) == "***"] == tokens[-8:]
+
+
 def test_without_secrets_every_text_stays_as_it_is() -> None:
     """Nothing is masked for a guest."""
     assert Redactor().redact_quote("password=hunter22") == "password=hunter22"

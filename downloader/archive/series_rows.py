@@ -107,10 +107,21 @@ class SeriesRows:
         if "series_instance_uid" in self._table.series.filters:
             found |= {row.series_instance_uid: row for row in await self._ask_singly(left, unreadable.append)}
         elif listing is None:
-            for study in filter(None, dict.fromkeys(former[name].study_instance_uid for name in left)):
+            self._expect_studies([former[name] for name in left])
+            for study in dict.fromkeys(former[name].study_instance_uid for name in left):
                 rows = [row async for row in self._stream(SeriesQuery(study_instance_uid=study), unreadable.append)]
                 found |= {row.series_instance_uid: row for row in rows if row.series_instance_uid in former}
         return [*found.values(), *_meant_by(unreadable, former, found)]
+
+    def _expect_studies(self, series: Sequence[Series]) -> None:
+        """Raises UnexpectedReplyError: no question can name one of the series, so that its absence would show nothing."""
+        for one in series:
+            if not one.study_instance_uid:
+                raise UnexpectedReplyError(
+                    f"{self._archive} can be asked for a series by its study only, and never told that of this one",
+                    series_instance_uid=one.series_instance_uid,
+                    next_step="look it up on the archive's site",
+                )
 
     async def _find_by_list(self, listing: ListEndpoint, names: Sequence[str], note: NoteUnreadable) -> dict[str, Series]:
         parts = [names[start : start + listing.limit] for start in range(0, len(names), listing.limit)]

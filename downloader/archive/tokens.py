@@ -146,7 +146,9 @@ class BearerTokens:
             text = await reply.text(_TOKEN_BYTES)
             if reply.status != 200:
                 return Refusal(url=reply.url, status=reply.status, headers=reply.headers, text=text[:READ_BYTES])
-            return _read_token(text, reply.url, asked_at)
+            return _read_token(
+                text, reply.url, asked_at, issuer=f"{self._token_url} {self._account.client_id} {self._account.username}"
+            )
 
 
 def _pairs(account: Account) -> Iterator[str]:
@@ -157,7 +159,7 @@ def _pairs(account: Account) -> Iterator[str]:
         yield f"{account.client_id}:{account.client_secret}"
 
 
-def _read_token(text: str, url: str, asked_at: float) -> _Token:
+def _read_token(text: str, url: str, asked_at: float, *, issuer: str) -> _Token:
     """What is in the answer; `text` is never quoted, since it may hold a token."""
     try:
         answer = json.loads(text)
@@ -169,7 +171,7 @@ def _read_token(text: str, url: str, asked_at: float) -> _Token:
     if not isinstance(bearer, str) or not bearer or not bearer.isprintable():
         raise UnexpectedReplyError(f"{url}: the answer holds no token", next_step="check auth.token_url")
     refresh = answer.get("refresh_token")
-    register_tokens(bearer, refresh if isinstance(refresh, str) else "")
+    register_tokens(bearer, refresh if isinstance(refresh, str) else "", issuer=issuer)
     lasts, refresh_lasts = _seconds(answer.get("expires_in")), _seconds(answer.get("refresh_expires_in"))
     return _Token(
         bearer=bearer,

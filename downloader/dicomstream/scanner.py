@@ -34,6 +34,7 @@ _SOP_INSTANCE_UID = 0x0008_0018
 _SERIES_INSTANCE_UID = 0x0020_000E
 _ACQUISITION_NUMBER = 0x0020_0012
 _INSTANCE_NUMBER = 0x0020_0013
+_SAMPLES_PER_PIXEL = 0x0028_0002
 _ROWS = 0x0028_0010
 _IDENTITY = frozenset((_SOP_INSTANCE_UID, _SERIES_INSTANCE_UID))
 _LAST_OF_IDENTITY = _INSTANCE_NUMBER
@@ -219,10 +220,18 @@ def _ends_whole(walker: DataSetWalker, size_bytes: int) -> bool | None:
     if walker.is_padded or walker.is_at_boundary or _is_behind_pixels(walker):
         if not _lacks_pixels(walker):
             return True
-        # the header of an image and nothing of it, whose length is none at which copies break off
-        is_bare = _ROWS not in walker.values and size_bytes % _COPIED_BYTES != 0
-        return None if is_bare or walker.is_odd else False
+        return None if _is_bare(walker, size_bytes) or walker.is_odd else False
     return None if walker.is_odd else False
+
+
+def _is_bare(walker: DataSetWalker, size_bytes: int) -> bool:
+    """Whether this may be the whole header of an image and nothing of it; a cut between two of its later elements looks the same.
+
+    Every image has an Instance Number, maybe empty (PS3.3 §C.7.6.1), and Rows where its pixels are described (PS3.3 §C.7.6.3).
+    """
+    if _ROWS in walker.values or _INSTANCE_NUMBER not in walker.values or size_bytes % _COPIED_BYTES == 0:
+        return False
+    return not _SAMPLES_PER_PIXEL <= walker.last_tag < _ROWS
 
 
 def _is_behind_pixels(walker: DataSetWalker) -> bool:

@@ -277,6 +277,8 @@ V1_LIST = ("v1/getImageWithMD5Hash",)
 async def opened(archive: Archive, series: Series = SERIES, md5: Md5Mode = Md5Mode.AUTO) -> tuple[bool, bool]:
     """Whether a list comes with the images, and whether their names are ordered."""
     async with archive.open_series(series, md5) as body:
+        if body.md5_list_expected:
+            body.note_md5_list()
         return body.md5_list_expected, body.names_are_ordered
 
 
@@ -486,3 +488,11 @@ async def test_every_question_ends_in_an_archive_error(api: str, status: int) ->
         ):
             with pytest.raises(ArchiveError):
                 await question
+
+
+async def test_a_series_that_no_question_can_name_is_not_denied() -> None:
+    """2013 servers can be asked for a series by its study only: without that, silence shows nothing, and none is withdrawn."""
+    async with scripted(not_offering(), "bindaas") as (archive, server):
+        with pytest.raises(UnexpectedReplyError, match="by its study only"):
+            await archive.find_own_rows([Series(series_instance_uid="1.3.1", collection="C", patient_id="P")])
+        assert server.requests == []

@@ -183,6 +183,16 @@ def test_the_bare_header_of_an_image_is_no_cut_one() -> None:
     assert ends_whole(bare + element(0x00201040, "LO", bytes(missing))) is False
 
 
+def test_an_image_that_ends_before_its_instance_number_or_in_its_description_of_pixels_was_cut() -> None:
+    """Every image has an Instance Number, though it may be empty, and Rows once its pixels are described."""
+    begun = element(0x00080016, "UI", CT_IMAGE_STORAGE.encode() + b"\0" * (len(CT_IMAGE_STORAGE) % 2))
+    begun += element(0x00080018, "UI", b"1.2.3.4\0") + element(0x0020000E, "UI", b"1.2.3\0")
+    assert ends_whole(begun) is False
+    assert ends_whole(begun + element(0x00200013, "IS", b"")) is None
+    described = identity_elements(sop_class_uid=CT_IMAGE_STORAGE) + element(0x00280002, "US", b"\1\0")
+    assert ends_whole(described) is False
+
+
 def test_pixels_may_be_elsewhere() -> None:
     """A provider's URL, spectroscopy or float pixels stand for Pixel Data."""
     rows = element(0x00280010, "US", b"\2\0")

@@ -1,6 +1,8 @@
 """A series is withdrawn only when a second, different question agrees, and deleted only when it is asked for once more."""
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from downloader.sandbox import (
 )
 from downloader.views.progress import SilentProgress
 from downloader.views.report import RunReport
-from tests.faults.scene import Scene, open_scene
+from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 
 pytestmark = pytest.mark.anyio
 V1, V4 = ApiGeneration.V1, ApiGeneration.V4
@@ -202,3 +204,14 @@ async def test_a_quarantine_needs_no_last_question(tmp_path: Path) -> None:
         scene.sandbox.faults.add(Fault(kind=FaultKind.STATUS, endpoints=("getSeriesMetadata",)))
         await cycle(scene, policy=WithdrawnPolicy.QUARANTINE)
         assert uid(5) not in scene.receipts()
+
+
+async def test_a_series_whose_study_was_never_named_is_not_deleted(tmp_path: Path) -> None:
+    """The list of its study cannot be asked for, which is one of the two questions before a deletion."""
+    async with open_scene(tmp_path, catalogue=held(1, 2, 4, 5)) as scene:
+        await lose_one(scene)
+        with closing(sqlite3.connect(scene.library / OWN_FOLDER / "state.db")) as store, store:
+            store.execute("UPDATE series SET study_instance_uid = NULL WHERE series_instance_uid = ?", (uid(5),))
+        report = await cycle(scene)
+        assert "1 withdrawn series were not deleted, since their catalogue rows named no study" in report.warnings[-1]
+        assert uid(5) in scene.receipts()

@@ -76,6 +76,15 @@ def test_cookies_are_bounded_and_obey_their_attributes() -> None:
     assert cookies.header_for(tls, "me") == ""
 
 
+@pytest.mark.parametrize("max_age", ["--5", "²", "", "1.5"])
+def test_a_cookie_whose_age_is_no_number_is_not_kept(max_age: str) -> None:
+    """The header is the host's: it raises nothing, and what was kept under the name goes, as with an age of 0."""
+    cookies, url = GateCookies(), URL("https://a.test/x")
+    cookies.note(url, "me", ["a=1; Path=/"])
+    cookies.note(url, "me", [f"a=2; Path=/; Max-Age={max_age}"])
+    assert cookies.header_for(url, "me") == ""
+
+
 @pytest.mark.parametrize(
     ("address", "private", "link_local"),
     [
