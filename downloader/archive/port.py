@@ -226,6 +226,9 @@ class Archive(Protocol):
 
         By list and by series, or by study where it knows neither; a series is missing only where each way left it out. Their
         former rows say in which study they were. Rows lack what only getPatientStudy tells.
+
+        Raises:
+            UnexpectedReplyError: the generation can be asked by study only, and a former row names none.
         """
         ...
 

@@ -162,7 +162,11 @@ async def test_listed_series_are_found_once_each(subject: Subject) -> None:
 async def test_own_rows_are_those_of_series_that_the_archive_still_lists(subject: Subject) -> None:
     """Asked for by name or, where the generation knows no names, by their studies."""
     known = [await row_of(subject, CT), await row_of(subject, PLAN)]
-    asked = [replace(known[0], series_instance_uid=UNKNOWN), *known, Series(series_instance_uid="1.2.3.5")]
+    asked = [
+        replace(known[0], series_instance_uid=UNKNOWN),
+        *known,
+        Series(series_instance_uid="1.2.3.5", study_instance_uid="1.2.3.6"),
+    ]
     found = await subject.archive.find_own_rows(asked)
     assert sorted(row.series_instance_uid for row in found) == sorted([CT, PLAN])
     assert await subject.archive.find_own_rows([]) == []
