@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+import structlog
 
 from downloader.archive.profiles import open_archive
 from downloader.clock import SystemClock
@@ -46,4 +47,5 @@ async def _measure(manifest_path: Path, state: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for the figures
     print(json.dumps(anyio.run(_measure, Path(sys.argv[1]), Path(sys.argv[2]))))
