@@ -290,6 +290,7 @@ async def open_named_archive(
             ),
             deployments=deployments,
             needs=needs,
+            attempts=options.attempts,
         )
 
 

@@ -60,22 +60,25 @@ class RouteEvidence:
         settled_at = self._settled_at.get(number)
         return settled_at is not None and self._clock.monotonic() - settled_at < REMEMBERED_SECONDS
 
-    def is_conceded(self, lists: Collection[int], series_instance_uid: str) -> bool:
-        """Whether this series may come without an MD5 list, now that the ways with one (`lists`) were refused for it."""
+    def is_conceded(self, lists: Collection[int], series_instance_uid: str, attempts: int) -> bool:
+        """Whether this series may come without an MD5 list, now that the ways with one (`lists`) were refused for it.
+
+        Where a series has fewer `attempts` than the refusals that are needed, a refusal in each of them is enough.
+        """
         if self._sent_lists:
             return False
         if all(len(self._came_without.get(number, ())) >= SERIES_NEEDED for number in lists):
             return True
         refusals = self._refusals.get(series_instance_uid)
-        return refusals is not None and refusals.count >= REFUSALS_NEEDED
+        return refusals is not None and refusals.count >= min(REFUSALS_NEEDED, attempts)
 
-    def md5_lists(self, lists: Collection[int], series_instance_uid: str) -> Md5Lists:
+    def md5_lists(self, lists: Collection[int], series_instance_uid: str, attempts: int) -> Md5Lists:
         """What was shown of the ways with a list, which are these."""
         if not lists:
             return Md5Lists.NEVER
         if self._sent_lists:
             return Md5Lists.SENT
-        is_absent = all(map(self.is_missing, lists)) or self.is_conceded(lists, series_instance_uid)
+        is_absent = all(map(self.is_missing, lists)) or self.is_conceded(lists, series_instance_uid, attempts)
         return Md5Lists.ABSENT if is_absent else Md5Lists.UNKNOWN
 
     def note_refused_lists(self, series_instance_uid: str) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from downloader.archive.asking import Asker, read_refusal, told_of_carts
-from downloader.archive.deployments import RouteEvidence, list_missing
+from downloader.archive.deployments import REFUSALS_NEEDED, RouteEvidence, list_missing
 from downloader.archive.endpoints import CARTS, Endpoint, Generation, ImageRoute, Topic
 from downloader.archive.port import (
     NO_STUDY_NEEDS,
@@ -83,6 +83,7 @@ class NbiaArchive:
         asker: what sends the requests.
         evidence: what this deployment showed of the ways to get images.
         needs: what rows must have of their studies, though getSeries may not tell it.
+        attempts: how many a series has, one at least.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class NbiaArchive:
         asker: Asker,
         evidence: RouteEvidence,
         needs: StudyNeeds = NO_STUDY_NEEDS,
+        attempts: int = REFUSALS_NEEDED,
     ) -> None:
         self.name = name
         self.generation = generation.name
         self._table = generation
         self._asker = asker
         self._evidence = evidence
+        self._attempts = attempts
         untold = lacking(needs, generation.series.attributes)
         self._studies = Studies(name, asker=asker, query=generation.queries[Topic.STUDIES], needs=untold)
         listing = generation.listed_series
@@ -120,7 +123,7 @@ class NbiaArchive:
     def md5_lists(self, series_instance_uid: str) -> Md5Lists:
         """See the port."""
         lists = [number for number, route in enumerate(self._table.image_routes) if route.md5_list]
-        return self._evidence.md5_lists(lists, series_instance_uid)
+        return self._evidence.md5_lists(lists, series_instance_uid, self._attempts)
 
     def note_md5_lists(self) -> None:
         """See the port."""
@@ -306,7 +309,7 @@ class NbiaArchive:
             ArchiveFaultError: there is not enough of it.
         """
         self._evidence.note_refused_lists(series.series_instance_uid)
-        if self._evidence.is_conceded(refused.keys(), series.series_instance_uid):
+        if self._evidence.is_conceded(refused.keys(), series.series_instance_uid, self._attempts):
             return
         raise list_missing(self.name, series, list(refused.values())[-1], sent_before=self._evidence.sent_lists)
 

@@ -8,7 +8,7 @@ import structlog
 from downloader.archive.asking import Asker
 from downloader.archive.authentication import Authentication, Guest
 from downloader.archive.bindaas import BINDAAS
-from downloader.archive.deployments import Deployments
+from downloader.archive.deployments import REFUSALS_NEEDED, Deployments
 from downloader.archive.endpoints import Generation
 from downloader.archive.generations import GENERATIONS
 from downloader.archive.nbia import NbiaArchive
@@ -34,6 +34,7 @@ def open_archive(
     authentication: Authentication | None = None,
     deployments: Deployments | None = None,
     needs: StudyNeeds = NO_STUDY_NEEDS,
+    attempts: int = REFUSALS_NEEDED,
 ) -> Archive:
     """The client for one archive. Nothing is asked of it yet.
 
@@ -46,6 +47,7 @@ def open_archive(
         authentication: who asks; a guest if not given.
         deployments: what is known of the deployment, and added to; nothing if not given.
         needs: what rows of series must have of their studies, though getSeries may not tell it: costs a query more.
+        attempts: how many a series has: fewer refusals show then that there are no MD5 lists.
 
     Raises:
         SettingsError: a generation that no client speaks.
@@ -54,7 +56,7 @@ def open_archive(
     _warn_of_stale(generation, base_url)
     asker = Asker(base_url, transport=transport, clock=clock, authentication=authentication or Guest())
     evidence = (deployments or Deployments()).evidence(base_url, api, clock)
-    return NbiaArchive(name, generation=generation, asker=asker, evidence=evidence, needs=needs)
+    return NbiaArchive(name, generation=generation, asker=asker, evidence=evidence, needs=needs, attempts=attempts)
 
 
 def open_queries(

@@ -268,3 +268,14 @@ async def test_guarded_md5s_leave_the_lists_to_prove_what_is_weak(tmp_path: Path
         report = await scene.run(V4)
         scene.assert_complete(report)
         assert (report.proof.proven_again, report.proof.weak) == (2, 0)
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_an_older_deployment_without_lists_completes_in_few_attempts(tmp_path: Path, attempts: int) -> None:
+    """A refusal in each attempt that a series has is enough, and what is proven by less is told."""
+    missing = Fault(kind=FaultKind.STATUS, status=404, endpoints=(*LISTS[V1], *SINGLE_MD5S))
+    async with open_scene(tmp_path, missing, catalogue=several()) as scene:
+        report = await run(scene, V1, attempts)
+        scene.assert_complete(report)
+        assert report.proof.proven_by_none == 4
+        assert "have no MD5 list of the archive" in report.warnings[0]
