@@ -13,15 +13,15 @@ from pathlib import Path
 import anyio
 import structlog
 
-from downloader.archive.profiles import open_archive
+from downloader.archive.registry import open_archive
 from downloader.clock import SystemClock
 from downloader.manifest import load_manifest
 from downloader.model import Series
 from downloader.pacing import RetryPace
-from downloader.patience import Patience
-from downloader.resolver import Resolver
-from downloader.store.sqlite import open_store
-from downloader.transport import TransportSettings, open_transport
+from downloader.resolving.resolver import Resolver
+from downloader.store.sqlite.store import open_store
+from downloader.transport.client import TransportSettings, open_transport
+from downloader.transport.retrying import Patience
 
 
 async def _measure(manifest_path: Path, state: Path) -> dict[str, float]:

@@ -16,10 +16,10 @@ import anyio
 
 from benchmarks.marking import complete_everything
 from downloader.model import Claim, FetchOrder, Image, Proof, Receipt, Series, SeriesState
-from downloader.store.claiming import Completion, claim, complete_waiting
-from downloader.store.connection import open_connection
 from downloader.store.port import SeriesFilter
-from downloader.store.sqlite import SqliteStore, open_store
+from downloader.store.sqlite.claiming import Completion, claim, complete_waiting
+from downloader.store.sqlite.connection import open_connection
+from downloader.store.sqlite.store import SqliteStore, open_store
 
 _MANIFEST, _ARCHIVE = "benchmark", "archive"
 _BATCH_SERIES = 5_000

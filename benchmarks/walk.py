@@ -23,11 +23,11 @@ import structlog
 
 import downloader
 from downloader.clock import SystemClock
-from downloader.engine import open_mirror
+from downloader.config.options import RunOptions
+from downloader.engine.mirror import open_mirror
 from downloader.manifest import load_manifest
-from downloader.options import RunOptions
 from downloader.sandbox import catalogue_of, generated_series, serve_sandbox
-from downloader.views.progress import open_progress
+from downloader.ui.progress import open_progress
 
 PACKAGE = Path(downloader.__file__).parent
 SERIES, IMAGES = 2, 3

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 
-from downloader.archive.replies import quote_text
+from downloader.archive.nbia.error_replies import quote_text
 from downloader.errors import ArchiveFaultError
 from downloader.redaction import Redactor, register_secrets
 

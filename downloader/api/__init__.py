@@ -31,10 +31,10 @@ from downloader.errors import (
     TransferError,
     UsageError,
 )
-from downloader.findings import Finding
-from downloader.views.library_series import LibrarySeries
-from downloader.views.plan import PlanReport
-from downloader.views.report import Outcome, RunReport
+from downloader.maintenance.findings import Finding
+from downloader.ui.library_series import LibrarySeries
+from downloader.ui.plan import PlanReport
+from downloader.ui.report import Outcome, RunReport
 
 __all__ = [
     "ArchiveError",

@@ -12,10 +12,10 @@ import anyio.to_thread
 from downloader.api.blocking import wait_for
 from downloader.api.keywords import prepare
 from downloader.archive.port import Attributes, Topic
-from downloader.engine import open_archive_queries
+from downloader.archive.question import UnlistedSeries, make_question
+from downloader.engine.mirror import open_archive_queries
 from downloader.errors import SettingsError
 from downloader.manifest import ArchiveAddress, named_address, read_archive
-from downloader.questions import UnlistedSeries, make_question
 
 ArchiveLike = str | Mapping[str, object]
 """A built-in archive, a base URL, or a mapping as a manifest's `archive` has it: `base_url`, `api`, `auth`."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
+from downloader.config.options import OptionValues
+from downloader.config.settings import Settings, load_settings, parse_flags
 from downloader.manifest import Manifest, load_manifest, read_manifest
-from downloader.options import OptionValues
-from downloader.settings import Settings, load_settings, parse_flags
-from downloader.views.log import configure_unless_configured
+from downloader.ui.log import configure_unless_configured
 
 ManifestLike = str | Path | Mapping[str, object]
 """The path of a manifest or series list, or what the manifest would say as plain data."""

@@ -10,15 +10,15 @@ import anyio.to_thread
 from downloader.api.blocking import wait_for
 from downloader.api.keywords import ManifestLike, manifest_from, prepare
 from downloader.clock import SystemClock
-from downloader.engine import decide_options
+from downloader.config.settings import resolve_options
+from downloader.engine.holding import open_records
+from downloader.engine.maintenance import open_verification
+from downloader.engine.mirror import decide_options
 from downloader.errors import SettingsError
-from downloader.findings import Finding
-from downloader.holding import open_records
-from downloader.settings import resolve_options
-from downloader.views.library_series import LibrarySeries, flatten
-from downloader.views.mending import VerificationReport
-from downloader.views.notebook import open_python_count, open_python_progress
-from downloader.workshop import open_verification
+from downloader.maintenance.findings import Finding
+from downloader.ui.library_series import LibrarySeries, flatten
+from downloader.ui.mending import VerificationReport
+from downloader.ui.notebook import open_python_count, open_python_progress
 
 
 async def library_series_async(

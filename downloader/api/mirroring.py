@@ -13,18 +13,18 @@ from anyio import CancelScope
 from downloader.api.blocking import wait_for
 from downloader.api.keywords import ManifestLike, RunKeywords, manifest_from, prepare
 from downloader.clock import SystemClock
-from downloader.engine import decide_options, make_plan, open_mirror
+from downloader.config.options import RunOptions
+from downloader.engine.holding import open_records
+from downloader.engine.mirror import decide_options, make_plan, open_mirror
 from downloader.errors import StoreError, TciadError
-from downloader.holding import open_records
 from downloader.manifest import Manifest
-from downloader.mirror import MirrorRun
+from downloader.mirroring.run import MirrorRun
 from downloader.model import Series
-from downloader.options import RunOptions
 from downloader.store.port import Standing
-from downloader.views.library_series import LibrarySeries, flatten
-from downloader.views.notebook import open_python_progress
-from downloader.views.plan import PlanReport
-from downloader.views.report import Outcome, RunReport
+from downloader.ui.library_series import LibrarySeries, flatten
+from downloader.ui.notebook import open_python_progress
+from downloader.ui.plan import PlanReport
+from downloader.ui.report import Outcome, RunReport
 
 EXIT_INTERRUPTED = 130
 

@@ -10,14 +10,14 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from downloader.archive.authentication import ApiKey, ApiKeyInAddress, Authentication, Guest, GuestToken
-from downloader.archive.tokens import Account, BearerTokens
+from downloader.archive.nbia.authentication import ApiKey, ApiKeyInAddress, Authentication, Guest, GuestToken
+from downloader.archive.nbia.oauth import Account, BearerTokens
 from downloader.clock import Clock
+from downloader.config.options import Secrets
+from downloader.config.settings import Settings, read_secret
 from downloader.errors import SettingsError
 from downloader.manifest import ApiGeneration, ArchiveAddress, Auth, KeyPlace
-from downloader.options import Secrets
-from downloader.settings import Settings, read_secret
-from downloader.transport import Transport
+from downloader.transport.client import Transport
 
 _NO_AUTH: Final = Auth()
 _EMPTY: Final = Settings.model_construct()

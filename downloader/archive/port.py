@@ -7,7 +7,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Final, Protocol
 
-from downloader.archive.endpoints import SERIES_NAMES, QueryEndpoint, ReplyFormat, Topic
+from downloader.archive.nbia.endpoints import SERIES_NAMES, QueryEndpoint, ReplyFormat, Topic
 from downloader.model import Md5Mode, Series, SeriesQuery
 
 __all__ = [

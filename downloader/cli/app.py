@@ -13,7 +13,7 @@ from downloader import __version__
 from downloader.cli.interruption import Interrupted
 from downloader.cli.streams import ReaderGone
 from downloader.errors import TciadError
-from downloader.views.texts import printable
+from downloader.ui.texts import printable
 
 EXIT_FAULT = 1
 EXIT_USAGE = 2

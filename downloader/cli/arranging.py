@@ -6,9 +6,9 @@ import typer
 
 from downloader.cli.flags import Json, Output, Quiet, State, print_json, run_async, start
 from downloader.clock import SystemClock
-from downloader.settings import parse_flags, resolve_options
-from downloader.views.counting import open_count
-from downloader.workshop import relayout_library
+from downloader.config.settings import parse_flags, resolve_options
+from downloader.engine.maintenance import relayout_library
+from downloader.ui.counting import open_count
 
 
 def add_to(app: typer.Typer) -> None:

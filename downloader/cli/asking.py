@@ -12,16 +12,16 @@ from typing import IO, Annotated, Final, TypeVar
 import typer
 
 from downloader.archive.port import ArchiveQueries, Question, ReplyFormat, Topic
+from downloader.archive.question import UnlistedSeries, make_question
 from downloader.cli.addresses import Api
 from downloader.cli.flags import Json, Output, Quiet, State, Verbose, path_of, print_json, run_async, start
+from downloader.config.messages import refuse_choice
+from downloader.config.settings import parse_flags, resolve_options
 from downloader.doctor import Doctor, examine
-from downloader.engine import open_archive_queries
+from downloader.engine.mirror import open_archive_queries
 from downloader.errors import SettingsError
 from downloader.manifest import ArchiveAddress, load_manifest, named_address
-from downloader.questions import UnlistedSeries, make_question
-from downloader.settings import parse_flags, resolve_options
-from downloader.views.rows import CsvRows, open_rows
-from downloader.wording import refuse_choice
+from downloader.ui.rows import CsvRows, open_rows
 
 FORMS: Final = ("table", "json", "csv")
 HELD_BYTES: Final = 16 * 1024 * 1024

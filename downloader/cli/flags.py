@@ -8,9 +8,9 @@ import anyio
 import typer
 
 from downloader.cli.interruption import until_signal
-from downloader.settings import Settings, load_settings
-from downloader.views.log import configure_log
-from downloader.views.texts import json_text
+from downloader.config.settings import Settings, load_settings
+from downloader.ui.log import configure_log
+from downloader.ui.texts import json_text
 
 Result = TypeVar("Result")
 

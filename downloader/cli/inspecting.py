@@ -14,14 +14,14 @@ from rich.live import Live
 from downloader.cli.flags import Json, Output, State, print_json, run_async, start
 from downloader.cli.interruption import Interrupted
 from downloader.clock import SystemClock
+from downloader.config.options import RunOptions
+from downloader.config.settings import parse_flags, resolve_options
+from downloader.engine.holding import open_records
 from downloader.errors import SettingsError
-from downloader.holding import open_records
-from downloader.library.pause_file import is_paused
-from downloader.options import RunOptions
-from downloader.settings import parse_flags, resolve_options
+from downloader.library.state.pause import is_paused
 from downloader.store.port import Store
-from downloader.views.status import LastCycle, StatusView
-from downloader.views.texts import count_text, printable
+from downloader.ui.status import LastCycle, StatusView
+from downloader.ui.texts import count_text, printable
 
 WATCH_SECONDS = 2.0
 WIDTH_OF_A_FILE = 100_000

@@ -11,19 +11,19 @@ from downloader.cli.addresses import Api, ArchiveName
 from downloader.cli.backing_up import back_up
 from downloader.cli.flags import Json, Output, Quiet, State, Verbose, path_of, print_json, run_async, start
 from downloader.clock import SystemClock
-from downloader.engine import decide_options
+from downloader.config.options import RunOptions
+from downloader.config.settings import Settings, parse_flags, resolve_options
+from downloader.engine.holding import open_records
+from downloader.engine.maintenance import open_adoption, open_verification, rebuild_store
+from downloader.engine.mirror import decide_options
 from downloader.errors import SettingsError
-from downloader.findings import Finding
-from downloader.holding import open_records
+from downloader.maintenance.findings import Finding
 from downloader.manifest import load_manifest, named_address
 from downloader.model import Md5Mode
-from downloader.options import RunOptions
-from downloader.settings import Settings, parse_flags, resolve_options
-from downloader.views.counting import open_count
-from downloader.views.mending import AdoptionReport, VerificationReport, WeakSeries, finding_text, weak_text
-from downloader.views.progress import open_progress
-from downloader.views.texts import count_text
-from downloader.workshop import open_adoption, open_verification, rebuild_store
+from downloader.ui.counting import open_count
+from downloader.ui.mending import AdoptionReport, VerificationReport, WeakSeries, finding_text, weak_text
+from downloader.ui.progress import open_progress
+from downloader.ui.texts import count_text
 
 Manifests = Annotated[
     list[Path] | None,

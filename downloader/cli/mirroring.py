@@ -12,19 +12,19 @@ import anyio
 import typer
 from anyio import CancelScope
 
-from downloader.archive.deployments import Deployments
+from downloader.archive.nbia.deployments import Deployments
 from downloader.cli.addresses import Api, ArchiveName, ListArchive
 from downloader.cli.flags import Json, Output, Quiet, State, Verbose, path_of, print_json, run_async, start
 from downloader.cli.interruption import Interrupted
 from downloader.clock import SystemClock
-from downloader.engine import decide_options, make_plan, open_mirror
+from downloader.config.options import OptionValues, RunOptions
+from downloader.config.settings import Settings, parse_flags
+from downloader.engine.mirror import decide_options, make_plan, open_mirror
 from downloader.errors import ManifestError, SettingsError, StoreError, TciadError
 from downloader.manifest import Manifest, Selection, check_uid, load_manifest, named_address
-from downloader.mirror import MirrorRun
-from downloader.options import OptionValues, RunOptions
-from downloader.settings import Settings, parse_flags
-from downloader.views.progress import open_progress
-from downloader.views.report import Outcome, RunReport, empty_report
+from downloader.mirroring.run import MirrorRun
+from downloader.ui.progress import open_progress
+from downloader.ui.report import Outcome, RunReport, empty_report
 
 EXIT_INTERRUPTED = 130
 # When several manifests end differently, the process ends with the code that says most about what to do.

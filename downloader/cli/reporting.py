@@ -10,20 +10,20 @@ import typer
 from downloader import __version__
 from downloader.cli.flags import Json, Output, State, path_of, print_json, run_async, start
 from downloader.clock import SystemClock
+from downloader.config.messages import one_of, refuse_choice
+from downloader.config.options import RunOptions
+from downloader.config.settings import parse_flags, resolve_options
+from downloader.engine.holding import open_records
 from downloader.errors import SettingsError
-from downloader.holding import open_records
 from downloader.model import SeriesTally
-from downloader.options import RunOptions
-from downloader.settings import parse_flags, resolve_options
 from downloader.store.port import Store
-from downloader.views.library_report.extras import require_extra
-from downloader.views.library_report.formats import ReportFormat
-from downloader.views.library_report.gathering import gather_summary
-from downloader.views.library_report.series_files import write_series
-from downloader.views.library_report.target import STDOUT, open_target
-from downloader.views.tallies import tally_json
-from downloader.views.texts import count_text, printable, size_text
-from downloader.wording import one_of, refuse_choice
+from downloader.ui.library_report.extras import require_extra
+from downloader.ui.library_report.formats import ReportFormat
+from downloader.ui.library_report.gathering import gather_summary
+from downloader.ui.library_report.series_files import write_series
+from downloader.ui.library_report.target import STDOUT, open_target
+from downloader.ui.tallies import tally_json
+from downloader.ui.texts import count_text, printable, size_text
 
 Format = Annotated[
     str | None, typer.Option("--format", metavar="FORMAT", help="html (a page), or csv, parquet or json (a row for each series).")
@@ -106,7 +106,7 @@ def _format_of(report_format: str | None, to: Path | None) -> ReportFormat:
 
 
 async def _write_page(order: _Order, options: RunOptions, store: Store) -> SeriesTally:
-    from downloader.views.library_report.page import render_page  # noqa: PLC0415 - with Jinja, which no other verb needs
+    from downloader.ui.library_report.page import render_page  # noqa: PLC0415 - with Jinja, which no other verb needs
 
     summary = await gather_summary(store, options.output, made_at=SystemClock().now(), tool_version=__version__)
     page = await anyio.to_thread.run_sync(render_page, summary)

@@ -9,20 +9,20 @@ import typer
 
 from downloader.cli.flags import Json, Output, State, path_of, print_json, start
 from downloader.clock import Clock, SystemClock
-from downloader.engine import decide_options
+from downloader.config.quantities import parse_duration
+from downloader.config.settings import Settings, parse_flags, read_secret, resolve_options
+from downloader.engine.mirror import decide_options
 from downloader.errors import SettingsError
-from downloader.library.pause_file import pause_library, resume_library
-from downloader.quantities import parse_duration
+from downloader.library.state.pause import pause_library, resume_library
 from downloader.redaction import register_secrets
 from downloader.service.open_files import raise_open_file_limit
 from downloader.service.schedule import local_zone
 from downloader.service.service import MirrorService, ServiceSettings
 from downloader.service.signals import serve_until_signal
-from downloader.settings import Settings, parse_flags, read_secret, resolve_options
-from downloader.views.texts import count_text
+from downloader.ui.texts import count_text
 from downloader.web.address import DEFAULT_LISTEN, OFF, parse_listen
+from downloader.web.auth import SHORTEST_TOKEN, Guard
 from downloader.web.connections import limits_for
-from downloader.web.guard import SHORTEST_TOKEN, Guard
 from downloader.web.metrics import Metrics
 from downloader.web.server import HttpServer
 from downloader.web.wrong_tokens import WrongTokens

@@ -1,4 +1,10 @@
-"""Looks at everything that a run needs, one thing after the other, and says in plain words what is wrong with it."""
+"""Looks at everything that a run needs, one thing after the other, and says what is wrong with it.
+
+`places.py` looks at the library, its store and the disk, `archives.py` at archives, credentials and proxies. Each check gives a
+finding with the next step. No check changes anything.
+
+What passes here can still fail in a run: an archive is asked one small question, not for images.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,14 +15,14 @@ from urllib.request import getproxies_environment
 
 import anyio.to_thread
 
+from downloader.config.options import RunOptions
+from downloader.config.settings import Settings
 from downloader.doctor.archives import Diagnosis, examine_address, examine_archive
 from downloader.doctor.places import check_disk, check_store
 from downloader.errors import SettingsError
 from downloader.manifest import ArchiveAddress
-from downloader.options import RunOptions
-from downloader.proxies import parse_proxy
-from downloader.settings import Settings
-from downloader.views.doctor import Check, DoctorReport, Health
+from downloader.transport.proxies import parse_proxy
+from downloader.ui.doctor import Check, DoctorReport, Health
 
 _SCHEMES: Final = ("http", "https")
 

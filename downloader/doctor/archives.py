@@ -12,7 +12,10 @@ from pydantic import ValidationError
 
 from downloader.archive.credentials import gather_secrets
 from downloader.archive.port import Question, Topic
-from downloader.engine import open_archive_queries
+from downloader.config.messages import explain
+from downloader.config.options import Secrets
+from downloader.config.settings import SECRET_NAMES, Settings
+from downloader.engine.mirror import open_archive_queries
 from downloader.errors import (
     AccessDeniedError,
     ArchiveError,
@@ -22,11 +25,8 @@ from downloader.errors import (
     TciadError,
 )
 from downloader.manifest import PROFILES, SANDBOX_PROFILE, ApiGeneration, ArchiveAddress, Auth
-from downloader.options import Secrets
-from downloader.settings import SECRET_NAMES, Settings
-from downloader.views.doctor import Check, Health
-from downloader.views.texts import count_text
-from downloader.wording import explain
+from downloader.ui.doctor import Check, Health
+from downloader.ui.texts import count_text
 
 _BELOW_BASE: Final = re.compile(r"/(?:v[124]|query)(?:/[^/]*)?$|/get[A-Za-z0-9]+$")
 _NBIA: Final = "/nbia-api"

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Sequence
 
-from downloader.engine import free_bytes_at
+from downloader.config.options import RunOptions
+from downloader.engine.holding import open_records
+from downloader.engine.mirror import free_bytes_at
+from downloader.engine.state_store import has_store, state_path
 from downloader.errors import LibraryError, StoreError
-from downloader.holding import open_records
-from downloader.options import RunOptions
-from downloader.stores import has_store, state_path
-from downloader.views.doctor import Check, Health
-from downloader.views.texts import size_text
+from downloader.ui.doctor import Check, Health
+from downloader.ui.texts import size_text
 
 EXIT_NO_ROOM = 5
 

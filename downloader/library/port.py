@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from downloader.errors import DamagedReceiptError
-from downloader.library.changes import LibraryChanges
-from downloader.library.moving import MoveBatch
-from downloader.library.place import Place
-from downloader.library.walking import TreeWalk
+from downloader.library.local.change_journal import LibraryChanges
+from downloader.library.local.moving import MoveBatch
+from downloader.library.local.walking import TreeWalk
+from downloader.library.location import Place
 from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries, StoredZip
 from downloader.zipstream import ZipEvent, ZipLimits
 

@@ -20,10 +20,10 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from downloader.config.messages import explain, one_of, quote, refuse_choice
+from downloader.config.options import choose
 from downloader.errors import SettingsError
 from downloader.manifest.keys import FileName, Keys, Text
-from downloader.options import choose
-from downloader.wording import explain, one_of, quote, refuse_choice
 
 SANDBOX_PORT: Final = 8742
 SANDBOX_PROFILE: Final = "sandbox"

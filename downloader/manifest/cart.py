@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from downloader.config.messages import quote
 from downloader.manifest.problems import Problem, refuse
-from downloader.wording import quote
 
 _LIST_KEY: Final = "listofseriestodownload"
 _KEYS: Final = frozenset(

@@ -7,13 +7,8 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from downloader.errors import ManifestError
-from downloader.manifest.archives import DEFAULT_PROFILE, PROFILES, ProfileOrAddress
-from downloader.manifest.keys import Keys, OneOrList, Text, Uid, check_text, folder_of
-from downloader.manifest.problems import SourceError
-from downloader.manifest.series_list import SeriesList, read_series_list
-from downloader.model import WithdrawnPolicy
-from downloader.options import (
+from downloader.config.messages import kind_of
+from downloader.config.options import (
     DEFAULT_FORMAT,
     DEFAULT_LAYOUT,
     Attempts,
@@ -31,8 +26,13 @@ from downloader.options import (
     Size,
     choose,
 )
-from downloader.quantities import format_size
-from downloader.wording import kind_of
+from downloader.config.quantities import format_size
+from downloader.errors import ManifestError
+from downloader.manifest.archives import DEFAULT_PROFILE, PROFILES, ProfileOrAddress
+from downloader.manifest.keys import Keys, OneOrList, Text, Uid, check_text, folder_of
+from downloader.manifest.problems import SourceError
+from downloader.manifest.series_list import SeriesList, read_series_list
+from downloader.model import WithdrawnPolicy
 
 SERIES_LIST_PROBLEMS: Final = "series_list_problems"
 LONGEST_NAME_CHARACTERS: Final = 255

@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from downloader.config.messages import quote
 from downloader.model import LONGEST_UID_CHARACTERS, is_dicom_uid
-from downloader.wording import quote
 
 UID_PATTERN: Final = r"^[0-9]+(\.[0-9]+)+$"
 """For the JSON Schema: what `check_uid` takes, but for the length."""

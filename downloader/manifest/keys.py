@@ -15,9 +15,9 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from downloader.config.messages import kind_of
 from downloader.manifest.identifiers import UID_PATTERN, check_uid
 from downloader.model import LONGEST_UID_CHARACTERS
-from downloader.wording import kind_of
 
 TEXT_WANTED = "text_wanted"
 

@@ -8,6 +8,8 @@ from typing import Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from downloader.config.messages import explain, kind_of, suggest
+from downloader.config.options import OptionValues
 from downloader.errors import ManifestError, SettingsError
 from downloader.manifest.archives import ArchiveAddress, archive_of_download_url, archive_of_list
 from downloader.manifest.document import (
@@ -26,8 +28,6 @@ from downloader.manifest.series_list import SUFFIXES, SeriesList, read_series_li
 from downloader.manifest.source import read_text
 from downloader.manifest.yaml_tree import KeyPath, Mark, YamlTree, parse_yaml
 from downloader.model import Series, WithdrawalRule, WithdrawnPolicy
-from downloader.options import OptionValues
-from downloader.wording import explain, kind_of, suggest
 
 LARGEST_BYTES: Final = 1024**2
 _SECRET_KEYS: Final = frozenset({"password", "api_key", "token", "secret", "client_secret"})

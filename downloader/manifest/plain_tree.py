@@ -5,10 +5,10 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+from downloader.config.messages import kind_of, quote
 from downloader.manifest.problems import Problem, refuse, show_path
 from downloader.manifest.source import HALF_A_PAIR, is_text
 from downloader.manifest.yaml_tree import DEEPEST, MOST_NODES, KeyPath, Mark, YamlTree
-from downloader.wording import kind_of, quote
 
 _NOWHERE: Final = Mark(0, "")
 

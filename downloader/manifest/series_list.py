@@ -14,12 +14,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from downloader.config.messages import quote
 from downloader.errors import ManifestError
 from downloader.manifest.cart import Cart, read_cart
 from downloader.manifest.identifiers import check_uid
 from downloader.manifest.problems import Problem, SourceError, refuse
 from downloader.manifest.source import read_text
-from downloader.wording import quote
 
 SUFFIXES: Final = (".tcia", ".csv", ".tsv", ".txt")
 LARGEST_BYTES: Final = 256 * 1024**2

@@ -11,9 +11,9 @@ from typing import Final
 
 import yaml
 
+from downloader.config.messages import quote
 from downloader.manifest.problems import Problem, refuse, show_path
 from downloader.manifest.source import HALF_A_PAIR, is_text
-from downloader.wording import quote
 
 MOST_NODES: Final = 100_000
 DEEPEST: Final = 20

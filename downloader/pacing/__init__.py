@@ -1,5 +1,8 @@
 """How fast, how many, how soon again: arithmetic on a clock that is passed in.
 
+`bandwidth.py` shares bytes per second, `concurrency.py` feels its way to how many downloads an archive takes at once,
+`breaker.py` tells an archive that is out, `rate_watch.py` a transfer that is too slow, `retry.py` gives pauses between attempts.
+
 Nothing here waits. Each object says what should be done; scheduler and transport do it.
 """
 

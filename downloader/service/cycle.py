@@ -10,17 +10,17 @@ import anyio
 import structlog
 from anyio import CancelScope
 
-from downloader.archive.deployments import Deployments
+from downloader.archive.nbia.deployments import Deployments
 from downloader.clock import Clock
-from downloader.engine import hold_library, open_run
+from downloader.config.options import RunOptions
+from downloader.engine.mirror import hold_library, open_run
 from downloader.errors import ArchiveError, StoreError, TciadError
 from downloader.manifest import Manifest
-from downloader.mirror import EXIT_DRAINED, Manner, MirrorRun
-from downloader.options import RunOptions
+from downloader.mirroring.run import EXIT_DRAINED, Manner, MirrorRun
 from downloader.service.progress import CycleProgress
 from downloader.store.port import CycleNote, Store
-from downloader.views.progress import ProgressView
-from downloader.views.report import Outcome, RunReport, empty_report
+from downloader.ui.progress import ProgressView
+from downloader.ui.report import Outcome, RunReport, empty_report
 
 EXIT_FAULT = 1
 _log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ import structlog
 
 from downloader.clock import Clock
 from downloader.errors import LibraryError
-from downloader.library.pause_file import is_paused, pause_library, resume_library
+from downloader.library.state.pause import is_paused, pause_library, resume_library
 
 _log = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from downloader.model import (
     SeriesSetBack,
     SeriesTally,
 )
-from downloader.scheduler import Pressure
+from downloader.scheduling.scheduler import Pressure
 from downloader.service.port import ActiveSeries, RunPhase, RunProgress
 
 RATE_SECONDS: Final = 10.0

@@ -14,15 +14,18 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from downloader import __version__
 from downloader.clock import Clock
+from downloader.concurrency import first_of_ours
+from downloader.config.messages import suggest
+from downloader.config.options import RunOptions
+from downloader.engine.state_store import state_path
 from downloader.errors import ArchiveUnreachableError, OrderError, SettingsError
-from downloader.library.records import CHANGES, RUNS
+from downloader.library.state.records import CHANGES, RUNS
 from downloader.manifest import Manifest
 from downloader.model import SeriesState
-from downloader.options import RunOptions
-from downloader.service.answers import page_records, page_series, tell_manifest
 from downloader.service.archive_watch import ArchiveWatch
 from downloader.service.cycle import Openers
-from downloader.service.keeper import LibraryKeeper, ServicePace, Surroundings
+from downloader.service.library_pages import page_records, page_series, tell_manifest
+from downloader.service.library_worker import LibraryKeeper, ServicePace, Surroundings
 from downloader.service.live import LiveFeed, LiveSubscription
 from downloader.service.manifest_folder import FolderView, ManifestFile, ManifestFolder
 from downloader.service.port import (
@@ -40,9 +43,6 @@ from downloader.service.port import (
 )
 from downloader.service.supervision import Supervision
 from downloader.service.waiting import Bell
-from downloader.stores import state_path
-from downloader.wording import suggest
-from downloader.workers import first_of_ours
 
 _log = structlog.get_logger(__name__)
 _OUT_OF_REACH = ArchiveUnreachableError("the archive does not answer; it is probed from time to time")

@@ -8,9 +8,9 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
+from downloader.concurrency import first_of_ours
 from downloader.service.port import ServicePart
 from downloader.service.service import MirrorService
-from downloader.workers import first_of_ours
 
 _log = structlog.get_logger(__name__)
 

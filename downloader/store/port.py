@@ -22,7 +22,7 @@ from downloader.model import (
     SeriesTally,
     WithdrawalRule,
 )
-from downloader.store.holdings import Holdings
+from downloader.store.sqlite.holdings import Holdings
 
 LONGEST_DELAY: Final = timedelta(days=8)
 """No lease lasts so long, and no archive makes anybody wait so long: what is later was dated by a clock that was wrong."""

@@ -1,1 +1,7 @@
-"""The service over HTTP: health, metrics, the API, live events, and the page."""
+"""The daemon over HTTP: health checks, metrics, the JSON API, live events, and the page.
+
+`api.py` has every endpoint in one table, from which the OpenAPI document is made. `auth.py` decides who may ask: allowed hosts,
+origins and the token. `metrics.py` writes Prometheus' format, `health.py` answers container runtimes.
+
+It only knows `service/port.py`. Everything here is optional: the daemon mirrors without it.
+"""

@@ -7,18 +7,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from downloader.service.port import RecordPage, Service
-from downloader.web.documents import (
-    LibrariesOrderReply,
-    ManifestsReply,
-    OrderReply,
-    RecordsReply,
-    RetryReply,
-    SeriesReply,
-    StatusReply,
-    ThroughputReply,
-    tell_page,
-)
-from downloader.web.questions import (
+from downloader.web.query import (
     AFTER,
     BEFORE,
     COLLECTION,
@@ -32,7 +21,18 @@ from downloader.web.questions import (
     read_filter,
     read_limit,
 )
-from downloader.web.replies import as_json, reply_json
+from downloader.web.responses import as_json, reply_json
+from downloader.web.schemas import (
+    LibrariesOrderReply,
+    ManifestsReply,
+    OrderReply,
+    RecordsReply,
+    RetryReply,
+    SeriesReply,
+    StatusReply,
+    ThroughputReply,
+    tell_page,
+)
 from downloader.web.throughput import SAMPLE_SECONDS, Throughput
 
 PREFIX: Final = "/api/v1"

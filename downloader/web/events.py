@@ -10,8 +10,8 @@ from anyio.abc import TaskGroup
 from downloader.clock import Clock
 from downloader.errors import StoreError
 from downloader.service.port import LiveEvent, Service, Subscription
-from downloader.web.documents import Happening, Progress
-from downloader.web.replies import as_json
+from downloader.web.responses import as_json
+from downloader.web.schemas import Happening, Progress
 
 PROGRESS_SECONDS: Final = 1.0
 MOST_LISTENERS: Final = 64

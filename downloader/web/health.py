@@ -8,7 +8,7 @@ from aiohttp import web
 
 from downloader.clock import Clock
 from downloader.service.port import Service, ServiceStatus
-from downloader.web.replies import adapter_of, reply_json
+from downloader.web.responses import adapter_of, reply_json
 
 BEAT_AGE: Final = timedelta(seconds=30)
 """A loop that has not turned for so long is stuck, though it may still answer now and then."""

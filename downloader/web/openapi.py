@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from downloader import __version__
 from downloader.web.api import ENDPOINTS, PREFIX, Endpoint
-from downloader.web.documents import Happening, Progress, RefusalReply
-from downloader.web.replies import adapter_of
+from downloader.web.responses import adapter_of
+from downloader.web.schemas import Happening, Progress, RefusalReply
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 EVENTS_SUMMARY: Final = (

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 
 from aiohttp import hdrs, web
 
-from downloader.web.guard import COOKIE, Access, Guard
-from downloader.web.replies import refuse
+from downloader.web.auth import COOKIE, Access, Guard
+from downloader.web.responses import refuse
 
 CONTENT_TYPES: Final = {"page.css": "text/css", "page.js": "text/javascript"}
 _FORM: Final = "application/x-www-form-urlencoded"

@@ -16,15 +16,15 @@ from downloader.errors import PartDiedError, SettingsError
 from downloader.service.port import Service
 from downloader.web.address import ListenAddress
 from downloader.web.api import PREFIX, Sources, routes_of
+from downloader.web.auth import LOGIN_PATHS, Guard, add_headers
 from downloader.web.connections import ConnectionLimits, Connections
 from downloader.web.events import EventStream
-from downloader.web.guard import LOGIN_PATHS, Guard, add_headers
 from downloader.web.health import tell_alive, tell_ready
 from downloader.web.metrics import Metrics
 from downloader.web.openapi import openapi_document
 from downloader.web.pages import CONTENT_TYPES, Pages
-from downloader.web.replies import adapter_of, refuse_errors, reply_json
 from downloader.web.request_log import log_of_requests
+from downloader.web.responses import adapter_of, refuse_errors, reply_json
 from downloader.web.throughput import Throughput
 
 _LONGEST_BODY_BYTES: Final = 65_536

@@ -5,7 +5,7 @@ from typing import Final
 
 from downloader.clock import Clock
 from downloader.service.port import Service
-from downloader.web.documents import ThroughputSample
+from downloader.web.schemas import ThroughputSample
 
 SAMPLE_SECONDS: Final = 10.0
 KEPT_SECONDS: Final = 3_600.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from downloader.archive.generations import GENERATIONS
+from downloader.archive.nbia.generations import GENERATIONS
 from downloader.archive.port import Topic
 from downloader.sandbox import API_KEY, Fault, FaultKind
 from tests.acceptance.archives import ServedArchive, serve_archive, small_catalogue

@@ -136,7 +136,7 @@ def test_a_library_that_is_in_use_is_not_moved(mirror: Mirror) -> None:
     """Exit 6, by the lock that a run holds; a dry run is welcome."""
     before = files_of(mirror.library)
     holder = "import sys, time; from pathlib import Path; from datetime import datetime, UTC\n"
-    holder += "from downloader.store.lock import lock_library\n"
+    holder += "from downloader.library.state.lock import lock_library\n"
     holder += "with lock_library(Path(sys.argv[1]), datetime.now(UTC)): print('held', flush=True); time.sleep(60)\n"
     with subprocess.Popen([COMMAND[0], "-c", holder, mirror.library], stdout=subprocess.PIPE, text=True) as process:
         try:

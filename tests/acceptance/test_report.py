@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from downloader.errors import SettingsError
+from downloader.library.state.spreadsheet_cells import text_of
 from downloader.model import SeriesState
 from downloader.sandbox import Catalogue, Fault, FaultKind, SandboxCollection, SandboxPatient, generated_series, study_of
-from downloader.spreadsheet_cells import text_of
-from downloader.views.library_report.extras import require_extra
+from downloader.ui.library_report.extras import require_extra
 from tests.acceptance.archives import serve_archive, small_series
 from tests.acceptance.command import Ended, run_command
 from tests.acceptance.crashes import Mirror, mirror_of

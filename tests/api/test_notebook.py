@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from downloader.views.notebook import Html, NotebookCount
+from downloader.ui.notebook import Html, NotebookCount
 from tests.fakes.clock import FakeClock
 from tests.waiting import LONGEST_WAIT_SECONDS
 

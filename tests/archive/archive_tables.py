@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from downloader.archive.endpoints import Endpoint, Generation, Method
-from downloader.archive.generations import GENERATIONS
+from downloader.archive.nbia.endpoints import Endpoint, Generation, Method
+from downloader.archive.nbia.generations import GENERATIONS
 from downloader.archive.port import QueryEndpoint, Topic
 
 PAGE = Path(__file__).parents[2] / "docs" / "archives.md"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from downloader.archive.endpoints import Generation
-from downloader.archive.generations import GENERATIONS
+from downloader.archive.nbia.endpoints import Generation
+from downloader.archive.nbia.generations import GENERATIONS
 from downloader.manifest import PROFILES
 from tests.archive.archive_tables import PAGE, render, rewrite, sections_of
 

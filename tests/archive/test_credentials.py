@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from downloader.archive.authentication import ApiKey, ApiKeyInAddress, Guest, GuestToken
 from downloader.archive.credentials import gather_secrets, make_authentication
-from downloader.archive.tokens import BearerTokens
+from downloader.archive.nbia.authentication import ApiKey, ApiKeyInAddress, Guest, GuestToken
+from downloader.archive.nbia.oauth import BearerTokens
 from downloader.clock import SystemClock
+from downloader.config.options import Secrets
+from downloader.config.settings import Settings
 from downloader.errors import SettingsError
 from downloader.manifest import ApiGeneration, ArchiveAddress, Auth, KeyPlace
-from downloader.options import Secrets
-from downloader.settings import Settings
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
 
 EVERYTHING = Settings(
     api_key=SecretStr("key of the environment"),

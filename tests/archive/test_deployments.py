@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from downloader.archive.deployments import Deployments
-from downloader.archive.profiles import open_archive
+from downloader.archive.nbia.deployments import Deployments
+from downloader.archive.registry import open_archive
 from downloader.model import Md5Mode, Series
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
 from tests.fakes.clock import FakeClock
 from tests.fakes.scripted_archive import ScriptedArchive, ScriptedReply, ScriptedRequest, serve_script
 

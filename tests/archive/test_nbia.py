@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 import pytest
 from structlog.testing import capture_logs
 
-from downloader.archive.authentication import Authentication, Guest
+from downloader.archive.nbia.authentication import Authentication, Guest
 from downloader.archive.port import Archive
-from downloader.archive.profiles import open_archive
+from downloader.archive.registry import open_archive
 from downloader.errors import (
     ArchiveBusyError,
     ArchiveError,
@@ -23,7 +23,7 @@ from downloader.errors import (
 )
 from downloader.model import Md5Mode, Series, SeriesQuery
 from downloader.sandbox import Fault, FaultKind, Sandbox, catalogue_of, generated_series, serve_sandbox
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
 from tests.fakes.clock import FakeClock
 from tests.fakes.scripted_archive import Script, ScriptedArchive, ScriptedReply, ScriptedRequest, serve_script
 

@@ -7,15 +7,15 @@ from datetime import date
 
 import pytest
 
-from downloader.archive.authentication import ApiKey, Guest, GuestToken
-from downloader.archive.generations import GENERATIONS
+from downloader.archive.nbia.authentication import ApiKey, Guest, GuestToken
+from downloader.archive.nbia.generations import GENERATIONS
+from downloader.archive.nbia.table_rows import parse_rows
 from downloader.archive.port import ArchiveQueries, Attributes, Question, ReplyFormat, Topic
-from downloader.archive.profiles import open_queries
-from downloader.archive.rows import parse_rows
+from downloader.archive.registry import open_queries
 from downloader.clock import SystemClock
 from downloader.errors import ArchiveFaultError, SettingsError, UnexpectedReplyError
 from downloader.sandbox import API_KEY, Fault, FaultKind, Sandbox, serve_sandbox
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
 from tests.archive.full_catalogue import BARE, CART, COLLECTION, DOI, FULL, KNOWN, OTHER, PATIENT_ID
 
 pytestmark = pytest.mark.anyio

@@ -9,11 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from downloader.archive.port import Archive, StudyNeeds
-from downloader.archive.profiles import GENERATIONS, open_archive
-from downloader.catalogue import ask_again
+from downloader.archive.registry import GENERATIONS, open_archive
 from downloader.errors import ArchiveBusyError, ArchiveFaultError, UnexpectedReplyError
+from downloader.fetching.recheck import ask_again
 from downloader.model import Series, SeriesQuery
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
 from tests.fakes.clock import FakeClock
 from tests.fakes.scripted_archive import Script, ScriptedArchive, ScriptedReply, ScriptedRequest, serve_script
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from downloader.archive.endpoints import Endpoint, Generation
-from downloader.archive.nbia_v4 import NBIA_V4
-from downloader.archive.profiles import GENERATIONS, open_archive
+from downloader.archive.nbia.endpoints import Endpoint, Generation
+from downloader.archive.nbia.v4 import NBIA_V4
+from downloader.archive.registry import GENERATIONS, open_archive
 from downloader.clock import SystemClock
 from downloader.errors import SettingsError, TciadError
 from downloader.model import Series, SeriesQuery
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
 
 ENDPOINT = Endpoint(path="v9/getThing", required=frozenset({"Thing"}), optional=frozenset({"format"}))
 

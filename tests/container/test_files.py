@@ -14,7 +14,7 @@ import yaml
 from typer.main import get_command
 
 from downloader.cli.app import make_app
-from downloader.settings import Settings
+from downloader.config.settings import Settings
 from downloader.web.metrics import Metrics, Moment
 from tests.container.image import read_locked
 from tests.web.figures import status_of_everything

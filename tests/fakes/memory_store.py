@@ -21,7 +21,6 @@ from downloader.model import (
     WithdrawnPolicy,
     is_day_of,
 )
-from downloader.store.holdings import HoldingRow, Holdings, count_holdings
 from downloader.store.port import (
     LONGEST_DELAY,
     CycleNote,
@@ -35,6 +34,7 @@ from downloader.store.port import (
     StoredSeries,
     WithdrawnSeries,
 )
+from downloader.store.sqlite.holdings import HoldingRow, Holdings, count_holdings
 
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -11,12 +11,11 @@ import anyio
 import anyio.lowlevel
 from pydantic import SecretStr
 
-from downloader.engine import open_mirror
-from downloader.leases import LEASE_SECONDS
+from downloader.config.options import RunOptions, Secrets
+from downloader.engine.mirror import open_mirror
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.manifest import ApiGeneration, ArchiveAddress, Manifest, Selection
 from downloader.model import Receipt
-from downloader.options import RunOptions, Secrets
 from downloader.sandbox import (
     API_KEY,
     PASSWORD,
@@ -30,8 +29,9 @@ from downloader.sandbox import (
     serve_sandbox,
 )
 from downloader.sandbox.faults import Family
-from downloader.views.progress import SilentProgress
-from downloader.views.report import RunReport
+from downloader.scheduling.leases import LEASE_SECONDS
+from downloader.ui.progress import SilentProgress
+from downloader.ui.report import RunReport
 from tests.fakes.clock import FakeClock
 
 ATTEMPTS = 3

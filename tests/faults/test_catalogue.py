@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from downloader.config.options import RunOptions
 from downloader.errors import ArchiveFaultError
 from downloader.manifest import PROFILES, ApiGeneration, ArchiveAddress, Selection, load_manifest
-from downloader.options import RunOptions
 from downloader.sandbox import (
     EVERY,
     LISTED_ONLY,

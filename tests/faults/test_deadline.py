@@ -5,15 +5,15 @@ from pathlib import Path
 import anyio
 import pytest
 
-from downloader.engine import open_mirror
+from downloader.config.options import RunOptions
+from downloader.config.settings import Settings, parse_flags, resolve_options
+from downloader.engine.mirror import open_mirror
 from downloader.errors import CredentialsRejectedError, SettingsError
 from downloader.model import SeriesState
-from downloader.options import RunOptions
 from downloader.sandbox import Fault, FaultKind
-from downloader.settings import Settings, parse_flags, resolve_options
-from downloader.store.sqlite import open_store
-from downloader.views.progress import SilentProgress
-from downloader.views.report import RunReport
+from downloader.store.sqlite.store import open_store
+from downloader.ui.progress import SilentProgress
+from downloader.ui.report import RunReport
 from tests.fakes.clock import FakeClock
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from downloader.config.options import RunOptions
 from downloader.errors import LibraryError, NoSpaceError, StoreError, TciadError
 from downloader.manifest import ApiGeneration
 from downloader.model import SeriesState
-from downloader.options import RunOptions
 from downloader.sandbox import Fault, FaultKind, catalogue_of, generated_series
-from downloader.store.sqlite import open_store
+from downloader.store.sqlite.store import open_store
 from tests.acceptance.archives import assert_mirrors, serve_archive, small_catalogue, write_manifest
 from tests.acceptance.command import clean_environment, run_command
 from tests.faults.mounts import mounted, needs_mount, remount

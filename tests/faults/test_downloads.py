@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from downloader.config.options import RunOptions
 from downloader.manifest import ApiGeneration
 from downloader.model import Md5Mode
-from downloader.options import RunOptions
 from downloader.sandbox import Fault, FaultKind, SandboxSeries, catalogue_of, generated_series
 from tests.faults.scene import ATTEMPTS, NO_SINGLE_IMAGES, open_scene
 

@@ -9,15 +9,15 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from downloader.engine import open_mirror
+from downloader.config.options import RunOptions, StorageFormat
+from downloader.engine.mirror import open_mirror
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
+from downloader.maintenance.verification import CheckedSeries
 from downloader.manifest import ApiGeneration, ArchiveAddress, Manifest, Selection
 from downloader.model import Identity, Receipt
-from downloader.options import RunOptions, StorageFormat
-from downloader.verification import CheckedSeries
-from downloader.views.mending import VerificationReport
-from downloader.views.progress import SilentProgress
-from downloader.views.report import RunReport
+from downloader.ui.mending import VerificationReport
+from downloader.ui.progress import SilentProgress
+from downloader.ui.report import RunReport
 from tests.dicomstream.making import (
     CT_IMAGE_STORAGE,
     ITEM_END,

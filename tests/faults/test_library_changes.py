@@ -8,14 +8,15 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from downloader.engine import open_mirror
+from downloader.config.options import RunOptions
+from downloader.engine.maintenance import relayout_library
+from downloader.engine.mirror import open_mirror
 from downloader.errors import SettingsError
-from downloader.library.changes import Change, ChangeJournal, ChangeKind
-from downloader.library.local import LocalLibrary
+from downloader.library.local.change_journal import Change, ChangeJournal, ChangeKind
+from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME
 from downloader.manifest import WithdrawnPolicy
 from downloader.model import SeriesState
-from downloader.options import RunOptions
 from downloader.sandbox import (
     Catalogue,
     Fault,
@@ -28,11 +29,10 @@ from downloader.sandbox import (
     study_of,
 )
 from downloader.store.port import StoredSeries
-from downloader.store.sqlite import open_store
-from downloader.views.counting import SilentCount
-from downloader.views.progress import SilentProgress
-from downloader.views.report import RunReport
-from downloader.workshop import relayout_library
+from downloader.store.sqlite.store import open_store
+from downloader.ui.counting import SilentCount
+from downloader.ui.progress import SilentProgress
+from downloader.ui.report import RunReport
 from tests.faults.mounts import needs_mount, pinned
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 

@@ -10,18 +10,18 @@ import pytest
 from anyio import CapacityLimiter
 
 from downloader.clock import Clock
-from downloader.engine import open_mirror
+from downloader.config.options import RunOptions
+from downloader.engine.maintenance import rebuild_store, relayout_library
+from downloader.engine.mirror import open_mirror
 from downloader.errors import LibraryError, WrongLibraryError
-from downloader.library.local import LocalLibrary
-from downloader.library.moving import MOVING_MARK
+from downloader.library.local.library import LocalLibrary
+from downloader.library.local.moving import MOVING_MARK
+from downloader.mirroring.presence import FEWEST_OF_A_WHOLE, PresenceCheck
 from downloader.model import Receipt
-from downloader.options import RunOptions
-from downloader.presence import FEWEST_OF_A_WHOLE, PresenceCheck
 from downloader.sandbox import catalogue_of, generated_series
-from downloader.views.counting import SilentCount
-from downloader.views.progress import SilentProgress
-from downloader.views.report import Outcome
-from downloader.workshop import rebuild_store, relayout_library
+from downloader.ui.counting import SilentCount
+from downloader.ui.progress import SilentProgress
+from downloader.ui.report import Outcome
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene

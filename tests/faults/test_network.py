@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from downloader.config.options import RunOptions
 from downloader.errors import ArchiveUnreachableError, LibraryError, TciadError, UnexpectedReplyError
-from downloader.http_faults import translate
 from downloader.manifest import ApiGeneration, Selection
-from downloader.options import RunOptions
 from downloader.sandbox import Fault, FaultKind
+from downloader.transport.errors import translate
 from tests.faults.proxy import Harm, LineFault, Proxy, serve_proxy
 from tests.faults.scene import ATTEMPTS, Scene, open_scene
 

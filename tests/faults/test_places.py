@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from downloader.options import RunOptions
+from downloader.config.options import RunOptions
 from downloader.sandbox import Catalogue, SandboxSeries, catalogue_of, generated_series
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 

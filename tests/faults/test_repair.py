@@ -8,18 +8,18 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from downloader.findings import Finding
-from downloader.library.changes import Change, ChangeJournal, ChangeKind
+from downloader.config.options import RunOptions
+from downloader.engine.maintenance import open_verification, rebuild_store
+from downloader.library.local.change_journal import Change, ChangeJournal, ChangeKind
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME
+from downloader.maintenance.findings import Finding
 from downloader.manifest import ArchiveAddress
 from downloader.model import SeriesState
-from downloader.options import RunOptions
 from downloader.sandbox import Fault, FaultKind, SandboxSeries, catalogue_of
-from downloader.store.sqlite import open_store
-from downloader.views.counting import SilentCount
-from downloader.views.mending import VerificationReport
-from downloader.views.progress import SilentProgress
-from downloader.workshop import open_verification, rebuild_store
+from downloader.store.sqlite.store import open_store
+from downloader.ui.counting import SilentCount
+from downloader.ui.mending import VerificationReport
+from downloader.ui.progress import SilentProgress
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 from tests.faults.test_library_changes import cycle, folders_of, series, stored, uid, unfinished
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import anyio
 import pytest
 
+from downloader.config.options import RunOptions
 from downloader.errors import CredentialsRejectedError, TciadError
 from downloader.manifest import ApiGeneration
 from downloader.model import SeriesState
-from downloader.options import RunOptions
 from downloader.sandbox import DOWNLOADS, EVERY, Fault, FaultKind
-from downloader.store.sqlite import open_store
+from downloader.store.sqlite.store import open_store
 from tests.faults.scene import ATTEMPTS, NO_SINGLE_IMAGES, OWN_FOLDER, Scene, open_scene
 from tests.waiting import LONGEST_WAIT_SECONDS
 

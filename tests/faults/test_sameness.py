@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from downloader.config.options import RunOptions, StorageFormat
 from downloader.manifest import ApiGeneration
 from downloader.model import Md5Mode
-from downloader.options import RunOptions, StorageFormat
 from downloader.sandbox import Catalogue, Fault, FaultKind, catalogue_of, generated_series
 from tests.faults.scene import Scene, open_scene
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from downloader.engine import open_mirror
+from downloader.config.options import RunOptions
+from downloader.engine.mirror import open_mirror
 from downloader.manifest import ApiGeneration, Selection, WithdrawnPolicy
-from downloader.options import RunOptions
 from downloader.sandbox import (
     Catalogue,
     Fault,
@@ -21,8 +21,8 @@ from downloader.sandbox import (
     generated_series,
     study_of,
 )
-from downloader.views.progress import SilentProgress
-from downloader.views.report import RunReport
+from downloader.ui.progress import SilentProgress
+from downloader.ui.report import RunReport
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 
 pytestmark = pytest.mark.anyio

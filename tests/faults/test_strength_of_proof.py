@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from downloader.config.options import RunOptions
 from downloader.manifest import ApiGeneration
 from downloader.model import Digests, Md5Mode
-from downloader.options import RunOptions
 from downloader.sandbox import Catalogue, Fault, FaultKind, catalogue_of, generated_series
-from downloader.views.report import RunReport
+from downloader.ui.report import RunReport
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 
 pytestmark = pytest.mark.anyio

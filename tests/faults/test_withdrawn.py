@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from downloader.engine import open_mirror
+from downloader.config.options import RunOptions
+from downloader.engine.mirror import open_mirror
 from downloader.errors import CredentialsRejectedError
 from downloader.manifest import WithdrawnPolicy
-from downloader.options import RunOptions
 from downloader.sandbox import (
     Catalogue,
     Fault,
@@ -25,8 +25,8 @@ from downloader.sandbox import (
     generated_series,
     study_of,
 )
-from downloader.views.progress import SilentProgress
-from downloader.views.report import RunReport
+from downloader.ui.progress import SilentProgress
+from downloader.ui.report import RunReport
 from tests.faults.scene import Scene, open_scene
 
 pytestmark = pytest.mark.anyio

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from downloader.clock import SystemClock
+from downloader.config.options import RunOptions
+from downloader.engine.holding import hold_library, open_records
+from downloader.engine.maintenance import open_adoption, open_verification, rebuild_store, relayout_library
 from downloader.errors import ArchiveUnreachableError, LibraryError, StoreLockedError, WrongLibraryError
-from downloader.holding import hold_library, open_records
+from downloader.library.state.lock import lock_library
 from downloader.manifest import PROFILES
-from downloader.options import RunOptions
-from downloader.store.lock import lock_library
-from downloader.views.counting import SilentCount
-from downloader.views.mending import AdoptionReport
-from downloader.workshop import open_adoption, open_verification, rebuild_store, relayout_library
+from downloader.ui.counting import SilentCount
+from downloader.ui.mending import AdoptionReport
 from tests.faults.scene import ATTEMPTS, OWN_FOLDER, Scene, open_scene
 
 pytestmark = pytest.mark.anyio

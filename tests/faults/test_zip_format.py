@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from downloader.config.options import RunOptions, StorageFormat
 from downloader.manifest import ApiGeneration
-from downloader.options import RunOptions, StorageFormat
 from downloader.sandbox import Fault, FaultKind
 from tests.faults.scene import ATTEMPTS, open_scene
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from downloader.archive.wire import (
+from downloader.archive.nbia.decoding import (
     Oddities,
     RowReader,
     SeriesReader,

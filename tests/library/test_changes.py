@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from downloader.errors import LibraryError
-from downloader.library.changes import Change, ChangeJournal, ChangeKind, Finished
-from downloader.library.local import LocalLibrary
+from downloader.library.local.change_journal import Change, ChangeJournal, ChangeKind, Finished
+from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME, encode_receipt
 from tests.fakes.clock import START_AT
 from tests.library.series_streams import SERIES, dicom_file, members_of, receipt_of, store, take_all

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from downloader.errors import LibraryError, NotDicomError, SettingsError, WrongSeriesError
-from downloader.library import disk
-from downloader.library.local import LocalLibrary
+from downloader.library.local import filesystem as disk
+from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import RECEIPT_NAME
 from downloader.model import Series
 from downloader.zipstream import MemberData, MemberStarted, ZipEvent

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import CTImageStorage
 
-from downloader.library.local import LocalLibrary
+from downloader.library.local.library import LocalLibrary
 from downloader.library.port import ShelvedSeries
+from downloader.library.state.spreadsheet_cells import cell_of, text_of
 from downloader.model import Series
-from downloader.spreadsheet_cells import cell_of, text_of
 from tests.library.series_streams import SERIES
 
 HEADER = (

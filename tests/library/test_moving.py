@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from downloader.errors import LibraryError
-from downloader.library.local import LocalLibrary
+from downloader.library.local.library import LocalLibrary
 from downloader.model import Receipt, Series
 from tests.library.series_streams import SERIES, members_of, store
 

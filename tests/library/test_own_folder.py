@@ -10,16 +10,16 @@ from pathlib import Path
 import anyio
 import pytest
 
+from downloader.config.options import RunOptions
+from downloader.engine.state_store import open_state
 from downloader.errors import LibraryError
-from downloader.library.descriptions import read_descriptions, write_descriptions
-from downloader.library.form import LibraryForm, read_form, write_form
-from downloader.library.local import LocalLibrary
-from downloader.library.pause_file import is_paused, pause_library, resume_library
-from downloader.library.records import CHANGES, RUNS, read_records, write_record
-from downloader.options import RunOptions
+from downloader.library.local.library import LocalLibrary
+from downloader.library.state.config import LibraryForm, read_form, write_form
+from downloader.library.state.descriptions import read_descriptions, write_descriptions
+from downloader.library.state.lock import lock_library
+from downloader.library.state.pause import is_paused, pause_library, resume_library
+from downloader.library.state.records import CHANGES, RUNS, read_records, write_record
 from downloader.own_folder import OWN_FOLDER, has_own_folder, open_own_folder
-from downloader.store.lock import lock_library
-from downloader.stores import open_state
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
 STRANGER = 4242

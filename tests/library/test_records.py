@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from downloader.library.records import CHANGES, MOST_RECORDS, RUNS, read_records, write_record
+from downloader.library.state.records import CHANGES, MOST_RECORDS, RUNS, read_records, write_record
 from downloader.own_folder import OWN_FOLDER
 from tests.fakes.clock import START_AT
 

@@ -9,8 +9,8 @@ import pytest
 
 from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.layout import Layout, parse_layout
-from downloader.library.local import LocalLibrary
-from downloader.library.shelf import Shelf
+from downloader.library.local.library import LocalLibrary
+from downloader.library.local.tree import Shelf
 from downloader.model import Series
 from downloader.own_folder import OWN_FOLDER
 from tests.fakes.clock import START_AT

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from downloader.library.run_records import RunRecord, RunRecords, read_run_records, write_run_record
+from downloader.library.state.run_records import RunRecord, RunRecords, read_run_records, write_run_record
 from downloader.own_folder import OWN_FOLDER
 
 pytestmark = pytest.mark.anyio

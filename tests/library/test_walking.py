@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from downloader.errors import DamagedReceiptError, LibraryError
-from downloader.library.local import LocalLibrary
+from downloader.library.local.library import LocalLibrary
+from downloader.library.local.walking import TreeWalk
 from downloader.library.receipt import RECEIPT_NAME
-from downloader.library.walking import TreeWalk
 from downloader.model import Series
 from tests.library.series_streams import SERIES, store
 

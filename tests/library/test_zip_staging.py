@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from downloader.config.options import StorageFormat
 from downloader.errors import NoSpaceError, NotDicomError, TciadError, UnsafeMemberError, WrongSeriesError
-from downloader.library.local import LocalLibrary
+from downloader.library.local.library import LocalLibrary
+from downloader.library.local.zip_staging import ZipStaging
 from downloader.library.receipt import RECEIPT_NAME
-from downloader.library.zip_staging import ZipStaging
 from downloader.model import Receipt
-from downloader.options import StorageFormat
 from tests.library.series_streams import SERIES, dicom_file, md5_of, members_of, receipt_of, store, take_all
 from tests.library.zips import store_zip, take_zip, zip_of
 

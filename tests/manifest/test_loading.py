@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from downloader.bandwidth import BandwidthPlan
+from downloader.config.bandwidth_schedule import BandwidthPlan
+from downloader.config.options import RunOptions, StorageFormat, layer_options
 from downloader.errors import ManifestError
 from downloader.manifest import PROFILES, SANDBOX_PORT, ApiGeneration, WithdrawnPolicy, load_manifest
 from downloader.model import FetchOrder, Md5Mode, Series
-from downloader.options import RunOptions, StorageFormat, layer_options
 from tests.manifest.conftest import Write
 
 SMALLEST = "version: 1\nselect:\n  - collection: A\n"

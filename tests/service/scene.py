@@ -13,16 +13,16 @@ import anyio
 import anyio.lowlevel
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from downloader.engine import decide_options, open_run
-from downloader.leases import LEASE_SECONDS
+from downloader.config.options import OptionValues, RunOptions
+from downloader.config.settings import Settings
+from downloader.engine.mirror import decide_options, open_run
 from downloader.manifest import Manifest
-from downloader.options import OptionValues, RunOptions
 from downloader.sandbox import Catalogue, Sandbox, catalogue_of, generated_series, serve_sandbox
+from downloader.scheduling.leases import LEASE_SECONDS
 from downloader.service.cycle import Openers
-from downloader.service.keeper import ServicePace
+from downloader.service.library_worker import ServicePace
 from downloader.service.port import CycleEnded, ManifestStatus, Observer, ServiceEvent
 from downloader.service.service import MirrorService, ServiceSettings
-from downloader.settings import Settings
 from tests.fakes.clock import FakeClock
 from tests.waiting import LONGEST_WAIT_SECONDS
 

@@ -15,7 +15,7 @@ from downloader.model import (
     SeriesTally,
 )
 from downloader.pacing import BreakerState
-from downloader.scheduler import Pressure
+from downloader.scheduling.scheduler import Pressure
 from downloader.service.live import MOST_WAITING, LiveFeed
 from downloader.service.port import LiveKind, RunPhase, ServiceEvent
 from downloader.service.progress import CycleProgress

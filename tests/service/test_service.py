@@ -8,7 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from downloader.errors import OrderError, PartDiedError, SettingsError, StoreLockedError
-from downloader.library.pause_file import pause_library, resume_library
+from downloader.library.state.pause import pause_library, resume_library
 from downloader.sandbox import EVERY, Fault, FaultKind, serve_sandbox
 from downloader.service.port import CycleEnded, LiveKind, ManifestState, SeriesFilter, Service
 from tests.fakes.clock import START_AT

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from downloader.errors import StoreError
 from downloader.model import Claim, FetchOrder, Series, SeriesState, WithdrawalRule, WithdrawnPolicy
 from downloader.store.port import CycleNote, SeriesFilter, Store
-from downloader.store.sqlite import open_store
+from downloader.store.sqlite.store import open_store
 from tests.fakes.memory_store import MemoryStore
 from tests.store.examples import ARCHIVE, START_AT, after, receipt, series
 

@@ -8,8 +8,8 @@ import anyio.to_thread
 import pytest
 
 from downloader.errors import StoreError
-from downloader.store.backup import back_up_store
-from downloader.store.sqlite import open_store
+from downloader.store.sqlite.backup import back_up_store
+from downloader.store.sqlite.store import open_store
 from tests.store.examples import claim, complete_all, enqueue, series, states, uid
 
 pytestmark = pytest.mark.anyio

@@ -11,9 +11,9 @@ import pytest
 
 from downloader.errors import DamagedStoreError, StoreError, StoreLockedError
 from downloader.model import SeriesTally
-from downloader.store.connection import APPLICATION_ID, migrate
-from downloader.store.queries import load_migrations
-from downloader.store.sqlite import open_store
+from downloader.store.sqlite.connection import APPLICATION_ID, migrate
+from downloader.store.sqlite.statements import load_migrations
+from downloader.store.sqlite.store import open_store
 from tests.store.examples import START_AT, claim, complete_all, enqueue, series, start_python, states, uid
 
 pytestmark = pytest.mark.anyio
@@ -150,8 +150,9 @@ KILLED_IN_A_TRANSACTION = """
 import sys, time
 from pathlib import Path
 from downloader.model import FetchOrder
-from downloader.store import claiming, queueing
-from downloader.store.connection import open_connection
+from downloader.store.sqlite import claiming
+from downloader.store.sqlite import enqueuing as queueing
+from downloader.store.sqlite.connection import open_connection
 from tests.store.examples import START_AT, after
 
 connection = open_connection(Path(sys.argv[1]))

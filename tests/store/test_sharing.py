@@ -9,7 +9,7 @@ import pytest
 
 from downloader.errors import LeaseLostError, StoreLockedError
 from downloader.model import Claim
-from downloader.store.sqlite import SqliteStore, open_store
+from downloader.store.sqlite.store import SqliteStore, open_store
 from tests.store.examples import claim, complete, complete_all, enqueue, series, start_python, states, uid, uids
 
 pytestmark = pytest.mark.anyio
@@ -111,7 +111,7 @@ CLAIM_ALL = """
 import sys
 from pathlib import Path
 import anyio
-from downloader.store.sqlite import open_store
+from downloader.store.sqlite.store import open_store
 from tests.store.examples import claim, uids
 
 async def main():

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import ServerDisconnectedError
 
 from downloader.clock import SystemClock
-from downloader.connections import MOST_INTERIM_REPLIES, AskedOnly
 from downloader.errors import ArchiveFaultError, ArchiveUnreachableError, CutTransferError
-from downloader.transport import Transport, TransportSettings, open_transport
+from downloader.transport.client import Transport, TransportSettings, open_transport
+from downloader.transport.connections import MOST_INTERIM_REPLIES, AskedOnly
 
 pytestmark = pytest.mark.anyio
 

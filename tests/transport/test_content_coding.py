@@ -6,9 +6,9 @@ import zlib
 import pytest
 
 from downloader.clock import SystemClock
-from downloader.content_coding import ALWAYS_BYTES, PIECE_BYTES, decoder_for
 from downloader.errors import ArchiveFaultError, CutTransferError
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
+from downloader.transport.content_coding import ALWAYS_BYTES, PIECE_BYTES, decoder_for
 from tests.transport.raw_server import reply, serve_raw
 
 pytestmark = pytest.mark.anyio

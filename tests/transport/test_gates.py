@@ -9,11 +9,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from downloader.clock import SystemClock
-from downloader.cookies import COOKIES_MAX, HOSTS_MAX, GateCookies
 from downloader.errors import UnexpectedReplyError
-from downloader.private_addresses import is_link_local, is_private
-from downloader.redirects import refuse_private
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
+from downloader.transport.cookies import COOKIES_MAX, HOSTS_MAX, GateCookies
+from downloader.transport.private_addresses import is_link_local, is_private
+from downloader.transport.redirects import refuse_private
 from tests.transport.raw_server import reply, serve_raw
 
 pytestmark = pytest.mark.anyio

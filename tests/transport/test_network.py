@@ -9,8 +9,8 @@ from yarl import URL
 
 from downloader.clock import SystemClock
 from downloader.errors import ArchiveUnreachableError, SettingsError
-from downloader.proxies import choose_proxy
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
+from downloader.transport.proxies import choose_proxy
 from tests.transport.raw_server import reply, serve_raw
 
 pytestmark = pytest.mark.anyio

@@ -5,9 +5,9 @@ from yarl import URL
 
 from downloader.clock import SystemClock
 from downloader.errors import UnexpectedReplyError
-from downloader.http_faults import mask
-from downloader.redirects import Request, redirected
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
+from downloader.transport.errors import mask
+from downloader.transport.redirects import Request, redirected
 from tests.transport.raw_server import reply, serve_raw
 
 pytestmark = pytest.mark.anyio

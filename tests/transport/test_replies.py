@@ -4,7 +4,7 @@ import pytest
 
 from downloader.clock import SystemClock
 from downloader.errors import SettingsError
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
 from tests.transport.raw_server import CHUNKED, chunk, reply, serve_raw
 
 pytestmark = pytest.mark.anyio

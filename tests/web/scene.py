@@ -10,8 +10,8 @@ import anyio
 
 from downloader.sandbox import Catalogue, Fault, serve_sandbox
 from downloader.web.address import ListenAddress
+from downloader.web.auth import Guard
 from downloader.web.connections import ConnectionLimits, limits_for
-from downloader.web.guard import Guard
 from downloader.web.metrics import Metrics
 from downloader.web.server import HttpServer
 from downloader.web.wrong_tokens import WrongTokens

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from io import BytesIO
 
-from downloader.archive.authentication import ApiKey, Authentication, Guest, GuestToken
-from downloader.archive.endpoints import Generation
-from downloader.archive.generations import GENERATIONS
+from downloader.archive.nbia.authentication import ApiKey, Authentication, Guest, GuestToken
+from downloader.archive.nbia.endpoints import Generation
+from downloader.archive.nbia.generations import GENERATIONS
 from downloader.archive.port import NO_STUDY_NEEDS, Archive, CollectionDescription, StudyNeeds
-from downloader.archive.profiles import open_archive
+from downloader.archive.registry import open_archive
 from downloader.clock import SystemClock
 from downloader.model import Md5Mode, Series
 from downloader.sandbox import (
@@ -26,7 +26,7 @@ from downloader.sandbox import (
     serve_sandbox,
     study_of,
 )
-from downloader.transport import TransportSettings, open_transport
+from downloader.transport.client import TransportSettings, open_transport
 from tests.fakes.memory_archive import MemoryArchive, MemoryBody
 
 COLLECTION = "Lung, small"

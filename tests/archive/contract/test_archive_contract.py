@@ -11,7 +11,7 @@ from io import BytesIO
 
 import pytest
 
-from downloader.archive.endpoints import Topic
+from downloader.archive.nbia.endpoints import Topic
 from downloader.archive.port import ImageBody, SeriesBody, SeriesSize, StudyNeeds
 from downloader.errors import AccessDeniedError, ArchiveFaultError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from downloader.store.port import Store
-from downloader.store.sqlite import open_store
+from downloader.store.sqlite.store import open_store
 from tests.fakes.memory_store import MemoryStore
 
 

@@ -1,0 +1,358 @@
+"""The client of every NBIA server: it works from a generation's table, and holds what all generations share."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import structlog
+
+from downloader.archive.nbia.decoding import (
+    Row,
+    RowReader,
+    attributes_of,
+    read_collection,
+    read_description,
+    read_patient,
+    read_series_size,
+    read_sop_instance_uid,
+)
+from downloader.archive.nbia.deployments import REFUSALS_NEEDED, RouteEvidence, list_missing
+from downloader.archive.nbia.endpoints import CARTS, Endpoint, Generation, ImageRoute, Topic
+from downloader.archive.nbia.error_replies import READ_BYTES, is_page, quote_text, says_not_offered
+from downloader.archive.nbia.requests import Asker, read_refusal, told_of_carts
+from downloader.archive.nbia.series_queries import SeriesRows
+from downloader.archive.nbia.studies import Studies, lacking
+from downloader.archive.port import (
+    NO_STUDY_NEEDS,
+    CollectionDescription,
+    Md5Lists,
+    NoteUnreadable,
+    SeriesSize,
+    StudyCount,
+    StudyNeeds,
+)
+from downloader.errors import ArchiveError, ArchiveFaultError, TciadError, UnexpectedReplyError
+from downloader.model import Md5Mode, Series, SeriesQuery
+from downloader.transport.client import Reply
+
+DESCRIBED_SINGLY: Final = 3
+_MOST_ROWS: Final = 1_000_000
+_MD5: Final = re.compile(r"[0-9a-f]{1,32}", re.ASCII)
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NbiaBody:
+    """The body of getImage or getSingleImage; see `SeriesBody` and `ImageBody`."""
+
+    reply: Reply
+    md5_list_expected: bool = False
+    names_are_ordered: bool = False
+    note_list: Callable[[], None] | None = None
+
+    @property
+    def announced_images(self) -> int | None:
+        """How many images the archive says it sends: the 2013 API has a header for it (ARCHIVE §4.1)."""
+        told = self.reply.headers.get("imageCount", "")
+        return int(told) if re.fullmatch(r"[0-9]{1,9}", told, re.ASCII) else None
+
+    @property
+    def has_ended(self) -> bool:
+        """See the port."""
+        return self.reply.has_ended
+
+    def note_md5_list(self) -> None:
+        """See the port."""
+        if self.note_list is not None:
+            self.note_list()
+
+    def batches(self) -> AsyncIterator[Sequence[bytes]]:
+        """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer)."""
+        return self.reply.batches()
+
+
+class NbiaArchive:
+    """One NBIA server, spoken to in one generation of its API. Implements `Archive`.
+
+    Args:
+        name: how the archive is called in logs and receipts.
+        generation: the table to work from.
+        asker: what sends the requests.
+        evidence: what this deployment showed of the ways to get images.
+        needs: what rows must have of their studies, though getSeries may not tell it.
+        attempts: how many a series has, one at least.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        generation: Generation,
+        asker: Asker,
+        evidence: RouteEvidence,
+        needs: StudyNeeds = NO_STUDY_NEEDS,
+        attempts: int = REFUSALS_NEEDED,
+    ) -> None:
+        self.name = name
+        self.generation = generation.name
+        self._table = generation
+        self._asker = asker
+        self._evidence = evidence
+        self._attempts = attempts
+        untold = lacking(needs, generation.series.attributes)
+        self._studies = Studies(name, asker=asker, query=generation.queries[Topic.STUDIES], needs=untold)
+        listing = generation.listed_series
+        self._rows = SeriesRows(
+            name,
+            generation=generation,
+            asker=asker,
+            studies=self._studies,
+            lists_completely=listing is not None and not lacking(needs, listing.attributes).all,
+        )
+
+    @property
+    def untold(self) -> frozenset[str]:
+        """The attributes that no series has, because neither this generation's rows of series nor those of studies tell them."""
+        listing = self._table.listed_series
+        columns = (*self._table.series.attributes, *(listing.attributes if listing else ()))
+        return frozenset(Series.__dataclass_fields__) - attributes_of(columns) - self._studies.told
+
+    def md5_lists(self, series_instance_uid: str) -> Md5Lists:
+        """See the port."""
+        lists = [number for number, route in enumerate(self._table.image_routes) if route.md5_list]
+        return self._evidence.md5_lists(lists, series_instance_uid, self._attempts)
+
+    def note_md5_lists(self) -> None:
+        """See the port."""
+        self._evidence.note_lists()
+
+    @property
+    def counts_on_the_way(self) -> bool:
+        """See the port."""
+        return self._studies.are_asked
+
+    @property
+    def tells_patients_by_modality(self) -> bool:
+        """See the port."""
+        return Topic.PATIENTS_BY_MODALITY in self._table.queries
+
+    def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
+        """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.
+
+        Raises:
+            UnexpectedReplyError: a row does not fit what was asked: the archive passed over the filter (ARCHIVE §7, 10).
+        """
+        return self._rows.find_series(query, note)
+
+    def find_listed_series(
+        self, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None
+    ) -> AsyncGenerator[Series, None]:
+        """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
+        return self._rows.find_listed_series(series_instance_uids, note)
+
+    async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:
+        """Ask getSeriesMetadata, and getSeries for each that it leaves out; without either, getSeries for their studies."""
+        return await self._rows.find_own_rows(series)
+
+    async def find_study_counts(self, query: SeriesQuery) -> Sequence[StudyCount]:
+        """Ask getPatientStudy, unless find_series has just asked it for the same studies."""
+        return await self._studies.count(query)
+
+    async def find_patients(self, collection: str, modality: str | None = None) -> Sequence[str]:
+        """Ask getPatient, or getPatientByCollectionAndModality; each patient once.
+
+        Raises:
+            UnexpectedReplyError: this generation has no such query.
+        """
+        topic = Topic.PATIENTS_BY_MODALITY if modality else Topic.PATIENTS
+        if topic not in self._table.queries:
+            raise UnexpectedReplyError(f"{self.name} has no query for {topic} in generation {self.generation}")
+        filters = {"collection": collection, **({"modality": modality} if modality else {})}
+        return list(dict.fromkeys(map(read_patient, await self._ask_rows(topic, filters))))
+
+    async def find_shared_cart(self, name: str) -> Sequence[str]:
+        """Ask getContentsByName for the series of a cart, each once.
+
+        Raises:
+            UnexpectedReplyError: this generation, or this deployment, has no carts.
+        """
+        query = self._table.queries.get(Topic.SHARED_CART)
+        if query is None:
+            raise UnexpectedReplyError(f"{self.name} has no shared carts in generation {self.generation}", next_step=CARTS)
+        with told_of_carts(query.endpoint):
+            found = await self._rows.read(query.endpoint, query.values_for({"shared_cart": name}))
+        return list(dict.fromkeys(series.series_instance_uid for series in found))
+
+    async def find_collections(self) -> Sequence[str]:
+        """Names of all collections that the caller may see, as the archive spells them."""
+        return [read_collection(row) for row in await self._ask_rows(Topic.COLLECTIONS, {})]
+
+    async def find_descriptions(self, collections: Sequence[str]) -> Mapping[str, CollectionDescription]:
+        """Ask getCollectionDescriptions: for each of a few, else for all at once."""
+        if Topic.COLLECTION_DESCRIPTIONS not in self._table.queries:
+            return {}
+        names = list(dict.fromkeys(collections))
+        questions = [{"collection": name} for name in names] if len(names) <= DESCRIBED_SINGLY else [{}]
+        told: dict[str, CollectionDescription] = {}
+        for filters in questions:
+            told |= dict(map(read_description, await self._ask_rows(Topic.COLLECTION_DESCRIPTIONS, filters)))
+        return {name: told[name] for name in names if name in told}
+
+    @asynccontextmanager
+    async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[NbiaBody]:
+        """Ask for the images of one series, in the best way that this deployment offers.
+
+        Raises:
+            ArchiveFaultError: no way with an MD5 list is offered now, which must show itself more often to be believed.
+            UnexpectedReplyError: no way is offered, or none with an MD5 list and `md5` is `require`.
+        """
+        refused: dict[int, ArchiveError] = {}
+        self._rows.remember_study(series)
+        for number, route in enumerate(self._table.image_routes):
+            if self._evidence.is_missing(number) or not route.serves(md5):
+                continue
+            if refused and not route.md5_list:
+                self._expect_concession(series, refused)
+            values = {**route.fixed, "SeriesInstanceUID": series.series_instance_uid}
+            async with self._asker.ask(route.endpoint, values) as reply:
+                refusal = await read_refusal(reply, series.series_instance_uid)
+                if refusal is None:
+                    await self._expect_body(reply, series.series_instance_uid)
+                    note = partial(self._note_served, number, series, refused)
+                    if not route.md5_list:
+                        note()
+                    yield NbiaBody(
+                        reply=reply,
+                        md5_list_expected=route.md5_list,
+                        names_are_ordered=route.ordered_names,
+                        # a proxy or a failing server answers 200, too: only a list shows that lists are offered
+                        note_list=note if route.md5_list else None,
+                    )
+                    return
+                error = self._asker.explain(refusal)
+                if not says_not_offered(refusal):
+                    raise error
+                refused[number] = error
+        raise self._no_route(series, md5, refused)
+
+    async def find_series_size(self, series_instance_uid: str) -> SeriesSize:
+        """Ask getSeriesSize. An unknown series has no row, or an empty one."""
+        rows = await self._ask_rows(Topic.SERIES_SIZE, {"series_instance_uid": series_instance_uid})
+        return read_series_size(rows[0]) if rows else SeriesSize()
+
+    async def find_sop_instance_uids(self, series_instance_uid: str) -> Sequence[str]:
+        """The images that the archive lists for a series, each once; none where the generation has no such list."""
+        if Topic.IMAGES not in self._table.queries:
+            return []
+        rows = await self._ask_rows(Topic.IMAGES, {"series_instance_uid": series_instance_uid})
+        return list(dict.fromkeys(read_sop_instance_uid(row) for row in rows))
+
+    @asynccontextmanager
+    async def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AsyncIterator[NbiaBody]:
+        """Ask for one image and enter once status and headers say that it follows.
+
+        Raises:
+            UnexpectedReplyError: this generation gives no single images.
+        """
+        if self._table.single_image is None:
+            raise UnexpectedReplyError(
+                f"{self.name} gives no single images in generation {self.generation}", series_instance_uid=series_instance_uid
+            )
+        values = {"SeriesInstanceUID": series_instance_uid, "SOPInstanceUID": sop_instance_uid}
+        async with self._asker.ask(self._table.single_image, values) as reply:
+            await self._asker.expect_answer(reply, series_instance_uid)
+            await self._expect_body(reply, series_instance_uid)
+            yield NbiaBody(reply=reply)
+
+    async def find_image_md5(self, sop_instance_uid: str) -> str:
+        """The archive's MD5 of one image; empty where it, or the generation, has none."""
+        if self._table.image_md5 is None:
+            return ""
+        return await self._ask_md5(self._table.image_md5, {self._table.image_md5_parameter: sop_instance_uid})
+
+    async def find_series_md5(self, series_instance_uid: str) -> str:
+        """The MD5 over a series' image MD5s; empty where the archive, or the generation, has none."""
+        if self._table.series_md5 is None:
+            return ""
+        return await self._ask_md5(self._table.series_md5, {"SeriesInstanceUID": series_instance_uid})
+
+    async def _expect_body(self, reply: Reply, series_instance_uid: str) -> None:
+        """Refuse what cannot be images before anybody tries to read it as such (ARCHIVE §7, 6)."""
+        if reply.status == 204 or reply.headers.get("Content-Length") == "0":
+            what = "an empty reply came in place of images"
+        elif is_page(reply.headers):
+            kind = reply.headers["Content-Type"]
+            what = f"a reply of type {quote_text(kind)} came in place of images: {quote_text(await reply.text(READ_BYTES))}"
+        else:
+            return
+        raise ArchiveFaultError(f"{reply.url}: {what}", series_instance_uid=series_instance_uid)
+
+    def _note_served(self, number: int, series: Series, refused: Mapping[int, ArchiveError]) -> None:
+        """Remember what this deployment offers and what it does not, now that one way has proved that the archive answers."""
+        route = self._table.image_routes[number]
+        settled = self._evidence.note_served(number, series.series_instance_uid, has_list=route.md5_list, refused=refused.keys())
+        for other in settled:
+            _log.warning(
+                "the archive does not offer this way to get images",
+                archive=self.name,
+                endpoint=_describe(self._table.image_routes[other]),
+                answer=refused[other].what,
+            )
+
+    def _expect_concession(self, series: Series, refused: Mapping[int, ArchiveError]) -> None:
+        """Go on to a way without an MD5 list only where there is evidence that this deployment has none.
+
+        Raises:
+            ArchiveFaultError: there is not enough of it.
+        """
+        self._evidence.note_refused_lists(series.series_instance_uid)
+        if self._evidence.is_conceded(refused.keys(), series.series_instance_uid, self._attempts):
+            return
+        raise list_missing(self.name, series, list(refused.values())[-1], sent_before=self._evidence.sent_lists)
+
+    def _no_route(self, series: Series, md5: Md5Mode, refused: Mapping[int, ArchiveError]) -> TciadError:
+        if md5 is not Md5Mode.REQUIRE:
+            return list(refused.values())[-1]
+        if refused:
+            self._expect_concession(series, refused)
+        return UnexpectedReplyError(
+            f"{self.name} offers no MD5 list with its images",
+            series_instance_uid=series.series_instance_uid,
+            next_step="say md5: auto to take images without one",
+        )
+
+    async def _ask_rows(self, topic: Topic, filters: dict[str, str]) -> list[Row]:
+        """All rows of a reply that is small by nature."""
+        query = self._table.queries[topic]
+        endpoint, values = query.endpoint, query.values_for(filters)
+        reader = RowReader(endpoint.name)
+        rows: list[Row] = []
+        async with self._asker.ask(endpoint, values) as reply:
+            await self._asker.expect_answer(reply)
+            async for chunk in reply.chunks():
+                rows += reader.feed(chunk)
+                if len(rows) > _MOST_ROWS:
+                    raise ArchiveFaultError(
+                        f"{endpoint.name}: more than {_MOST_ROWS:,} rows came", next_step="check base_url if this lasts"
+                    )
+        reader.finish()
+        return rows
+
+    async def _ask_md5(self, endpoint: Endpoint, values: dict[str, str]) -> str:
+        async with self._asker.ask(endpoint, values) as reply:
+            await self._asker.expect_answer(reply)
+            text = await reply.text(READ_BYTES)
+        digits = text.strip().lower()
+        if not digits:
+            return ""
+        if not _MD5.fullmatch(digits):
+            raise ArchiveFaultError(f"{endpoint.name}: {quote_text(text)} came in place of an MD5")
+        # hashes stored before 2021 have lost their leading zeros (ARCHIVE §3.5)
+        return digits.rjust(32, "0")
+
+
+def _describe(route: ImageRoute) -> str:
+    return "&".join([route.endpoint.path, *(f"{name}={value}" for name, value in route.fixed.items())])

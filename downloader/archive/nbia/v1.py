@@ -1,0 +1,23 @@
+"""nbia-api v1: public series, nobody signs in (ARCHIVE §0, §3, §4.1).
+
+It passes over parameters that it does not know, cannot be asked for series by list, and gives MD5s with getImageWithMD5Hash
+only, which names images by a counter in no order and sends no licence.
+"""
+
+from typing import Final
+
+from downloader.archive.nbia.endpoints import Endpoint, Generation
+from downloader.archive.nbia.v1_v2 import SERIES, make_image_routes, make_queries
+
+NBIA_V1: Final = Generation(
+    name="v1",
+    queries=make_queries("v1"),
+    listed_series=None,
+    image_routes=make_image_routes("v1"),
+    single_image=Endpoint(path="v1/getSingleImage", required=SERIES | {"SOPInstanceUID"}),
+    # spelled so, in name and parameter (ARCHIVE §3.5)
+    image_md5=Endpoint(path="v1/getM5HashForImage", required=frozenset({"SOPInstanceUid"})),
+    image_md5_parameter="SOPInstanceUid",
+    # getMD5Hierarchy wants a token, and nobody signs in to v1
+    series_md5=None,
+)

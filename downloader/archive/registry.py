@@ -1,0 +1,97 @@
+"""From what a manifest says of an archive to the client that speaks to it."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+
+from downloader.archive.nbia.authentication import Authentication, Guest
+from downloader.archive.nbia.bindaas import BINDAAS
+from downloader.archive.nbia.client import NbiaArchive
+from downloader.archive.nbia.deployments import REFUSALS_NEEDED, Deployments
+from downloader.archive.nbia.endpoints import Generation
+from downloader.archive.nbia.generations import GENERATIONS
+from downloader.archive.nbia.queries import NbiaQueries
+from downloader.archive.nbia.requests import Asker
+from downloader.archive.port import NO_STUDY_NEEDS, Archive, ArchiveQueries, StudyNeeds
+from downloader.clock import Clock
+from downloader.errors import SettingsError
+from downloader.transport.client import Transport
+
+__all__ = ["GENERATIONS", "open_archive", "open_queries"]
+
+_TCIA: Final = ".cancerimagingarchive.net"
+_log = structlog.get_logger(__name__)
+
+
+def open_archive(
+    name: str,
+    base_url: str,
+    *,
+    api: str,
+    transport: Transport,
+    clock: Clock,
+    authentication: Authentication | None = None,
+    deployments: Deployments | None = None,
+    needs: StudyNeeds = NO_STUDY_NEEDS,
+    attempts: int = REFUSALS_NEEDED,
+) -> Archive:
+    """The client for one archive. Nothing is asked of it yet.
+
+    Args:
+        name: how the archive is called in logs and receipts.
+        base_url: its address up to and without the version, such as https://host/nbia-api/services.
+        api: the generation, one of GENERATIONS.
+        transport: what carries the requests.
+        clock: for Retry-After.
+        authentication: who asks; a guest if not given.
+        deployments: what is known of the deployment, and added to; nothing if not given.
+        needs: what rows of series must have of their studies, though getSeries may not tell it: costs a query more.
+        attempts: how many a series has: fewer refusals show then that there are no MD5 lists.
+
+    Raises:
+        SettingsError: a generation that no client speaks.
+    """
+    generation = _find_generation(api)
+    _warn_of_stale(generation, base_url)
+    asker = Asker(base_url, transport=transport, clock=clock, authentication=authentication or Guest())
+    evidence = (deployments or Deployments()).evidence(base_url, api, clock)
+    return NbiaArchive(name, generation=generation, asker=asker, evidence=evidence, needs=needs, attempts=attempts)
+
+
+def open_queries(
+    name: str,
+    base_url: str,
+    *,
+    api: str,
+    transport: Transport,
+    clock: Clock,
+    authentication: Authentication | None = None,
+) -> ArchiveQueries:
+    """The queries of one archive; arguments and errors are those of `open_archive`."""
+    generation = _find_generation(api)
+    _warn_of_stale(generation, base_url)
+    asker = Asker(base_url, transport=transport, clock=clock, authentication=authentication or Guest())
+    return NbiaQueries(name, generation=generation, asker=asker)
+
+
+def _find_generation(api: str) -> Generation:
+    """The table of a generation.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    generation = GENERATIONS.get(api)
+    if generation is None:
+        raise SettingsError(f"no client speaks api: {api}", next_step=f"use one of {', '.join(GENERATIONS)}")
+    return generation
+
+
+def _warn_of_stale(generation: Generation, base_url: str) -> None:
+    """TCIA's 2013 API, where it still answers, answers with the collections of years ago (ARCHIVE §0)."""
+    if generation is BINDAAS and (urlsplit(base_url).hostname or "").endswith(_TCIA):
+        _log.warning(
+            "the 2013 API of The Cancer Imaging Archive is withdrawn: where it still answers, its catalogue is years old",
+            base_url=base_url,
+            next_step="use archive: tcia",
+        )

@@ -1,0 +1,266 @@
+"""Puts together what mends a library: verification and repair, adoption, and a new store made of receipts."""
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from anyio import CapacityLimiter
+
+from downloader.archive.port import Archive
+from downloader.clock import Clock, SystemClock
+from downloader.config.options import RunOptions
+from downloader.engine.holding import bind, hold_library, open_records
+from downloader.engine.mirror import (
+    WORKER_THREADS,
+    hold_to_lists,
+    make_bench,
+    make_patience,
+    needs_of,
+    open_library,
+    open_named_archive,
+    settle,
+)
+from downloader.engine.state_store import expect_store, is_state_outside, open_state, state_path
+from downloader.errors import LibraryError, SettingsError
+from downloader.indexing.metadata import write_metadata
+from downloader.library.local.foreign_tree import ForeignTree
+from downloader.library.port import Library
+from downloader.library.state.config import LibraryForm, read_form, write_form
+from downloader.library.state.identity import is_library
+from downloader.library.state.lock import lock_library, lock_store
+from downloader.maintenance.adoption import Adopter
+from downloader.maintenance.findings import Finding
+from downloader.maintenance.rebuild_store import rebuild
+from downloader.maintenance.recovery import finish_changes
+from downloader.maintenance.relayout import Relayout
+from downloader.maintenance.repair import Repair, verify_into
+from downloader.maintenance.verification import Examination
+from downloader.manifest import PROFILES, ArchiveAddress
+from downloader.mirroring.run import SINGLE_RUN, policy_of
+from downloader.model import Event
+from downloader.scheduling.scheduler import Scheduler
+from downloader.store.port import Store
+from downloader.store.sqlite.set_aside import keep_aside
+from downloader.ui.counting import CountView
+from downloader.ui.mending import AdoptionReport, RebuildReport, VerificationReport
+from downloader.ui.progress import ProgressView
+from downloader.ui.relayout import RelayoutReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """A library opened to be verified; `repair` where what is wrong is to be mended."""
+
+    examination: Examination
+    repair: Repair | None
+
+    async def verify(self, report: VerificationReport, count: CountView) -> None:
+        """Verify the library into the report; with a repair, set aside what is wrong.
+
+        Raises:
+            LibraryError, StoreError: they cannot be used.
+            ArchiveError: an archive is out of reach, or refuses the credentials.
+        """
+        await verify_into(report, self.examination, count, self.repair)
+
+    async def fetch(self, report: VerificationReport, progress: ProgressView) -> None:
+        """Fetch again what the repair set aside; does nothing without one.
+
+        Raises:
+            TciadError: it could not go on; the series stay pending, and the next repair or run fetches them.
+        """
+        if self.repair is not None:
+            await self.repair.fetch(progress)
+            report.repair = self.repair.tally
+
+
+@asynccontextmanager
+async def open_verification(
+    options: RunOptions, archives: Sequence[ArchiveAddress], *, deep: bool, upstream: bool, repair: bool
+) -> AsyncIterator[Verification]:
+    """The library of the options, to be verified; locked where it is to be repaired.
+
+    Args:
+        options: whose `output` and `state` name the library.
+        archives: where the archives of its series are, beside the built-in ones; their secrets are in the options.
+        deep: whether every image is read.
+        upstream: whether the archives are asked for their digests.
+        repair: whether what is wrong is set aside and fetched again.
+
+    Raises:
+        LibraryError, StoreError, SettingsError: something of it cannot be used.
+    """
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(_open_existing(options, clock, to_change=repair))
+        library = await anyio.to_thread.run_sync(partial(open_library, options, to_read=not repair))
+        if repair:
+            await store.release([])
+            await finish_changes(library, store, clock.now())
+        opened: dict[str, Archive] = {}
+        if repair or upstream:
+            for address in await _addresses_of(store, archives):
+                opened[address.name] = await stack.enter_async_context(open_named_archive(address, options, clock))
+        await hold_to_lists(opened, store)
+        examination = Examination(
+            library=library,
+            store=store,
+            threads=CapacityLimiter(WORKER_THREADS),
+            deep=deep,
+            archives=opened if upstream else None,
+            patience=make_patience(clock),
+        )
+        mending = _make_repair(library, store, opened, options, clock) if repair else None
+        yield Verification(examination=examination, repair=mending)
+
+
+@asynccontextmanager
+async def _open_existing(options: RunOptions, clock: Clock, *, to_change: bool) -> AsyncIterator[Store]:
+    """The store of a library that has one; held together with its library where they are to be changed."""
+    await expect_store(options)
+    opened = hold_library(options, clock) if to_change else open_records(options.output, options.state)
+    async with opened as store:
+        yield store
+
+
+def _make_repair(library: Library, store: Store, archives: Mapping[str, Archive], options: RunOptions, clock: Clock) -> Repair:
+    threads = CapacityLimiter(WORKER_THREADS)
+
+    def make_scheduler(archive: Archive, listener: Callable[[Event], None]) -> Scheduler:
+        bench = replace(make_bench(archive, library, options, clock, threads=threads), listener=listener)
+        return Scheduler(
+            store=store,
+            benches={archive.name: bench},
+            policy=policy_of(options, SINGLE_RUN),
+            clock=clock,
+            draw=random.random,
+            listener=listener,
+        )
+
+    return Repair(library=library, store=store, clock=clock, archives=archives, make_scheduler=make_scheduler)
+
+
+async def _addresses_of(store: Store, named: Sequence[ArchiveAddress]) -> Sequence[ArchiveAddress]:
+    """The archives that were named, and the built-in ones that series of the library come from."""
+    known = {address.name: address for address in named}
+    built_in = [PROFILES[name] for name in await store.archives() if name in PROFILES and name not in known]
+    return [*known.values(), *built_in]
+
+
+@asynccontextmanager
+async def open_adoption(
+    tree: Path, address: ArchiveAddress, options: RunOptions, report: AdoptionReport, count: CountView, *, link: bool
+) -> AsyncIterator[Adopter]:
+    """The library of the options, made if need be, and locked, to take over a tree that another program made.
+
+    Raises:
+        SettingsError: the tree is no folder, or the library lies in it or is it.
+        LibraryError, StoreError: the library cannot be used.
+    """
+    clock = SystemClock()
+    await anyio.to_thread.run_sync(_check_tree, tree, options.output)
+    async with AsyncExitStack() as stack:
+        came_to_nothing = partial(_adopted_none, report)
+        store = await stack.enter_async_context(hold_library(options, clock, came_to_nothing=came_to_nothing))
+        library = await anyio.to_thread.run_sync(open_library, options)
+        await store.release([])
+        await finish_changes(library, store, clock.now())
+        await settle(options, store)
+        needs = await anyio.to_thread.run_sync(needs_of, options)
+        archive = await stack.enter_async_context(open_named_archive(address, options, clock, needs))
+        yield Adopter(
+            tree=ForeignTree(tree),
+            bench=make_bench(archive, library, options, clock, threads=CapacityLimiter(WORKER_THREADS)),
+            store=store,
+            patience=make_patience(clock),
+            link=link,
+            report=report,
+            advance=count.advance,
+        )
+        await write_metadata(library, store)
+
+
+def _adopted_none(report: AdoptionReport) -> bool:
+    return not report.adopted
+
+
+def _check_tree(tree: Path, library: Path) -> None:
+    try:
+        is_folder = tree.is_dir()
+    except OSError as error:
+        raise SettingsError(f"{tree} cannot be read: {error.strerror}", next_step="let this user read it") from error
+    if not is_folder:
+        raise SettingsError(f"{tree} is not a folder", next_step="name the folder that the other program filled")
+    if library.resolve() == tree.resolve():
+        raise SettingsError(f"{tree} is the library itself", next_step="name another library with -o")
+
+
+async def relayout_library(options: RunOptions, count: CountView, *, dry_run: bool) -> RelayoutReport:
+    """Move the library of the options to the layout that they name, or go on where that was interrupted.
+
+    With `dry_run` nothing is locked and nothing moved.
+
+    Raises:
+        SettingsError: the layout is none.
+        LibraryError: a folder cannot be read or moved.
+        StoreError: there is no store, or another run holds the library.
+    """
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(_open_existing(options, clock, to_change=not dry_run))
+        library = await anyio.to_thread.run_sync(partial(open_library, options, to_read=dry_run))
+        if not dry_run:
+            await finish_changes(library, store, clock.now())
+        known = await anyio.to_thread.run_sync(read_form, options.output) or LibraryForm()
+        form = replace(known, layout=options.layout or known.layout)
+        if not dry_run:
+            # whoever finds the library half moved knows from this where the rest belongs
+            await anyio.to_thread.run_sync(write_form, options.output, replace(form, is_moving=True))
+        count.begin("looked at", (await store.tally()).complete)
+        relayout = Relayout(library=library, store=store, dry_run=dry_run, advance=count.advance)
+        await relayout.move_all()
+        if not dry_run:
+            await write_metadata(library, store)
+            await anyio.to_thread.run_sync(write_form, options.output, replace(form, is_moving=False))
+        return RelayoutReport(library=str(options.output), layout=form.layout, dry_run=dry_run, tally=relayout.tally)
+
+
+async def rebuild_store(options: RunOptions, count: CountView) -> RebuildReport:
+    """Make the store of a library anew from its receipts. What was there before is kept aside.
+
+    Raises:
+        LibraryError: there is no library, or it cannot be read.
+        StoreError: another run holds the library, or the new store cannot be written.
+    """
+    clock = SystemClock()
+    if not await anyio.to_thread.run_sync(is_library, options.output):
+        raise LibraryError(
+            f"{options.output} is no library: it has no marker of one, and no series with a receipt",
+            next_step="name the library with -o, and mount the disk that it is on",
+        )
+    path = state_path(options)
+    async with AsyncExitStack() as stack:
+        if is_state_outside(options):
+            stack.enter_context(lock_store(path, clock.now()))
+        stack.enter_context(lock_library(options.output, clock.now()))
+        library = await anyio.to_thread.run_sync(open_library, options)
+        await finish_changes(library, None, clock.now())
+        aside = await anyio.to_thread.run_sync(keep_aside, path, clock.now())
+        store = await stack.enter_async_context(open_state(options))
+        await bind(options, store, clock)
+        findings: list[Finding] = []
+        count.begin("read", None)
+        tally = await rebuild(library, store, findings.append, count.advance)
+        await write_metadata(library, store)
+        return RebuildReport(
+            library=str(options.output),
+            state=str(path),
+            damaged=str(aside) if aside is not None else "",
+            tally=tally,
+            findings=tuple(findings),
+        )

@@ -1,0 +1,375 @@
+"""Puts the parts together: the only place that names concrete classes, and the one that opens and closes them."""
+
+import random
+import shlex
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import structlog
+from anyio import CapacityLimiter
+
+from downloader.archive.credentials import gather_secrets, make_authentication
+from downloader.archive.nbia.deployments import Deployments
+from downloader.archive.port import NO_STUDY_NEEDS, Archive, ArchiveQueries, StudyNeeds
+from downloader.archive.registry import open_archive, open_queries
+from downloader.clock import Clock, SystemClock
+from downloader.config.bandwidth_schedule import BandwidthPlan
+from downloader.config.options import OptionValues, RunOptions, Secrets
+from downloader.config.settings import Settings, resolve_options
+from downloader.engine import holding
+from downloader.engine.holding import refuse_wrong_library, require_library
+from downloader.engine.state_store import open_store_for_reading
+from downloader.errors import SettingsError
+from downloader.fetching.attempt import Bench
+from downloader.library.layout import parse_layout
+from downloader.library.local.library import LocalLibrary
+from downloader.library.port import Library
+from downloader.library.state.config import LibraryForm, read_form, settle_form
+from downloader.library.state.metadata_csv import STUDY_DETAILS
+from downloader.library.state.records import CHANGES, write_record
+from downloader.library.state.run_records import write_run_record
+from downloader.maintenance.recovery import finish_changes
+from downloader.manifest import ArchiveAddress, Manifest
+from downloader.mirroring.leftovers import clear_leftovers
+from downloader.mirroring.plan import plan_manifest
+from downloader.mirroring.run import SINGLE_RUN, Manner, MirrorRun, Parts
+from downloader.mirroring.strengthening import note_unknown_strengths
+from downloader.model import Series
+from downloader.pacing import BandwidthPace, RetryPace
+from downloader.resolving.resolver import Resolver
+from downloader.store.port import Standing, Store
+from downloader.transport.client import Transport, TransportSettings, open_transport
+from downloader.transport.retrying import Patience
+from downloader.ui.plan import PlanReport
+from downloader.ui.progress import ProgressView
+
+SANDBOX_PROFILE = "sandbox"
+QUERY_ATTEMPTS = 5
+WORKER_THREADS = 4
+NOBODY = Secrets()
+
+
+def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) -> RunOptions:
+    """The options of one run of the manifest.
+
+    Raises:
+        SettingsError: they ask for what this tciad cannot do, or credentials are missing.
+    """
+    options = resolve_options(flags, settings, manifest.options)
+    # secrets of the environment are meant for the manifest's archive: the archive of an entry must not learn them
+    secrets = {
+        address.name: gather_secrets(address, settings if address == manifest.archive else None) for address in manifest.archives
+    }
+    return replace(options, secrets=secrets)
+
+
+@asynccontextmanager
+async def open_mirror(
+    manifest: Manifest,
+    options: RunOptions,
+    progress: ProgressView,
+    clock: Clock | None = None,
+    deployments: Deployments | None = None,
+) -> AsyncIterator[MirrorRun]:
+    """Everything that one run of the manifest needs, held open and locked until the run is over.
+
+    `clock`: by which pauses are made and things dated; the machine's own unless given. `deployments`: what earlier runs of this
+    process found out about the archives.
+
+    Raises:
+        LibraryError, StoreError, SettingsError: something of it cannot be used.
+    """
+    clock = clock or SystemClock()
+    with structlog.contextvars.bound_contextvars(run=clock.now().isoformat()):
+        async with (
+            hold_library(options, clock) as store,
+            open_run(manifest, options, store, progress, clock=clock, deployments=deployments) as run,
+        ):
+            yield run
+
+
+@asynccontextmanager
+async def hold_library(options: RunOptions, clock: Clock) -> AsyncIterator[Store]:
+    """The store of a library that is ours alone for as long as this lasts; for one run after another.
+
+    Raises:
+        LibraryError, StoreError, SettingsError: something of it cannot be used, or another process holds it.
+    """
+    async with holding.hold_library(options, clock) as store:
+        await anyio.to_thread.run_sync(open_library, options)
+        yield store
+
+
+@asynccontextmanager
+async def open_run(
+    manifest: Manifest,
+    options: RunOptions,
+    store: Store,
+    progress: ProgressView,
+    *,
+    clock: Clock,
+    manner: Manner = SINGLE_RUN,
+    deployments: Deployments | None = None,
+) -> AsyncIterator[MirrorRun]:
+    """Everything else that one run needs, while its library is held and no other run is at it.
+
+    Raises:
+        LibraryError, StoreError, SettingsError: something of it cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        await require_library(options, store)
+        library = await anyio.to_thread.run_sync(open_library, options)
+        # the library is held, so every claim and every folder in staging belongs to a run that is over
+        await store.release([])
+        await finish_changes(library, store, clock.now())
+        await clear_leftovers(library, store, clock.now())
+        warnings = await settle(options, store)
+        needs = await anyio.to_thread.run_sync(needs_of, options, manifest)
+        archives = await stack.enter_async_context(_open_archives(manifest, options, clock, needs, deployments))
+        benches = _make_benches(archives, library, options, clock)
+        await note_unknown_strengths(store, next(iter(benches.values())))
+        await hold_to_lists(archives, store)
+        parts = Parts(
+            resolver=_make_resolver(archives, clock),
+            library=library,
+            store=store,
+            clock=clock,
+            draw=random.random,
+            options=options,
+            benches=benches,
+            keep_record=partial(write_run_record, options.output),
+            keep_changes=partial(write_record, options.output, CHANGES),
+            manner=manner,
+            warnings=warnings,
+        )
+        yield MirrorRun(manifest, parts, progress)
+
+
+async def make_plan(
+    manifest: Manifest, options: RunOptions, note: Callable[[Series, Standing], None] = lambda _series, _standing: None
+) -> PlanReport:
+    """Resolve the manifest and compare it with the library, if there is one. Changes nothing.
+
+    `note` is told of each series, once, and how it compares with the store.
+
+    Raises:
+        ArchiveError, ManifestError, StoreError: it cannot be resolved or compared.
+    """
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store_for_reading(options))
+        await refuse_wrong_library(options, store)
+        archives = await stack.enter_async_context(_open_archives(manifest, options, clock, _needs_to_choose(manifest)))
+        return await plan_manifest(
+            manifest,
+            _make_resolver(archives, clock),
+            store,
+            free_bytes=await anyio.to_thread.run_sync(free_bytes_at, options.output),
+            min_free_bytes=options.min_free_bytes,
+            note=note,
+        )
+
+
+@asynccontextmanager
+async def open_archive_queries(address: ArchiveAddress, settings: Settings) -> AsyncIterator[ArchiveQueries]:
+    """Every query of one archive, asked as whoever manifest and environment name.
+
+    Raises:
+        SettingsError: credentials are missing, or cannot be read.
+    """
+    clock = SystemClock()
+    secrets = gather_secrets(address, settings)
+    async with _reach(address, resolve_options({}, settings, {}), clock) as (base_url, transport):
+        yield open_queries(
+            address.name,
+            base_url,
+            api=address.api.value,
+            transport=transport,
+            clock=clock,
+            authentication=make_authentication(address, secrets, transport=transport, clock=clock),
+        )
+
+
+async def hold_to_lists(archives: Mapping[str, Archive], store: Store) -> None:
+    """Let each archive know whether MD5 lists came from it before: a refusal of them is a fault then, and no sign of its age."""
+    for name, archive in archives.items():
+        if await store.sent_md5_lists(name):
+            archive.note_md5_lists()
+
+
+def open_library(options: RunOptions, *, to_read: bool = False) -> LocalLibrary:
+    """The library of the options, in its own layout and format unless they say otherwise. Blocks.
+
+    It is made if need be; with `to_read` nothing is made or tried, and the library is only to be read.
+    """
+    form = read_form(options.output) or LibraryForm()
+    return LocalLibrary(
+        options.output,
+        layout=options.layout or form.layout,
+        storage=options.format or form.format,
+        min_free_bytes=options.min_free_bytes,
+        to_read=to_read,
+    )
+
+
+def needs_of(options: RunOptions, manifest: Manifest | None = None) -> StudyNeeds:
+    """What the library of the options, and the manifest's entries, need of studies. Blocks."""
+    form = read_form(options.output) or LibraryForm()
+    chosen_by = _needs_to_choose(manifest).required if manifest is not None else frozenset()
+    return StudyNeeds(required=parse_layout(options.layout or form.layout).study_details | chosen_by, wished=STUDY_DETAILS)
+
+
+def _needs_to_choose(manifest: Manifest) -> StudyNeeds:
+    return StudyNeeds(required=frozenset({"study_date"} if manifest.compares_study_dates else ()))
+
+
+async def settle(options: RunOptions, store: Store) -> tuple[str, ...]:
+    """Tell the library, which is held, how it is laid out from now on; what the user should know of it.
+
+    Raises:
+        SettingsError: the layout would put series into the folders of those that are there.
+    """
+    holds_series = (await store.tally()).complete > 0
+    if options.layout is not None and holds_series:
+        await anyio.to_thread.run_sync(_refuse_nesting, options.output, options.layout)
+    form = await anyio.to_thread.run_sync(
+        partial(settle_form, options.output, options.layout, options.format, holds_series=holds_series)
+    )
+    command = f"`tciad relayout {shlex.quote(form.layout)} -o {shlex.quote(str(options.output))}`"
+    if form.is_moving:
+        return (f"moving the library to the layout {form.layout} was interrupted: {command} finishes it",)
+    if options.layout is None or options.layout == form.layout:
+        return ()
+    command = command.replace(shlex.quote(form.layout), shlex.quote(options.layout), 1)
+    stays = f"the layout of the library is {form.layout}: what is complete stays where it is"
+    return (f"{stays}, and what is new goes where {options.layout} says; {command} moves all of it",)
+
+
+def _refuse_nesting(output: Path, layout: str) -> None:
+    """Raise SettingsError where the layout and that of the library nest. Blocks."""
+    known = (read_form(output) or LibraryForm()).layout
+    if parse_layout(layout).may_nest(parse_layout(known)):
+        raise SettingsError(
+            f"the layout {layout} puts series into the folders of others, since the layout of the library is {known}",
+            next_step=f"move all of it first: `tciad relayout {shlex.quote(layout)} -o {shlex.quote(str(output))}`",
+        )
+
+
+def free_bytes_at(path: Path) -> int:
+    """Room where the library lies or would lie. Blocks."""
+    place = path.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+@asynccontextmanager
+async def open_named_archive(
+    address: ArchiveAddress,
+    options: RunOptions,
+    clock: Clock,
+    needs: StudyNeeds = NO_STUDY_NEEDS,
+    deployments: Deployments | None = None,
+) -> AsyncIterator[Archive]:
+    """The client for the archive, asked as whoever the options' secrets name. `needs`: see `open_archive`."""
+    async with _reach(address, options, clock) as (base_url, transport):
+        yield open_archive(
+            address.name,
+            base_url,
+            api=address.api.value,
+            transport=transport,
+            clock=clock,
+            authentication=make_authentication(
+                address, options.secrets.get(address.name, NOBODY), transport=transport, clock=clock
+            ),
+            deployments=deployments,
+            needs=needs,
+            attempts=options.attempts,
+        )
+
+
+@asynccontextmanager
+async def _reach(address: ArchiveAddress, options: RunOptions, clock: Clock) -> AsyncIterator[tuple[str, Transport]]:
+    """Where the archive answers, and what carries requests there; the sandbox is started for as long as it is asked."""
+    settings = TransportSettings(
+        connect_seconds=options.connect_seconds,
+        idle_seconds=options.idle_seconds,
+        minimum_bytes_per_second=options.minimum_bytes_per_second,
+        max_connections=options.concurrency + 2,
+    )
+    async with AsyncExitStack() as stack:
+        base_url = address.base_url
+        if address.name == SANDBOX_PROFILE:
+            from downloader.sandbox import serve_sandbox  # noqa: PLC0415 - a third of a second, for those who want it
+
+            base_url = (await stack.enter_async_context(serve_sandbox())).base_url
+        yield base_url, await stack.enter_async_context(open_transport(settings, clock))
+
+
+def _make_throttle(plan: BandwidthPlan, clock: Clock) -> Callable[[int], float]:
+    pace = BandwidthPace()
+
+    def throttle(received_bytes: int) -> float:
+        # without an argument, astimezone means the machine's own zone
+        rate = plan.rate_at(clock.now().astimezone().time())
+        return pace.delay_seconds(received_bytes, rate, clock.monotonic())
+
+    return throttle
+
+
+@asynccontextmanager
+async def _open_archives(
+    manifest: Manifest, options: RunOptions, clock: Clock, needs: StudyNeeds, deployments: Deployments | None = None
+) -> AsyncIterator[Mapping[str, Archive]]:
+    """Every archive that the manifest asks, by name."""
+    async with AsyncExitStack() as stack:
+        yield {
+            address.name: await stack.enter_async_context(open_named_archive(address, options, clock, needs, deployments))
+            for address in manifest.archives
+        }
+
+
+def _make_resolver(archives: Mapping[str, Archive], clock: Clock) -> Resolver:
+    return Resolver(archives, make_patience(clock))
+
+
+def _make_benches(archives: Mapping[str, Archive], library: Library, options: RunOptions, clock: Clock) -> Mapping[str, Bench]:
+    """One for each archive of a run, by name: they share threads and bandwidth."""
+    threads = CapacityLimiter(WORKER_THREADS)
+    throttle = _make_throttle(options.bandwidth, clock)
+    return {
+        name: make_bench(archive, library, options, clock, threads=threads, throttle=throttle)
+        for name, archive in archives.items()
+    }
+
+
+def make_bench(
+    archive: Archive,
+    library: Library,
+    options: RunOptions,
+    clock: Clock,
+    *,
+    threads: CapacityLimiter,
+    throttle: Callable[[int], float] | None = None,
+) -> Bench:
+    """What attempts at series of one archive work with. Archives that share a run share `threads` and `throttle`."""
+    return Bench(
+        archive=archive,
+        library=library,
+        clock=clock,
+        threads=threads,
+        md5=options.md5,
+        throttle=throttle or _make_throttle(options.bandwidth, clock),
+        listener=lambda _event: None,
+    )
+
+
+def make_patience(clock: Clock) -> Patience:
+    """How often, and after which pauses, a query is asked again."""
+    return Patience(clock=clock, pace=RetryPace(), attempts=QUERY_ATTEMPTS, draw=random.random)

@@ -1,0 +1,162 @@
+"""Trees that other programs made: which of their files are images, and of which series. Nothing in them is changed by looking.
+
+Names mean nothing here: what a file is, its content says. Links are not followed.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from downloader.dicomstream import HEAD_BYTES, DicomIdentity, DicomScanner, read_leniently
+from downloader.errors import NotDicomError
+from downloader.library.local.zip_members import LONGEST_TEXT_BYTES
+from downloader.library.port import ForeignImage
+from downloader.model import StagedImage, is_dicom_uid
+from downloader.own_folder import OWN_FOLDER
+
+FILES_AT_ONCE: Final = 256
+BLOCK_BYTES: Final = 1024 * 1024
+ZIP_SUFFIX: Final = ".zip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignFiles:
+    """Some of the files of one folder, or all of them."""
+
+    folder: Path
+    names: tuple[str, ...]
+    is_whole_folder: bool
+
+    @property
+    def image_like(self) -> int:
+        """How many of them may be images: all but the texts that the archive puts into its ZIPs."""
+        return sum(name not in LONGEST_TEXT_BYTES for name in self.names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A file or a folder that could not be read, and why."""
+
+    path: Path
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What some files turned out to be. `zips` are named by the series that they should hold; `ignored` counts all others."""
+
+    images: tuple[ForeignImage, ...]
+    zips: tuple[tuple[str, Path], ...]
+    unreadable: tuple[Unreadable, ...]
+    ignored: int
+
+
+class ForeignTree:
+    """The tree under `root`. Everything here blocks."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def files(self) -> Iterator[ForeignFiles | Unreadable]:
+        """Every file below the root, folder by folder, some at a time."""
+        waiting = [self.root]
+        while waiting:
+            folder = waiting.pop()
+            names: list[str] = []
+            try:
+                with os.scandir(folder) as found:
+                    items = sorted(found, key=lambda item: item.name)
+                for item in items:
+                    if item.is_dir(follow_symlinks=False):
+                        waiting += [folder / item.name] if item.name != OWN_FOLDER else []
+                    elif item.is_file(follow_symlinks=False):
+                        names.append(item.name)
+            except OSError as error:
+                yield Unreadable(path=folder, why=error.strerror or str(error))
+                continue
+            for start in range(0, len(names), FILES_AT_ONCE):
+                part = tuple(names[start : start + FILES_AT_ONCE])
+                yield ForeignFiles(folder=folder, names=part, is_whole_folder=len(part) == len(names))
+
+    def first_image(self, files: ForeignFiles) -> ForeignImage | None:
+        """The first of the files that is an image."""
+        for position, name in enumerate(files.names):
+            try:
+                return _examine_image(files.folder / name, position)
+            except (NotDicomError, OSError):
+                continue
+        return None
+
+    def examine(self, files: ForeignFiles) -> Examined:
+        """Read and hash these files."""
+        images: list[ForeignImage] = []
+        zips: list[tuple[str, Path]] = []
+        unreadable: list[Unreadable] = []
+        ignored = 0
+        for position, name in enumerate(files.names):
+            path = files.folder / name
+            if path.suffix.lower() == ZIP_SUFFIX and is_dicom_uid(path.stem):
+                zips.append((path.stem, path))
+                continue
+            try:
+                images.append(_examine_image(path, position))
+            except NotDicomError:
+                ignored += 1
+            except OSError as error:
+                unreadable.append(Unreadable(path=path, why=error.strerror or str(error)))
+        return Examined(images=tuple(images), zips=tuple(zips), unreadable=tuple(unreadable), ignored=ignored)
+
+    def blocks(self, path: Path) -> Iterator[bytes]:
+        """The content of a file. Raises OSError."""
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(BLOCK_BYTES):
+                yield block
+
+
+def _examine_image(path: Path, position: int) -> ForeignImage:
+    """Identify and hash one file; what does not begin as DICOM is not read any further.
+
+    What the scanner does not follow to its end, and pydicom reads, has a `doubt`: the archive's own MD5 decides about it.
+
+    Raises:
+        NotDicomError: it is no image, or does not tell which.
+        OSError: it cannot be read.
+    """
+    scanner, md5, size_bytes = DicomScanner(), hashlib.md5(usedforsecurity=False), 0
+    with path.open("rb", buffering=0) as file:
+        changed_at_ns = os.fstat(file.fileno()).st_mtime_ns
+        while block := file.read(BLOCK_BYTES):
+            scanner.feed(block)
+            md5.update(block)
+            size_bytes += len(block)
+    doubt = ""
+    try:
+        identity = scanner.finish()
+    except NotDicomError as error:
+        doubt = f"{path}: {error.what}"
+        identity = _read_leniently(path, size_bytes)
+    staged = StagedImage(
+        position=position,
+        member_name=path.name,
+        sop_instance_uid=identity.sop_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        instance_number=identity.instance_number,
+        acquisition_number=identity.acquisition_number,
+        size_bytes=identity.size_bytes,
+        md5=md5.hexdigest(),
+        ends_whole=identity.ends_whole,
+        sop_class_uid=identity.sop_class_uid,
+        doubt=doubt,
+    )
+    return ForeignImage(path=path, staged=staged, changed_at_ns=changed_at_ns)
+
+
+def _read_leniently(path: Path, size_bytes: int) -> DicomIdentity:
+    with path.open("rb", buffering=0) as file:
+        identity = read_leniently(file.read(HEAD_BYTES), size_bytes)
+    if not identity.sop_instance_uid or not is_dicom_uid(identity.series_instance_uid):
+        raise NotDicomError(f"{path} does not tell which image of which series it is")
+    return identity

@@ -1,0 +1,179 @@
+"""The journal of one staging folder: what an attempt has staged, so that a later one, perhaps of another process, can go on.
+
+It lies beside the folder, so that nothing of it can get into the library. A line is appended for each image once it ended, and is
+not synced: after a power cut the journal may tell of images that the disk does not have, so each is hashed again before it is
+believed (see salvaging.py).
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from downloader.library.local.filesystem import write_all
+from downloader.model import VERSION_ATTRIBUTES, Series, StagedImage
+
+JOURNAL_SUFFIX = ".jsonl"
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """One line says one of these. Absent ones say nothing."""
+
+    series: Series | None = None
+    image: StagedImage | None = None
+    license_text: str | None = None
+    received_bytes: int = 0
+    broken_streams: int = 0
+
+
+_LINE: Final = TypeAdapter(_Line)
+_SERIES: Final = TypeAdapter(Series)
+_IMAGE_ATTRIBUTES: Final = tuple(attribute.name for attribute in fields(StagedImage))
+# a text of any bytes, kept as it is
+_LICENSE_ENCODING = "latin-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """What a journal tells: the series as the catalogue had it (figures only), and what earlier attempts brought of it.
+
+    `images` are by SOP Instance UID; `received_bytes` and `broken_streams` are sums over attempts that could say so.
+    """
+
+    series: Series
+    images: Mapping[str, StagedImage] = field(default_factory=dict)
+    license_text: bytes | None = None
+    received_bytes: int = 0
+    broken_streams: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that a later attempt could use."""
+        return not (self.images or self.received_bytes or self.broken_streams)
+
+
+def journal_path(folder: Path) -> Path:
+    """Where the journal of a staging folder is."""
+    return folder.with_name(f"{folder.name}{JOURNAL_SUFFIX}")
+
+
+class Journal:
+    """Appends to the journal at `path`, which begins with its first line. Raises OSError; see errors.py."""
+
+    __slots__ = ("_descriptor", "_path", "_series")
+
+    def __init__(self, path: Path, series: Series) -> None:
+        self._path = path
+        self._series = series
+        self._descriptor = -1
+
+    def note_image(self, image: StagedImage) -> None:
+        """An image ended. One of the same SOP Instance UID that was noted before counts no more."""
+        self._append({"image": {name: getattr(image, name) for name in _IMAGE_ATTRIBUTES}})
+
+    def note_license(self, text: bytes) -> None:
+        """The licence came."""
+        self._append({"license_text": text.decode(_LICENSE_ENCODING)})
+
+    def note_attempt(self, *, received_bytes: int, broken_streams: int) -> None:
+        """An attempt ended without the series."""
+        if received_bytes or broken_streams:
+            self._append({"received_bytes": received_bytes, "broken_streams": broken_streams})
+
+    def rewrite(self, staged: Staged) -> None:
+        """Hold exactly this from now on; a torn end is gone. Only before anything is noted."""
+        new = self._path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        writer = Journal(new, staged.series)
+        try:
+            for image in staged.images.values():
+                writer.note_image(image)
+            if staged.license_text is not None:
+                writer.note_license(staged.license_text)
+            writer.note_attempt(received_bytes=staged.received_bytes, broken_streams=staged.broken_streams)
+        finally:
+            writer.close()
+        new.replace(self._path)
+
+    def close(self) -> None:
+        """Let go of the file. Safe to call twice."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """Close and remove the file, if it is there."""
+        self.close()
+        self._path.unlink(missing_ok=True)
+
+    def _append(self, line: dict[str, object]) -> None:
+        if self._descriptor < 0:
+            self._descriptor = os.open(self._path, _APPEND, 0o666)
+            if not os.fstat(self._descriptor).st_size:
+                figures = _SERIES.dump_python(_figures(self._series), mode="json", exclude_defaults=True)
+                write_all(self._descriptor, _encode({"series": figures}))
+        write_all(self._descriptor, _encode(line))
+
+
+def read_journal(path: Path) -> Staged | None:
+    """What the journal tells, up to the first line that is torn or foreign; None where there is none that can be read."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    first, *lines = content.split(b"\n")
+    series = _series_in(first)
+    if series is None:
+        return None
+    return _add_up(Staged(series=series), lines[:-1])
+
+
+def read_series(path: Path) -> Series | None:
+    """Which series the journal is of; None where that cannot be read."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        return _series_in(file.readline())
+
+
+def _series_in(line: bytes) -> Series | None:
+    try:
+        return _LINE.validate_json(line, strict=True).series
+    except ValidationError:
+        return None
+
+
+def _add_up(staged: Staged, lines: list[bytes]) -> Staged:
+    images: dict[str, StagedImage] = {}
+    for content in lines:
+        try:
+            line = _LINE.validate_json(content, strict=True)
+        except ValidationError:
+            break
+        if line.image is not None:
+            # taken out first, so that the newest is the last
+            images.pop(line.image.sop_instance_uid, None)
+            images[line.image.sop_instance_uid] = line.image
+        if line.license_text is not None:
+            staged = replace(staged, license_text=line.license_text.encode(_LICENSE_ENCODING, "replace"))
+        staged = replace(
+            staged,
+            received_bytes=staged.received_bytes + line.received_bytes,
+            broken_streams=staged.broken_streams + line.broken_streams,
+        )
+    return replace(staged, images=images)
+
+
+def _figures(series: Series) -> Series:
+    """What tells one version of a series from another."""
+    figures = {name: getattr(series, name) for name in VERSION_ATTRIBUTES}
+    return Series(series_instance_uid=series.series_instance_uid, **figures)
+
+
+def _encode(line: dict[str, object]) -> bytes:
+    # half of a surrogate pair has no place in UTF-8; such a name can only come from a broken ZIP, and is no path
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"

@@ -1,0 +1,46 @@
+"""Folders of series that lie in one another, which only a change of layouts could bring about. Raises OSError; see errors.py."""
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME
+
+_NAMES_WITHOUT_FOLDERS: Final = 2
+_RECEIPTS: Final = frozenset({RECEIPT_NAME, DOUBTED_NAME})
+
+
+def may_hold_folders(folder: Path) -> bool:
+    """Whether other folders may lie in this one, without reading it.
+
+    A folder without any has two names on most file systems: its own and `.` in it. Others count no names, and tell 1.
+    """
+    try:
+        return folder.stat().st_nlink != _NAMES_WITHOUT_FOLDERS
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def is_series(folder: Path) -> bool:
+    """Whether there is a receipt in the folder, one that was set aside included."""
+    return any(os.path.lexists(folder / name) for name in _RECEIPTS)
+
+
+def is_or_holds_series(folder: Path) -> bool:
+    """Whether this is the folder of a series, or one lies somewhere below it. Links are not followed."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return any(_RECEIPTS & set(files) for _, _, files in os.walk(folder))
+
+
+def holds_series(folder: Path) -> bool:
+    """Whether the folder of a series lies somewhere below this one."""
+    if not may_hold_folders(folder):
+        return False
+    return any(is_or_holds_series(path) for path in folder.iterdir())
+
+
+def series_above(root: Path, folder: PurePosixPath, but: PurePosixPath | None = None) -> PurePosixPath | None:
+    """The folder of a series in which this one lies or would lie, other than `but`; None where there is none."""
+    above = (path for path in folder.parents if path.parts and path != but)
+    return next((path for path in above if is_series(root / path)), None)

@@ -1,0 +1,87 @@
+"""Puts a finished folder in the place of an older one of the same series. Raises OSError; see errors.py."""
+
+import os
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
+
+from downloader.library.local.change_journal import Change, ChangeJournal, ChangeKind, ChangeRecord
+from downloader.library.local.filesystem import exchange_folder, remove_folder, swap_folder, sync_folder
+from downloader.library.local.hashing import make_quarantine
+from downloader.library.safe_names import safe_name
+from downloader.model import Receipt
+
+REPLACED_PREFIX = "replaced-"
+
+
+class Replacement:
+    """One folder that takes the place of another.
+
+    Where the two can change places in one step, and the older one is deleted afterwards, no record is needed: at each moment a
+    whole version lies in its place. Otherwise the change is written down first.
+
+    Args:
+        finished: the new version, whole and synced, in staging.
+        target: the older one, which is there.
+        receipt: that of the new version.
+        keeps_older: the older folder goes into quarantine, since no receipt vouches for it; else it is deleted.
+    """
+
+    def __init__(
+        self, root: Path, own: Path, journal: ChangeJournal, finished: Path, target: Path, receipt: Receipt, *, keeps_older: bool
+    ) -> None:
+        self._root = root
+        self._own = own
+        self._journal = journal
+        self._finished = finished
+        self._target = target
+        self._receipt = receipt
+        self._keeps_older = keeps_older
+        self._outgoing: Path | None = None
+        self._record: ChangeRecord | None = None
+
+    @property
+    def quarantined(self) -> PurePosixPath | None:
+        """Where the older folder lies now, relative to the library; None where it is deleted."""
+        return self._relative(self._outgoing) if self._keeps_older and self._outgoing is not None else None
+
+    def make(self) -> None:
+        """Put the new folder in place. The older one lies aside until `clear_away`."""
+        if self._keeps_older:
+            self._begin()
+        if not exchange_folder(self._finished, self._target):
+            swap_folder(self._finished, self._target, self._outgoing or self._begin())
+        elif self._outgoing is not None:
+            self._finished.rename(self._outgoing)
+
+    def clear_away(self) -> None:
+        """What is left to do once the new folder, and the names that lead to it, are on the disk."""
+        if self._outgoing is None:
+            remove_folder(self._finished)
+            return
+        if self._keeps_older:
+            sync_folder(self._outgoing.parent)
+        else:
+            remove_folder(self._outgoing)
+        if self._record is not None:
+            self._journal.end(self._record)
+
+    def _begin(self) -> Path:
+        """Write the change down; returns where the older folder goes."""
+        uid = self._receipt.series.series_instance_uid
+        if self._keeps_older:
+            self._outgoing = make_quarantine(self._own / "quarantine", safe_name(uid), self._receipt.completed_at)
+        else:
+            self._outgoing = self._own / "staging" / f"{REPLACED_PREFIX}{uuid4().hex}"
+        change = Change(
+            kind=ChangeKind.REPLACE,
+            series_instance_uid=uid,
+            folder=self._relative(self._target),
+            targets=(self._relative(self._outgoing),),
+            keeper=self._relative(self._finished),
+            completed_at=self._receipt.completed_at,
+        )
+        self._record = self._journal.begin([change])
+        return self._outgoing
+
+    def _relative(self, path: Path) -> PurePosixPath:
+        return PurePosixPath(os.fspath(path.relative_to(self._root)))

@@ -1,0 +1,47 @@
+"""`.tciad/descriptions.json`: what archives said of their collections, so that it is not asked for with every run."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from downloader.library.local.errors import LibraryFaults
+from downloader.library.port import KeptDescription
+from downloader.own_folder import OWN_FOLDER, open_own_folder, read_own_file
+
+DESCRIPTIONS_NAME: Final = "descriptions.json"
+_KEPT: Final = TypeAdapter(tuple[KeptDescription, ...])
+_log = structlog.get_logger(__name__)
+
+
+def read_descriptions(root: Path) -> Sequence[KeptDescription]:
+    """What is kept; nothing where the file cannot be read, since the archive can be asked again. Blocks.
+
+    Raises:
+        LibraryError: the disk fails.
+    """
+    with LibraryFaults(root, place=f"{OWN_FOLDER}/{DESCRIPTIONS_NAME}"):
+        content = read_own_file(root, DESCRIPTIONS_NAME)
+    try:
+        return () if content is None else _KEPT.validate_json(content)
+    except ValidationError:
+        _log.warning(
+            "what archives said of their collections cannot be read, and is asked for again",
+            file=str(root / OWN_FOLDER / DESCRIPTIONS_NAME),
+        )
+        return ()
+
+
+def write_descriptions(root: Path, kept: Sequence[KeptDescription]) -> None:
+    """Keep these, and nothing else. Blocks. The library is locked.
+
+    Raises:
+        LibraryError, NoSpaceError: it cannot be written.
+    """
+    document = _KEPT.dump_python(tuple(kept), mode="json")
+    content = f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode("utf-8", errors="replace")
+    with LibraryFaults(root, place=f"{OWN_FOLDER}/{DESCRIPTIONS_NAME}"), open_own_folder(root) as own:
+        own.write(DESCRIPTIONS_NAME, content)

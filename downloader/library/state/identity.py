@@ -1,0 +1,79 @@
+"""`.tciad/library.json`: the marker that tells one library from every other, and from an empty folder. Blocks."""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid4
+
+from pydantic import TypeAdapter, ValidationError
+
+from downloader.errors import LibraryError
+from downloader.library.local.errors import LibraryFaults
+from downloader.library.receipt import RECEIPT_NAME
+from downloader.library.state.config import FORM_NAME
+from downloader.own_folder import OWN_FOLDER, open_own_folder, read_own_file
+
+IDENTITY_NAME: Final = "library.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryIdentity:
+    """Which library it is, and since when it has this marker. A library that is moved or copied takes its identity along."""
+
+    id: UUID
+    created_at: datetime
+
+
+_IDENTITY: Final = TypeAdapter(LibraryIdentity)
+
+
+def read_identity(root: Path) -> str:
+    """The id of the library; empty where it has none, or where there is no library.
+
+    Raises:
+        LibraryError: the marker cannot be read, or holds something else.
+    """
+    with LibraryFaults(root, place=f"{OWN_FOLDER}/{IDENTITY_NAME}"):
+        content = read_own_file(root, IDENTITY_NAME)
+    if content is None:
+        return ""
+    try:
+        return str(_IDENTITY.validate_json(content).id)
+    except ValidationError as error:
+        raise LibraryError(
+            f"{root / OWN_FOLDER / IDENTITY_NAME} does not tell which library this is",
+            next_step="put it back from a copy, or remove it and run `tciad store rebuild`",
+        ) from error
+
+
+def make_identity(root: Path, at: datetime) -> str:
+    """Give the library, which has no marker and is locked, a new id, and return it; durable when this returns.
+
+    Raises:
+        LibraryError, NoSpaceError: it cannot be written.
+    """
+    identity = LibraryIdentity(id=uuid4(), created_at=at)
+    content = json.dumps(_IDENTITY.dump_python(identity, mode="json"))
+    with LibraryFaults(root, place=f"{OWN_FOLDER}/{IDENTITY_NAME}"), open_own_folder(root, make=True) as own:
+        own.write(IDENTITY_NAME, f"{content}\n".encode())
+    return str(identity.id)
+
+
+def is_library(root: Path) -> bool:
+    """Whether the folder was ever a library: it has a marker, or what an older tciad wrote, or the receipt of a series.
+
+    Raises:
+        LibraryError: it cannot be read.
+    """
+    with LibraryFaults(root):
+        if any(read_own_file(root, name) is not None for name in (IDENTITY_NAME, FORM_NAME)):
+            return True
+        for folder, below, names in os.walk(root):
+            if Path(folder) == root and OWN_FOLDER in below:
+                below.remove(OWN_FOLDER)
+            if RECEIPT_NAME in names:
+                return True
+    return False

@@ -1,0 +1,134 @@
+"""`metadata.csv`: one row for each series, with the columns of the NBIA Data Retriever, for the scripts that read them."""
+
+import csv
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from downloader.dicomstream import sop_class_name
+from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import put_file
+from downloader.library.port import ShelvedSeries
+from downloader.library.state.spreadsheet_cells import cell_of
+
+METADATA_NAME = "metadata.csv"
+OVERDUE_NAME: Final = "metadata.due"
+
+COLUMNS: Final = (
+    "Series UID",
+    "Collection",
+    "3rd Party Analysis",
+    "Data Description URI",
+    "Subject ID",
+    "Study UID",
+    "Study Description",
+    "Study Date",
+    "Series Description",
+    "Manufacturer",
+    "Modality",
+    "SOP Class Name",
+    "SOP Class UID",
+    "Number of Images",
+    "File Size",
+    "File Location",
+    "Download Timestamp",
+)
+
+STUDY_DETAILS: Final = frozenset({"study_date", "study_description"})
+"""What the columns need of a series' study."""
+
+_TOUCH: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNITS: Final = ("kB", "MB", "GB", "TB", "PB")
+
+
+class Overdue:
+    """The file at `path`, which is there while the library is not what its table says. It outlives a run that is killed.
+
+    Safe in any number of threads. Raises OSError; see local/errors.py.
+    """
+
+    __slots__ = ("_is_set", "_path")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._is_set = False
+
+    def __bool__(self) -> bool:
+        return os.path.lexists(self._path)
+
+    def set(self) -> None:
+        """The library is about to change."""
+        if not self._is_set:
+            os.close(os.open(self._path, _TOUCH, 0o666))
+            self._is_set = True
+
+    def clear(self) -> None:
+        """The table says everything again."""
+        self._path.unlink(missing_ok=True)
+        self._is_set = False
+
+
+class MetadataFile:
+    """Implements MetadataTable for the file `target`, by way of a file of its own in the folder `staging`.
+
+    Every value is quoted, lines end in CRLF (RFC 4180), and no value is a formula (see `cell_of`).
+    """
+
+    def __init__(self, staging: Path, target: Path, overdue: Overdue, faults: LibraryFaults) -> None:
+        self._target = target
+        self._overdue = overdue
+        self._faults = faults
+        self._temporary = staging / f"{METADATA_NAME}.{uuid4().hex}"
+        self._write([COLUMNS])
+
+    def add(self, shelved: Iterable[ShelvedSeries]) -> None:
+        """See the port."""
+        self._write(tuple(map(cell_of, row_of(one))) for one in shelved)
+
+    def commit(self) -> None:
+        """See the port."""
+        with self._faults:
+            put_file(self._temporary, self._target)
+            self._overdue.clear()
+
+    def _write(self, rows: Iterable[tuple[str, ...]]) -> None:
+        with self._faults, self._temporary.open("a", encoding="utf-8", errors="replace", newline="") as file:
+            csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows(rows)
+
+
+def row_of(shelved: ShelvedSeries) -> tuple[str, ...]:
+    """The row of one series, in the order of COLUMNS."""
+    series = shelved.series
+    return (
+        series.series_instance_uid,
+        series.collection,
+        series.third_party_analysis,
+        series.data_description_uri,
+        series.patient_id,
+        series.study_instance_uid,
+        series.study_description,
+        series.study_date.strftime("%m-%d-%Y") if series.study_date else "",
+        series.series_description,
+        series.manufacturer,
+        series.modality,
+        sop_class_name(shelved.sop_class_uid),
+        shelved.sop_class_uid,
+        "" if series.image_count is None else str(series.image_count),
+        _human_size(shelved.stored_bytes),
+        f"./{shelved.folder}",
+        shelved.completed_at.isoformat(timespec="seconds") if shelved.completed_at else "",
+    )
+
+
+def _human_size(size_bytes: int) -> str:
+    """Such as `12.34 MB`, in units of 1000."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    size = size_bytes / 1000
+    for unit in _UNITS:
+        if size < 999.995:
+            return f"{size:.2f} {unit}"
+        size /= 1000
+    return f"{size:.2f} EB"

@@ -1,0 +1,57 @@
+"""`.tciad/paused`: while it is there, the service claims nothing for this library. It outlives the service. Blocks."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from downloader.errors import LibraryError
+from downloader.library.local.errors import LibraryFaults
+from downloader.own_folder import OWN_FOLDER, OwnFolder, open_own_folder
+
+PAUSE_NAME: Final = "paused"
+
+
+def is_paused(root: Path) -> bool:
+    """Whether the library is paused."""
+    with LibraryFaults(root, place=f"{OWN_FOLDER}/{PAUSE_NAME}"):
+        try:
+            with open_own_folder(root, to_read=True) as own:
+                return own.has(PAUSE_NAME)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+
+def pause_library(root: Path, at: datetime) -> bool:
+    """Pause the library; False where it was paused before.
+
+    Raises:
+        LibraryError: there is no library, or it cannot be written.
+    """
+    with _opened(root) as own:
+        if own.has(PAUSE_NAME):
+            return False
+        own.write(PAUSE_NAME, f"{json.dumps({'paused_at': at.isoformat()})}\n".encode())
+    return True
+
+
+def resume_library(root: Path) -> bool:
+    """End the pause; False where there was none.
+
+    Raises:
+        LibraryError: there is no library, or it cannot be written.
+    """
+    with _opened(root) as own:
+        return own.remove(PAUSE_NAME)
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[OwnFolder]:
+    with LibraryFaults(root, place=f"{OWN_FOLDER}/{PAUSE_NAME}"):
+        try:
+            with open_own_folder(root) as own:
+                yield own
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise LibraryError(f"{root} is no library of tciad", next_step="name the library with -o") from error

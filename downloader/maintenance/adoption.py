@@ -1,0 +1,211 @@
+"""Takes over what other programs downloaded: each series is proven against the archive before it counts as complete.
+
+What names the files have, and how their folders are called, means nothing. Nothing of the tree is changed.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+from pathlib import Path
+
+from anyio import CancelScope
+
+from downloader import __version__
+from downloader.concurrency import work_through
+from downloader.errors import ArchiveError, CorruptZipError, SeriesWithdrawnError, TransferError, TruncatedZipError
+from downloader.fetching.context import Bench
+from downloader.fetching.recheck import ask_again
+from downloader.fetching.resume import prove_salvaged
+from downloader.fetching.small_series import limits_for
+from downloader.library.local.foreign_tree import ForeignFiles, ForeignTree, Unreadable
+from downloader.library.port import Adoption, ForeignImage, Staging
+from downloader.model import Receipt, Series, SeriesState, StoredZip
+from downloader.store.port import Store
+from downloader.transport.retrying import Patience
+from downloader.ui.mending import AdoptionReport, LeftSeries
+from downloader.zipstream import ZipLimits, ZipReader
+
+EXIT_NO_ANSWER = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopter:
+    """Adopts one tree into a library, which is locked.
+
+    Args:
+        link: whether the library shares the files with the tree where the file system can.
+        advance: is told how many more series were looked at, and how many bytes were read for them.
+    """
+
+    tree: ForeignTree
+    bench: Bench
+    store: Store
+    patience: Patience
+    link: bool
+    report: AdoptionReport
+    advance: Callable[[int, int], None]
+    _scattered: dict[str, list[ForeignImage]] = field(default_factory=lambda: defaultdict(list))
+
+    async def adopt(self) -> None:
+        """Look at every file of the tree, and adopt each series that is whole there.
+
+        Memory grows only with series whose images lie in several folders.
+
+        Raises:
+            ArchiveError: the archive is out of reach, or refuses the credentials.
+            LibraryError, StoreError: they cannot be written.
+        """
+        await work_through(self.tree.files(), self._take_folder, workers=max(1, int(self.bench.threads.total_tokens)))
+        for series_instance_uid, images in sorted(self._scattered.items()):
+            await self._settle(series_instance_uid, images)
+
+    async def _take_folder(self, found: ForeignFiles | Unreadable) -> None:
+        if isinstance(found, Unreadable):
+            self._leave("unreadable", "", found.path, found.why)
+            return
+        if await self._is_adopted(found):
+            return
+        examined = await self.bench.in_thread(self.tree.examine, found)
+        self.report.ignored_files += examined.ignored
+        for unreadable in examined.unreadable:
+            self._leave("unreadable", "", unreadable.path, unreadable.why)
+        by_series: dict[str, list[ForeignImage]] = defaultdict(list)
+        for image in examined.images:
+            by_series[image.staged.series_instance_uid].append(image)
+        for series_instance_uid, images in by_series.items():
+            if series_instance_uid in self._scattered or not found.is_whole_folder:
+                self._scattered[series_instance_uid] += images
+            else:
+                await self._settle(series_instance_uid, images, others_may_follow=True)
+        for series_instance_uid, path in examined.zips:
+            await self._settle_zip(series_instance_uid, path)
+
+    async def _is_adopted(self, files: ForeignFiles) -> bool:
+        """Whether this folder was taken over before: its first image is of a complete series of as many images as files are here.
+
+        An adoption that was broken off does not hash terabytes again.
+        """
+        first = await self.bench.in_thread(self.tree.first_image, files)
+        if first is None or not files.is_whole_folder:
+            return False
+        for row in await self.store.find_named([first.staged.series_instance_uid]):
+            if row.state is SeriesState.COMPLETE and row.series.image_count == files.image_like:
+                self.report.already += 1
+                self.advance(1, 0)
+                return True
+        return False
+
+    async def _settle(self, series_instance_uid: str, images: Sequence[ForeignImage], *, others_may_follow: bool = False) -> None:
+        """Adopt the series, or say why not; too few images are put by where other folders may hold the rest."""
+        chosen = list({image.staged.sop_instance_uid: image for image in images}.values())
+        try:
+            if await self._is_complete(series_instance_uid):
+                self.report.already += 1
+            else:
+                listed = await self._list(series_instance_uid)
+                if others_may_follow and len(chosen) < (listed.image_count or 0):
+                    self._scattered[series_instance_uid] += images
+                    return
+                await self._bring(listed, chosen)
+        except (TransferError, ArchiveError) as error:
+            self._refuse(series_instance_uid, images[0].path.parent, error)
+        self.advance(1, sum(image.staged.size_bytes for image in images))
+
+    async def _bring(self, listed: Series, images: Sequence[ForeignImage]) -> None:
+        adoption = await self.bench.in_thread(self.bench.library.adopt, listed, images, link=self.link)
+        try:
+            await self._commit(listed, adoption)
+        finally:
+            with CancelScope(shield=True):
+                await self.bench.in_thread(adoption.discard)
+
+    async def _settle_zip(self, series_instance_uid: str, path: Path) -> None:
+        """The same for a ZIP that was kept as it came."""
+        try:
+            if await self._is_complete(series_instance_uid):
+                self.report.already += 1
+            else:
+                await self._bring_zip(await self._list(series_instance_uid), path)
+        except (TransferError, ArchiveError) as error:
+            self._refuse(series_instance_uid, path, error)
+        self.advance(1, 0)
+
+    async def _bring_zip(self, listed: Series, path: Path) -> None:
+        staging = await self.bench.in_thread(self.bench.library.begin, listed)
+        try:
+            await self.bench.in_thread(_unpack, self.tree, path, staging, limits_for(listed))
+            await self._commit(listed, staging, await self.bench.in_thread(staging.stored_zip))
+        finally:
+            with CancelScope(shield=True):
+                await self.bench.in_thread(staging.discard)
+
+    async def _commit(self, listed: Series, adoption: Adoption | Staging, stored_zip: StoredZip | None = None) -> None:
+        """Prove the images against the archive, and let library and store have them.
+
+        Raises:
+            TransferError, ArchiveError: they are not proven.
+        """
+        proven = await prove_salvaged(listed, adoption, self.bench)
+        receipt = Receipt(
+            series=proven.series,
+            archive=self.bench.archive.name,
+            generation=self.bench.archive.generation,
+            completed_at=self.bench.clock.now().astimezone(UTC),
+            tool_version=__version__,
+            images=await self.bench.in_thread(adoption.named_images),
+            proof=proven.proof,
+            received_bytes=0,
+            zip=stored_zip,
+        )
+        place = await self.bench.in_thread(adoption.commit, receipt)
+        await self.store.restore([(receipt, str(place.folder))])
+        self.report.adopted += 1
+        self.report.strengths[receipt.proof.digests] += 1
+        self.report.images += len(receipt.images)
+        self.report.stored_bytes += receipt.stored_bytes
+
+    async def _is_complete(self, series_instance_uid: str) -> bool:
+        return any(row.state is SeriesState.COMPLETE for row in await self.store.find_named([series_instance_uid]))
+
+    async def _list(self, series_instance_uid: str) -> Series:
+        """The series as the catalogue has it.
+
+        Raises:
+            ArchiveError: it is not listed, or the archive does not answer.
+        """
+
+        async def ask() -> Series | None:
+            return await ask_again(Series(series_instance_uid=series_instance_uid), self.bench.archive)
+
+        listed = await self.patience.ask("getSeries", ask)
+        if listed is None:
+            raise SeriesWithdrawnError(f"{self.bench.archive.name} does not list the series")
+        return listed
+
+    def _refuse(self, series_instance_uid: str, path: Path, error: TransferError | ArchiveError) -> None:
+        if error.exit_code == EXIT_NO_ANSWER:
+            raise error
+        self._leave(type(error).__name__.removesuffix("Error"), series_instance_uid, path, error.what)
+
+    def _leave(self, kind: str, series_instance_uid: str, path: Path, sentence: str) -> None:
+        self.report.left.append(LeftSeries(kind=kind, series_instance_uid=series_instance_uid, path=str(path), sentence=sentence))
+
+
+def _unpack(tree: ForeignTree, path: Path, staging: Staging, limits: ZipLimits) -> None:
+    """Read a kept ZIP into staging, CRC-32 and directory checked. Blocks.
+
+    Raises:
+        TransferError: it is broken, or holds what it should not.
+    """
+    reader = ZipReader(limits)
+    try:
+        for block in tree.blocks(path):
+            staging.receive(block)
+            for event in reader.feed(block):
+                staging.take(event)
+        reader.finish()
+    except OSError as error:
+        raise TruncatedZipError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not staging.images():
+        raise CorruptZipError(f"{path} holds no image")

@@ -1,0 +1,68 @@
+"""What a look at a folder tells, without asking more: enough for nearly all series of a sound library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from downloader.library.local.walking import FoundSeries, TreeWalk
+from downloader.model import Receipt, SeriesState
+from downloader.store.port import StoredPlace
+
+SERIES_AT_ONCE: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """A folder with a receipt; `agrees`: nothing else lies in it than what the receipt says, in the sizes that it says."""
+
+    found: FoundSeries
+    agrees: bool
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Empty where the receipt cannot be believed."""
+        receipt = self.found.receipt
+        return receipt.series.series_instance_uid if isinstance(receipt, Receipt) else ""
+
+    def fits(self, place: StoredPlace | None) -> bool:
+        """Whether folder, receipt and store say one and the same."""
+        receipt = self.found.receipt
+        return (
+            self.agrees
+            and isinstance(receipt, Receipt)
+            and place is not None
+            and place.state is SeriesState.COMPLETE
+            and place.folder == str(self.found.folder)
+            and place.stored_bytes == receipt.stored_bytes
+        )
+
+
+def take_glances(walk: TreeWalk, most: int) -> Sequence[Glance]:
+    """The next folders of the walk. Blocks.
+
+    Raises:
+        LibraryError: a folder or a receipt cannot be read.
+    """
+    return [Glance(found=found, agrees=_agrees(found)) for found in walk.take(most)]
+
+
+def _agrees(found: FoundSeries) -> bool:
+    return isinstance(found.receipt, Receipt) and found.contents == found.receipt.file_sizes
+
+
+class SeriesKeys:
+    """A set of the store's numbers of series, a bit for each."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+
+    def add(self, key: int) -> None:
+        """Take the number in."""
+        place, bit = divmod(key, 8)
+        if place >= len(self._bits):
+            self._bits.extend(bytes(place + 1 - len(self._bits)))
+        self._bits[place] |= 1 << bit
+
+    def __contains__(self, key: int) -> bool:
+        place, bit = divmod(key, 8)
+        return place < len(self._bits) and bool(self._bits[place] >> bit & 1)

@@ -1,0 +1,101 @@
+"""Makes a new store from the receipts of a library, each checked against the names and sizes of what lies there."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Final
+
+import anyio.to_thread
+from anyio import Lock
+
+from downloader.concurrency import work_through_pages
+from downloader.errors import DamagedReceiptError
+from downloader.library.local.walking import READERS, FoundSeries, TreeWalk
+from downloader.library.port import Library
+from downloader.maintenance.copies import SeriesCopy, choose_copy
+from downloader.maintenance.findings import DAMAGE, Finding, FindingKind, compare_contents
+from downloader.model import Receipt, SeriesTally
+from downloader.store.port import Store
+
+SERIES_AT_ONCE: Final = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    folder: PurePosixPath
+    receipt: Receipt | None
+    findings: tuple[Finding, ...]
+
+
+async def rebuild(library: Library, store: Store, tell: Callable[[Finding], None], advance: Callable[[int], None]) -> SeriesTally:
+    """Enter every series whose images lie there as its receipt says; whatever does not is told and left out.
+
+    Folders are read side by side. Memory does not grow with the library. `advance` is told how many more folders were looked at.
+
+    Raises:
+        LibraryError, StoreError: they cannot be used.
+    """
+    one_at_a_time = Lock()
+
+    async def enter(page: Sequence[_Found]) -> None:
+        async with one_at_a_time:
+            for one in page:
+                for finding in one.findings:
+                    tell(finding)
+            chosen = await _choose([one for one in page if one.receipt is not None], library, store, tell)
+            await store.restore(chosen)
+            advance(len(page))
+
+    walk = library.walk()
+    await work_through_pages(partial(_check_page, walk), enter, workers=READERS, needs_all=lambda: walk.is_slow)
+    return await store.tally()
+
+
+def _check_page(walk: TreeWalk) -> Sequence[_Found]:
+    return [_check(found) for found in walk.take(SERIES_AT_ONCE)]
+
+
+def _check(found: FoundSeries) -> _Found:
+    """A folder whose receipt cannot be believed, or does not fit, comes without it."""
+    folder, receipt = found.folder, found.receipt
+    if isinstance(receipt, DamagedReceiptError):
+        finding = Finding(kind=FindingKind.DAMAGED_RECEIPT, series_instance_uid="", path=str(folder), sentence=receipt.what)
+        return _Found(folder=folder, receipt=None, findings=(finding,))
+    findings = tuple(finding for finding in compare_contents(folder, receipt, found.contents) if finding.kind in DAMAGE)
+    return _Found(folder=folder, receipt=None if findings else receipt, findings=findings)
+
+
+async def _choose(
+    found: Sequence[_Found], library: Library, store: Store, tell: Callable[[Finding], None]
+) -> Sequence[tuple[Receipt, str]]:
+    """One folder for each series: of two copies the newer version, and of one version that in the place of the layout."""
+    uids = [one.receipt.series.series_instance_uid for one in found if one.receipt is not None]
+    folders = {uid: place.folder for uid, place in (await store.look_up(uids)).items()}
+    chosen: dict[str, tuple[Receipt, str]] = {}
+    for one in found:
+        if one.receipt is None:
+            continue
+        uid = one.receipt.series.series_instance_uid
+        kept = SeriesCopy(folder=one.folder, receipt=one.receipt, is_known=False)
+        if uid in folders:
+            kept = await anyio.to_thread.run_sync(_better, PurePosixPath(folders[uid]), kept, library)
+            surplus = PurePosixPath(folders[uid]) if kept.folder == one.folder else one.folder
+            sentence = "another copy of the series lies in the library; the store knows that one"
+            tell(Finding(kind=FindingKind.SECOND_COPY, series_instance_uid=uid, path=str(surplus), sentence=sentence))
+        folders[uid] = str(kept.folder)
+        chosen[uid] = (kept.receipt, str(kept.folder))
+    return list(chosen.values())
+
+
+def _better(earlier: PurePosixPath, later: SeriesCopy, library: Library) -> SeriesCopy:
+    """Of two copies of a series the one to believe. The images of both are read. Blocks."""
+    try:
+        receipt = library.receipt_in(earlier)
+    except DamagedReceiptError:
+        receipt = None
+    if receipt is None:
+        return later
+    copies = [SeriesCopy(folder=earlier, receipt=receipt, is_known=True), later]
+    proven = [copy for copy in copies if library.proves(copy.folder, copy.receipt)]
+    return choose_copy(proven or copies, None, library)

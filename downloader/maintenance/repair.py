@@ -1,0 +1,335 @@
+"""Mends what a verification found: keeps the good copy of a series, fetches damaged series again, and tells the store.
+
+Nothing is set aside before something whole and proven stands in its place. A damaged series without a good copy stays where it
+is, with its receipt set aside, until a new one takes its place; the damaged images go into quarantine then.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Final, ParamSpec, TypeVar
+
+import anyio.to_thread
+
+from downloader.archive.port import Archive
+from downloader.clock import Clock
+from downloader.errors import DamagedReceiptError
+from downloader.indexing.metadata import write_metadata
+from downloader.library.port import Library
+from downloader.maintenance.copies import SeriesCopy, choose_copy
+from downloader.maintenance.findings import DAMAGE, Finding, FindingKind
+from downloader.maintenance.recovery import REPAIR_PREFIX, want_again
+from downloader.maintenance.verification import CheckedSeries, Examination, verify_library
+from downloader.model import Event, Receipt, Series, SeriesCompleted, SeriesState
+from downloader.scheduling.scheduler import Scheduler
+from downloader.store.port import Store, StoredSeries
+from downloader.ui.counting import CountView
+from downloader.ui.mending import RepairTally, VerificationReport
+from downloader.ui.progress import ProgressView
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+_LOST: Final = frozenset({FindingKind.MISSING_FOLDER, FindingKind.MISSING_RECEIPT})
+_DAMAGED: Final = DAMAGE | _LOST | {FindingKind.DAMAGED_RECEIPT}
+FETCHED_AGAIN: Final = _DAMAGED | {FindingKind.UPSTREAM_DIFFERS}
+TOLD_TO_STORE: Final = frozenset({FindingKind.NOT_IN_STORE, FindingKind.STORE_DIFFERS, FindingKind.OTHER_FOLDER})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Suspect:
+    """A folder of a series that is damaged or one too many; `findings` are those for which a series is fetched again."""
+
+    folder: PurePosixPath
+    findings: tuple[Finding, ...]
+
+    @property
+    def kinds(self) -> frozenset[FindingKind]:
+        return frozenset(finding.kind for finding in self.findings)
+
+
+class Repair:
+    """Mends one library, which is locked.
+
+    Memory grows with the series that are damaged or lie there twice, not with the library.
+
+    Args:
+        archives: by name; a series of any other is left as it is, since it could not be fetched again.
+        make_scheduler: gives what fetches from one archive, and tells its events to the listener.
+    """
+
+    def __init__(
+        self,
+        *,
+        library: Library,
+        store: Store,
+        clock: Clock,
+        archives: Mapping[str, Archive],
+        make_scheduler: Callable[[Archive, Callable[[Event], None]], Scheduler],
+    ) -> None:
+        self._library = library
+        self._store = store
+        self._clock = clock
+        self._archives = archives
+        self._make_scheduler = make_scheduler
+        self._resolves: dict[str, int] = {}
+        self._suspects: dict[str, dict[PurePosixPath, _Suspect]] = {}
+        self._surplus: dict[str, Sequence[PurePosixPath]] = {}
+        self.tally = RepairTally()
+
+    async def mend(self, checked: CheckedSeries) -> None:
+        """Do at once what needs no second look, and remember folders that are damaged or one too many for `settle`."""
+        kinds = {finding.kind for finding in checked.findings}
+        if kinds & (FETCHED_AGAIN | {FindingKind.SECOND_COPY}):
+            self._suspect(checked)
+            return
+        for finding in checked.findings:
+            if finding.kind is FindingKind.UNKNOWN_FILE:
+                await self._quarantine(PurePosixPath(finding.path), checked.series_instance_uid)
+            elif finding.kind is FindingKind.UPSTREAM_UNKNOWN:
+                self.tally.left.append(finding)
+        if kinds & TOLD_TO_STORE and checked.receipt is not None:
+            row = await self._row_of(checked.series_instance_uid)
+            if await self._has_rival(row, checked.folder):
+                self._suspect(checked)
+            else:
+                await self._tell_store(checked.folder, checked.receipt, row)
+
+    async def settle(self) -> None:
+        """Decide about every series of which a folder is damaged, or one too many, now that all its folders are known."""
+        of_nobody = self._suspects.pop("", {})
+        for series_instance_uid, suspects in self._suspects.items():
+            await self._settle(series_instance_uid, suspects)
+        for folder in of_nobody:  # no store and no receipt tells whose it is, unless it went with a series just now
+            if await self._is_there(folder):
+                await self._set_aside(folder, folder.name)
+        self._suspects.clear()
+
+    async def fetch(self, progress: ProgressView) -> None:
+        """Fetch what is damaged, by this repair or by one that did not come to its end.
+
+        Raises:
+            TciadError: it could not go on; the series stay pending, and the next repair or run fetches them.
+        """
+        for manifest in await self._store.manifests():
+            archive = self._archives.get(manifest.removeprefix(REPAIR_PREFIX))
+            if manifest.startswith(REPAIR_PREFIX) and archive is not None:
+                await self._drain(manifest, archive, progress)
+        for series_instance_uid, folders in self._surplus.items():
+            await self._set_surplus_aside(series_instance_uid, folders)
+        if self.tally.fetched or self.tally.restored or self.tally.quarantined:
+            await write_metadata(self._library, self._store)
+
+    async def _drain(self, manifest: str, archive: Archive, progress: ProgressView) -> None:
+        def take(event: Event) -> None:
+            progress.take(event)
+            if isinstance(event, SeriesCompleted) and event.quarantined:
+                self.tally.quarantined.append(event.quarantined)
+
+        before = await self._store.tally(manifest)
+        progress.begin(manifest, before)
+        await self._make_scheduler(archive, take).drain(manifest)
+        after = await self._store.tally(manifest)
+        self.tally.fetched += after.complete - before.complete
+        self.tally.failures += await self._store.failures(manifest)
+        if after.complete == after.selected:
+            await self._store.forget_manifest(manifest)
+
+    def _suspect(self, checked: CheckedSeries) -> None:
+        findings = tuple(finding for finding in checked.findings if finding.kind in FETCHED_AGAIN)
+        suspects = self._suspects.setdefault(checked.series_instance_uid, {})
+        suspects[checked.folder] = _Suspect(folder=checked.folder, findings=findings)
+
+    async def _has_rival(self, row: StoredSeries | None, folder: PurePosixPath) -> bool:
+        """Whether the store tells of another folder of the series in which there is something."""
+        if row is None or not row.folder or await _in_thread(self._library.is_one_folder, PurePosixPath(row.folder), folder):
+            return False
+        return bool(await _in_thread(self._library.contents, PurePosixPath(row.folder)))
+
+    async def _settle(self, uid: str, suspects: Mapping[PurePosixPath, _Suspect]) -> None:
+        row = await self._row_of(uid)
+        copies = await self._whole_copies(uid, suspects, row)
+        if not copies:
+            await self._renew(uid, await self._with_known(suspects, uid, row), row)
+            return
+        keeper = await _in_thread(choose_copy, copies, row.series if row is not None else None, self._library)
+        others = {*suspects, *(copy.folder for copy in copies)} - {keeper.folder}
+        if row is not None and row.folder:
+            others |= {PurePosixPath(row.folder)} - {keeper.folder}
+        await self._keep(uid, keeper, others, row)
+        if keeper.folder in suspects and FindingKind.UPSTREAM_DIFFERS in suspects[keeper.folder].kinds:
+            await self._renew(uid, {keeper.folder: suspects[keeper.folder]}, await self._row_of(uid))
+
+    async def _whole_copies(
+        self, uid: str, suspects: Mapping[PurePosixPath, _Suspect], row: StoredSeries | None
+    ) -> Sequence[SeriesCopy]:
+        """The copies that nothing is wrong with. Where there are several folders, every image of each is read."""
+        known = PurePosixPath(row.folder) if row is not None and row.folder else None
+        folders = dict.fromkeys([*([known] if known is not None else []), *suspects])
+        is_alone = len(folders) == 1
+        copies: list[SeriesCopy] = []
+        for folder in folders:
+            if folder in suspects and suspects[folder].kinds & _DAMAGED:
+                continue
+            receipt = await _in_thread(_receipt_in, self._library, folder)
+            if receipt is None or receipt.series.series_instance_uid != uid:
+                continue
+            if is_alone or await _in_thread(self._library.proves, folder, receipt):
+                copies.append(SeriesCopy(folder=folder, receipt=receipt, is_known=folder == known))
+        return copies
+
+    async def _keep(self, uid: str, keeper: SeriesCopy, others: Iterable[PurePosixPath], row: StoredSeries | None) -> None:
+        """Make the good copy the store's, and move the others into quarantine; a kill between is made good by the next start."""
+        now = self._clock.now()
+        changes = [
+            await _in_thread(self._library.changes.plan_quarantine, folder, uid, uid, now, keeper.folder)
+            for folder in sorted(others)
+            if await self._is_surplus(folder, keeper.folder)
+        ]
+        record = await _in_thread(self._library.changes.begin, changes) if changes else None
+        await self._tell_store(keeper.folder, keeper.receipt, row)
+        for change in changes:
+            await _in_thread(self._library.changes.carry_out, change)
+            self.tally.quarantined.append(str(change.targets[0]))
+        if record is not None:
+            await _in_thread(self._library.changes.end, record)
+
+    async def _is_surplus(self, folder: PurePosixPath, keeper: PurePosixPath) -> bool:
+        """Whether there is such a folder, and it is not the one that stays under another name."""
+        if await _in_thread(self._library.is_one_folder, folder, keeper):
+            return False
+        return await self._is_there(folder)
+
+    async def _is_there(self, folder: PurePosixPath) -> bool:
+        return bool(await _in_thread(self._library.contents, folder)) or await _in_thread(self._library.has_series_in, folder)
+
+    async def _with_known(
+        self, suspects: Mapping[PurePosixPath, _Suspect], uid: str, row: StoredSeries | None
+    ) -> Mapping[PurePosixPath, _Suspect]:
+        """The suspects, and the store's copy, which nothing was found wrong with until its images were read."""
+        if row is None or not row.folder or not await _in_thread(self._library.is_whole, PurePosixPath(row.folder), uid):
+            return suspects
+        known = PurePosixPath(row.folder)
+        return {known: _Suspect(folder=known, findings=()), **suspects}
+
+    async def _renew(self, uid: str, suspects: Mapping[PurePosixPath, _Suspect], row: StoredSeries | None) -> None:
+        """Let no receipt of the series be believed, and enqueue it: what is damaged stays until the new version is there."""
+        known = PurePosixPath(row.folder) if row is not None and row.folder else None
+        folder = known if known is not None and known in suspects else next(iter(suspects))
+        series, archive = await self._origin_of(row, folder)
+        why_not = self._why_not(row, series, archive)
+        if why_not or series is None:
+            findings = [finding for suspect in suspects.values() for finding in suspect.findings]
+            self.tally.left += [replace(found, sentence=why_not or found.sentence) for found in findings]
+            return
+        if FindingKind.MISSING_RECEIPT in suspects[folder].kinds and await self._holds_folders(folder):
+            await self._set_aside(folder, uid)  # a new version takes no such place
+        worst = next(iter(suspects[folder].findings), None)
+        message = f"{worst.path}: {worst.sentence}" if worst is not None else f"{folder}: an image differs from its receipt"
+        await self._doubt(suspects.values(), series, archive, message)
+        self._surplus[uid] = [other for other in suspects if other != known]
+
+    async def _doubt(self, suspects: Iterable[_Suspect], series: Series, archive: str, message: str) -> None:
+        """Set the receipts aside, and enqueue the series; a kill between is made good by the next start."""
+        uid = series.series_instance_uid
+        folders = [suspect.folder for suspect in suspects if not suspect.kinds & _LOST]
+        changes = [await _in_thread(self._library.changes.plan_doubt, folder, uid) for folder in folders]
+        record = await _in_thread(self._library.changes.begin, changes) if changes else None
+        for change in changes:
+            await _in_thread(self._library.changes.carry_out, change)
+        now, resolve = self._clock.now(), self._resolves.get(archive, 0)
+        self._resolves[archive] = await want_again(self._store, series, archive, message=message, at=now, resolve=resolve)
+        if record is not None:
+            await _in_thread(self._library.changes.end, record)
+
+    async def _holds_folders(self, folder: PurePosixPath) -> bool:
+        return None in (await _in_thread(self._library.contents, folder)).values()
+
+    async def _set_surplus_aside(self, uid: str, folders: Sequence[PurePosixPath]) -> None:
+        """Once a series was fetched again, its damaged copies in other folders go into quarantine."""
+        row = await self._row_of(uid)
+        if row is None or row.state is not SeriesState.COMPLETE:
+            return
+        keeper = PurePosixPath(row.folder)
+        receipt = await _in_thread(_receipt_in, self._library, keeper)
+        if receipt is not None and await _in_thread(self._library.is_whole, keeper, uid):
+            copy = SeriesCopy(folder=keeper, receipt=receipt, is_known=True)
+            others = [folder for folder in folders if folder != keeper and await self._is_surplus(folder, keeper)]
+            if others:
+                await self._keep(uid, copy, others, row)
+
+    async def _origin_of(self, row: StoredSeries | None, folder: PurePosixPath) -> tuple[Series | None, str]:
+        """The series and its archive; none where neither store nor receipt know it."""
+        if row is not None:
+            return row.series, row.archive
+        receipt = await _in_thread(_receipt_in, self._library, folder)
+        return (receipt.series, receipt.archive) if receipt is not None else (None, "")
+
+    def _why_not(self, row: StoredSeries | None, series: Series | None, archive: str) -> str:
+        """Why a series must stay as it is, damaged or not; empty where it can be fetched again."""
+        if row is not None and row.state is SeriesState.WITHDRAWN:
+            return "left as it is: the archive has withdrawn the series, so it cannot be fetched again"
+        if series is not None and archive not in self._archives:
+            return f"left as it is: nothing says where its archive {archive} is; name a manifest of it"
+        return ""
+
+    async def _tell_store(self, folder: PurePosixPath, receipt: Receipt, row: StoredSeries | None) -> None:
+        """Tell the store of a whole copy. What the catalogue lists otherwise, or not at all, is not complete for it."""
+        uid = receipt.series.series_instance_uid
+        is_new = row is None or row.folder != str(folder) or row.stored_bytes != receipt.stored_bytes
+        is_listed_so = row is None or not receipt.series.version.differs_from(row.series.version)
+        if row is None or row.state is SeriesState.COMPLETE or (row.state is not SeriesState.WITHDRAWN and is_listed_so):
+            if is_new or row is None or row.state is not SeriesState.COMPLETE:
+                await self._store.restore([(receipt, str(folder))])
+                self.tally.restored += 1
+        elif is_new:
+            await self._store.relocate([(uid, str(folder))])
+            self.tally.restored += 1
+
+    async def _row_of(self, series_instance_uid: str) -> StoredSeries | None:
+        return next(iter(await self._store.find_named([series_instance_uid])), None)
+
+    async def _set_aside(self, folder: PurePosixPath, label: str) -> None:
+        """Move a folder that proves nothing into quarantine; folders of series that lie in it stay."""
+        change = await _in_thread(self._library.changes.plan_quarantine, folder, label, label, self._clock.now())
+        await _in_thread(self._library.changes.carry_out, change)
+        self.tally.quarantined.append(str(change.targets[0]))
+
+    async def _quarantine(self, path: PurePosixPath, series_instance_uid: str) -> None:
+        label = series_instance_uid or path.name
+        moved = await _in_thread(self._library.quarantine, path, label, self._clock.now())
+        self.tally.quarantined.append(str(moved))
+
+
+async def verify_into(report: VerificationReport, examination: Examination, count: CountView, repair: Repair | None) -> None:
+    """Verify the library into the report; with a repair, mend at once what can be, and enqueue the rest.
+
+    Raises:
+        LibraryError, StoreError: they cannot be used.
+        ArchiveError: an archive is out of reach, or refuses the credentials.
+    """
+    tally = await examination.store.tally()
+    count.begin("verified", tally.complete)
+
+    async def take(checked: CheckedSeries) -> None:
+        report.take(checked)
+        count.advance(1, checked.read_bytes)
+        if repair is not None and checked.findings:
+            await repair.mend(checked)
+
+    await verify_library(examination, take)
+    if repair is not None:
+        await repair.settle()
+
+
+def _receipt_in(library: Library, folder: PurePosixPath) -> Receipt | None:
+    """The receipt in a folder; None where there is none that can be believed. Blocks."""
+    try:
+        return library.receipt_in(folder)
+    except DamagedReceiptError:
+        return None
+
+
+async def _in_thread(function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    return await anyio.to_thread.run_sync(partial(function, *args, **kwargs))

@@ -1,0 +1,89 @@
+"""Compares the images of a series with what the archive says of them, without downloading any. Source: ARCHIVE §3.5."""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Protocol
+
+from downloader.archive.port import Archive
+from downloader.completeness import series_digests
+from downloader.model import Series
+from downloader.transport.retrying import Patience
+
+
+class Standing(StrEnum):
+    """Whether the archive has the same images, others, or does not tell."""
+
+    SAME = "same"
+    DIFFERS = "differs"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What came of it: `sentence` says why not, `matched` how many images the archive's own MD5 vouches for."""
+
+    standing: Standing
+    sentence: str = ""
+    matched: int = 0
+
+
+class HashedImage(Protocol):
+    """An image whose bytes have been hashed."""
+
+    @property
+    def sop_instance_uid(self) -> str: ...  # noqa: D102  the DICOM attribute
+
+    @property
+    def md5(self) -> str: ...  # noqa: D102  32 lower-case hex digits
+
+
+async def compare_upstream(
+    series_instance_uid: str, images: Sequence[HashedImage], size_bytes: int, archive: Archive, patience: Patience
+) -> Comparison:
+    """Compare by the digest of the series; where that does not decide, by the catalogue's figures and image by image.
+
+    Raises:
+        ArchiveError: the archive does not answer.
+    """
+    digest = await patience.ask("getMD5Hierarchy", partial(archive.find_series_md5, series_instance_uid))
+    if digest and digest in series_digests(image.md5 for image in images):
+        return Comparison(standing=Standing.SAME, matched=len(images))
+    listed = await patience.ask("getSeries", partial(_find_listed, archive, series_instance_uid))
+    if listed is None:
+        return Comparison(standing=Standing.UNKNOWN, sentence="the archive does not list the series")
+    if listed.image_count is not None and listed.image_count != len(images):
+        return _differs(f"the archive lists {listed.image_count} images where there are {len(images)}")
+    if listed.file_size_bytes is not None and listed.file_size_bytes != size_bytes:
+        return _differs(f"the archive lists {listed.file_size_bytes} bytes where there are {size_bytes}")
+    return await _compare_images(images, archive, patience)
+
+
+async def _compare_images(images: Sequence[HashedImage], archive: Archive, patience: Patience) -> Comparison:
+    """The archive's digest of a series also counts images that it has no hash of, or hides: only the images can tell then."""
+    matched = 0
+    for image in images:
+        if not image.sop_instance_uid:
+            continue  # one that does not tell who it is; the digest of the series would have vouched for it
+        md5 = await patience.ask("getMD5HashForImage", partial(archive.find_image_md5, image.sop_instance_uid))
+        if not md5:
+            continue
+        if md5 != image.md5:
+            return _differs(f"image {image.sop_instance_uid} has MD5 {image.md5}, the archive says {md5}")
+        matched += 1
+    if not matched:
+        return Comparison(standing=Standing.UNKNOWN, sentence="the archive has no MD5 of the series or of its images")
+    return Comparison(standing=Standing.SAME, matched=matched)
+
+
+async def _find_listed(archive: Archive, series_instance_uid: str) -> Series | None:
+    async with aclosing(archive.find_listed_series([series_instance_uid])) as rows:
+        async for row in rows:
+            return row
+    return None
+
+
+def _differs(sentence: str) -> Comparison:
+    return Comparison(standing=Standing.DIFFERS, sentence=sentence)

@@ -1,0 +1,347 @@
+"""Proves a library: its images against the receipts, receipts and store against each other, and both against the archive.
+
+Nothing is changed and nothing downloaded. A run may go on meanwhile: what it replaces under our eyes is looked at again.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import PurePosixPath
+from typing import ParamSpec, TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter, Lock
+
+from downloader.archive.port import Archive
+from downloader.concurrency import work_through_pages
+from downloader.errors import ArchiveError, DamagedReceiptError, LibraryError, TransferError
+from downloader.library.local.walking import READERS
+from downloader.library.port import Library
+from downloader.maintenance.findings import DAMAGE, Finding, FindingKind, compare_contents, compare_members, finding_of
+from downloader.maintenance.quick_check import SERIES_AT_ONCE, Glance, SeriesKeys, take_glances
+from downloader.maintenance.upstream_digests import Standing, compare_upstream
+from downloader.model import Image, Receipt, SeriesState, StoredZip
+from downloader.store.port import Store, StoredSeries
+from downloader.transport.retrying import Patience
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+ROWS_AT_ONCE = 100
+# how much is hashed before an interruption is heard
+HASHED_AT_ONCE_BYTES = 256 * 1024 * 1024
+EXIT_NO_ANSWER = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedSeries:
+    """What came of checking one folder, or one row of the store that has none.
+
+    `receipt` is None where there is none that can be believed, `row` where the store was not asked or does not know the series.
+    `read_bytes` is what was read to hash it.
+    """
+
+    folder: PurePosixPath
+    receipt: Receipt | None = None
+    row: StoredSeries | None = None
+    read_bytes: int = 0
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Empty where nobody knows."""
+        if self.receipt is not None:
+            return self.receipt.series.series_instance_uid
+        return self.row.series.series_instance_uid if self.row is not None else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What a verification works with.
+
+    `threads` bounds how many reads go on at once; `deep`: whether every image is read and hashed. `archives` by name, to
+    be asked for their digests; None asks none.
+    """
+
+    library: Library
+    store: Store
+    threads: CapacityLimiter
+    deep: bool
+    archives: Mapping[str, Archive] | None
+    patience: Patience
+
+
+Take = Callable[[CheckedSeries], Awaitable[None]]
+
+
+async def verify_library(examination: Examination, take: Take) -> None:
+    """Check every series of the library, and every series that the store calls complete; each is handed to `take`, one at a time.
+
+    Memory does not grow with the library, but for a bit for each series. Whatever `take` repairs at once is not found again from
+    the store's side.
+
+    Raises:
+        LibraryError, StoreError: they cannot be read.
+        ArchiveError: an archive is out of reach, or refuses the credentials.
+    """
+    walk = examination.library.walk()
+    checking = _Checking(examination=examination, take=take)
+    # what is read whole, or asked about, takes long by itself: a page of it would keep one worker busy and the others idle
+    if checking.at_a_glance:
+        take_page = partial(take_glances, walk, SERIES_AT_ONCE)
+        await work_through_pages(take_page, checking.check, workers=READERS, needs_all=lambda: walk.is_slow)
+    else:
+        workers = max(1, int(examination.threads.total_tokens))
+        await work_through_pages(partial(take_glances, walk, 1), checking.check, workers=workers, threads=examination.threads)
+    await _check_store(examination, checking.seen, checking.damaged, take)
+    for folder, error in checking.damaged.items():
+        await take(CheckedSeries(folder=folder, findings=(_damaged(folder, "", error),)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checking:
+    """Checks pages of folders. Damaged receipts are put by: whose they are, the store may know."""
+
+    examination: Examination
+    take: Take
+    damaged: dict[PurePosixPath, DamagedReceiptError] = field(default_factory=dict)
+    seen: SeriesKeys = field(default_factory=SeriesKeys)
+    one_at_a_time: Lock = field(default_factory=Lock)
+
+    @property
+    def at_a_glance(self) -> bool:
+        """Whether names and sizes are enough for a series that fits its receipt and its row."""
+        return not self.examination.deep and self.examination.archives is None
+
+    async def check(self, page: Sequence[Glance]) -> None:
+        """Hand on what a glance shows to be sound, and look closely at the rest."""
+        places = await self.examination.store.look_up([glance.series_instance_uid for glance in page if glance.agrees])
+        doubtful: list[tuple[PurePosixPath, Receipt]] = []
+        async with self.one_at_a_time:
+            for glance in page:
+                folder, receipt = glance.found.folder, glance.found.receipt
+                if isinstance(receipt, DamagedReceiptError):
+                    self.damaged[folder] = receipt
+                elif self.at_a_glance and glance.fits(places.get(glance.series_instance_uid)):
+                    self.seen.add(places[glance.series_instance_uid].key)
+                    await self.take(CheckedSeries(folder=folder, receipt=receipt))
+                else:
+                    doubtful.append((folder, receipt))
+        for folder, receipt in doubtful:
+            checked = await _check_folder(folder, receipt, self.examination)
+            async with self.one_at_a_time:
+                await self.take(checked)
+
+
+async def _check_folder(folder: PurePosixPath, receipt: Receipt, examination: Examination) -> CheckedSeries:
+    """Check a folder against its receipt; once more if a run replaced it meanwhile."""
+    checked = await _check_once(folder, receipt, examination)
+    if checked.findings:
+        try:
+            newest = await _in_thread(examination, examination.library.receipt_in, folder)
+        except DamagedReceiptError as error:
+            return replace(checked, findings=(_damaged(folder, checked.series_instance_uid, error),))
+        if newest is not None and newest != receipt:
+            return await _check_once(folder, newest, examination)
+    return checked
+
+
+async def _check_once(folder: PurePosixPath, receipt: Receipt, examination: Examination) -> CheckedSeries:
+    contents = await _in_thread(examination, examination.library.contents, folder)
+    findings = [
+        finding
+        for finding in compare_contents(folder, receipt, contents)
+        if not await _is_nested_series(finding, folder, contents, examination)
+    ]
+    read_bytes = 0
+    if examination.deep and receipt.zip is not None:
+        if not findings:
+            zip_findings, read_bytes = await _check_zip(folder, receipt, receipt.zip, examination)
+            findings += zip_findings
+    elif examination.deep:
+        wrong = {finding.path for finding in findings}
+        sound = [image for image in receipt.images if str(folder / image.name) not in wrong]
+        for portion in _portions(sound):
+            findings += await _in_thread(examination, _hash, folder, receipt, portion, examination.library)
+            read_bytes += sum(image.size_bytes for image in portion)
+    damaged = any(finding.kind in DAMAGE for finding in findings)
+    rows = await examination.store.find_named([receipt.series.series_instance_uid])
+    findings += await _compare_with_store(folder, receipt, rows, examination)
+    if examination.archives is not None and not damaged:
+        findings += await _compare_with_archive(folder, receipt, examination.archives, examination.patience)
+    return CheckedSeries(
+        folder=folder,
+        receipt=receipt,
+        row=rows[0] if rows else None,
+        read_bytes=read_bytes,
+        findings=tuple(findings),
+    )
+
+
+async def _is_nested_series(
+    finding: Finding, folder: PurePosixPath, contents: Mapping[str, int | None], examination: Examination
+) -> bool:
+    """Whether what the receipt does not know is a folder with a series in it, which is checked by itself."""
+    path = PurePosixPath(finding.path)
+    if finding.kind is not FindingKind.UNKNOWN_FILE or contents[path.name] is not None:
+        return False
+    return await _in_thread(examination, examination.library.has_series_in, folder / path.name)
+
+
+def _portions(images: Sequence[Image]) -> Iterator[Sequence[Image]]:
+    """All images, so many at a time that an interruption is soon heard."""
+    portion: list[Image] = []
+    portion_bytes = 0
+    for image in images:
+        portion.append(image)
+        portion_bytes += image.size_bytes
+        if portion_bytes >= HASHED_AT_ONCE_BYTES:
+            yield tuple(portion)
+            portion, portion_bytes = [], 0
+    if portion:
+        yield tuple(portion)
+
+
+def _hash(folder: PurePosixPath, receipt: Receipt, images: Sequence[Image], library: Library) -> Sequence[Finding]:
+    """Read images and compare them with their MD5. Blocks."""
+    findings = []
+    for image in images:
+        path = folder / image.name
+        try:
+            md5 = library.hash_image(folder, image.name)
+        except LibraryError as error:
+            findings.append(finding_of(FindingKind.UNREADABLE_IMAGE, receipt.series, path, error.what))
+            continue
+        if md5 != image.md5:
+            sentence = f"the image has MD5 {md5}, its receipt says {image.md5}"
+            findings.append(finding_of(FindingKind.WRONG_MD5, receipt.series, path, sentence))
+    return findings
+
+
+async def _check_zip(
+    folder: PurePosixPath, receipt: Receipt, stored: StoredZip, examination: Examination
+) -> tuple[Sequence[Finding], int]:
+    """Read a ZIP whole, and compare its members with the receipt; also how many bytes of images that were."""
+    place = folder / stored.name
+    expected = {image.name: image for image in receipt.images}
+    findings: list[Finding] = []
+    read_bytes = 0
+    try:
+        contents = await _in_thread(examination, examination.library.open_zip, folder, receipt)
+        while members := await _in_thread(examination, contents.next_images, HASHED_AT_ONCE_BYTES):
+            read_bytes += sum(member.size_bytes for member in members)
+            findings += compare_members(place, receipt, members, expected)
+    except (LibraryError, TransferError) as error:
+        return [*findings, finding_of(FindingKind.UNREADABLE_IMAGE, receipt.series, place, error.what)], read_bytes
+    for name in expected:
+        findings.append(finding_of(FindingKind.MISSING_IMAGE, receipt.series, place / name, "the image is not in the ZIP"))
+    if not findings and contents.md5 != stored.md5:
+        # what lies around the images: headers, lists, the licence
+        sentence = f"the ZIP has MD5 {contents.md5}, its receipt says {stored.md5}; its images are whole"
+        findings.append(finding_of(FindingKind.WRONG_MD5, receipt.series, place, sentence))
+    return findings, read_bytes
+
+
+async def _compare_with_store(
+    folder: PurePosixPath, receipt: Receipt, rows: Sequence[StoredSeries], examination: Examination
+) -> Sequence[Finding]:
+    """What store and receipt say of each other.
+
+    A row that is not complete says nothing but where the series lies: the next run settles the rest.
+    """
+    series = receipt.series
+    if not rows:
+        return (finding_of(FindingKind.NOT_IN_STORE, series, folder, "the store does not know this series"),)
+    row = rows[0]
+    known = PurePosixPath(row.folder)
+    if row.state is SeriesState.CLAIMED or (row.state is not SeriesState.COMPLETE and not row.folder):
+        return ()
+    if known != folder and not await _in_thread(examination, examination.library.is_one_folder, known, folder):
+        if await _in_thread(examination, holds_series, examination.library, row):
+            return (finding_of(FindingKind.SECOND_COPY, series, folder, f"the store's copy lies in {row.folder}"),)
+        return (finding_of(FindingKind.OTHER_FOLDER, series, folder, f"the store looks for the series in {row.folder}"),)
+    if row.state is not SeriesState.COMPLETE:
+        return ()
+    if row.stored_bytes != receipt.stored_bytes:
+        sentence = f"the store says {row.stored_bytes:,} bytes, the receipt {receipt.stored_bytes:,}"
+        return (finding_of(FindingKind.STORE_DIFFERS, series, folder, sentence),)
+    return ()
+
+
+async def _compare_with_archive(
+    folder: PurePosixPath, receipt: Receipt, archives: Mapping[str, Archive], patience: Patience
+) -> Sequence[Finding]:
+    series = receipt.series
+    archive = archives.get(receipt.archive)
+    if archive is None:
+        sentence = f"nothing says where the archive {receipt.archive} is; name a manifest of it"
+        return (finding_of(FindingKind.UPSTREAM_UNKNOWN, series, folder, sentence),)
+    try:
+        comparison = await compare_upstream(series.series_instance_uid, receipt.images, receipt.stored_bytes, archive, patience)
+    except (ArchiveError, TransferError) as error:
+        if error.exit_code == EXIT_NO_ANSWER:
+            raise
+        return (finding_of(FindingKind.UPSTREAM_UNKNOWN, series, folder, error.what),)
+    if comparison.standing is Standing.SAME:
+        return ()
+    differs = comparison.standing is Standing.DIFFERS
+    kind = FindingKind.UPSTREAM_DIFFERS if differs else FindingKind.UPSTREAM_UNKNOWN
+    return (finding_of(kind, series, folder, comparison.sentence),)
+
+
+async def _check_store(
+    examination: Examination, seen: SeriesKeys, damaged: dict[PurePosixPath, DamagedReceiptError], take: Take
+) -> None:
+    """Look for what the store calls complete and was not seen. Folders that hold their series were checked before."""
+    after: int | None = 0
+    while after is not None:
+        page = await examination.store.places(after=after)
+        after = page.next_after
+        uids = [uid for key, (uid, _) in zip(page.keys, page.places, strict=True) if key not in seen]
+        for first in range(0, len(uids), ROWS_AT_ONCE):
+            rows = await examination.store.find_named(uids[first : first + ROWS_AT_ONCE])
+            complete = [row for row in rows if row.state is SeriesState.COMPLETE]
+            await _check_rows(complete, examination, damaged, take)
+
+
+async def _check_rows(
+    rows: Sequence[StoredSeries], examination: Examination, damaged: dict[PurePosixPath, DamagedReceiptError], take: Take
+) -> None:
+    def find_lost() -> Sequence[StoredSeries]:
+        return [row for row in rows if not holds_series(examination.library, row)]
+
+    for row in await _in_thread(examination, find_lost):
+        folder = PurePosixPath(row.folder)
+        if folder in damaged:
+            finding = _damaged(folder, row.series.series_instance_uid, damaged.pop(folder))
+        elif await _in_thread(examination, examination.library.contents, folder):
+            sentence = "the store says that the series is here, and no receipt of it is"
+            finding = finding_of(FindingKind.MISSING_RECEIPT, row.series, folder, sentence)
+        else:
+            sentence = "the store says that the series is here, and nothing is"
+            finding = finding_of(FindingKind.MISSING_FOLDER, row.series, folder, sentence)
+        await take(CheckedSeries(folder=folder, row=row, findings=(finding,)))
+
+
+def holds_series(library: Library, row: StoredSeries) -> bool:
+    """Whether the folder that the row names has a receipt of the series that can be believed. Blocks."""
+    try:
+        receipt = library.receipt_in(PurePosixPath(row.folder))
+    except DamagedReceiptError:
+        return False
+    return receipt is not None and receipt.series.series_instance_uid == row.series.series_instance_uid
+
+
+def _damaged(folder: PurePosixPath, series_instance_uid: str, error: DamagedReceiptError) -> Finding:
+    return Finding(
+        kind=FindingKind.DAMAGED_RECEIPT, series_instance_uid=series_instance_uid, path=str(folder), sentence=error.what
+    )
+
+
+async def _in_thread(
+    examination: Examination,
+    function: Callable[Parameters, Result],
+    *args: Parameters.args,
+    **kwargs: Parameters.kwargs,
+) -> Result:
+    return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=examination.threads)

@@ -1,0 +1,156 @@
+"""One resolve of one manifest into the store: enqueue what is listed, settle contradictions, withdraw what is gone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio.to_thread
+
+from downloader.clock import Clock
+from downloader.errors import ArchiveFaultError
+from downloader.fetching.context import Bench
+from downloader.library.port import Library
+from downloader.manifest import Manifest
+from downloader.mirroring.leftovers import clear_leftovers
+from downloader.model import Series
+from downloader.resolving.contradictions import Contradictions
+from downloader.resolving.own_rows import CONTROLS
+from downloader.resolving.resolver import Resolution, Resolver
+from downloader.resolving.vanished import ask_about_vanished
+from downloader.store.port import Enqueued, Store
+from downloader.ui.changes import ChangeLog
+
+
+@dataclass(slots=True, kw_only=True)
+class CatalogueResolve:
+    """Resolves `manifest` once.
+
+    `lets_failed_rest` leaves series alone that failed lately. `changes` and `warnings` take what is found; `is_unproven` tells
+    afterwards that the selection itself may not be whole.
+    """
+
+    manifest: Manifest
+    resolver: Resolver
+    store: Store
+    library: Library
+    benches: Mapping[str, Bench]
+    clock: Clock
+    max_shrink_percent: float
+    lets_failed_rest: bool
+    changes: ChangeLog
+    warnings: list[str]
+    is_unproven: bool = False
+    # some series that each archive listed in this resolve: what it is known to have
+    _listed: dict[str, list[Series]] = field(default_factory=dict)
+    # archives whose lists are not known to be whole
+    _doubted: set[str] = field(default_factory=set)
+    _contradictions: Contradictions = field(default_factory=Contradictions)
+
+    async def run(self) -> None:
+        """Resolve.
+
+        Raises:
+            ArchiveError, ManifestError: as `Resolver.resolve`.
+            StoreError: the store cannot be used.
+        """
+        name = self.manifest.name
+        await self.store.note_withdrawal_rule(name, self.manifest.withdrawal_rule)
+        number = await self.store.begin_resolve(name, self.clock.now())
+        rested_at = self.clock.now() if self.lets_failed_rest else None
+
+        async def enqueue(archive: str, batch: Sequence[Series]) -> None:
+            known = self._listed.setdefault(archive, [])
+            known += batch[: CONTROLS - len(known)]
+            self._note(archive, await self.store.enqueue(name, number, archive, batch, rested_at=rested_at))
+
+        resolution = await self.resolver.resolve(self.manifest, enqueue, self._begin_answer)
+        for archive, unlisted in resolution.unlisted().items():
+            met = await self.store.enqueue_unlisted(name, number, archive, unlisted, rested_at=rested_at)
+            self._note(archive, met)
+        await self._take_up(number, resolution)
+        await self._settle(number, rested_at)
+        await self._withdraw(number, resolution.manifest)
+
+    def _note(self, archive: str, met: Enqueued) -> None:
+        self.changes.new.add(met.new_series)
+        self.changes.changed.add(met.changed_series)
+        self.changes.returned.add(met.returned_series)
+        self._contradictions.add(archive, met.contradicting)
+
+    async def _take_up(self, number: int, resolution: Resolution) -> None:
+        self.warnings += resolution.warnings
+        self.is_unproven |= not resolution.is_whole
+        self._doubted |= resolution.doubts.keys()
+        for rows in resolution.unreadable.values():
+            meant = [row.series_instance_uid for row in rows if row.series_instance_uid]
+            await self.store.keep_named(self.manifest.name, number, meant)
+
+    def _begin_answer(self, is_repeated: bool) -> None:
+        self._contradictions.begin_answer(is_repeated=is_repeated)
+
+    async def _settle(self, number: int, rested_at: datetime | None) -> None:
+        """Have one truth for each series that was listed with different figures."""
+        archives = {name: bench.archive for name, bench in self.benches.items()}
+
+        async def ask(archive: str, series: Sequence[Series]) -> Sequence[Series]:
+            return await self.resolver.ask_own_rows(archive, series, self._listed.get(archive, ()))
+
+        for settled in await self._contradictions.settle(self.store, self.library, archives, ask):
+            name, row = self.manifest.name, settled.chosen
+            if not settled.is_taken:
+                met = await self.store.enqueue(name, number, settled.archive, [row], rested_at=rested_at, settles=True)
+                self._note(settled.archive, met)
+            if settled.is_kept:
+                # what was taken for a change was the other of two rows
+                self.changes.changed.discard(row.series_instance_uid)
+            if settled.sentence:
+                self.warnings.append(settled.sentence)
+            self.is_unproven |= not settled.is_proven
+
+    async def _withdraw(self, number: int, resolved: Manifest) -> None:
+        """Mark what the archive no longer lists, unless so much is gone that the catalogue itself is in doubt."""
+        name = self.manifest.name
+        if await self.store.drop_unwanted(name, number, resolved.wants):
+            await self._clear_leftovers()
+        vanished = await self.store.count_vanished(name, number)
+        if not vanished:
+            return
+        before = (await self.store.tally(name)).selected - self.changes.new.count - self.changes.returned.count
+        if vanished > before * self.max_shrink_percent / 100:
+            self.is_unproven = self.changes.doubted = True
+            self.warnings.append(
+                f"the archive no longer lists {vanished} of {before} series; that is more than max_shrink allows "
+                f"({self.max_shrink_percent:g}%), so none was marked as withdrawn. "
+                "If it is right, run again with --max-shrink 100%"
+            )
+            return
+        answer = await ask_about_vanished(name, number, self.store, list(self.benches), self._ask_own_rows)
+        for archive, rows in answer.listed.items():
+            await self._keep_listed(number, resolved, archive, rows)
+        self.warnings += answer.warnings()
+        if answer.unanswered:
+            self.is_unproven = self.changes.doubted = True
+        if answer.denied:
+            await anyio.to_thread.run_sync(self.library.expect_metadata)
+            withdrawn = await self.store.withdraw_vanished(name, number, self.clock.now(), denied=answer.denied)
+            self.changes.withdrawn.add(withdrawn)
+        await self._clear_leftovers()
+
+    async def _clear_leftovers(self) -> None:
+        """Parts in staging of series that are not to come any more go now: no attempt is under way yet."""
+        await clear_leftovers(self.library, self.store, self.clock.now())
+
+    async def _ask_own_rows(self, archive: str, series: Sequence[Series]) -> Sequence[Series]:
+        if archive in self._doubted:
+            raise ArchiveFaultError(f"the lists of {archive} are in doubt")
+        return await self.resolver.ask_own_rows(archive, series, self._listed.get(archive, ()))
+
+    async def _keep_listed(self, number: int, resolved: Manifest, archive: str, rows: Sequence[Series]) -> None:
+        """Count series that no list names and that are still there as named; those that the manifest no longer fits it drops."""
+        wanted = [row for row in rows if resolved.wants(row)]
+        self._note(archive, await self.store.enqueue(self.manifest.name, number, archive, wanted))
+        unwanted = [row for row in rows if not resolved.wants(row)]
+        for row in unwanted:
+            await self.store.update_series(row)
+        if unwanted:
+            await self.store.drop_unwanted(self.manifest.name, number, resolved.wants)

@@ -1,0 +1,343 @@
+"""One run of one manifest over one library: resolve, fetch, report."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+import structlog
+from anyio import CancelScope
+
+from downloader.clock import Clock
+from downloader.concurrency import first_of_ours
+from downloader.config.options import RunOptions
+from downloader.errors import LibraryError, NoSpaceError, WrongLibraryError
+from downloader.fetching.attempt import Bench
+from downloader.indexing.metadata import write_described_metadata
+from downloader.library.port import Library
+from downloader.manifest import Manifest
+from downloader.mirroring.presence import Presence, PresenceCheck
+from downloader.mirroring.resolve import CatalogueResolve
+from downloader.mirroring.strengthening import Strengthening, StrengthTally, wants_lists
+from downloader.mirroring.withdrawal import remove_withdrawn
+from downloader.model import Event, SeriesTally
+from downloader.pacing import RetryPace
+from downloader.resolving.resolver import Resolver
+from downloader.scheduling.scheduler import Pressure, Scheduler, SchedulerPolicy, always
+from downloader.store.port import CycleNote, Store
+from downloader.ui.attempts import log_attempt
+from downloader.ui.changes import ChangeLog
+from downloader.ui.counter import RunCounter
+from downloader.ui.progress import ProgressView
+from downloader.ui.report import NOTHING_PROVEN, Outcome, RunReport, judge, told_of_folders, told_of_unread_images
+from downloader.ui.strength import read_strength, told_of_contradictions, told_of_disproved
+from downloader.ui.texts import duration_text, size_text
+
+EXIT_DRAINED: Final = 143
+"""As after SIGTERM: what had begun went to its end, and nothing more was begun."""
+
+_log = structlog.get_logger(__name__)
+
+
+Keep = Callable[[datetime, Mapping[str, Any]], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a run goes about trouble: one that somebody waits for says so and ends; the service's waits until it is over.
+
+    `lets_failed_rest`: series that failed lately are left alone. `waits_for_room`: a full disk makes claiming wait.
+    `outage_seconds`: how long an archive may be out of reach. `admit` is awaited before each claim, for as long as nothing may be
+    claimed.
+    """
+
+    lets_failed_rest: bool = False
+    waits_for_room: bool = False
+    outage_seconds: float = 86_400.0
+    admit: Callable[[], Awaitable[None]] = always
+
+
+SINGLE_RUN: Final = Manner()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a run is made of. `draw` gives random numbers in [0, 1); `benches` has one for each archive of the manifest, by name.
+
+    `keep_record` and `keep_changes` keep the report of a run and the changes that it found with the library. `warnings` are told
+    with whatever comes of the run.
+    """
+
+    resolver: Resolver
+    library: Library
+    store: Store
+    clock: Clock
+    draw: Callable[[], float]
+    options: RunOptions
+    benches: Mapping[str, Bench]
+    keep_record: Keep
+    keep_changes: Keep
+    manner: Manner = SINGLE_RUN
+    warnings: tuple[str, ...] = ()
+
+
+class MirrorRun:
+    """One run of one manifest. Whatever ends it, `report_ended` can tell how far it came."""
+
+    def __init__(self, manifest: Manifest, parts: Parts, progress: ProgressView) -> None:
+        self._manifest = manifest
+        self._parts = parts
+        self._progress = progress
+        self._counter = RunCounter()
+        self._began = parts.clock.monotonic()
+        self._started_at = parts.clock.now()
+        self._warnings = list(parts.warnings)
+        self._presence: Presence | None = None
+        self._unproven = False
+        self._is_library_gone = False
+        self._changes = ChangeLog()
+        self._scheduler: Scheduler | None = None
+        self._resolving = CancelScope()
+        self._strengthening = CancelScope()
+        self._proven_again = StrengthTally()
+        self._is_drained = self._is_over = False
+
+    @property
+    def pressure(self) -> Pressure | None:
+        """How the fetching goes about now; None before it begins."""
+        return self._scheduler.pressure if self._scheduler else None
+
+    def drain(self) -> None:
+        """Begin nothing more: what is being fetched ends, and then the run does."""
+        self._is_drained = True
+        self._resolving.cancel()
+        self._strengthening.cancel()
+        if self._scheduler:
+            self._scheduler.stop_claiming()
+
+    async def run(self) -> RunReport:
+        """Resolve, fetch until nothing is pending, and report.
+
+        Raises:
+            TciadError: the run could not go on: the archive, the library or the store cannot be used.
+        """
+        try:
+            await self._until_deadline(self._mirror)
+        except WrongLibraryError:
+            self._is_library_gone = True
+            raise
+        if not self._unproven and not self._is_drained:
+            await self._remove_withdrawn()
+        await self._write_metadata()
+        report = await self._judge()
+        if self._is_drained:
+            report = replace(report, outcome=Outcome.INTERRUPTED, exit_code=EXIT_DRAINED)
+        return await self._keep(report)
+
+    async def _mirror(self) -> None:
+        with self._resolving:
+            await self._resolve()
+            await self._look_for_complete()
+            tally = await self._parts.store.tally(self._manifest.name)
+            if not self._parts.manner.waits_for_room:
+                await self._check_room(tally)
+            self._progress.begin(self._manifest.name, tally)
+            self._take(self._changes.as_event())
+        if not self._is_drained:
+            await self._fetch()
+            with self._strengthening:
+                await self._strengthen()
+
+    async def _fetch(self) -> None:
+        self._scheduler = self._make_scheduler()
+        await self._scheduler.drain(self._manifest.name)
+
+    async def _strengthen(self) -> None:
+        """Prove again what is proven by less than the archive's MD5s; what these disprove is fetched like any other series."""
+        parts = self._parts
+        strengthening = Strengthening(
+            store=parts.store,
+            benches={name: replace(bench, listener=self._counter.count_bytes) for name, bench in parts.benches.items()},
+            admit=parts.manner.admit,
+        )
+        try:
+            await strengthening.work(self._manifest.name)
+        except NoSpaceError as error:
+            self._warnings.append(f"not every series could be proven again: {error}")
+        finally:
+            self._proven_again = strengthening.tally
+        if strengthening.tally.contradicted:
+            self._warnings.append(told_of_contradictions(strengthening.tally.contradicted))
+        if strengthening.tally.doubted:
+            self._warnings.append(told_of_disproved(strengthening.tally.doubted))
+            if not self._is_drained:
+                await self._fetch()
+
+    async def _until_deadline(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Await `work()`, cancelling it when the run's time is over: what is in flight is set back, as at an interruption."""
+        deadline_seconds = self._parts.options.deadline_seconds
+        if deadline_seconds is None:
+            await work()
+            return
+
+        async def expire() -> None:
+            await self._parts.clock.sleep(deadline_seconds)
+            self._is_over = True
+            group.cancel_scope.cancel()
+
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(expire)
+                await work()
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as error:
+            raise first_of_ours(error) from error
+        if self._is_over:
+            # resolving may have been cut short as well, so what looks complete need not be
+            self._unproven = True
+            self._warnings.append(f"the deadline of {duration_text(deadline_seconds)} has passed; run again to go on")
+
+    async def report_ended(self, outcome: Outcome, exit_code: int, error: str = "") -> RunReport:
+        """How far a run came that did not come to its end."""
+        report = replace(await self._judge(), outcome=outcome, exit_code=exit_code, error=error)
+        try:
+            return await self._keep(report)
+        except LibraryError as unwritten:
+            # the library is what failed, so that its record cannot be kept is no news
+            _log.warning("no record of the run was kept", manifest=self._manifest.name, message=str(unwritten))
+            return report
+
+    async def _keep(self, report: RunReport) -> RunReport:
+        ended_at = self._parts.clock.now()
+        changes = self._changes.as_json(report, self._counter.failures, self._started_at, ended_at)
+        note = CycleNote(
+            began_at=self._started_at,
+            ended_at=ended_at,
+            outcome=report.outcome.value,
+            exit_code=report.exit_code,
+            error=report.error,
+        )
+        await self._parts.store.note_cycle(self._manifest.name, note)
+        _log.info("run ended", **report.as_log(), **{f"{name}_series": count for name, count in changes["counts"].items()})
+        await self._parts.keep_record(self._started_at, report.as_json())
+        await self._parts.keep_changes(self._started_at, changes)
+        return report
+
+    async def _resolve(self) -> None:
+        parts = self._parts
+        resolve = CatalogueResolve(
+            manifest=self._manifest,
+            resolver=parts.resolver,
+            store=parts.store,
+            library=parts.library,
+            benches=parts.benches,
+            clock=parts.clock,
+            max_shrink_percent=parts.options.max_shrink_percent,
+            lets_failed_rest=parts.manner.lets_failed_rest,
+            changes=self._changes,
+            warnings=self._warnings,
+        )
+        await resolve.run()
+        self._unproven |= resolve.is_unproven
+
+    async def _look_for_complete(self) -> None:
+        """Have fetched again what the store counts as complete and the library does not hold.
+
+        Raises:
+            WrongLibraryError: the library holds nothing of what the store counts, of any manifest.
+        """
+        parts = self._parts
+        threads = next(iter(parts.benches.values())).threads
+        check = PresenceCheck(library=parts.library, store=parts.store, clock=parts.clock, threads=threads)
+        self._presence = await check.look(self._manifest.name)
+        self._warnings += self._presence.warnings()
+
+    async def _remove_withdrawn(self) -> None:
+        async for removed in remove_withdrawn(self._manifest, self._parts.store, self._parts.benches, self._warnings.append):
+            self._changes.removed.add([asdict(removed)])
+
+    async def _check_room(self, tally: SeriesTally) -> None:
+        """Refuse to begin what cannot fit.
+
+        Raises:
+            NoSpaceError: the catalogue's sizes say so.
+        """
+        needed_bytes = max(0, tally.expected_bytes - tally.stored_bytes)
+        free_bytes = await anyio.to_thread.run_sync(self._parts.library.free_bytes)
+        if needed_bytes and needed_bytes + self._parts.options.min_free_bytes > free_bytes:
+            raise NoSpaceError(
+                f"{size_text(needed_bytes)} are to come, and {size_text(free_bytes)} are free, of which "
+                f"{size_text(self._parts.options.min_free_bytes)} are to stay free",
+                next_step="free some space, choose another --output, or narrow the manifest",
+            )
+
+    def _make_scheduler(self) -> Scheduler:
+        parts = self._parts
+        return Scheduler(
+            store=parts.store,
+            benches={name: replace(bench, listener=self._take) for name, bench in parts.benches.items()},
+            policy=policy_of(parts.options, parts.manner),
+            clock=parts.clock,
+            draw=parts.draw,
+            listener=self._take,
+            admit=parts.manner.admit,
+        )
+
+    def _take(self, event: Event) -> None:
+        self._counter.take(event)
+        self._progress.take(event)
+        log_attempt(self._manifest.name, event)
+
+    async def _write_metadata(self) -> None:
+        """Bring metadata.csv and CITATION.txt up to date; left alone where nothing changed since they were written."""
+        parts = self._parts
+        if not await anyio.to_thread.run_sync(parts.library.metadata_is_due):
+            return
+        # a run that is to end now does not ask for more
+        benches = {} if self._is_drained or self._is_over else parts.benches
+        archives = {name: bench.archive for name, bench in benches.items()}
+        await write_described_metadata(parts.library, parts.store, archives, parts.clock)
+
+    async def _judge(self) -> RunReport:
+        name, store = self._manifest.name, self._parts.store
+        tally = await store.tally(name)
+        proof = await read_strength(
+            store,
+            name,
+            tally.complete,
+            lists_wanted={archive for archive, bench in self._parts.benches.items() if wants_lists(bench)},
+            proven_again=self._proven_again.compared + self._proven_again.fetched,
+        )
+        unseen = self._presence.unreadable if self._presence else 0
+        if self._is_library_gone:
+            unseen, proof = tally.complete, NOTHING_PROVEN
+        return judge(
+            manifest=name,
+            tally=tally.without_unseen(unseen),
+            proof=proof,
+            counter=self._counter,
+            failures=await store.failures(name),
+            elapsed_seconds=self._parts.clock.monotonic() - self._began,
+            warnings=[
+                *self._warnings,
+                *told_of_folders(self._counter),
+                *told_of_unread_images(self._counter),
+                *proof.as_warnings(),
+            ],
+            unproven=self._unproven,
+            presence=self._presence,
+        )
+
+
+def policy_of(options: RunOptions, manner: Manner) -> SchedulerPolicy:
+    """How the options, and the manner of the run, want series to be fetched."""
+    return SchedulerPolicy(
+        concurrency=options.concurrency,
+        attempts=options.attempts,
+        order=options.order,
+        retry=RetryPace(),
+        outage_seconds=manner.outage_seconds,
+        waits_for_room=manner.waits_for_room,
+    )

@@ -1,0 +1,221 @@
+"""Proves complete series again that are proven by less than the archive's MD5 of every image, where it has MD5s by now.
+
+The cheapest comes first: the archive's digests are compared with the MD5s of the receipt, which downloads nothing. Where it has
+lists in its ZIPs only, the series comes again. What is complete stays complete, whatever becomes of the attempt; only images that
+the archive's digests disprove are doubted, and come again.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from pathlib import PurePosixPath
+from typing import Final
+
+import structlog
+from anyio import CancelScope
+
+from downloader.archive.port import Archive, Md5Lists
+from downloader.completeness import series_digests
+from downloader.errors import REFUSED_DIGEST, ArchiveError, DamagedReceiptError, DigestMismatchError, TransferError
+from downloader.fetching.attempt import fetch_with_list
+from downloader.fetching.context import Bench
+from downloader.fetching.recheck import ask_again
+from downloader.model import Md5Mode, Proof, Receipt
+from downloader.store.port import Store, StoredSeries
+
+COMPARED_PER_RUN: Final = 1_000
+IMAGES_PER_RUN: Final = 2_000
+"""So many images are asked about singly, a request each; series of more come again with their lists."""
+FETCHED_PER_RUN: Final = 100
+"""A library that was made without MD5s is proven by and by, and does not hold up its runs."""
+MISSES_IN_A_ROW: Final = 3
+"""After so many series that could not be proven by more, an archive that was not seen to have MD5s is left alone."""
+RECEIPTS_PER_RUN: Final = 5_000
+_NOTED_AT_ONCE: Final = 500
+EXIT_NO_ANSWER: Final = 4
+_log = structlog.get_logger(__name__)
+
+
+class _Digested(Enum):
+    """What the archive's digests say of the images of a receipt."""
+
+    SAME = auto()
+    OTHERS = auto()
+    UNTOLD = auto()
+
+
+@dataclass(slots=True)
+class StrengthTally:
+    """What came of it: `compared` and `fetched` are proven by more now, `doubted` were disproved and are to come again.
+
+    Of the `contradicted` the archive sent images again that its own list disproves: what was there stays.
+    """
+
+    compared: int = 0
+    fetched: int = 0
+    doubted: int = 0
+    contradicted: int = 0
+
+
+async def note_unknown_strengths(store: Store, bench: Bench) -> None:
+    """Look into receipts for what a store does not know that an older tciad wrote: some thousands in each run."""
+    noted: list[tuple[str, Proof]] = []
+    looked = 0
+    async for row in store.find_unknown_proofs():
+        looked += 1
+        receipt = await bench.in_thread(_receipt_of, row, bench)
+        if receipt is not None:
+            noted.append((row.series.series_instance_uid, receipt.proof))
+        if len(noted) >= _NOTED_AT_ONCE:
+            await store.note_proofs(noted)
+            noted = []
+        if looked >= RECEIPTS_PER_RUN:
+            break
+    if noted:
+        await store.note_proofs(noted)
+
+
+@dataclass(slots=True)
+class Strengthening:
+    """Proves the weak series of one manifest again.
+
+    Args:
+        benches: what works on series of each archive, by its name.
+        admit: is awaited before each series, for as long as nothing may be begun.
+    """
+
+    store: Store
+    benches: Mapping[str, Bench]
+    admit: Callable[[], Awaitable[None]]
+    tally: StrengthTally = field(default_factory=StrengthTally)
+    _misses: Counter[str] = field(default_factory=Counter)
+    _tried: int = 0
+    _fetches: int = 0
+    _images_left: int = IMAGES_PER_RUN
+
+    async def work(self, manifest: str) -> None:
+        """Try each series once, until all were or the run has done its share.
+
+        Raises:
+            LibraryError, StoreError: they cannot be used.
+        """
+        hopeful = {name: bench for name, bench in self.benches.items() if bench.md5 is not Md5Mode.OFF}
+        async for row in self.store.find_weak(manifest, with_list=False):
+            if not hopeful or self._tried >= COMPARED_PER_RUN:
+                return
+            bench = hopeful.get(row.archive)
+            if bench is None or row.digests is None:
+                continue
+            self._tried += 1
+            await self.admit()
+            try:
+                hit = await self._strengthen(row, bench)
+            except (ArchiveError, TransferError) as error:
+                self.tally.contradicted += isinstance(error, DigestMismatchError)
+                _log.info("not proven again", series_instance_uid=row.series.series_instance_uid, message=str(error))
+                if error.exit_code == EXIT_NO_ANSWER:
+                    return
+                hit = False
+            self._misses[row.archive] = 0 if hit else self._misses[row.archive] + 1
+            if self._is_hopeless(bench.archive):
+                del hopeful[row.archive]
+
+    def _is_hopeless(self, archive: Archive) -> bool:
+        return self._misses[archive.name] >= MISSES_IN_A_ROW and archive.md5_lists("") is not Md5Lists.SENT
+
+    async def _strengthen(self, row: StoredSeries, bench: Bench) -> bool:
+        """Whether the series is proven by more now, or shown to be wrong."""
+        receipt = await bench.in_thread(_receipt_of, row, bench)
+        if receipt is None:
+            return False  # `verify` tells what is wrong with it
+        match await self._compare(receipt, bench.archive):
+            case _Digested.SAME:
+                await self._note_same(row, receipt, bench)
+                return True
+            case _Digested.OTHERS:
+                return await self._doubt(row, receipt, bench)
+            case _Digested.UNTOLD:
+                return await self._fetch(row, receipt, bench)
+
+    async def _note_same(self, row: StoredSeries, receipt: Receipt, bench: Bench) -> None:
+        proof = replace(receipt.proof, md5_images=len(receipt.images), md5_blank=0, md5_list=receipt.proof.came_with_list)
+        with CancelScope(shield=True):
+            await bench.in_thread(bench.library.rewrite_receipt, PurePosixPath(row.folder), replace(receipt, proof=proof))
+            await self.store.note_proofs([(row.series.series_instance_uid, proof)])
+        self.tally.compared += 1
+
+    async def _doubt(self, row: StoredSeries, receipt: Receipt, bench: Bench) -> bool:
+        """Let nothing believe images that are not what the archive has, unless it has other ones since the last resolve.
+
+        They stay where they are until the right ones take their place, and go to quarantine then.
+        """
+        newest = await ask_again(row.series, bench.archive)
+        if newest is None or newest.version.differs_from(receipt.series.version):
+            return False  # the next resolve finds it
+        name, changes = row.series.series_instance_uid, bench.library.changes
+        doubt = await bench.in_thread(changes.plan_doubt, PurePosixPath(row.folder), name)
+        with CancelScope(shield=True):
+            record = await bench.in_thread(changes.begin, [doubt])
+            await bench.in_thread(changes.carry_out, doubt)
+            await self.store.reopen(name, error="", message="its images differ from the archive's MD5s")
+            await bench.in_thread(changes.end, record)
+        _log.warning("images differ from the archive's MD5s and come again", series_instance_uid=name, folder=row.folder)
+        self.tally.doubted += 1
+        return True
+
+    async def _fetch(self, row: StoredSeries, receipt: Receipt, bench: Bench) -> bool:
+        """Fetch the series again for its list, in place of what lies there, where a list can be expected."""
+        series = row.series
+        lists = bench.archive.md5_lists(series.series_instance_uid)
+        is_in_place = await bench.in_thread(bench.library.folder_of, series) == PurePosixPath(row.folder)
+        if lists not in {Md5Lists.SENT, Md5Lists.UNKNOWN} or not is_in_place or self._fetches >= FETCHED_PER_RUN:
+            return False
+        self._fetches += 1
+        # a list with blanks is the best that there is, also where the manifest requires more of new series
+        fetched = await fetch_with_list(series, replace(bench, md5=Md5Mode.AUTO))
+        with CancelScope(shield=True):
+            await self.store.restore([(fetched.receipt, str(fetched.place.folder))])
+        if {image.md5 for image in fetched.receipt.images} != {image.md5 for image in receipt.images}:
+            _log.warning(
+                "images differed from the archive's MD5 list and are replaced", series_instance_uid=series.series_instance_uid
+            )
+        self.tally.fetched += 1
+        return True
+
+    async def _compare(self, receipt: Receipt, archive: Archive) -> _Digested:
+        """What the archive's digests say, as far as they vouch for every image; an image without one ends the questions.
+
+        Raises:
+            ArchiveError, TransferError: the archive cannot be asked now.
+        """
+        try:
+            digest = await archive.find_series_md5(receipt.series.series_instance_uid)
+            if digest and digest in series_digests(image.md5 for image in receipt.images):
+                return _Digested.SAME
+            if len(receipt.images) > self._images_left:
+                return _Digested.UNTOLD
+            for image in receipt.images:
+                self._images_left -= 1
+                md5 = await archive.find_image_md5(image.sop_instance_uid)
+                if md5 != image.md5:
+                    return _Digested.OTHERS if md5 else _Digested.UNTOLD
+        except REFUSED_DIGEST:
+            return _Digested.UNTOLD  # a deployment without this endpoint, or one that guards it
+        return _Digested.SAME
+
+
+def wants_lists(bench: Bench) -> bool:
+    """Whether series of this archive are to have MD5 lists, and its generation knows of such."""
+    return bench.md5 is not Md5Mode.OFF and bench.archive.md5_lists("") is not Md5Lists.NEVER
+
+
+def _receipt_of(row: StoredSeries, bench: Bench) -> Receipt | None:
+    """The receipt of a complete series, where it can be believed. Blocks."""
+    try:
+        receipt = bench.library.receipt_in(PurePosixPath(row.folder))
+    except DamagedReceiptError:
+        return None
+    if receipt is None or receipt.series.series_instance_uid != row.series.series_instance_uid:
+        return None
+    return receipt

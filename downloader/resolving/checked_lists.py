@@ -1,0 +1,350 @@
+"""Asks one archive for lists of series, and compares each with what the archive counts elsewhere.
+
+A list can be empty or short with status 200 and without a sign (ARCHIVE §2.4, §7). Counts can be wrong as well, mostly too large.
+So neither is believed alone: a list that is short is asked for again, then another question is asked for what is missing, and
+what stays in doubt is told.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, TypeVar
+
+import anyio
+import structlog
+
+from downloader.archive.port import Archive, StudyCount, UnreadableRow
+from downloader.errors import (
+    AccessDeniedError,
+    ArchiveError,
+    ArchiveFaultError,
+    CredentialsRejectedError,
+    TciadError,
+    TransferError,
+    UnexpectedReplyError,
+    Verdict,
+)
+from downloader.model import Series, SeriesQuery
+from downloader.resolving.listing import Comparison, Listing, RowCount, Shortfall
+from downloader.resolving.query_plan import describe, is_whole_collection
+from downloader.transport.retrying import Patience
+
+BATCH_SERIES: Final = 5_000
+MOST_ASKED: Final = 100
+"""Of more studies or patients than this, only a sample is asked for."""
+SAMPLED: Final = 20
+_ASKED_TWICE: Final = 2
+_ASKED_THRICE: Final = 3
+_NAMED: Final = 3
+_log = structlog.get_logger(__name__)
+
+Batches = Callable[[Sequence[Series]], Awaitable[None]]
+Missing = TypeVar("Missing")
+BeginAnswer = Callable[[bool], None]
+"""Told before the rows of an answer come; whether it replaces the answer before."""
+LetsPass = Callable[[Series, RowCount], bool]
+
+
+def ignore_answers(is_repeated: bool) -> None:
+    """Where it does not matter which rows are of one answer."""
+
+
+class CheckedLists:
+    """The lists of one archive in one resolve.
+
+    Attributes:
+        warnings: what the user should know of the lists.
+        doubts: for which lists it is not known whether they are whole; then nothing is proven complete.
+        unreadable: rows that cannot be read.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        patience: Patience,
+        list_collections: Callable[[], Awaitable[Sequence[str]]],
+        begin_answer: BeginAnswer = ignore_answers,
+    ) -> None:
+        self.warnings: list[str] = []
+        self.doubts: list[str] = []
+        self.unreadable: list[UnreadableRow] = []
+        self._archive = archive
+        self._patience = patience
+        self._list_collections = list_collections
+        self._by_collection: dict[str, Sequence[StudyCount]] = {}
+        self._by_modality: dict[tuple[str, str], Sequence[str]] = {}
+        self._begin_answer = begin_answer
+        # lists that were compared with nothing, and why: the archive did not tell
+        self._uncompared: dict[str, str] = {}
+        self._empty: dict[str, bool] = {}
+        self._has_answered = False
+
+    async def ask(self, query: SeriesQuery, lets_pass: LetsPass, sink: Batches, *, is_one_of_many: bool) -> RowCount:
+        """Hand the rows that `lets_pass` to `sink`, and count them.
+
+        `is_one_of_many`: the collection is asked for in several queries, so it is counted once for all of them.
+
+        Raises:
+            ArchiveError: the list cannot be had, however often it is asked for.
+        """
+        asked = 0
+
+        async def ask() -> tuple[Listing, Shortfall, _Counts]:
+            nonlocal asked
+            asked += 1
+            self._begin_answer(asked > 1)
+            listing = Listing(_comparison_of(query))
+            counts = await self._pour_and_count(query, listing, lets_pass, sink, is_one_of_many)
+            shortfall = await self._compare(query, listing, counts)
+            if asked < self._limit(query, listing, shortfall, counts):
+                raise ArchiveFaultError(_describe_short(self._archive.name, query, listing, shortfall))
+            return listing, shortfall, counts
+
+        listing, shortfall, counts = await self._patience.ask(f"getSeries {describe(query)}", ask)
+        self._has_answered |= listing.count.listed > 0
+        if shortfall.is_empty:
+            await self._note_empty(query.collection or "", counts)
+        elif shortfall:
+            await self._fill(query, listing, shortfall, lets_pass, sink)
+        self.unreadable += listing.unreadable
+        return listing.count
+
+    def conclude(self) -> None:
+        """Say what is to be said of collections without series, once it is known whether the archive answered at all."""
+        for name, is_confirmed in self._empty.items():
+            if is_confirmed and self._has_answered:
+                self.warnings.append(f"the collection {name!r} of {self._archive.name} has no series")
+            else:
+                self.doubts.append(
+                    f"{self._archive.name} has a collection {name!r} and lists no series for it, as it also does when its "
+                    "database fails; run again later"
+                )
+        self._empty.clear()
+        if self._uncompared:
+            lists = ", ".join(list(self._uncompared)[:_NAMED]) + (" and others" if len(self._uncompared) > _NAMED else "")
+            self.warnings.append(
+                f"{len(self._uncompared)} lists of {self._archive.name} could not be compared with its counts, so series may be "
+                f"missing from them unnoticed: {lists}: {next(iter(self._uncompared.values()))}"
+            )
+        self._uncompared.clear()
+
+    async def _pour(self, query: SeriesQuery, listing: Listing, lets_pass: LetsPass, sink: Batches) -> int:
+        """How many rows came."""
+        before = listing.count.listed
+        others = RowCount()
+
+        def takes(series: Series) -> bool:
+            return lets_pass(series, listing.count if listing.note(series) else others)
+
+        await pour(self._archive.find_series(query, listing.unreadable.append), takes, sink)
+        return listing.count.listed - before + others.listed
+
+    async def _pour_and_count(
+        self, query: SeriesQuery, listing: Listing, lets_pass: LetsPass, sink: Batches, is_one_of_many: bool
+    ) -> "_Counts":
+        """Ask for the list, and at the same time for what it is to be compared with, so that one need not wait for the other."""
+        counts = _Counts()
+        failures: list[TciadError] = []
+
+        async def count(*, is_patient: bool) -> None:
+            counts.error = None
+            question = partial(self._count, query, counts, is_one_of_many)
+            try:
+                await (self._patience.ask(f"counts of {describe(query)}", question) if is_patient else question())
+            except TciadError as error:
+                counts.error = error
+
+        is_on_the_way = self._archive.counts_on_the_way
+        async with anyio.create_task_group() as group:
+            if not is_on_the_way:
+                group.start_soon(partial(count, is_patient=False))
+            try:
+                await self._pour(query, listing, lets_pass, sink)
+            except TciadError as error:
+                # the group would wrap it, and callers catch our errors bare
+                failures.append(error)
+                group.cancel_scope.cancel()
+        if failures:
+            raise failures[0]
+        if counts.error is not None or is_on_the_way:
+            # what kept the archive from counting may be over, now that the list has come
+            await count(is_patient=True)
+        if counts.untold and counts.is_offered:
+            self._uncompared[describe(query)] = counts.untold
+        else:
+            self._uncompared.pop(describe(query), None)
+        return counts
+
+    async def _count(self, query: SeriesQuery, counts: "_Counts", is_one_of_many: bool) -> None:
+        """Count. The archive is believed that it does not tell when it was asked twice, and not at once."""
+        try:
+            match _comparison_of(query):
+                case Comparison.STUDIES:
+                    counts.studies = await self._count_studies(query, is_one_of_many)
+                case Comparison.PATIENTS:
+                    counts.is_offered = self._archive.tells_patients_by_modality
+                    counts.patients = await self._find_patients(query) if counts.is_offered else ()
+                case Comparison.NONE:
+                    pass
+        except (UnexpectedReplyError, AccessDeniedError, CredentialsRejectedError) as error:
+            # refused credentials are for the list itself to tell
+            counts.refusals += 1
+            if counts.refusals < _ASKED_TWICE:
+                raise
+            counts.untold = str(error)
+            _log.info("the archive does not tell", archive=self._archive.name, list=describe(query), message=error.what)
+
+    async def _compare(self, query: SeriesQuery, listing: Listing, counts: "_Counts") -> Shortfall:
+        if counts.error is not None:
+            if not isinstance(counts.error, (ArchiveError, TransferError)) or counts.error.verdict is Verdict.STOP:
+                raise counts.error
+            doubt = f"{self._archive.name} cannot be asked how many series of {describe(query)} there are: {counts.error}"
+            if doubt not in self.doubts:
+                self.doubts.append(doubt)
+            return Shortfall()
+        shortfall = listing.compare_with_studies(counts.studies) or listing.compare_with_patients(counts.patients)
+        if shortfall:
+            return shortfall
+        is_unlisted = listing.is_empty and is_whole_collection(query) and await self._names(query.collection or "")
+        return Shortfall(is_empty=is_unlisted)
+
+    def _limit(self, query: SeriesQuery, listing: Listing, shortfall: Shortfall, counts: "_Counts") -> int:
+        """How often to ask for such a list in all. What lasts costs every run, so what may last is not asked for so often."""
+        if shortfall and listing.is_empty and is_whole_collection(query):
+            is_counted_empty = shortfall.is_empty and not counts.untold
+            return min(_ASKED_TWICE, self._patience.attempts) if is_counted_empty else self._patience.attempts
+        if shortfall and listing.is_empty:
+            return min(_ASKED_THRICE, self._patience.attempts)
+        return min(_ASKED_TWICE, self._patience.attempts) if shortfall or listing.unreadable else 0
+
+    async def _count_studies(self, query: SeriesQuery, is_one_of_many: bool) -> Sequence[StudyCount]:
+        """How many series each study has."""
+        if query.collection is None or not is_one_of_many or self._archive.counts_on_the_way:
+            return await self._archive.find_study_counts(query)
+        if query.collection not in self._by_collection:
+            whole = SeriesQuery(collection=query.collection)
+            self._by_collection[query.collection] = await self._archive.find_study_counts(whole)
+        return [one for one in self._by_collection[query.collection] if _is_asked_for(one, query)]
+
+    async def _find_patients(self, query: SeriesQuery) -> Sequence[str]:
+        """The patients that have series of the query's modality."""
+        key = collection, modality = query.collection or "", query.modality or ""
+        if key not in self._by_modality:
+            self._by_modality[key] = await self._archive.find_patients(collection, modality)
+        named = self._by_modality[key]
+        return [name for name in named if query.patient_id is None or name.casefold() == query.patient_id.casefold()]
+
+    async def _names(self, collection: str) -> bool:
+        return any(collection.casefold() == name.casefold() for name in await self._list_collections())
+
+    async def _note_empty(self, collection: str, counts: "_Counts") -> None:
+        """The list of the collection's patients is the second witness, beside that of its studies."""
+        try:
+            patients = await self._patience.ask(f"getPatient of {collection}", partial(self._archive.find_patients, collection))
+        except (ArchiveError, TransferError):
+            patients = [""]
+        self._empty[collection] = not counts.untold and not patients
+
+    async def _fill(self, query: SeriesQuery, listing: Listing, shortfall: Shortfall, lets_pass: LetsPass, sink: Batches) -> None:
+        """Ask another question for each study or patient that the list lacks."""
+        before, counted = listing.count.listed, len(shortfall.studies) or len(shortfall.patients)
+        described = _describe_short(self._archive.name, query, listing, shortfall)
+        studies, patients = _sample(shortfall.studies), _sample(shortfall.patients)
+        sampled = len(studies) or len(patients)
+        in_doubt = False
+
+        async def ask(other: SeriesQuery) -> bool:
+            """Whether any row came: an answer of nothing proves nothing."""
+            question = partial(self._pour, other, listing, lets_pass, sink)
+            return await self._patience.ask(f"getSeries {describe(other)}", question) > 0
+
+        try:
+            for study in studies:
+                if not await ask(SeriesQuery(collection=query.collection, study_instance_uid=study.study_instance_uid)):
+                    patient = SeriesQuery(collection=query.collection, patient_id=study.patient_id or None)
+                    in_doubt |= patient == query or not study.patient_id or not await ask(patient)
+            for name in patients if not in_doubt else ():
+                patient = SeriesQuery(collection=query.collection, patient_id=name)
+                narrow = replace(patient, modality=query.modality)
+                if narrow == query or not await ask(narrow):
+                    in_doubt |= not await ask(patient)
+        except (ArchiveError, TransferError) as error:
+            if error.verdict is not Verdict.RETRY:
+                raise
+            in_doubt = True
+        found = listing.count.listed - before
+        if in_doubt or (found and sampled < counted):
+            self.doubts.append(f"{described}; run again later")
+        elif sampled < counted:
+            self.warnings.append(
+                f"{described}; asked in another way for {sampled} of these {counted} it lists no more, "
+                "so the count is taken to be wrong"
+            )
+        elif found:
+            self.warnings.append(f"{described}; asked in another way it listed {found} more, which were taken up")
+        else:
+            self.warnings.append(f"{described}; asked in another way it lists no more, so the count is taken to be wrong")
+
+
+def _sample(missing: Sequence[Missing]) -> Sequence[Missing]:
+    """All that a list lacks, or some from all over where these are many."""
+    if len(missing) <= MOST_ASKED:
+        return missing
+    return [missing[number * (len(missing) - 1) // (SAMPLED - 1)] for number in range(SAMPLED)]
+
+
+async def pour(rows: AsyncGenerator[Series, None], takes: Callable[[Series], bool], sink: Batches) -> None:
+    """Pass the wanted rows on in batches."""
+    batch: list[Series] = []
+    async with aclosing(rows):
+        async for series in rows:
+            if not takes(series):
+                continue
+            batch.append(series)
+            if len(batch) >= BATCH_SERIES:
+                await sink(batch)
+                batch = []
+    if batch:
+        await sink(batch)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What a list is to be compared with, or why that cannot be had."""
+
+    studies: Sequence[StudyCount] = ()
+    patients: Sequence[str] = ()
+    error: TciadError | None = None
+    refusals: int = 0
+    untold: str = ""
+    is_offered: bool = True
+
+
+def _comparison_of(query: SeriesQuery) -> Comparison:
+    """What counts the series that the query lists: SeriesCount of its studies, or the patients that have the modality."""
+    if query.modality is None:
+        return Comparison.STUDIES if query.collection or query.patient_id or query.study_instance_uid else Comparison.NONE
+    is_of_patients = query.collection is not None and query.study_instance_uid is None
+    return Comparison.PATIENTS if is_of_patients else Comparison.NONE
+
+
+def _is_asked_for(study: StudyCount, query: SeriesQuery) -> bool:
+    is_patient = query.patient_id is None or study.patient_id.casefold() == query.patient_id.casefold()
+    return is_patient and query.study_instance_uid in {None, study.study_instance_uid}
+
+
+def _describe_short(archive: str, query: SeriesQuery, listing: Listing, shortfall: Shortfall) -> str:
+    if shortfall.is_empty:
+        return f"{archive} has a collection {query.collection!r} and lists no series for it"
+    if shortfall.patients:
+        names = ", ".join(map(repr, shortfall.patients[:_NAMED])) + (" and others" if len(shortfall.patients) > _NAMED else "")
+        return f"{archive} lists no series of {describe(query)} for {len(shortfall.patients)} patients that have some: {names}"
+    if shortfall.studies:
+        counted = sum(one.series for one in shortfall.studies)
+        listed = sum(listing.rows_of.get(one.study_instance_uid, 0) for one in shortfall.studies)
+        return (
+            f"{archive} counts {counted} series in {len(shortfall.studies)} studies of {describe(query)}, "
+            f"and its list has {listed} of them"
+        )
+    return f"getSeries {describe(query)}: rows cannot be read: {listing.unreadable[0].sentence}"

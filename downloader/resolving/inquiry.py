@@ -1,0 +1,211 @@
+"""What is asked of one archive for the entries of a manifest, and which of its rows each entry wants."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from typing import Final
+
+from downloader.archive.port import Archive, UnreadableRow
+from downloader.errors import ArchiveFaultError, ManifestError
+from downloader.manifest import Coverage, Selection, explain_nothing
+from downloader.model import Series
+from downloader.resolving.checked_lists import BATCH_SERIES, Batches, BeginAnswer, CheckedLists, ignore_answers, pour
+from downloader.resolving.listing import RowCount
+from downloader.resolving.query_plan import asked_keys, plan_queries
+from downloader.transport.retrying import Patience
+
+_ANNOTATED: Final = frozenset({"true", "yes", "1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryMatch:
+    """What one entry of `select` found.
+
+    Of the `listed` rows that the archive gave for it, `matched` are wanted, and `excluded` would be if no entry of `exclude` took
+    them away; `annotated` of the wanted ones have annotation files that a cart asks for. `reason` says why nothing fits, and is
+    empty where something does: then `unmatched` are the values, by key, that none of those that fit has. `unlisted` are the
+    series that the entry names and the archive does not list.
+    """
+
+    archive: str
+    listed: int
+    matched: int
+    excluded: int
+    unmatched: Mapping[str, tuple[str, ...]]
+    unlisted: tuple[str, ...] = ()
+    annotated: int = 0
+    reason: str = ""
+
+
+class Sieve:
+    """Decides on rows for one entry, and notes what of the entry they met."""
+
+    def __init__(self, selection: Selection, excludes: Callable[[Series], bool]) -> None:
+        self.selection = selection
+        self.coverage = Coverage(selection)
+        self._excludes = excludes
+        self._wants_annotations = any(series_list.wants_annotations for series_list in selection.series_lists)
+
+    def lets_pass(self, series: Series, count: RowCount) -> bool:
+        """Whether the series is wanted; counted one way or the other."""
+        count.listed += 1
+        if misfit := self.selection.find_misfit(series):
+            count.misfits[misfit] += 1
+            return False
+        self.coverage.note(series)
+        if self._excludes(series):
+            count.excluded += 1
+            return False
+        count.matched += 1
+        count.annotated += self._wants_annotations and series.annotations_flag.casefold() in _ANNOTATED
+        return True
+
+
+class Inquiry:
+    """What is asked of one archive in one resolve. `lists` tells what is to be said of the lists that came."""
+
+    def __init__(self, archive: Archive, patience: Patience, begin_answer: BeginAnswer = ignore_answers) -> None:
+        self._archive = archive
+        self._patience = patience
+        self._collections: Sequence[str] | None = None
+        self.lists = CheckedLists(archive, patience, self._list_collections, begin_answer)
+        self._begin_answer = begin_answer
+
+    def warn_of_excludes(self, exclude: Sequence[Selection]) -> Iterator[str]:
+        """Entries that cannot take away any of this archive's series, whatever the series are."""
+        for selection in exclude:
+            if untold := selection.hopeless_keys(self._archive.untold):
+                yield (
+                    f"exclude takes away nothing of {self._archive.name} by {selection.describe()}: "
+                    f"{self._archive.name} does not tell {' and '.join(untold)}"
+                )
+
+    async def tell_carts(self, selection: Selection) -> Selection:
+        """The entry with the series of its shared carts.
+
+        Raises:
+            ManifestError: the archive knows no series of a cart, which it also says of one that it cannot read.
+        """
+        series: list[str] = []
+        for cart in selection.shared_carts:
+            found = await self._patience.ask(f"getContentsByName {cart!r}", partial(self._archive.find_shared_cart, cart))
+            if not found:
+                raise ManifestError(
+                    f"{selection.position}: shared_cart: {self._archive.name} has no cart {cart!r}, or no series in it",
+                    next_step="check its name on the archive's site; if it is right, try again later",
+                )
+            series += found
+        return selection.with_cart_series(series)
+
+    async def resolve(self, sieve: Sieve, sink: Batches) -> EntryMatch:
+        """Ask for what an entry wants that does not name its series.
+
+        Raises:
+            ArchiveError: a query failed however often it was repeated.
+            ManifestError: the archive has no such collection.
+        """
+        count = RowCount()
+        for collection in await self._collections_of(sieve.selection):
+            listed_before = count.listed
+            queries = plan_queries(sieve.selection, collection)
+            for query in queries:
+                count.add(await self.lists.ask(query, sieve.lets_pass, sink, is_one_of_many=len(queries) > 1))
+            if collection is not None and count.listed == listed_before:
+                await self._expect_collection(collection, sieve.selection)
+        return self._match(sieve, count)
+
+    async def resolve_listed(self, sieves: Sequence[Sieve], sink: Batches) -> list[EntryMatch]:
+        """Ask for the series that these entries name, each once, however many entries there are.
+
+        Raises:
+            ArchiveError: a query failed however often it was repeated.
+        """
+        by_name: dict[str, list[int]] = defaultdict(list)
+        for number, sieve in enumerate(sieves):
+            for name in sieve.selection.series_instance_uids:
+                by_name[name].append(number)
+        counts = [RowCount() for _ in sieves]
+        unlisted: list[list[str]] = [[] for _ in sieves]
+        names = list(by_name)
+        for start in range(0, len(names), BATCH_SERIES):
+            part = names[start : start + BATCH_SERIES]
+            self._begin_answer(False)
+            ask = partial(self._ask_listed, part, by_name, sieves, sink)
+            found, listed = await self._patience.ask(f"{len(part)} series by name", ask)
+            for number, count in found.items():
+                counts[number].add(count)
+            for name in part:
+                for number in by_name[name] if name not in listed else ():
+                    unlisted[number].append(name)
+        return [self._match(*one) for one in zip(sieves, counts, unlisted, strict=True)]
+
+    async def _ask_listed(
+        self, part: Sequence[str], by_name: Mapping[str, Sequence[int]], sieves: Sequence[Sieve], sink: Batches
+    ) -> tuple[Mapping[int, RowCount], set[str]]:
+        counts: dict[int, RowCount] = defaultdict(RowCount)
+        unreadable: list[UnreadableRow] = []
+        listed: set[str] = set()
+
+        def takes(series: Series) -> bool:
+            listed.add(series.series_instance_uid)
+            is_wanted = False
+            # every entry is to note what it met, so none is passed over once another lets the row pass
+            for number in by_name.get(series.series_instance_uid, ()):
+                is_wanted |= sieves[number].lets_pass(series, counts[number])
+            return is_wanted
+
+        await pour(self._archive.find_listed_series(part, unreadable.append), takes, sink)
+        self.lists.unreadable += unreadable
+        return counts, listed | {row.series_instance_uid for row in unreadable}
+
+    def _match(self, sieve: Sieve, count: RowCount, unlisted: Sequence[str] = ()) -> EntryMatch:
+        fits = count.matched + count.excluded > 0
+        if untold := sieve.selection.hopeless_keys(self._archive.untold):
+            reason = f"{self._archive.name} does not tell {' and '.join(untold)}"
+        else:
+            reason = explain_nothing(sieve.selection, count.listed, count.misfits, asked_keys(sieve.selection))
+        return EntryMatch(
+            archive=self._archive.name,
+            listed=count.listed,
+            matched=count.matched,
+            excluded=count.excluded,
+            unmatched=sieve.coverage.unmatched() if fits else {},
+            unlisted=tuple(unlisted),
+            annotated=count.annotated,
+            reason="" if fits else reason,
+        )
+
+    async def _collections_of(self, selection: Selection) -> Sequence[str | None]:
+        """The collections that an entry means; `[None]` when it means any."""
+        exact = selection.exact("collection")
+        if exact is not None:
+            return exact
+        if not selection.limits("collection"):
+            return [None]
+        return [name for name in await self._list_collections() if selection.accepts("collection", name)]
+
+    async def _list_collections(self) -> Sequence[str]:
+        if self._collections is None:
+            self._collections = await self._patience.ask("getCollectionValues", self._ask_collections)
+        return self._collections
+
+    async def _ask_collections(self) -> Sequence[str]:
+        names = await self._archive.find_collections()
+        if not names:
+            # the archive answers 200 with an empty body for "none" and for a broken database alike (ARCHIVE §2.4)
+            raise ArchiveFaultError("the archive lists no collection at all", next_step="it may be down; try again later")
+        return names
+
+    async def _expect_collection(self, name: str, selection: Selection) -> None:
+        """A query for this collection found nothing: is it a filter that fits nothing, or a name that does not exist?"""
+        names = await self._list_collections()
+        if any(name.casefold() == known.casefold() for known in names):
+            return
+        near = get_close_matches(name, names, n=1)
+        raise ManifestError(
+            f"{selection.position}: collection: {self._archive.name} has no collection {name!r}"
+            + (f" (did you mean {near[0]!r}?)" if near else ""),
+            next_step="NLST has a host of its own: say archive: nlst" if name.casefold() == "nlst" else None,
+        )

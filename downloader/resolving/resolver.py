@@ -1,0 +1,160 @@
+"""From a manifest to the series it means: which questions to ask the archives, and which of their rows are wanted."""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from downloader.archive.port import Archive, UnreadableRow
+from downloader.manifest import ApiGeneration, ArchiveAddress, Manifest, Selection
+from downloader.model import Series
+from downloader.resolving.checked_lists import BeginAnswer, ignore_answers
+from downloader.resolving.inquiry import EntryMatch, Inquiry, Sieve
+from downloader.resolving.own_rows import ask_own_rows
+from downloader.resolving.query_plan import plan_queries
+from downloader.transport.retrying import Patience
+
+__all__ = ["EntryMatch", "Resolution", "Resolver", "Sink", "plan_queries"]
+
+_OTHER_HOST: Final = {
+    "tcia": "; those of NLST are on a host of their own: archive: nlst",
+    "nlst": "; those of other collections are on another host: archive: tcia",
+}
+_NAMED_ROWS: Final = 5
+
+Sink = Callable[[str, Sequence[Series]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Resolution:
+    """What resolving a manifest found, beside the series themselves: of each entry of `select`, in their order.
+
+    `manifest` is the one that was resolved, with the series of shared carts told. `doubts` say, by archive, for which lists it is
+    not known whether they are whole: with any of them nothing is proven complete, and no series of that archive has vanished.
+    `unreadable` are rows that cannot be read, by archive.
+    """
+
+    manifest: Manifest
+    entries: list[EntryMatch] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    doubts: dict[str, Sequence[str]] = field(default_factory=dict)
+    unreadable: dict[str, Sequence[UnreadableRow]] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every list is known to be whole, and every row could be read."""
+        return not self.doubts and not self.unreadable
+
+    def unlisted(self) -> Mapping[str, Sequence[str]]:
+        """The series that the manifest names and its archives do not list, by archive."""
+        found: dict[str, list[str]] = {}
+        for entry in self.entries:
+            if entry.unlisted:
+                found.setdefault(entry.archive, []).extend(entry.unlisted)
+        return found
+
+
+class Resolver:
+    """Asks archives what a manifest means.
+
+    Args:
+        archives: all that entries of the manifests ask, by name.
+        patience: asks again where an answer fails.
+    """
+
+    def __init__(self, archives: Mapping[str, Archive], patience: Patience) -> None:
+        self._archives = archives
+        self._patience = patience
+
+    async def resolve(self, manifest: Manifest, sink: Sink, begin_answer: BeginAnswer = ignore_answers) -> Resolution:
+        """Hand every wanted series to `sink`, in batches with the name of their archive, and tell what was found.
+
+        `begin_answer` is called before the rows of each answer reach the sink.
+        A series that several entries want reaches the sink several times, and so does one whose query broke and was repeated.
+
+        Raises:
+            ArchiveError: a query failed however often it was repeated: nothing may be concluded from what came so far.
+            ManifestError: the manifest names a collection or a shared cart that its archive does not have.
+        """
+        inquiries = {name: Inquiry(archive, self._patience, begin_answer) for name, archive in self._archives.items()}
+        select = [await inquiries[manifest.archive_of(selection).name].tell_carts(selection) for selection in manifest.select]
+        resolution = Resolution(replace(manifest, select=tuple(select)))
+        matches = await _resolve_entries(resolution.manifest, inquiries, sink)
+        for selection, match in zip(manifest.select, matches, strict=True):
+            resolution.entries.append(match)
+            resolution.warnings += _warn_of_carts(selection, match, manifest.archive_of(selection))
+            if not match.matched:
+                which = "exclude takes away all that matches" if match.excluded else "nothing matches"
+                why = f": {match.reason}" if match.reason else ""
+                resolution.warnings.append(f"{which} {selection.describe()}{why}")
+        for address in manifest.archives:
+            resolution.warnings += inquiries[address.name].warn_of_excludes(manifest.exclude)
+            _conclude(address.name, inquiries[address.name], resolution)
+        for name, unlisted in resolution.unlisted().items():
+            hint = _OTHER_HOST.get(name, "")
+            resolution.warnings.append(f"{name} does not list {len(unlisted)} of the series that the manifest names{hint}")
+        return resolution
+
+    async def ask_own_rows(self, archive: str, series: Sequence[Series], controls: Sequence[Series]) -> Sequence[Series]:
+        """The rows of those series that the archive of that name still lists when it is asked for each by itself.
+
+        `controls` are series that it has just listed. Raises as `downloader.resolving.own_rows.ask_own_rows`.
+        """
+        return await ask_own_rows(series, self._archives[archive], controls, self._patience)
+
+
+async def _resolve_entries(manifest: Manifest, inquiries: Mapping[str, Inquiry], sink: Sink) -> list[EntryMatch]:
+    """What each entry matches, in their order. Those that name their series are asked together, at the first of them."""
+    archives = [manifest.archive_of(selection).name for selection in manifest.select]
+    sieves = [Sieve(selection, manifest.excludes) for selection in manifest.select]
+    naming: dict[str, list[int]] = defaultdict(list)
+    for number, selection in enumerate(manifest.select):
+        if selection.lists_series:
+            naming[archives[number]].append(number)
+    found: dict[int, EntryMatch] = {}
+    for number, (archive, sieve) in enumerate(zip(archives, sieves, strict=True)):
+        if number in found:
+            continue
+        pour = partial(sink, archive)
+        if sieve.selection.lists_series:
+            together = naming[archive]
+            matches = await inquiries[archive].resolve_listed([sieves[one] for one in together], pour)
+            found |= dict(zip(together, matches, strict=True))
+        else:
+            found[number] = await inquiries[archive].resolve(sieve, pour)
+    return [found[number] for number in range(len(sieves))]
+
+
+def _conclude(archive: str, inquiry: Inquiry, resolution: Resolution) -> None:
+    """Take up what is to be said of the archive's lists."""
+    lists = inquiry.lists
+    lists.conclude()
+    resolution.warnings += lists.warnings
+    if lists.doubts:
+        resolution.doubts[archive] = lists.doubts
+        resolution.warnings += lists.doubts
+    if lists.unreadable:
+        rows = resolution.unreadable[archive] = list(dict.fromkeys(lists.unreadable))
+        named = "; ".join(row.sentence for row in rows[:_NAMED_ROWS]) + (" and others" if len(rows) > _NAMED_ROWS else "")
+        resolution.warnings.append(
+            f"{len(rows)} rows of {archive}'s catalogue cannot be read, so their series are not fetched: {named}; "
+            "tell the archive's help desk if this lasts"
+        )
+
+
+def _warn_of_carts(selection: Selection, match: EntryMatch, address: ArchiveAddress) -> Iterator[str]:
+    """What carts expect of the Data Retriever that tciad does not do for them."""
+    if match.annotated:
+        names = ", ".join(series_list.path.name for series_list in selection.series_lists if series_list.wants_annotations)
+        yield (
+            f"{match.annotated} of the series of {names} have annotation files, which the cart asks for (includeAnnotation); "
+            "tciad mirrors images and does not fetch them"
+        )
+    signs_in = address.auth is not None or address.api is ApiGeneration.V2
+    for series_list in selection.series_lists:
+        if series_list.needs_login and not signs_in:
+            yield (
+                f"{series_list.path.name} was made for an account (its databasketId ends in -x), and nobody signs in to "
+                f"{match.archive}: if series are refused, name the list in a manifest with archive.auth"
+            )

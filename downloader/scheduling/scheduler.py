@@ -1,0 +1,331 @@
+"""Claim, limit, fetch, record: the loop that empties the queue. The only place that acts on our errors."""
+
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+import anyio
+import structlog
+from anyio import CancelScope, CapacityLimiter
+from anyio import Event as Signal
+from anyio.abc import TaskGroup
+
+from downloader.clock import Clock
+from downloader.concurrency import first_of_ours
+from downloader.errors import (
+    ArchiveBusyError,
+    ArchiveError,
+    AttemptsExhaustedError,
+    LeaseLostError,
+    NoSpaceError,
+    TciadError,
+    Verdict,
+)
+from downloader.fetching.attempt import Bench, FetchedSeries, fetch_series
+from downloader.fetching.former_folder import watch_former
+from downloader.model import (
+    AttemptStarted,
+    Claim,
+    Event,
+    FetchOrder,
+    SeriesCompleted,
+)
+from downloader.pacing import BreakerState, ConcurrencyPace, RetryPace
+from downloader.scheduling.admission import Gate, Opening
+from downloader.scheduling.leases import Leases
+from downloader.scheduling.outcomes import Outcomes, note_lost
+from downloader.store.port import Store
+
+BRIEF_ATTEMPTS = 3
+SMALL_SHARE = 0.25
+"""Of the series at once, how many are taken from the small end of the queue where it is to be emptied from both."""
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerPolicy:
+    """What a manifest says of how to fetch: series at once at most, attempts per series, and in which order.
+
+    `outage_seconds`: how long an archive may be out of reach, probed from time to time, before the run gives up.
+    `waits_for_room`: without room nothing is claimed for a while, instead of giving up.
+    """
+
+    concurrency: int
+    attempts: int
+    order: FetchOrder
+    retry: RetryPace
+    outage_seconds: float = 86_400.0
+    waits_for_room: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pressure:
+    """How the fetching goes about: series at once now (the limit, not the count), and what holds it back.
+
+    `breaker` is that of the archive that is worst off; `archives_out` names those that were probed in vain. `room_problem` says
+    which series found no room last, and how much it needs; empty where none did.
+    """
+
+    concurrency: int
+    breaker: BreakerState
+    archives_out: frozenset[str]
+    short_of_room: bool
+    room_problem: str = ""
+
+
+async def always() -> None:
+    """Admit every claim."""
+
+
+class Scheduler:
+    """Fetches everything that one manifest wants.
+
+    Args:
+        benches: what attempts at series of each archive work with, by the archive's name; one at least.
+        draw: gives random numbers in [0, 1), for jitter.
+        listener: is told what happens, for progress; it must not block.
+        admit: is awaited before each claim, for as long as nothing may be claimed.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        benches: Mapping[str, Bench],
+        policy: SchedulerPolicy,
+        clock: Clock,
+        draw: Callable[[], float],
+        listener: Callable[[Event], None],
+        admit: Callable[[], Awaitable[None]] = always,
+    ) -> None:
+        self._store = store
+        self._benches = {name: replace(bench, answered=self._note_answer) for name, bench in benches.items()}
+        self._policy = policy
+        self._clock = clock
+        self._listener = listener
+        self._outcomes = Outcomes(store=store, clock=clock, retry=policy.retry, draw=draw, listener=listener)
+        self._leases = Leases(store, clock, uuid.uuid4().hex)
+        self._pace = ConcurrencyPace(policy.concurrency)
+        archives = {name: bench.archive for name, bench in benches.items()}
+        self._gate = Gate(archives, clock, policy.outage_seconds, changed=self._look_again)
+        self._slots = CapacityLimiter(self._pace.limit)
+        self._changed = Signal()
+        self._under_way: dict[str, Signal] = {}
+        self._orders_under_way: Counter[FetchOrder] = Counter()
+        self._admit = admit
+        self._claiming = CancelScope()
+
+    @property
+    def pressure(self) -> Pressure:
+        """How the fetching goes about now."""
+        return Pressure(
+            concurrency=self._pace.limit,
+            breaker=self._gate.state,
+            archives_out=self._gate.archives_out,
+            short_of_room=self._gate.short_of_room,
+            room_problem=self._gate.room_problem,
+        )
+
+    def stop_claiming(self) -> None:
+        """Claim nothing more: `drain` returns once what is under way has ended."""
+        self._claiming.cancel()
+
+    async def drain(self, manifest: str) -> None:
+        """Fetch until nothing of the manifest is pending: every series is complete, failed or withdrawn.
+
+        Raises:
+            TciadError: one whose verdict is to stop: the credentials, the library or the store; or nothing is left to fetch but
+                from archives that stay out. Work in flight was set back.
+        """
+        try:
+            async with anyio.create_task_group() as keeper:
+                keeper.start_soon(self._leases.keep)
+                keeper.start_soon(self._gate.keep)
+                await self._empty(manifest)
+                keeper.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise first_of_ours(group) from group
+        finally:
+            await self._leases.give_back()
+
+    async def _empty(self, manifest: str) -> None:
+        async with anyio.create_task_group() as workers:
+            with self._claiming:
+                while await self._claim_next(manifest, workers):
+                    pass
+
+    async def _claim_next(self, manifest: str, workers: TaskGroup) -> bool:
+        """Start one attempt, or wait until there may be one to start. False when nothing is left."""
+        await self._admit()
+        await self._gate.wait_for_room()
+        slot = object()
+        await self._slots.acquire_on_behalf_of(slot)
+        # made before anything is looked at, so that no change is missed
+        self._changed = Signal()
+        opening = self._gate.opening()
+        order = self._next_order()
+        claim = await self._leases.claim(manifest, order, opening.archives)
+        if claim:
+            self._orders_under_way[order] += 1
+            workers.start_soon(self._work, claim, order, slot)
+            return True
+        self._slots.release_on_behalf_of(slot)
+        return await self._wait_for_more(manifest, opening)
+
+    async def _wait_for_more(self, manifest: str, opening: Opening) -> bool:
+        """Wait until there may be something to claim. False when nothing is left."""
+        due_at = await self._store.next_due_at(manifest, opening.archives)
+        if due_at is None and self._slots.borrowed_tokens == 0:
+            if opening.archives is None or await self._store.next_due_at(manifest) is None:
+                return False
+            self._gate.give_up()
+        pauses_seconds = [] if due_at is None else [(due_at - self._clock.steady_now()).total_seconds()]
+        if opening.widens_at is not None:
+            pauses_seconds.append(opening.widens_at - self._clock.monotonic())
+        await self._wait(min(pauses_seconds, default=None))
+        return True
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Until that much time has passed, an attempt has ended or an archive is back, whichever is first."""
+        async with anyio.create_task_group() as group:
+
+            async def pause(seconds: float) -> None:
+                await self._clock.sleep(max(0.0, seconds))
+                group.cancel_scope.cancel()
+
+            if seconds is not None:
+                group.start_soon(pause, seconds)
+            await self._changed.wait()
+            group.cancel_scope.cancel()
+
+    def _look_again(self) -> None:
+        """There may be something to claim now."""
+        self._changed.set()
+
+    def _next_order(self) -> FetchOrder:
+        """From which end of the queue to claim next.
+
+        Small series are mostly waiting for their first byte, large ones fill the line meanwhile; one after the other, they would
+        leave it idle in the end (docs/decisions/0020).
+        """
+        if self._policy.order is not FetchOrder.BALANCED:
+            return self._policy.order
+        small_at_once = int(self._pace.limit * SMALL_SHARE)
+        has_enough = self._orders_under_way[FetchOrder.SMALLEST_FIRST] >= small_at_once
+        return FetchOrder.LARGEST_FIRST if has_enough else FetchOrder.SMALLEST_FIRST
+
+    async def _work(self, claim: Claim, order: FetchOrder, slot: object) -> None:
+        try:
+            async with self._alone_at(claim.series.series_instance_uid):
+                await self._attempt(claim)
+        finally:
+            self._orders_under_way[order] -= 1
+            self._slots.release_on_behalf_of(slot)
+            self._look_again()
+
+    @asynccontextmanager
+    async def _alone_at(self, series_instance_uid: str) -> AsyncIterator[None]:
+        """Wait until no other attempt of ours is at this series.
+
+        A machine that slept for longer than a lease wakes up with attempts under way whose series can be claimed again.
+        """
+        while before := self._under_way.get(series_instance_uid):
+            await before.wait()
+        ended = self._under_way[series_instance_uid] = Signal()
+        try:
+            yield
+        finally:
+            del self._under_way[series_instance_uid]
+            ended.set()
+
+    async def _attempt(self, claim: Claim) -> None:
+        started = self._clock.monotonic()
+        if claim.unended_attempts >= self._policy.attempts:
+            # an attempt that ended with an error has told so: where the policy now allows fewer, the series gets one more, whose
+            # end decides
+            await self._outcomes.fail(
+                claim,
+                AttemptsExhaustedError(
+                    f"{claim.unended_attempts} attempts ended with the process, and none of them could tell why",
+                    next_step="look into the log, then run `tciad retry`",
+                ),
+            )
+            return
+        self._listener(AttemptStarted(series=claim.series, attempt=claim.attempt))
+        try:
+            async with watch_former(claim, self._bench_of(claim)) as former:
+                with self._leases.held(claim):
+                    fetched = await fetch_series(claim.series, self._bench_of(claim), needed_bytes=claim.needed_bytes)
+                with CancelScope(shield=True):
+                    await self._store.complete(claim, fetched.receipt, str(fetched.place.folder))
+                    await former.clear(fetched.place)
+        except LeaseLostError as error:
+            note_lost(error)
+            self._outcomes.tell_given_back(claim)
+        except TciadError as error:
+            with CancelScope(shield=True):
+                await self._settle(claim, error)
+        except anyio.get_cancelled_exc_class():
+            with CancelScope(shield=True):
+                await self._outcomes.give_back(claim)
+            raise
+        else:
+            self._tell_completed(claim, fetched, self._clock.monotonic() - started)
+
+    def _tell_completed(self, claim: Claim, fetched: FetchedSeries, elapsed_seconds: float) -> None:
+        if fetched.downloaded:
+            self._gate.note_success(self._archive_of(claim))
+        self._listener(
+            SeriesCompleted(
+                receipt=fetched.receipt,
+                attempt=claim.attempt,
+                elapsed_seconds=elapsed_seconds,
+                downloaded=fetched.downloaded,
+                first_byte_seconds=fetched.first_byte_seconds,
+                folder=str(fetched.place.folder),
+                stepped_aside=fetched.place.stepped_aside,
+                quarantined=str(fetched.place.quarantined or ""),
+            )
+        )
+
+    def _archive_of(self, claim: Claim) -> str:
+        """The archive to ask. One that the manifest named before, and no longer does, cannot be: then its first is."""
+        return claim.archive if claim.archive in self._benches else next(iter(self._benches))
+
+    def _bench_of(self, claim: Claim) -> Bench:
+        return self._benches[self._archive_of(claim)]
+
+    def _note_answer(self, first_byte_seconds: float) -> None:
+        """Images come: there may be room for more of them at once. Not when they have come, since that can take hours."""
+        self._pace.answered(first_byte_seconds, self._clock.monotonic())
+        self._slots.total_tokens = self._pace.limit
+
+    async def _settle(self, claim: Claim, error: TciadError) -> None:
+        """Record what an error means for its series."""
+        archive = self._archive_of(claim)
+        in_outage = self._gate.is_out(archive) and isinstance(error, ArchiveError)
+        self._gate.note_fault(archive, error)
+        if isinstance(error, ArchiveBusyError):
+            self._pace.pushed_back(self._clock.monotonic())
+            self._slots.total_tokens = self._pace.limit
+        if in_outage and error.verdict is Verdict.RETRY:
+            await self._outcomes.give_back(claim, error)
+            return
+        if isinstance(error, NoSpaceError) and self._policy.waits_for_room:
+            self._gate.note_no_room(claim.series.series_instance_uid, error)
+            await self._outcomes.wait_for_room(claim, error)
+            return
+        match error.verdict:
+            case Verdict.DROP:
+                self._outcomes.tell_given_back(claim)
+            case Verdict.STOP:
+                await self._outcomes.give_back(claim, error)
+                raise error
+            case Verdict.RETRY if claim.attempt < self._policy.attempts:
+                await self._outcomes.set_back(claim, error)
+            case Verdict.RETRY_BRIEFLY if claim.attempt < min(BRIEF_ATTEMPTS, self._policy.attempts):
+                await self._outcomes.set_back(claim, error)
+            case _:
+                await self._outcomes.fail(claim, error)

@@ -1,0 +1,125 @@
+"""Answers to questions about several libraries at once: pages of series and of records, and how manifests stand."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+
+from downloader.errors import OrderError
+from downloader.library.state.records import read_records
+from downloader.model import SeriesTally
+from downloader.service.cycle import Work
+from downloader.service.library_worker import LibraryKeeper, summary_of
+from downloader.service.manifest_folder import ManifestFile
+from downloader.service.port import (
+    ManifestState,
+    ManifestStatus,
+    RecordPage,
+    SeriesFilter,
+    SeriesPage,
+    ServedSeries,
+)
+from downloader.service.schedule import describe_schedule
+
+MOST_ROWS: Final = 1000
+
+
+async def page_series(keepers: Sequence[LibraryKeeper], wanted: SeriesFilter, after: str | None, limit: int) -> SeriesPage:
+    """Series of the libraries one after another, in the order of their folders; `after` is `<key>:<library>`.
+
+    Raises:
+        OrderError: `after` is none of ours.
+    """
+    limit = max(1, min(limit, MOST_ROWS))
+    key, directory = _parse_after(after)
+    found: list[ServedSeries] = []
+    for keeper in sorted(keepers, key=lambda keeper: str(keeper.directory)):
+        name = str(keeper.directory)
+        if name < directory or keeper.store is None:
+            continue
+        page = await keeper.store.find_page(wanted, after=key if name == directory else 0, limit=limit - len(found))
+        found += [ServedSeries(library=name, stored=row) for row in page.rows]
+        if page.next_after is not None:
+            return SeriesPage(series=tuple(found), next_after=f"{page.next_after}:{name}")
+        if len(found) >= limit:
+            return SeriesPage(series=tuple(found), next_after=f"{_END_OF_LIBRARY}:{name}")
+    return SeriesPage(series=tuple(found), next_after=None)
+
+
+_END_OF_LIBRARY: Final = 2**62
+
+
+def _parse_after(after: str | None) -> tuple[int, str]:
+    if after is None:
+        return 0, ""
+    key, _, directory = after.partition(":")
+    if not (key.isascii() and key.isdigit() and len(key) < 20 and int(key) <= _END_OF_LIBRARY and directory):
+        raise OrderError(f"{after!r} is no place to go on from", next_step="take next_after of the page before")
+    return int(key), directory
+
+
+async def page_records(
+    directories: Sequence[Path], kind: str, manifest: str | None, before: str | None, limit: int
+) -> RecordPage:
+    """Records of all libraries together, newest first.
+
+    Raises:
+        LibraryError: they cannot be read.
+    """
+    limit = max(1, min(limit, MOST_ROWS))
+    found = []
+    for directory in directories:
+        read = partial(read_records, directory, kind, manifest=manifest, before=before, limit=limit + 1)
+        found += [(record, directory) for record in await anyio.to_thread.run_sync(read)]
+    found.sort(key=lambda pair: pair[0].name, reverse=True)
+    shown = found[:limit]
+    return RecordPage(
+        records=tuple({"name": record.name, "library": str(directory), **record.document} for record, directory in shown),
+        next_before=shown[-1][0].name if len(found) > limit else None,
+    )
+
+
+async def tell_manifest(file: ManifestFile, problem: str, keeper: LibraryKeeper | None) -> ManifestStatus:
+    """How the manifest of a file stands; `problem` is what is wrong with the file."""
+    work = keeper.work(file.name) if keeper else None
+    if keeper is None or work is None:
+        return ManifestStatus(
+            name=file.name,
+            file=str(file.path),
+            problem=problem,
+            in_force=False,
+            state=ManifestState.BROKEN,
+            archive="",
+            library="",
+            schedule="",
+            next_run_at=None,
+            last_cycle=None,
+            last_success_at=None,
+            tally=SeriesTally(),
+            progress=None,
+        )
+    return ManifestStatus(
+        name=file.name,
+        file=str(file.path),
+        problem=problem,
+        in_force=True,
+        state=_state_of(work, keeper),
+        archive=", ".join(address.name for address in work.manifest.archives),
+        library=str(keeper.directory),
+        schedule=describe_schedule(work.manifest.schedule),
+        next_run_at=None if work.is_running else work.due_at,
+        last_cycle=summary_of(work.last) if work.last else None,
+        last_success_at=work.last.succeeded_at if work.last else None,
+        tally=await keeper.store.tally(work.name) if keeper.store else SeriesTally(),
+        progress=work.progress.now(work.run.pressure if work.run else None) if work.progress else None,
+    )
+
+
+def _state_of(work: Work, keeper: LibraryKeeper) -> ManifestState:
+    if keeper.is_paused:
+        return ManifestState.PAUSED
+    if work.is_running:
+        return ManifestState.RUNNING
+    return ManifestState.WAITING if keeper.is_due(work) else ManifestState.IDLE

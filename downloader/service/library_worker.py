@@ -1,0 +1,351 @@
+"""Keeps one library: holds it open, and runs the cycles of its manifests in turns."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from downloader.clock import Clock
+from downloader.concurrency import first_of_ours
+from downloader.config.options import RunOptions
+from downloader.engine.holding import expect_identity
+from downloader.engine.mirror import free_bytes_at
+from downloader.engine.state_store import state_path
+from downloader.errors import LibraryError, SettingsError, StoreError
+from downloader.manifest import Manifest
+from downloader.mirroring.run import Manner
+from downloader.model import CatalogueResolved, SeriesCompleted, SeriesState, SeriesTally
+from downloader.service.archive_watch import ArchiveWatch
+from downloader.service.cycle import Cycle, CycleOutcome, Openers, Work
+from downloader.service.pause import LibraryPause
+from downloader.service.port import CycleBegan, CycleEnded, CycleSummary, LibraryOrder, LibraryStatus, ServiceEvent
+from downloader.service.progress import CycleProgress
+from downloader.service.schedule import next_run_at
+from downloader.service.waiting import Bell
+from downloader.store.port import CycleNote, SeriesFilter, Store
+from downloader.ui.report import Outcome
+
+LONGEST_WAIT_SECONDS: Final = 3_600.0
+"""A wait for a scheduled time looks at the wall clock so often: it may be set, and a machine that slept may be late."""
+_CANNOT_BE_USED: Final = (LibraryError, StoreError, SettingsError)
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePace:
+    """How often the service looks after things; seconds.
+
+    `outage_seconds`: how long a cycle bears an archive that is out of reach. `reopen_seconds`: after which pause a library that
+    cannot be used is tried again.
+    """
+
+    look_seconds: float = 5.0
+    pause_seconds: float = 2.0
+    beat_seconds: float = 1.0
+    reopen_seconds: float = 30.0
+    outage_seconds: float = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all keepers of a service share. `tell` passes on what happens in a cycle of a manifest."""
+
+    clock: Clock
+    zone: tzinfo
+    pace: ServicePace
+    openers: Openers
+    archives: ArchiveWatch
+    tell: Callable[[str, ServiceEvent], None]
+
+
+class LibraryKeeper:
+    """One library with its store and the manifests that fill it. `opened` and `ended` are set once each."""
+
+    def __init__(self, options: RunOptions, surroundings: Surroundings) -> None:
+        self._options = options
+        self._around = surroundings
+        self._works: dict[str, Work] = {}
+        self._notes: dict[str, CycleNote] = {}
+        self._store: Store | None = None
+        self._identity = ""
+        self._problem = ""
+        self._bell = Bell()
+        self._pause = LibraryPause(options.output, surroundings.clock, self._bell.ring)
+        self._is_draining = False
+        self._queued_since_at: datetime | None = None
+        self.opened = anyio.Event()
+        self.ended = anyio.Event()
+
+    @property
+    def directory(self) -> Path:
+        """The library."""
+        return self._options.output
+
+    @property
+    def store(self) -> Store | None:
+        """Its store, while it is open."""
+        return self._store
+
+    @property
+    def works(self) -> Iterable[Work]:
+        """The manifests in force."""
+        return self._works.values()
+
+    def work(self, manifest: str) -> Work | None:
+        """The manifest of that name, if it is one of this library's."""
+        return self._works.get(manifest)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is claimed."""
+        return self._pause.is_on
+
+    def put(self, manifest: Manifest, options: RunOptions) -> None:
+        """Work by this manifest from now on. A running cycle of an older one is interrupted, and a new one is due."""
+        work = self._works.get(manifest.name)
+        if work is None:
+            due_at = self._next_due_at(manifest, self._notes.get(manifest.name))
+            self._works[manifest.name] = Work(
+                manifest=manifest, options=options, due_at=due_at, last=self._notes.get(manifest.name)
+            )
+        elif (work.manifest, work.options) == (manifest, options):
+            return
+        else:
+            wants_the_same = replace(work.manifest, schedule=None) == replace(manifest, schedule=None) and work.options == options
+            work.manifest, work.options = manifest, options
+            work.due_at = self._next_due_at(manifest, work.last if wants_the_same else None)
+            if not wants_the_same:
+                work.interrupt()
+        self._bell.ring()
+
+    def drop(self, name: str) -> None:
+        """Work by this manifest no more. Its series stay."""
+        self._works.pop(name).interrupt()
+        self._bell.ring()
+
+    def order(self, name: str) -> None:
+        """Begin a cycle of the manifest as soon as can be."""
+        self._works[name].is_ordered = True
+        self._bell.ring()
+
+    async def pause(self) -> LibraryOrder:
+        """Claim nothing more."""
+        return LibraryOrder(directory=str(self.directory), problem=await self._pause.order(paused=True))
+
+    async def resume(self) -> LibraryOrder:
+        """Go on."""
+        return LibraryOrder(directory=str(self.directory), problem=await self._pause.order(paused=False))
+
+    def drain(self) -> None:
+        """Begin nothing more, and end once what is in flight has."""
+        self._is_draining = True
+        for work in self._works.values():
+            work.drain()
+        self._bell.ring()
+
+    def interrupt(self) -> None:
+        """Set back what is in flight."""
+        for work in self._works.values():
+            work.interrupt()
+
+    async def run(self, *, at_start: bool) -> None:
+        """Keep the library until there is nothing more to do for it. A library that cannot be used is tried again and again.
+
+        Raises:
+            LibraryError, StoreError, SettingsError: it cannot be used `at_start`, when somebody waits to be told.
+        """
+        try:
+            while not self._is_over:
+                try:
+                    if self._identity:
+                        # a store inside a library goes with it: without this look, an empty mount point would be a new library
+                        await expect_identity(self.directory, self._identity)
+                    async with self._around.openers.hold_library(self._options, self._around.clock) as store:
+                        await self._open(store)
+                        self.opened.set()
+                        await self._keep(store)
+                except _CANNOT_BE_USED as error:
+                    if at_start and not self.opened.is_set():
+                        raise
+                    self._problem = str(error)
+                    _log.error("library cannot be used", library=str(self.directory), message=str(error))
+                    await self._bell.wait(self._around.clock, self._around.pace.reopen_seconds)
+        finally:
+            self.opened.set()
+            self.ended.set()
+
+    def is_due(self, work: Work) -> bool:
+        """Whether a cycle is to begin as soon as the library is free."""
+        return work.is_ordered or work.due_at <= self._around.clock.now()
+
+    async def retry(self, manifest: str | None, series_instance_uid: str | None) -> int:
+        """Give failed series a new chance, and begin cycles of the manifests that want them; how many there were.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        if self._store is None:
+            return 0
+        wanted = SeriesFilter(state=SeriesState.FAILED, text=series_instance_uid or "")
+        names = [name for name in self._works if manifest in {None, name}]
+        concerned = [name for name in names if (await self._store.find_page(replace(wanted, manifest=name), limit=1)).rows]
+        retried = await self._store.retry(manifest, series_instance_uid)
+        for name in concerned:
+            # a running cycle comes to them by itself
+            if retried and name in self._works and not self._works[name].is_running:
+                self.order(name)
+        return retried
+
+    async def status(self) -> LibraryStatus:
+        """How the library stands now."""
+        tally = SeriesTally()
+        problem = self._problem
+        if self._store is not None:
+            try:
+                tally = await self._store.tally()
+                await expect_identity(self.directory, self._identity)
+            except (StoreError, LibraryError) as error:
+                problem = str(error)
+        pressures = [work.run.pressure for work in self._works.values() if work.run]
+        return LibraryStatus(
+            directory=str(self.directory),
+            store=str(state_path(self._options)),
+            problem=problem if problem or self._store else "it is not open yet",
+            paused=self.is_paused,
+            short_of_room=any(pressure.short_of_room for pressure in pressures if pressure),
+            room_problem=next((pressure.room_problem for pressure in pressures if pressure and pressure.room_problem), ""),
+            free_bytes=await self._free_bytes(),
+            min_free_bytes=max((work.options.min_free_bytes for work in self._works.values()), default=0),
+            tally=tally,
+            queued_since_at=self._queued_since_at if tally.pending + tally.claimed else None,
+        )
+
+    @property
+    def _is_over(self) -> bool:
+        return self._is_draining or not self._works
+
+    async def _free_bytes(self) -> int | None:
+        try:
+            return await anyio.to_thread.run_sync(free_bytes_at, self.directory)
+        except OSError:
+            return None
+
+    async def _open(self, store: Store) -> None:
+        self._store = store
+        self._identity = await store.library_id()
+        self._problem = ""
+        self._notes = dict(await store.cycles())
+        for work in self._works.values():
+            work.last = self._notes.get(work.name)
+            work.due_at = self._next_due_at(work.manifest, work.last)
+        if self._queued_since_at is None:
+            began = [note.began_at for note in self._notes.values()]
+            self._queued_since_at = min(began, default=self._around.clock.now())
+        await self._pause.settle()
+
+    async def _keep(self, store: Store) -> None:
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._pause.watch, self._around.pace.pause_seconds)
+                while not self._is_over:
+                    work = self._next()
+                    if work is None:
+                        await self._bell.wait(self._around.clock, self._seconds_until_due())
+                    else:
+                        await expect_identity(self.directory, self._identity)
+                        await self._cycle(work, store)
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as group_error:
+            raise first_of_ours(group_error) from group_error
+        finally:
+            self._store = None
+
+    def _next(self) -> Work | None:
+        """The work whose turn it is: what was ordered first, then what has been due for longest."""
+        if self.is_paused:
+            return None
+        due = [work for work in self._works.values() if self.is_due(work)]
+        return min(due, key=lambda work: (not work.is_ordered, work.due_at), default=None)
+
+    def _seconds_until_due(self) -> float:
+        if self.is_paused:
+            return LONGEST_WAIT_SECONDS
+        now = self._around.clock.now()
+        soonest = min((work.due_at for work in self._works.values()), default=now + timedelta(seconds=LONGEST_WAIT_SECONDS))
+        return min(LONGEST_WAIT_SECONDS, max(0.0, (soonest - now).total_seconds()))
+
+    async def _cycle(self, work: Work, store: Store) -> None:
+        around, name, manifest = self._around, work.name, work.manifest
+        progress = CycleProgress(around.clock, work.options.concurrency, lambda event: self._hear(manifest, event))
+        work.is_ordered = False
+        work.progress = progress
+        around.tell(name, CycleBegan())
+        cycle = Cycle(
+            work=work,
+            store=store,
+            progress=progress,
+            clock=around.clock,
+            manner=Manner(
+                lets_failed_rest=True,
+                waits_for_room=True,
+                outage_seconds=around.pace.outage_seconds,
+                admit=self._pause.pass_through,
+            ),
+            openers=around.openers,
+        )
+        try:
+            with structlog.contextvars.bound_contextvars(library=str(self.directory)):
+                outcome = await cycle.run()
+        finally:
+            work.progress = None
+        await self._settle(work, manifest, outcome, store)
+
+    async def _settle(self, work: Work, manifest: Manifest, outcome: CycleOutcome, store: Store) -> None:
+        """Remember how a cycle ended, and when the next one begins."""
+        note, report = outcome.note, outcome.report
+        if outcome.archive_error:
+            self._around.archives.failed(manifest.archives, note.ended_at, outcome.archive_error)
+        work.last = self._notes[work.name] = note
+        if work.manifest is manifest:
+            work.due_at = self._next_due_at(manifest, note)
+        self._around.tell(
+            work.name,
+            CycleEnded(
+                summary=summary_of(note),
+                completed=report.completed,
+                failed=report.tally.failed,
+                received_bytes=report.received_bytes,
+            ),
+        )
+        # runs note how they ended, but for those that could not begin or could not go on
+        await store.note_cycle(work.name, note)
+        tally = await store.tally()
+        if not tally.pending + tally.claimed:
+            self._queued_since_at = self._around.clock.now()
+
+    def _hear(self, manifest: Manifest, event: ServiceEvent) -> None:
+        archives = self._around.archives
+        if isinstance(event, CatalogueResolved):
+            archives.reached(manifest.archives, self._around.clock.now())
+        elif isinstance(event, SeriesCompleted) and event.downloaded:
+            answered = [address for address in manifest.archives if address.name == event.receipt.archive]
+            archives.reached(answered, self._around.clock.now())
+        self._around.tell(manifest.name, event)
+
+    def _next_due_at(self, manifest: Manifest, last: CycleNote | None) -> datetime:
+        around = self._around
+        # a cycle that was interrupted is made up for
+        began_at = None if last is None or last.outcome == Outcome.INTERRUPTED else last.began_at
+        return next_run_at(manifest.schedule, began_at, around.clock.now(), around.zone)
+
+
+def summary_of(note: CycleNote) -> CycleSummary:
+    """What is told of a cycle."""
+    return CycleSummary(
+        began_at=note.began_at, ended_at=note.ended_at, outcome=note.outcome, exit_code=note.exit_code, error=note.error
+    )

@@ -1,0 +1,77 @@
+"""A copy of a store that is in use: whole, of one moment, and there in one step or not at all. Blocks."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from downloader.errors import DamagedStoreError, StoreError
+from downloader.store.sqlite.connection import APPLICATION_ID
+from downloader.store.sqlite.errors import translated_errors
+
+_MAGIC = b"SQLite format 3\x00"
+
+
+def back_up_store(source: Path, target: Path) -> int:
+    """Copy the store at `source` to the file `target`, which is replaced if it is a database; returns the bytes of the copy.
+
+    Whoever uses the store meanwhile is not held up: the copy is made in one transaction that reads.
+
+    Raises:
+        StoreError: there is no such store, or the copy cannot be written.
+        DamagedStoreError: the copy does not hold together, as the store does not.
+    """
+    with translated_errors(target):
+        _refuse_what_is_no_copy(target, source)
+    with translated_errors(source), closing(_open(source)) as origin, _written(target) as new:
+        with translated_errors(target), closing(sqlite3.connect(new)) as copy:
+            origin.backup(copy)
+            # a copy is one file: what reads it next makes a log of its own
+            copy.execute("PRAGMA journal_mode = DELETE")
+            (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise DamagedStoreError(
+                f"the copy of {source} does not hold together: {verdict}", next_step="rebuild the store first"
+            )
+    return target.stat().st_size
+
+
+def _refuse_what_is_no_copy(target: Path, source: Path) -> None:
+    """A slip of the hand costs nobody a file."""
+    if not target.exists():
+        return
+    if target.is_dir() or target.samefile(source):
+        raise StoreError(f"{target} is {'a folder' if target.is_dir() else 'the store itself'}", next_step="name another file")
+    with target.open("rb") as file:
+        if file.read(len(_MAGIC)) not in (_MAGIC, b""):
+            raise StoreError(f"{target} is no copy of a state store, and stays as it is", next_step="name another file")
+
+
+def _open(source: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True)
+    (application_id,) = database.execute("PRAGMA application_id").fetchone()
+    if application_id != APPLICATION_ID:
+        database.close()
+        raise StoreError(f"{source} is no state store", next_step="name the library with -o, or its store with --state")
+    return database
+
+
+@contextmanager
+def _written(target: Path) -> Iterator[Path]:
+    """A new file beside the target, which takes its place once it is on the disk."""
+    new = target.with_name(f".{target.name}.new")
+    with translated_errors(target):
+        new.unlink(missing_ok=True)
+        try:
+            yield new
+            with new.open("rb") as file:
+                os.fsync(file.fileno())
+            new.replace(target)
+        finally:
+            new.unlink(missing_ok=True)
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,240 @@
+"""What workers do to the store: claim a series, keep it, and say how it ended."""
+
+import json
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from operator import itemgetter
+
+from downloader.errors import LeaseLostError
+from downloader.model import Claim, FetchOrder, Proof, Receipt
+from downloader.store.port import LONGEST_DELAY
+from downloader.store.sqlite.connection import Connection, Value
+from downloader.store.sqlite.enqueuing import stage
+from downloader.store.sqlite.rows import time_value, to_claim, to_text, version_values
+
+_LONG_SINCE_AT = datetime(1970, 1, 1, tzinfo=UTC)
+_QUERY_OF_ORDER = {
+    FetchOrder.ARCHIVE: "next_in_archive_order",
+    FetchOrder.SMALLEST_FIRST: "next_smallest_first",
+    FetchOrder.LARGEST_FIRST: "next_largest_first",
+    # a balance is made of claims from both ends, by whoever knows what is under way
+    FetchOrder.BALANCED: "next_largest_first",
+}
+
+
+def claim(
+    connection: Connection,
+    manifest: str,
+    *,
+    owner: str,
+    at: datetime,
+    lease_until_at: datetime,
+    limit: int,
+    order: FetchOrder,
+    archives: Collection[str] | None = None,
+) -> Sequence[Claim]:
+    """See `Store.claim`."""
+    lease = {"manifest": manifest, "owner": owner, "lease_until_at": to_text(lease_until_at)}
+    with connection.transaction():
+        connection.change("make_claimable", manifest=manifest, at=to_text(at))
+        connection.change("make_misdated_claimable", manifest=manifest, latest_at=to_text(at + LONGEST_DELAY))
+        keys = _next_keys(connection, manifest, limit, order, archives)
+        connection.change_each("claim", [{"series_key": key, **lease} for key in keys])
+        return [to_claim(row) for key in keys for row in connection.rows("series", series_key=key)]
+
+
+def _next_keys(
+    connection: Connection, manifest: str, limit: int, order: FetchOrder, archives: Collection[str] | None
+) -> list[int]:
+    query = _QUERY_OF_ORDER[order]
+    due = _archives_due(connection, manifest, archives)
+    fronts = [row for archive in due for row in connection.rows(query, manifest=manifest, archive=archive, limit=limit)]
+    return [row["series_key"] for row in sorted(fronts, key=itemgetter("rank"))[:limit]]
+
+
+def _archives_due(connection: Connection, manifest: str, archives: Collection[str] | None) -> list[str]:
+    """Those of which something in the queue need not wait, less those that were not asked for."""
+    due = [row["archive"] for row in connection.rows("archives_due", manifest=manifest)]
+    return [archive for archive in due if archives is None or archive in archives]
+
+
+def next_due_at(connection: Connection, manifest: str, archives: Collection[str] | None = None) -> datetime | None:
+    """See `Store.next_due_at`."""
+    due = _archives_due(connection, manifest, archives)
+    if any(connection.rows("first_claimable_now", manifest=manifest, archive=archive) for archive in due):
+        return _LONG_SINCE_AT
+    only = None if archives is None else json.dumps(sorted(archives))
+    later = connection.rows("first_claimable_later", manifest=manifest, archives=only)
+    return datetime.fromisoformat(later[0]["claimable_at"]) if later else None
+
+
+def extend(connection: Connection, held: Claim, lease_until_at: datetime) -> Claim:
+    """See `Store.extend`."""
+    with connection.transaction():
+        _change_held(connection, "extend", held, lease_until_at=to_text(lease_until_at))
+    return replace(held, lease_until_at=lease_until_at)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Completion:
+    """What somebody who waits has to say of a series that is in the library; `lost` where it was no longer theirs to say."""
+
+    held: Claim
+    receipt: Receipt
+    folder: str
+    lost: LeaseLostError | None = None
+
+
+def complete_waiting(connection: Connection, waiting: deque[Completion], own: Completion) -> None:
+    """Write all that `waiting` holds in one transaction: to sync it takes as long for one as for many. See `Store.complete`.
+
+    Whoever waits calls this once, with what is `own`; it may have been written with another's. What cannot be written goes back,
+    so that each learns from a call of their own what is wrong.
+    """
+    taken = [waiting.popleft() for _ in range(len(waiting))]
+    if not taken:
+        return
+    try:
+        with connection.transaction(durable=True):
+            for completion in taken:
+                completion.lost = _complete(connection, completion)
+    except BaseException:
+        waiting.extendleft(completion for completion in reversed(taken) if completion is not own)
+        if own in taken:
+            raise
+
+
+def _complete(connection: Connection, completion: Completion) -> LeaseLostError | None:
+    try:
+        _change_held(connection, "complete", completion.held, **_completion(completion.receipt, completion.folder))
+    except LeaseLostError as lost:
+        return lost
+    return None
+
+
+def restore(connection: Connection, stored: Sequence[tuple[Receipt, str]]) -> None:
+    """See `Store.restore`. Each series passes through a claim of ours, so that there is one way to say complete."""
+    with connection.transaction(durable=True):
+        stage(connection, [receipt.series for receipt, _ in stored])
+        connection.change("add_incoming", archive="")  # `complete` says which
+        for each_once in _rounds(stored):
+            connection.change("hold", series_instance_uids=json.dumps(list(each_once)), owner="restore")
+            connection.change_each("complete", map(_restored, each_once.values()))
+
+
+def _rounds(stored: Sequence[tuple[Receipt, str]]) -> Iterator[Mapping[str, tuple[Receipt, str]]]:
+    """The same in as few parts as can be, each with a series once at most; nearly always it is one."""
+    left = list(stored)
+    while left:
+        again: list[tuple[Receipt, str]] = []
+        each_once: dict[str, tuple[Receipt, str]] = {}
+        for receipt, folder in left:
+            if each_once.setdefault(receipt.series.series_instance_uid, (receipt, folder)) != (receipt, folder):
+                again.append((receipt, folder))
+        yield each_once
+        left = again
+
+
+def _restored(stored: tuple[Receipt, str]) -> Mapping[str, Value]:
+    receipt, folder = stored
+    held: Mapping[str, Value] = {
+        "series_instance_uid": receipt.series.series_instance_uid,
+        "owner": "restore",
+        "attempt": 1,
+    }
+    return {**held, **_completion(receipt, folder)}
+
+
+def relocate(connection: Connection, folders: Sequence[tuple[str, str]]) -> None:
+    """See `Store.relocate`."""
+    moved = [{"series_instance_uid": series_instance_uid, "folder": folder} for series_instance_uid, folder in folders]
+    with connection.transaction(durable=True):
+        connection.change_each("relocate", moved)
+
+
+def _completion(receipt: Receipt, folder: str) -> dict[str, Value]:
+    """What the store keeps of a receipt."""
+    return {
+        "archive": receipt.archive,
+        "folder": folder,
+        "stored_images": len(receipt.images),
+        "stored_bytes": receipt.stored_bytes,
+        "completed_at": to_text(receipt.completed_at),
+        "sop_class_uid": receipt.sop_class_uid or None,
+        **_strength(receipt.proof),
+        **version_values(receipt.series.version),
+    }
+
+
+def _strength(proof: Proof) -> dict[str, Value]:
+    return {"digests": proof.digests.value, "md5_list": int(proof.came_with_list)}
+
+
+def note_proofs(connection: Connection, proofs: Sequence[tuple[str, Proof]]) -> None:
+    """See `Store.note_proofs`."""
+    noted = [{"series_instance_uid": series_instance_uid, **_strength(proof)} for series_instance_uid, proof in proofs]
+    with connection.transaction():
+        connection.change_each("note_proof", noted)
+
+
+def set_back(
+    connection: Connection,
+    held: Claim,
+    *,
+    due_at: datetime,
+    error: str,
+    message: str,
+    count_attempt: bool,
+    needed_bytes: int | None = None,
+) -> None:
+    """See `Store.set_back`."""
+    taken_back = 0 if count_attempt else 1
+    with connection.transaction():
+        _change_held(
+            connection,
+            "set_back",
+            held,
+            due_at=to_text(due_at),
+            taken_back=taken_back,
+            error=error or None,
+            message=message or None,
+            needed_bytes=needed_bytes,
+        )
+
+
+def fail(connection: Connection, held: Claim, *, error: str, message: str, rests_until_at: datetime | None) -> None:
+    """See `Store.fail`."""
+    with connection.transaction():
+        _change_held(connection, "fail", held, error=error, message=message, rests_until_at=time_value(rests_until_at))
+
+
+def _change_held(connection: Connection, name: str, held: Claim, **values: Value) -> None:
+    """Run a statement that changes the series only while it is claimed by this owner in this attempt."""
+    series_instance_uid = held.series.series_instance_uid
+    changed = connection.change(name, series_instance_uid=series_instance_uid, owner=held.owner, attempt=held.attempt, **values)
+    if not changed:
+        raise LeaseLostError(
+            f"attempt {held.attempt} no longer holds the lease",
+            series_instance_uid=series_instance_uid,
+        )
+
+
+def release(connection: Connection, owner_alive: Sequence[str]) -> int:
+    """See `Store.release`."""
+    with connection.transaction():
+        return connection.change("release", owner_alive=json.dumps(list(owner_alive)))
+
+
+def retry(connection: Connection, manifest: str | None, series_instance_uid: str | None) -> int:
+    """See `Store.retry`."""
+    with connection.transaction():
+        return connection.change("retry", manifest=manifest, series_instance_uid=series_instance_uid)
+
+
+def reopen(connection: Connection, series_instance_uid: str, *, error: str, message: str) -> bool:
+    """See `Store.reopen`."""
+    with connection.transaction(durable=True):
+        changed = connection.change("reopen", series_instance_uid=series_instance_uid, error=error, message=message)
+    return changed > 0

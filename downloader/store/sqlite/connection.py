@@ -1,0 +1,202 @@
+"""The one connection to the store's file: opened, checked, migrated; then named statements in transactions."""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from downloader.errors import DamagedStoreError, StoreError, StoreLockedError
+from downloader.own_folder import share_with_group
+from downloader.store.sqlite.errors import REBUILD, translated_errors
+from downloader.store.sqlite.statements import load_migrations, load_queries, split_statements
+
+APPLICATION_ID = 0x74636961
+"""`tcia` in ASCII: tells our files from every other SQLite file."""
+
+BUSY_SECONDS = 10.0
+PAGE_SIZE = 1000
+"""Rows that are held at once by whoever goes through many."""
+
+_SWITCH_TRIES = 100
+_CACHE_KIB = 64 * 1024
+_QUICKLY_CHECKED_BYTES = 64 * 1024 * 1024  # read and compared in a tenth of a second
+
+Value = str | int | float | None
+Row = dict[str, Any]
+
+
+class Connection:
+    """Runs statements by name. Belongs to the thread that opened it."""
+
+    def __init__(self, database: sqlite3.Connection, queries: Mapping[str, str]) -> None:
+        self._database = database
+        self._queries = queries
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[None]:
+        """All or nothing. A `durable` one has survived power loss when this returns; any other survives the process' death.
+
+        The write lock is taken at the start: a transaction that first reads and then writes could find the file changed.
+        """
+        # the pragma has no effect inside a transaction
+        if durable:
+            self._database.execute("PRAGMA synchronous = FULL")
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield
+            self._database.execute("COMMIT")
+        finally:
+            # after some errors, such as a full disk, SQLite has rolled back by itself
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            if durable:
+                self._database.execute("PRAGMA synchronous = NORMAL")
+
+    def rows(self, name: str, **values: Value) -> list[Row]:
+        """Every row that the query gives."""
+        cursor = self._database.execute(self._queries[name], values)
+        # sqlite3.Row looks a name up by going through the columns, which for a series' 38 takes longer than reading them
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def each(self, name: str, **values: Value) -> Iterator[tuple[Any, ...]]:
+        """The rows that the query gives, one by one, all of one moment. To be gone through before anything else runs."""
+        yield from self._database.execute(self._queries[name], values)
+
+    def number(self, name: str, **values: Value) -> int:
+        """The figure that the query gives in one row of one column."""
+        (row,) = self.rows(name, **values)
+        (figure,) = row.values()
+        return int(figure)
+
+    def change(self, name: str, **values: Value) -> int:
+        """How many rows the statement changed."""
+        return self._database.execute(self._queries[name], values).rowcount
+
+    def change_each(self, name: str, sets: Iterable[Mapping[str, Value]]) -> None:
+        """Run the statement once per set of values."""
+        self._database.executemany(self._queries[name], sets)
+
+    def close(self) -> None:
+        """Close the file. What was not committed is rolled back."""
+        self._database.close()
+
+
+def open_connection(path: Path, busy_seconds: float = BUSY_SECONDS) -> Connection:
+    """Open the store at `path`, new or old, check it, and bring it up to date.
+
+    Raises:
+        DamagedStoreError: damaged, or no database at all.
+        StoreError: not writable, not a state store, or made by a newer tciad.
+        StoreLockedError: another process would not let go of it for `busy_seconds`.
+    """
+    with translated_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_file(path)
+        suspect = _is_suspect(path)
+        database = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
+        try:
+            _prepare(database, path, suspect=suspect)
+        except BaseException:
+            database.close()
+            raise
+        queries = load_queries()
+        database.execute(queries["create_incoming"])
+        return Connection(database, queries)
+
+
+def _make_file(path: Path) -> None:
+    """Make the file where there is none, with the rights that umask and folder give: SQLite would leave out those of the group.
+
+    Its log and its shared memory get the rights of the database.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except FileExistsError:
+        return
+    try:
+        share_with_group(descriptor, path.parent.stat())
+    finally:
+        os.close(descriptor)
+
+
+def _prepare(database: sqlite3.Connection, path: Path, *, suspect: bool) -> None:
+    migrations = load_migrations()
+    # nothing may be written before it is known that the file is ours
+    _refuse_foreign(database, path, newest_version=max(migrations))
+    if suspect:
+        _check_pages(database, path)
+    database.execute("PRAGMA foreign_keys = ON")
+    database.execute("PRAGMA synchronous = NORMAL")
+    database.execute("PRAGMA temp_store = MEMORY")
+    database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    if _switch_to_wal(database) != "wal":
+        raise StoreError(
+            f"the file system of the state store {path} does not support write-ahead logging",
+            next_step="put the store on a local disk with --state",
+        )
+    migrate(database, migrations)
+
+
+def _switch_to_wal(database: sqlite3.Connection) -> str:
+    """The journal mode afterwards. SQLite does not wait for others here, so it is waited for by a transaction of our own."""
+    for _ in range(_SWITCH_TRIES):
+        try:
+            (journal_mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("COMMIT")
+        else:
+            return str(journal_mode)
+    raise StoreLockedError("other processes keep the state store busy", next_step="wait until they have ended, or stop them")
+
+
+def _refuse_foreign(database: sqlite3.Connection, path: Path, newest_version: int) -> None:
+    # one transaction, so that another process which makes the store at this moment is seen before or after, not in between
+    database.execute("BEGIN")
+    (objects,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    (application_id,) = database.execute("PRAGMA application_id").fetchone()
+    database.execute("COMMIT")
+    if objects and application_id != APPLICATION_ID:
+        raise StoreError(f"{path} is a database of another program", next_step="name another file with --state")
+    if version > newest_version:
+        raise StoreError(
+            f"the state store {path} was made by a newer tciad (version {version}, this one knows {newest_version})",
+            next_step="use that tciad, or name another file with --state",
+        )
+
+
+def migrate(database: sqlite3.Connection, migrations: Mapping[int, str]) -> None:
+    """Apply what the file lacks, each migration in one transaction with its number.
+
+    The number is read under the write lock, so that two processes that open an old store at once do not migrate it twice.
+    """
+    for number, script in migrations.items():
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version < number:
+                for statement in split_statements(script):
+                    database.execute(statement)
+                database.execute(f"PRAGMA user_version = {number:d}")
+            database.execute("COMMIT")
+        finally:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+
+
+def _is_suspect(path: Path) -> bool:
+    """Whether to read all pages before trusting them: always while that is quick, else after an end without a proper close."""
+    left_behind = path.with_name(path.name + "-wal")
+    return left_behind.exists() or (path.exists() and path.stat().st_size <= _QUICKLY_CHECKED_BYTES)
+
+
+def _check_pages(database: sqlite3.Connection, path: Path) -> None:
+    (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise DamagedStoreError(f"the state store {path} is damaged: {verdict}", next_step=REBUILD)

@@ -1,0 +1,219 @@
+"""What a resolve does to the store: enqueue what the catalogue lists, withdraw what it no longer does."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+from downloader.errors import StoreError
+from downloader.model import Series, SeriesState, WithdrawalRule
+from downloader.store.port import CycleNote, Enqueued, Standing, StoredSeries
+from downloader.store.sqlite.connection import PAGE_SIZE, Connection
+from downloader.store.sqlite.rows import series_values, time_value, to_series, to_stored_series, to_text, to_version
+
+
+def begin_resolve(connection: Connection, manifest: str, at: datetime) -> int:
+    """See `Store.begin_resolve`."""
+    with connection.transaction():
+        connection.change("add_manifest", manifest=manifest)
+        connection.change("begin_resolve", manifest=manifest, at=to_text(at))
+        return connection.number("resolve_number", manifest=manifest)
+
+
+def note_withdrawal_rule(connection: Connection, manifest: str, rule: WithdrawalRule) -> None:
+    """See `Store.note_withdrawal_rule`."""
+    with connection.transaction():
+        connection.change("add_manifest", manifest=manifest)
+        connection.change("note_withdrawal_rule", manifest=manifest, policy=rule.policy, grace_seconds=rule.grace_seconds)
+
+
+def enqueue(
+    connection: Connection,
+    manifest: str,
+    resolve: int,
+    archive: str,
+    batch: Sequence[Series],
+    rested_at: datetime | None = None,
+    settles: bool = False,
+) -> Enqueued:
+    """See `Store.enqueue`."""
+    with connection.transaction():
+        if not connection.number("has_begun", manifest=manifest, resolve=resolve):
+            raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
+        rows, contradicting = _take_one_of_each(batch)
+        staged = stage(connection, rows)
+        # changes are told from what was known: before the newest attributes are merged
+        if connection.change("mark_changed"):
+            named_by = 0 if settles else resolve  # no resolve has the number 0
+            connection.change("mark_contradicted", manifest=manifest, resolve=named_by, archive=archive)
+            contradicted = set(_names(connection, "contradicted_incoming"))
+            contradicting += [series for series in rows if series.series_instance_uid in contradicted]
+            connection.change("drop_contradicted")
+            connection.change("leave_figures")
+        connection.change("leave_to_other_archive", manifest=manifest, resolve=resolve, archive=archive)
+        changed, returned, new = (_names(connection, name) for name in ("changed_incoming", "returned_incoming", "new_incoming"))
+        connection.change("reopen_changed")
+        connection.change("forget_former_wishes", manifest=manifest)
+        connection.change("reopen_failed_and_withdrawn", rested_at=time_value(rested_at))
+        connection.change("merge_incoming")
+        connection.change("add_incoming", archive=archive)
+        connection.change("match_incoming")
+        connection.change("want_incoming", manifest=manifest, resolve=resolve, archive=archive)
+    return Enqueued(
+        new=len(new),
+        changed=len(changed),
+        known=staged - len(new) - len(changed),
+        new_series=new,
+        changed_series=changed,
+        returned_series=returned,
+        contradicting=tuple(contradicting),
+    )
+
+
+def _take_one_of_each(batch: Sequence[Series]) -> tuple[list[Series], list[Series]]:
+    """One row of each series, the last of those that have the figures of its first; and the others."""
+    taken: dict[str, Series] = {}
+    others: list[Series] = []
+    for series in batch:
+        first = taken.get(series.series_instance_uid)
+        if first is not None and first.version.differs_from(series.version):
+            others.append(series)
+        else:
+            taken[series.series_instance_uid] = series
+    return list(taken.values()), others
+
+
+def _names(connection: Connection, query: str) -> tuple[str, ...]:
+    return tuple(row["series_instance_uid"] for row in connection.rows(query))
+
+
+def enqueue_unlisted(
+    connection: Connection,
+    manifest: str,
+    resolve: int,
+    archive: str,
+    series_instance_uids: Sequence[str],
+    rested_at: datetime | None = None,
+) -> Enqueued:
+    """See `Store.enqueue_unlisted`."""
+    listed_once = {SeriesState.COMPLETE, SeriesState.WITHDRAWN}
+    wishes: list[Series] = []
+    former: list[str] = []
+    for series_instance_uid in series_instance_uids:
+        states = [row["state"] for row in connection.rows("standing", series_instance_uid=series_instance_uid)]
+        if listed_once.isdisjoint(states):
+            wishes.append(Series(series_instance_uid=series_instance_uid))
+        else:
+            former.append(series_instance_uid)
+    with connection.transaction():
+        connection.change_each("remember_wish", [{"manifest": manifest, "series_instance_uid": name} for name in former])
+    return enqueue(connection, manifest, resolve, archive, wishes, rested_at)
+
+
+def keep_named(connection: Connection, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
+    """See `Store.keep_named`."""
+    with connection.transaction():
+        for name in series_instance_uids:
+            connection.change("keep_named", manifest=manifest, resolve=resolve, series_instance_uid=name)
+
+
+def compare(connection: Connection, batch: Sequence[Series]) -> Sequence[Standing]:
+    """See `Store.compare`."""
+    return [_standing(connection, series) for series in batch]
+
+
+def _standing(connection: Connection, listed: Series) -> Standing:
+    rows = connection.rows("standing", series_instance_uid=listed.series_instance_uid)
+    if not rows:
+        return Standing.NEW
+    if rows[0]["state"] != SeriesState.COMPLETE:
+        return Standing.PENDING
+    return Standing.CHANGED if to_version(rows[0]).differs_from(listed.version) else Standing.COMPLETE
+
+
+def drop_unwanted(connection: Connection, manifest: str, resolve: int, is_wanted: Callable[[Series], bool]) -> int:
+    """See `Store.drop_unwanted`."""
+    dropped = after = 0
+    with connection.transaction():
+        while page := connection.rows("page_of_vanished", manifest=manifest, resolve=resolve, after=after, page_size=PAGE_SIZE):
+            keys = [{"series_key": row["series_key"]} for row in page if not is_wanted(to_series(row))]
+            connection.change_each("drop_wish", [{"manifest": manifest, **key} for key in keys])
+            connection.change_each("forget_series", keys)
+            dropped += len(keys)
+            after = page[-1]["series_key"]
+    return dropped
+
+
+def update_series(connection: Connection, series: Series) -> None:
+    """See `Store.update_series`."""
+    with connection.transaction():
+        stage(connection, [series])
+        connection.change("merge_incoming")
+
+
+def stage(connection: Connection, batch: Sequence[Series]) -> int:
+    """Lay the batch out beside the series it is about; returns of how many series it is."""
+    connection.change("clear_incoming")
+    # a series that is named twice counts once: in its first place, with its last row
+    newest = {series.series_instance_uid: series for series in batch}
+    connection.change_each("stage_incoming", map(series_values, newest.values()))
+    known = connection.change("match_incoming")
+    connection.change("keep_time_of_day")
+    return known
+
+
+def count_vanished(connection: Connection, manifest: str, resolve: int) -> int:
+    """See `Store.count_vanished`."""
+    return connection.number("count_vanished", manifest=manifest, resolve=resolve)
+
+
+def withdraw_vanished(
+    connection: Connection, manifest: str, resolve: int, at: datetime, denied: Collection[str] | None = None
+) -> Sequence[str]:
+    """See `Store.withdraw_vanished`. Durable: what is withdrawn may be deleted from the library next."""
+    allowed = None if denied is None else frozenset(denied)
+    with connection.transaction(durable=True):
+        vanished = [
+            row["series_instance_uid"]
+            for row in connection.rows("vanished", manifest=manifest, resolve=resolve)
+            if allowed is None or row["series_instance_uid"] in allowed
+        ]
+        mine = [{"manifest": manifest, "series_instance_uid": name} for name in vanished]
+        others = {name for name in vanished if connection.number("wanted_by_others", manifest=manifest, series_instance_uid=name)}
+        connection.change_each("leave_to_others", [one for one in mine if one["series_instance_uid"] in others])
+        withdrawn = [name for name in vanished if name not in others]
+        connection.change_each("withdraw", [{"series_instance_uid": name, "at": to_text(at)} for name in withdrawn])
+    return withdrawn
+
+
+def page_of_vanished(connection: Connection, manifest: str, resolve: int, after: int) -> tuple[int, Sequence[StoredSeries]]:
+    """A page of what `Store.find_vanished` gives, with the key of its last row."""
+    rows = connection.rows("page_of_vanished", manifest=manifest, resolve=resolve, after=after, page_size=PAGE_SIZE)
+    last_key = rows[-1]["series_key"] if rows else after
+    return last_key, [to_stored_series({**row, "archive": row["wanted_of"]}) for row in rows]
+
+
+def forget_folder(connection: Connection, series_instance_uid: str) -> None:
+    """See `Store.forget_folder`."""
+    with connection.transaction():
+        connection.change("forget_folder", series_instance_uid=series_instance_uid)
+
+
+def note_cycle(connection: Connection, manifest: str, note: CycleNote) -> None:
+    """See `Store.note_cycle`."""
+    with connection.transaction():
+        connection.change("add_manifest", manifest=manifest)
+        connection.change(
+            "note_cycle",
+            manifest=manifest,
+            began_at=to_text(note.began_at),
+            ended_at=to_text(note.ended_at),
+            outcome=note.outcome,
+            exit_code=note.exit_code,
+            error=note.error,
+        )
+
+
+def forget_manifest(connection: Connection, manifest: str) -> None:
+    """See `Store.forget_manifest`."""
+    with connection.transaction():
+        for statement in ("forget_wishes", "forget_former_wishes_of", "forget_tally", "forget_manifest"):
+            connection.change(statement, manifest=manifest)

@@ -1,0 +1,153 @@
+"""What people and reports ask of the store. Nothing here writes."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from downloader.model import Failure, SeriesState, SeriesTally, WithdrawalRule, WithdrawnPolicy
+from downloader.store.port import CycleNote, ProofGroup, SeriesFilter, StoredSeries, WithdrawnSeries
+from downloader.store.sqlite.connection import PAGE_SIZE, Connection, Value
+from downloader.store.sqlite.holdings import HoldingRow, Holdings, count_holdings
+from downloader.store.sqlite.rows import to_cycle_note, to_digests, to_failure, to_stored_series
+
+_BY_CARE = (WithdrawnPolicy.DELETE, WithdrawnPolicy.QUARANTINE, WithdrawnPolicy.KEEP)
+SEARCHED_KEYS = 20_000
+"""A stretch that is searched while everybody else waits: some 50 ms."""
+
+
+def manifests(connection: Connection) -> Sequence[str]:
+    """See `Store.manifests`."""
+    return [row["name"] for row in connection.rows("manifests")]
+
+
+def archives(connection: Connection) -> Sequence[str]:
+    """See `Store.archives`."""
+    return [row["archive"] for row in connection.rows("archives")]
+
+
+def find_named(connection: Connection, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
+    """See `Store.find_named`."""
+    rows = connection.rows("named_series", series_instance_uids=json.dumps(series_instance_uids))
+    found = {row["series_instance_uid"]: to_stored_series(row) for row in rows}
+    return [found[uid] for uid in series_instance_uids if uid in found]
+
+
+def search(connection: Connection, wanted: SeriesFilter, after: int, limit: int) -> tuple[int, Sequence[StoredSeries]]:
+    """Matching rows among the next `SEARCHED_KEYS` keys, at most `limit`, with the key up to which was searched."""
+    until = after + SEARCHED_KEYS
+    values: dict[str, Value] = {
+        "after": after,
+        "until": until,
+        "collection": wanted.collection or None,
+        "pattern": _pattern_of(wanted.text),
+        "manifest": wanted.manifest,
+        "page_size": limit,
+    }
+    if wanted.state is None:
+        rows = connection.rows("search_library", **values)
+    else:
+        rows = connection.rows("search_state", state=wanted.state, **values)
+    searched = rows[-1]["series_key"] if len(rows) == limit else until
+    return searched, [to_stored_series(row) for row in rows]
+
+
+def last_key(connection: Connection) -> int:
+    """The key of the last series; 0 where there is none."""
+    return connection.number("last_key")
+
+
+def cycles(connection: Connection) -> Mapping[str, CycleNote]:
+    """See `Store.cycles`."""
+    return {row["name"]: to_cycle_note(row) for row in connection.rows("cycles")}
+
+
+def _pattern_of(text: str) -> str | None:
+    """The text anywhere, taken as it is (LIKE's own signs escaped)."""
+    escaped = "".join(f"!{letter}" if letter in "!%_" else letter for letter in text)
+    return f"%{escaped}%" if text else None
+
+
+def tally(connection: Connection, manifest: str | None) -> SeriesTally:
+    """See `Store.tally`."""
+    rows = {row["state"]: row for row in connection.rows("tally", manifest=manifest)}
+    if not rows:
+        return SeriesTally()
+    selected = [row for state, row in rows.items() if state != SeriesState.WITHDRAWN]
+    complete = rows[SeriesState.COMPLETE]
+    return SeriesTally(
+        **{str(state): row["series_count"] for state, row in rows.items()},
+        images=complete["stored_images"],
+        stored_bytes=complete["stored_bytes"],
+        expected_images=sum(row["expected_images"] for row in selected),
+        expected_bytes=sum(row["expected_bytes"] for row in selected),
+    )
+
+
+def holdings(connection: Connection) -> Holdings:
+    """See `Store.holdings`."""
+    return count_holdings(map(HoldingRow._make, connection.each("holdings")))
+
+
+def failures(connection: Connection, manifest: str | None) -> Sequence[Failure]:
+    """See `Store.failures`."""
+    return [to_failure(row) for row in connection.rows("failures", manifest=manifest)]
+
+
+def page(
+    connection: Connection, manifest: str | None, state: SeriesState | None, after: int
+) -> tuple[int, Sequence[StoredSeries]]:
+    """The next matching rows after the key `after`, with the key of the last one; none when there are no more."""
+    if state is not None:
+        rows = connection.rows("page_in_state", manifest=manifest, state=state, after=after, page_size=PAGE_SIZE)
+    elif manifest is not None:
+        rows = connection.rows("page_of_manifest", manifest=manifest, after=after, page_size=PAGE_SIZE)
+    else:
+        rows = connection.rows("page_of_library", after=after, page_size=PAGE_SIZE)
+    last_key = rows[-1]["series_key"] if rows else after
+    return last_key, [to_stored_series(row) for row in rows]
+
+
+def proof_groups(connection: Connection, manifest: str | None) -> Sequence[ProofGroup]:
+    """See `Store.proof_groups`."""
+    return [
+        ProofGroup(
+            archive=row["archive"],
+            digests=to_digests(row["digests"]),
+            came_with_list=bool(row["md5_list"]),
+            series=row["series_count"],
+        )
+        for row in connection.rows("proof_groups", manifest=manifest)
+    ]
+
+
+def page_of_weak(
+    connection: Connection, manifest: str | None, after: int, *, with_list: bool
+) -> tuple[int, Sequence[StoredSeries]]:
+    """As `page`, of what `Store.find_weak` gives."""
+    rows = connection.rows("page_of_weak_proof", manifest=manifest, after=after, lists=int(with_list), page_size=PAGE_SIZE)
+    last_key = rows[-1]["series_key"] if rows else after
+    return last_key, [to_stored_series(row) for row in rows]
+
+
+def page_of_unknown(connection: Connection, after: int) -> tuple[int, Sequence[StoredSeries]]:
+    """As `page`, of what `Store.find_unknown_proofs` gives."""
+    rows = connection.rows("page_of_unknown_proof", after=after, page_size=PAGE_SIZE)
+    last_key = rows[-1]["series_key"] if rows else after
+    return last_key, [to_stored_series(row) for row in rows]
+
+
+def sent_md5_lists(connection: Connection, archive: str) -> bool:
+    """See `Store.sent_md5_lists`."""
+    return bool(connection.rows("series_with_list", archive=archive))
+
+
+def page_of_withdrawn(connection: Connection, manifest: str, after: int) -> tuple[int, Sequence[WithdrawnSeries]]:
+    """As `page`, of what `Store.find_withdrawn` gives."""
+    rows = connection.rows("page_of_withdrawn", manifest=manifest, after=after, page_size=PAGE_SIZE)
+    last_key = rows[-1]["series_key"] if rows else after
+    return last_key, [
+        WithdrawnSeries(
+            stored=to_stored_series(row),
+            rule=WithdrawalRule(policy=_BY_CARE[row["care"]], grace_seconds=row["grace_seconds"]),
+        )
+        for row in rows
+    ]

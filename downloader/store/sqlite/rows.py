@@ -1,0 +1,136 @@
+"""The one place where nouns become rows, and rows nouns."""
+
+from dataclasses import fields
+from datetime import UTC, date, datetime
+
+from downloader.model import Claim, Digests, Failure, Series, SeriesState, SeriesVersion
+from downloader.store.port import CycleNote, StoredSeries
+from downloader.store.sqlite.connection import Row, Value
+
+_SERIES_ATTRIBUTES = tuple(attribute.name for attribute in fields(Series))
+_DATES = ("series_date", "study_date", "date_released")
+_TIMES = ("submitted_at",)
+_NUMBERS = ("image_count", "file_size_bytes")
+_TEXTS = tuple(name for name in _SERIES_ATTRIBUTES if name not in {*_DATES, *_TIMES, *_NUMBERS})
+
+
+def to_text(at: datetime) -> str:
+    """A time in the store's form: UTC, always with microseconds, so that it sorts as text."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def date_value(on: date | None) -> Value:
+    """A date in the store's form."""
+    return None if on is None else on.isoformat()
+
+
+def time_value(at: datetime | None) -> Value:
+    """A time in the store's form, where there is one."""
+    return None if at is None else to_text(at)
+
+
+def series_values(series: Series) -> Row:
+    """The values of every catalogue column by name; absent is NULL, whether None or empty text."""
+    values: Row = {name: getattr(series, name) or None for name in _TEXTS}
+    values |= {name: getattr(series, name) for name in _NUMBERS}
+    values |= {name: date_value(getattr(series, name)) for name in _DATES}
+    values |= {name: time_value(getattr(series, name)) for name in _TIMES}
+    return values
+
+
+def version_values(version: SeriesVersion) -> Row:
+    """The values of the columns that tell versions of a series apart."""
+    return {
+        "image_count": version.image_count,
+        "file_size_bytes": version.file_size_bytes,
+        "date_released": date_value(version.date_released),
+        "submitted_at": time_value(version.submitted_at),
+    }
+
+
+def to_version(row: Row) -> SeriesVersion:
+    """What those columns hold."""
+    return SeriesVersion(
+        image_count=row["image_count"],
+        file_size_bytes=row["file_size_bytes"],
+        date_released=row["date_released"] and date.fromisoformat(row["date_released"]),
+        submitted_at=_time_of(row["submitted_at"]),
+    )
+
+
+def to_series(row: Row) -> Series:
+    """The catalogue's attributes of a series row."""
+    attributes: Row = {name: row[name] or "" for name in _TEXTS}
+    attributes |= {name: row[name] for name in _NUMBERS}
+    attributes |= {name: row[name] and date.fromisoformat(row[name]) for name in _DATES}
+    attributes |= {name: row[name] and datetime.fromisoformat(row[name]) for name in _TIMES}
+    return Series(**attributes)
+
+
+def to_claim(row: Row) -> Claim:
+    """A row that was just claimed."""
+    return Claim(
+        series=to_series(row),
+        archive=row["archive"],
+        attempt=row["attempts"],
+        owner=row["owner"],
+        lease_until_at=datetime.fromisoformat(row["claimable_at"]),
+        failed_rounds=row["failed_rounds"],
+        folder=row["folder"] or "",
+        unended_attempts=row["unended_attempts"] - 1,
+        needed_bytes=row["needed_bytes"],
+        rounds_without_room=row["rounds_without_room"],
+    )
+
+
+def to_stored_series(row: Row) -> StoredSeries:
+    """A whole row, for those who ask."""
+    return StoredSeries(
+        series=to_series(row),
+        archive=row["archive"],
+        state=SeriesState(row["state"]),
+        attempts=row["attempts"],
+        error=row["error"] or "",
+        message=row["message"] or "",
+        folder=row["folder"] or "",
+        stored_bytes=row["stored_bytes"],
+        completed_at=_time_of(row["completed_at"]),
+        failed_rounds=row["failed_rounds"],
+        rests_until_at=_time_of(row["rests_until_at"]),
+        withdrawn_at=_time_of(row["withdrawn_at"]),
+        sop_class_uid=row["sop_class_uid"] or "",
+        digests=to_digests(row["digests"]),
+        came_with_list=bool(row["md5_list"]),
+        needed_bytes=row["needed_bytes"],
+    )
+
+
+def to_digests(text: str | None) -> Digests | None:
+    """The strength of a proof, where it is known."""
+    return Digests(text) if text else None
+
+
+def to_cycle_note(row: Row) -> CycleNote:
+    """What was noted of a manifest's last cycle."""
+    return CycleNote(
+        began_at=datetime.fromisoformat(row["cycle_began_at"]),
+        ended_at=datetime.fromisoformat(row["cycle_ended_at"]),
+        outcome=row["outcome"],
+        exit_code=row["exit_code"],
+        error=row["error"],
+        succeeded_at=_time_of(row["succeeded_at"]),
+    )
+
+
+def _time_of(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def to_failure(row: Row) -> Failure:
+    """A failed series' row."""
+    return Failure(
+        series_instance_uid=row["series_instance_uid"],
+        error=row["error"] or "",
+        message=row["message"] or "",
+        attempts=row["attempts"],
+    )

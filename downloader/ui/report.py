@@ -1,0 +1,191 @@
+"""What a finished run, or a plan, has to say: one object, as JSON for programs and as a few lines for people."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from downloader.mirroring.presence import Presence
+from downloader.model import Failure, SeriesTally
+from downloader.ui.counter import RunCounter
+from downloader.ui.strength import StrengthSummary
+from downloader.ui.texts import count_text, duration_text, printable, size_text
+
+_SHOWN_FAILURES = 20
+NOTHING_PROVEN = StrengthSummary()
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """The result of running one manifest.
+
+    `tally` is the store's count after the run, `already_complete` those series that were complete before it. `images` and
+    `stored_bytes` are what the library holds for the manifest, `received_bytes` what this run took from the network. `presence`
+    is what a look at the library found, None where the run ended before it.
+    """
+
+    manifest: str
+    outcome: Outcome
+    exit_code: int
+    tally: SeriesTally
+    completed: int
+    already_complete: int
+    received_bytes: int
+    elapsed_seconds: float
+    failures: tuple[Failure, ...]
+    proof: StrengthSummary = NOTHING_PROVEN
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+    presence: Presence | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `run --json` (DESIGN §3)."""
+        return {
+            "manifest": self.manifest,
+            "outcome": self.outcome.value,
+            "exit_code": self.exit_code,
+            "series": {
+                "selected": self.tally.selected,
+                "completed": self.completed,
+                "already_complete": self.already_complete,
+                "failed": self.tally.failed,
+                "withdrawn": self.tally.withdrawn,
+                "pending": self.tally.pending + self.tally.claimed,
+            },
+            "images": self.tally.images,
+            "stored_bytes": self.tally.stored_bytes,
+            "received_bytes": self.received_bytes,
+            "elapsed_seconds": round(self.elapsed_seconds, 3),
+            "failures": [asdict(failure) for failure in self.failures],
+            "proof": self.proof.as_json(),
+            "warnings": list(self.warnings),
+            "error": self.error,
+            "presence": asdict(self.presence) if self.presence else None,
+        }
+
+    def as_log(self) -> dict[str, Any]:
+        """The figures of the one log line that tells a run."""
+        return {
+            "manifest": self.manifest,
+            "outcome": self.outcome.value,
+            "exit_code": self.exit_code,
+            "selected": self.tally.selected,
+            "completed": self.completed,
+            "images": self.tally.images,
+            "stored_bytes": self.tally.stored_bytes,
+            "received_bytes": self.received_bytes,
+            "elapsed_seconds": round(self.elapsed_seconds, 3),
+            "warnings": list(self.warnings),
+            "error": self.error,
+        }
+
+    def as_text(self, library: str = "") -> str:
+        """The same for people: the verdict first, then what is missing and why. `library`: where the images are."""
+        tally = self.tally
+        lines = [
+            f"{self.manifest}: {self.outcome}",
+            (
+                f"  {count_text(tally.complete, 'series', 'series')} of {tally.selected:,} complete and proven: "
+                f"{count_text(tally.images, 'image')}, {size_text(tally.stored_bytes)}"
+            ),
+            (
+                f"  this run: {self.completed:,} completed, {self.already_complete:,} were complete before, "
+                f"{size_text(self.received_bytes)} received in {duration_text(self.elapsed_seconds)}"
+            ),
+        ]
+        if library:
+            lines.append(f"  library: {printable(library)}")
+        if tally.withdrawn:
+            lines.append(f"  {count_text(tally.withdrawn, 'series', 'series')} withdrawn by the archive")
+        lines += self.proof.as_lines()
+        lines += [f"  warning: {printable(warning)}" for warning in self.warnings]
+        if self.error:
+            lines.append(f"  error: {printable(self.error)}")
+        if self.failures:
+            lines.append(f"  failed: {count_text(len(self.failures), 'series', 'series')}")
+        lines += [
+            f"    {failure.error} after {count_text(failure.attempts, 'attempt')}: {printable(failure.message)}"
+            for failure in self.failures[:_SHOWN_FAILURES]
+        ]
+        if len(self.failures) > _SHOWN_FAILURES:
+            lines.append(f"    … and {len(self.failures) - _SHOWN_FAILURES:,} more: see `tciad failures`")
+        return "\n".join(lines)
+
+
+def judge(
+    *,
+    manifest: str,
+    tally: SeriesTally,
+    counter: RunCounter,
+    failures: Sequence[Failure],
+    elapsed_seconds: float,
+    warnings: Sequence[str],
+    unproven: bool,
+    presence: Presence | None = None,
+    proof: StrengthSummary = NOTHING_PROVEN,
+) -> RunReport:
+    """The report of a run that came to its end: complete only when every wanted series is, and nothing casts doubt on it.
+
+    `unproven`: the catalogue gave reason to think that the selection itself is not whole.
+    """
+    whole = tally.selected > 0 and tally.complete == tally.selected and not unproven
+    return RunReport(
+        manifest=manifest,
+        outcome=Outcome.COMPLETE if whole else Outcome.INCOMPLETE,
+        exit_code=0 if whole else 3,
+        tally=tally,
+        completed=counter.completed,
+        already_complete=max(0, tally.complete - counter.completed),
+        received_bytes=counter.received_bytes,
+        elapsed_seconds=elapsed_seconds,
+        failures=tuple(failures),
+        proof=proof,
+        warnings=tuple(warnings),
+        presence=presence,
+    )
+
+
+def told_of_folders(counter: RunCounter) -> list[str]:
+    """What a user should know of folders that are not called as the layout would have it."""
+    if not counter.stepped_aside:
+        return []
+    several = counter.stepped_aside > 1
+    has = f"{count_text(counter.stepped_aside, 'series', 'series')} {'have' if several else 'has'} a longer folder name"
+    return [
+        f"{has}, since the layout gives the shorter to another series: {counter.first_aside}{' and others' if several else ''}"
+    ]
+
+
+def told_of_unread_images(counter: RunCounter) -> list[str]:
+    """What a user should know of images that no reader can follow, and that are kept because the archive's MD5 matches."""
+    if not counter.unread_series:
+        return []
+    images = count_text(counter.unread_images, "image")
+    others = " and others" if counter.unread_series > 1 else ""
+    sentence = f"no reader can tell which image of which series {images} of series {counter.first_unread}{others} may be"
+    return [f"{sentence}; the archive's own MD5 matches, so they are kept, and the receipt notes identity: unread"]
+
+
+def empty_report(manifest: str, exit_code: int, error: str) -> RunReport:
+    """The report of a run that could not begin."""
+    return RunReport(
+        manifest=manifest,
+        outcome=Outcome.FAILED,
+        exit_code=exit_code,
+        tally=SeriesTally(),
+        completed=0,
+        already_complete=0,
+        received_bytes=0,
+        elapsed_seconds=0.0,
+        failures=(),
+        error=error,
+    )

@@ -1,0 +1,91 @@
+"""What a question or an order says in its query: checked, so that no misspelt filter is passed over."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from downloader.config.messages import refuse_choice, suggest
+from downloader.errors import SettingsError
+from downloader.model import SeriesState
+from downloader.service.port import SeriesFilter
+
+MOST_ROWS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One parameter of a query, as the OpenAPI document tells it."""
+
+    name: str
+    description: str
+    schema: Mapping[str, object]
+
+
+_TEXT: Final[Mapping[str, object]] = {"type": "string"}
+MANIFEST: Final = Parameter(name="manifest", description="Only what this manifest wants, or did.", schema=_TEXT)
+SERIES: Final = Parameter(name="series_instance_uid", description="This series alone.", schema=_TEXT)
+AFTER: Final = Parameter(name="after", description="Go on after a page: its next_after.", schema=_TEXT)
+BEFORE: Final = Parameter(name="before", description="Go on before a page: its next_before.", schema=_TEXT)
+LIMIT: Final = Parameter(
+    name="limit", description="At most so many.", schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS}
+)
+COLLECTION: Final = Parameter(name="collection", description="Only this collection.", schema=_TEXT)
+TEXT: Final = Parameter(
+    name="text", description="Part of an identifier, patient, collection, modality, description or error.", schema=_TEXT
+)
+STATE: Final = Parameter(
+    name="state",
+    description="Only series that are so.",
+    schema={"type": "string", "enum": [state.value for state in SeriesState]},
+)
+
+
+def check_names(request: web.Request, allowed: tuple[Parameter, ...]) -> None:
+    """Refuse parameters that the endpoint does not know, and those said twice.
+
+    Raises:
+        SettingsError: there is one.
+    """
+    names = [parameter.name for parameter in allowed]
+    for name in request.query:
+        if name not in names:
+            raise SettingsError(f"{request.path} takes no {name!r}{suggest(name, names)}", next_step=f"it takes {_list(names)}")
+        if len(request.query.getall(name)) > 1:
+            raise SettingsError(f"{name} is said twice")
+
+
+def read_limit(request: web.Request, default: int) -> int:
+    """The `limit`.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    text = request.query.get(LIMIT.name, str(default))
+    is_short = len(text) <= len(str(MOST_ROWS))
+    if not (is_short and text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_ROWS):
+        raise SettingsError(f"limit: {text!r} is no number from 1 to {MOST_ROWS}")
+    return int(text)
+
+
+def read_filter(request: web.Request) -> SeriesFilter:
+    """Which series are asked for.
+
+    Raises:
+        SettingsError: there is no such state.
+    """
+    state = request.query.get(STATE.name)
+    known = [each.value for each in SeriesState]
+    if state is not None and state not in known:
+        raise SettingsError(f"state: {refuse_choice(state, known)}")
+    return SeriesFilter(
+        state=SeriesState(state) if state else None,
+        manifest=request.query.get(MANIFEST.name),
+        collection=request.query.get(COLLECTION.name),
+        text=request.query.get(TEXT.name, ""),
+    )
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names) or "nothing"

@@ -1,0 +1,129 @@
+"""What the API tells, beyond what the service itself has types for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from downloader.service.port import LibraryOrder, LiveKind, ManifestStatus, RunProgress, SeriesPage, ServedSeries, ServiceStatus
+from downloader.ui.library_series import LibrarySeries, flatten
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReply:
+    """The service as a whole; `ready` as /readyz says it."""
+
+    ready: bool
+    status: ServiceStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestsReply:
+    """Every manifest, by name."""
+
+    manifests: tuple[ManifestStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesRow:
+    """One series, the library that it is in, and until when it rests after failing."""
+
+    library: str
+    series: LibrarySeries
+    failed_rounds: int
+    rests_until_at: datetime | None
+    withdrawn_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesReply:
+    """Some series. `next_after` is the `after` of the following ones; null when these are the last."""
+
+    series: tuple[SeriesRow, ...]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsReply:
+    """Records as they lie in the libraries, newest first. `next_before` is the `before` of older ones."""
+
+    records: tuple[dict[str, Any], ...]
+    next_before: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThroughputSample:
+    """What came in, over all manifests, in the seconds before `at`."""
+
+    at: datetime
+    bytes_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThroughputReply:
+    """The last hour, oldest first."""
+
+    seconds_between: float
+    samples: tuple[ThroughputSample, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """One live event."""
+
+    number: int
+    at: datetime
+    kind: LiveKind
+    manifest: str
+    series_instance_uid: str
+    figures: dict[str, int | float | str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReply:
+    """An order was taken."""
+
+    done: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibrariesOrderReply:
+    """An order to all libraries was taken; `libraries` says of each whether it keeps the order over a restart yet."""
+
+    done: str
+    libraries: tuple[LibraryOrder, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryReply:
+    """So many failed series have a new chance."""
+
+    retried: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalReply:
+    """Why something was not done, and what to do next."""
+
+    error: str
+    message: str
+    next_step: str
+
+
+Progress = Mapping[str, RunProgress]
+
+
+def tell_page(page: SeriesPage) -> SeriesReply:
+    """A page of series as rows."""
+    return SeriesReply(series=tuple(map(_tell_series, page.series)), next_after=page.next_after)
+
+
+def _tell_series(served: ServedSeries) -> SeriesRow:
+    stored = served.stored
+    return SeriesRow(
+        library=served.library,
+        series=flatten(stored),
+        failed_rounds=stored.failed_rounds,
+        rests_until_at=stored.rests_until_at,
+        withdrawn_at=stored.withdrawn_at,
+    )

@@ -1,0 +1,73 @@
+"""What is sound at a glance, and how little is asked for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+from anyio import CapacityLimiter
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloader.library.local.library import LocalLibrary
+from downloader.maintenance.quick_check import SERIES_AT_ONCE, SeriesKeys
+from downloader.maintenance.verification import CheckedSeries, Examination, verify_library
+from downloader.pacing import RetryPace
+from downloader.store.port import StoredPlace, StoredSeries
+from downloader.transport.retrying import Patience
+from tests.fakes.clock import FakeClock
+from tests.fakes.memory_store import MemoryStore
+from tests.library.series_streams import SERIES, store
+
+
+class CountingStore(MemoryStore):
+    """Counts what it is asked for each series."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked_up: list[int] = []
+        self.rows = 0
+
+    async def look_up(self, series_instance_uids: Sequence[str]) -> Mapping[str, StoredPlace]:
+        self.looked_up.append(len(series_instance_uids))
+        return await super().look_up(series_instance_uids)
+
+    async def find_named(self, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
+        self.rows += len(series_instance_uids)
+        return await super().find_named(series_instance_uids)
+
+
+@pytest.mark.anyio
+async def test_a_sound_library_costs_one_question_for_many_series(tmp_path: Path) -> None:
+    """And none for a single one: the rows are read of those alone that do not fit."""
+    library, database = LocalLibrary(tmp_path), CountingStore()
+    many = [replace(SERIES, series_instance_uid=f"1.2.{number}") for number in range(40)]
+    folders = [store(library, series) for series in many]
+    await database.restore([(receipt, str(folder)) for folder, receipt in library.receipts()])
+    (tmp_path / folders[7] / "more").touch()
+    checked: list[CheckedSeries] = []
+
+    async def take(one: CheckedSeries) -> None:
+        checked.append(one)
+
+    patience = Patience(clock=FakeClock(), pace=RetryPace(), attempts=1, draw=Random(1).random)
+    examination = Examination(
+        library=library, store=database, threads=CapacityLimiter(4), deep=False, archives=None, patience=patience
+    )
+    await verify_library(examination, take)
+    assert len(checked) == 40
+    assert [one.folder for one in checked if one.findings] == [folders[7]]
+    assert sum(database.looked_up) == 39
+    assert len(database.looked_up) <= -(-40 // SERIES_AT_ONCE) + 4
+    # of that one, for its own check and from the store's side, which did not see it
+    assert database.rows == 2
+
+
+@given(st.sets(st.integers(0, 500)))
+def test_a_set_of_keys_is_a_set(numbers: set[int]) -> None:
+    """Of any numbers, each once or twice taken in."""
+    keys = SeriesKeys()
+    for number in [*numbers, *numbers]:
+        keys.add(number)
+    assert {number for number in range(600) if number in keys} == numbers

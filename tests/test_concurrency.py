@@ -1,0 +1,71 @@
+"""Workers that share pages: one is enough as long as nothing has to be waited for."""
+
+import threading
+from collections.abc import Sequence
+
+import anyio
+import pytest
+
+from downloader.concurrency import work_through_pages
+from downloader.errors import LibraryError
+
+pytestmark = pytest.mark.anyio
+
+
+class Pages:
+    """So many pages of one item; remembers which threads were inside at once, if several must come before any goes on."""
+
+    def __init__(self, count: int, together: int = 1) -> None:
+        self._left = list(range(count))
+        self._lock = threading.Lock()
+        self._barrier = threading.Barrier(together)
+        self.together = together
+
+    def take(self) -> Sequence[int]:
+        if self.together > 1:
+            self._barrier.wait(timeout=20)
+        with self._lock:
+            return [self._left.pop()] if self._left else []
+
+
+async def test_every_page_is_worked_on_once() -> None:
+    """By all workers side by side: here none could take a page without the others."""
+    pages = Pages(6, together=3)
+    worked: list[int] = []
+
+    async def work(page: Sequence[int]) -> None:
+        worked.extend(page)
+
+    await work_through_pages(pages.take, work, workers=3)
+    assert sorted(worked) == list(range(6))
+
+
+async def test_one_worker_is_alone_until_others_help() -> None:
+    """The others come once there is something to wait for."""
+    pages, at_once, most = Pages(10), 0, [0]
+    slow = False
+
+    async def work(page: Sequence[int]) -> None:
+        nonlocal at_once, slow
+        at_once += 1
+        most[-1] = max(most[-1], at_once)
+        await anyio.wait_all_tasks_blocked()
+        at_once -= 1
+        if not slow and page == [5]:
+            slow = True
+            most.append(0)
+
+    await work_through_pages(pages.take, work, workers=4, needs_all=lambda: slow)
+    before, after = most
+    assert before == 1
+    assert after > 1
+
+
+async def test_the_first_error_of_ours_ends_all() -> None:
+    """Out of its task group."""
+
+    async def work(page: Sequence[int]) -> None:
+        raise LibraryError("the disk is gone", next_step="look for it")
+
+    with pytest.raises(LibraryError, match="the disk is gone"):
+        await work_through_pages(Pages(3).take, work, workers=2)
