@@ -40,10 +40,32 @@ redeploy or a mended list can make any of them a passing one, so the verdict `br
 """
 
 import errno
-from enum import Enum
-from typing import ClassVar, Final
+from enum import Enum, IntEnum
+from typing import ClassVar, Final, Self
 
 from downloader.redaction import redact
+
+
+class ExitCode(IntEnum):
+    """How a process of tciad ends. The `__doc__` of each code is its row in docs/commands.md."""
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """A code with its meaning."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.__doc__ = meaning
+        return member
+
+    SUCCESS = 0, "every wanted series is complete and proven"
+    FAULT = 1, "a fault of tciad itself (a traceback is in the log)"
+    USAGE = 2, "manifest, argument or configuration error"
+    INCOMPLETE = 3, "finished, but some series failed or could not be proven"
+    ARCHIVE = 4, "the archive refused the credentials, or could not be reached at all"
+    LIBRARY = 5, "no space, or the library cannot be written"
+    STORE = 6, "the state store cannot be used (locked by another run, damaged, newer than this tciad)"
+    INTERRUPTED = 130, "interrupted by SIGINT: in-flight work was set back, everything complete is kept"
+    BROKEN_PIPE = 141, "the reader of stdout has gone away (`head` after a pipe)"
+    TERMINATED = 143, "ended by SIGTERM: in-flight work was set back, everything complete is kept"
 
 
 class Verdict(Enum):
@@ -68,7 +90,7 @@ class TciadError(Exception):
     """
 
     verdict: ClassVar[Verdict] = Verdict.STOP
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.FAULT
 
     def __init__(self, what: str, *, series_instance_uid: str | None = None, next_step: str | None = None) -> None:
         self.what = redact(what)
@@ -89,7 +111,7 @@ class PartDiedError(TciadError):
 class UsageError(TciadError):
     """The user asked for something that cannot be."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class ManifestError(UsageError):
@@ -108,7 +130,7 @@ class ArchiveError(TciadError):
     """The archive did not give what was asked of it. `status` is that of its HTTP reply, where the reply was refused for it."""
 
     verdict = Verdict.RETRY_BRIEFLY
-    exit_code = 3
+    exit_code = ExitCode.INCOMPLETE
     status: int | None = None
 
 
@@ -116,7 +138,7 @@ class ArchiveUnreachableError(ArchiveError):
     """No connection to the archive: name, route, TLS, refused, or timed out before the first byte."""
 
     verdict = Verdict.RETRY
-    exit_code = 4
+    exit_code = ExitCode.ARCHIVE
 
 
 class ArchiveBusyError(ArchiveError):
@@ -159,7 +181,7 @@ class CredentialsRejectedError(ArchiveError):
     """The archive refused user name, password, token or API key."""
 
     verdict = Verdict.STOP
-    exit_code = 4
+    exit_code = ExitCode.ARCHIVE
 
 
 class AccessDeniedError(ArchiveError):
@@ -181,7 +203,7 @@ class TransferError(TciadError):
     """A body arrived, and it is not what it should be."""
 
     verdict = Verdict.RETRY
-    exit_code = 3
+    exit_code = ExitCode.INCOMPLETE
 
 
 class CutTransferError(TransferError):
@@ -231,7 +253,7 @@ class AttemptsExhaustedError(TransferError):
 class LibraryError(TciadError):
     """The library cannot be read or written."""
 
-    exit_code = 5
+    exit_code = ExitCode.LIBRARY
 
 
 class NoSpaceError(LibraryError):
@@ -260,7 +282,7 @@ class DamagedReceiptError(LibraryError):
 class StoreError(TciadError):
     """The state store cannot be used."""
 
-    exit_code = 6
+    exit_code = ExitCode.STORE
 
 
 class StoreLockedError(StoreError):

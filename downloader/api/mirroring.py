@@ -16,7 +16,7 @@ from downloader.clock import SystemClock
 from downloader.config.options import RunOptions
 from downloader.engine.holding import open_records
 from downloader.engine.mirror import decide_options, make_plan, open_mirror
-from downloader.errors import StoreError, TciadError
+from downloader.errors import ExitCode, StoreError, TciadError
 from downloader.manifest import Manifest
 from downloader.mirroring.run import MirrorRun
 from downloader.model import Series
@@ -25,8 +25,6 @@ from downloader.ui.library_series import LibrarySeries, flatten
 from downloader.ui.notebook import open_python_progress
 from downloader.ui.plan import PlanReport
 from downloader.ui.report import Outcome, RunReport
-
-EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +141,7 @@ async def _run_recorded(mirror: MirrorRun) -> RunReport:
         return await mirror.run()
     except anyio.get_cancelled_exc_class():
         with CancelScope(shield=True):
-            await mirror.report_ended(Outcome.INTERRUPTED, EXIT_INTERRUPTED)
+            await mirror.report_ended(Outcome.INTERRUPTED, ExitCode.INTERRUPTED)
         raise
     except StoreError:
         raise

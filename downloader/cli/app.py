@@ -12,12 +12,8 @@ import typer
 from downloader import __version__
 from downloader.cli.interruption import Interrupted
 from downloader.cli.streams import ReaderGone
-from downloader.errors import TciadError
+from downloader.errors import ExitCode, TciadError
 from downloader.ui.texts import printable
-
-EXIT_FAULT = 1
-EXIT_USAGE = 2
-EXIT_BROKEN_PIPE = 141
 
 VERBS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -73,20 +69,20 @@ def run_command_line(app: typer.Typer, arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except typer.TyperException as error:
         typer.echo(f"tciad: {printable(error.format_message()).rstrip('.')}; see `tciad --help`", err=True)
-        return EXIT_USAGE
+        return ExitCode.USAGE
     except typer.Abort:
-        return 130
+        return ExitCode.INTERRUPTED
     except Interrupted as interrupted:
         return interrupted.exit_code
     except TciadError as error:
         tell(error)
         return error.exit_code
     except ReaderGone:
-        return EXIT_BROKEN_PIPE
+        return ExitCode.BROKEN_PIPE
     except Exception:
         structlog.get_logger(__name__).exception("tciad met a fault of its own", next_step="please report it with this log")
-        return EXIT_FAULT
-    return code if isinstance(code, int) else 0
+        return ExitCode.FAULT
+    return code if isinstance(code, int) else ExitCode.SUCCESS
 
 
 def tell(error: TciadError) -> None:

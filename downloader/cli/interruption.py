@@ -2,21 +2,23 @@
 
 import signal
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 from anyio import CancelScope
 
+from downloader.errors import ExitCode
+
 Result = TypeVar("Result")
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+EXIT_CODES: Final = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: the user asked for it
-    """The work was cancelled by a signal. `exit_code` is 130 for SIGINT and 143 for SIGTERM."""
+    """The work was cancelled by a signal, which decides the exit code."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
+        self.exit_code = EXIT_CODES[signal.Signals(number)]
 
 
 async def until_signal(work: Callable[[], Awaitable[Result]]) -> Result:
@@ -43,7 +45,7 @@ async def until_signal(work: Callable[[], Awaitable[Result]]) -> Result:
 
 
 async def _watch(scope: CancelScope, received: list[int]) -> None:
-    with anyio.open_signal_receiver(*SIGNALS) as signals:
+    with anyio.open_signal_receiver(*EXIT_CODES) as signals:
         async for number in signals:
             received.append(number)
             break

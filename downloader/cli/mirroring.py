@@ -20,15 +20,21 @@ from downloader.clock import SystemClock
 from downloader.config.options import OptionValues, RunOptions
 from downloader.config.settings import Settings, parse_flags
 from downloader.engine.mirror import decide_options, make_plan, open_mirror
-from downloader.errors import ManifestError, SettingsError, StoreError, TciadError
+from downloader.errors import ExitCode, ManifestError, SettingsError, StoreError, TciadError
 from downloader.manifest import Manifest, Selection, check_uid, load_manifest, named_address
 from downloader.mirroring.run import MirrorRun
 from downloader.ui.progress import open_progress
 from downloader.ui.report import Outcome, RunReport, empty_report
 
-EXIT_INTERRUPTED = 130
 # When several manifests end differently, the process ends with the code that says most about what to do.
-GRAVEST_FIRST = (1, 6, 5, 4, 2, 3)
+GRAVEST_FIRST = (
+    ExitCode.FAULT,
+    ExitCode.STORE,
+    ExitCode.LIBRARY,
+    ExitCode.ARCHIVE,
+    ExitCode.USAGE,
+    ExitCode.INCOMPLETE,
+)
 
 Concurrency = Annotated[str | None, typer.Option("--concurrency", metavar="N", help="Series at once at most.")]
 Attempts = Annotated[str | None, typer.Option("--attempts", metavar="N", help="Attempts per series.")]
@@ -164,7 +170,7 @@ def _mirror(manifests: Sequence[Manifest], flags: OptionValues, settings: Settin
         return interrupted.exit_code
     _print_reports(reports, libraries, as_json=as_json)
     codes = {report.exit_code for report in reports}
-    return next((code for code in GRAVEST_FIRST if code in codes), 0)
+    return next((code for code in GRAVEST_FIRST if code in codes), ExitCode.SUCCESS)
 
 
 def _with_time_left(options: RunOptions, elapsed_seconds: float) -> RunOptions:
@@ -184,7 +190,7 @@ async def _run_one(
                 reports.append(await run.run())
             except anyio.get_cancelled_exc_class():
                 with CancelScope(shield=True):
-                    reports.append(await run.report_ended(Outcome.INTERRUPTED, EXIT_INTERRUPTED))
+                    reports.append(await run.report_ended(Outcome.INTERRUPTED, ExitCode.INTERRUPTED))
                 raise
             except StoreError as error:
                 # what cannot be read cannot be counted either

@@ -21,6 +21,7 @@ from downloader.errors import (
     ArchiveError,
     ArchiveUnreachableError,
     CredentialsRejectedError,
+    ExitCode,
     SettingsError,
     TciadError,
 )
@@ -175,7 +176,7 @@ def _told(answer: _Answer) -> Check:
     return _failed(f"{address.base_url}: {error.what}", error.next_step or later, error.exit_code)
 
 
-def _failed(sentence: str, next_step: str, exit_code: int) -> Check:
+def _failed(sentence: str, next_step: str, exit_code: ExitCode) -> Check:
     return Check(name="archive", health=Health.FAILED, sentence=sentence, next_step=next_step, exit_code=exit_code)
 
 

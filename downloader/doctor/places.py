@@ -7,11 +7,9 @@ from downloader.config.options import RunOptions
 from downloader.engine.holding import open_records
 from downloader.engine.mirror import free_bytes_at
 from downloader.engine.state_store import has_store, state_path
-from downloader.errors import LibraryError, StoreError
+from downloader.errors import ExitCode, LibraryError, StoreError
 from downloader.ui.doctor import Check, Health
 from downloader.ui.texts import size_text
-
-EXIT_NO_ROOM = 5
 
 
 def check_disk(options: RunOptions) -> Sequence[Check]:
@@ -26,7 +24,7 @@ def check_disk(options: RunOptions) -> Sequence[Check]:
                 health=Health.FAILED,
                 sentence=f"{place} cannot be written by this user" if place.is_dir() else f"{place} is not a folder",
                 next_step="make it writable, or name another library with -o",
-                exit_code=EXIT_NO_ROOM,
+                exit_code=ExitCode.LIBRARY,
             )
         ]
     free_bytes = free_bytes_at(options.output)
@@ -37,7 +35,7 @@ def check_disk(options: RunOptions) -> Sequence[Check]:
             health=Health.OK if enough else Health.FAILED,
             sentence=f"{options.output}: {size_text(free_bytes)} free, of which {size_text(options.min_free_bytes)} stay free",
             next_step="" if enough else "free some space, or lower download.min_free_space",
-            exit_code=0 if enough else EXIT_NO_ROOM,
+            exit_code=ExitCode.SUCCESS if enough else ExitCode.LIBRARY,
         )
     ]
 

@@ -13,7 +13,7 @@ from anyio import CancelScope
 
 from downloader import __version__
 from downloader.concurrency import work_through
-from downloader.errors import ArchiveError, CorruptZipError, SeriesWithdrawnError, TransferError, TruncatedZipError
+from downloader.errors import ArchiveError, CorruptZipError, ExitCode, SeriesWithdrawnError, TransferError, TruncatedZipError
 from downloader.fetching.context import Bench
 from downloader.fetching.recheck import ask_again
 from downloader.fetching.resume import prove_salvaged
@@ -25,8 +25,6 @@ from downloader.store.port import Store
 from downloader.transport.retrying import Patience
 from downloader.ui.mending import AdoptionReport, LeftSeries
 from downloader.zipstream import ZipLimits, ZipReader
-
-EXIT_NO_ANSWER = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +182,7 @@ class Adopter:
         return listed
 
     def _refuse(self, series_instance_uid: str, path: Path, error: TransferError | ArchiveError) -> None:
-        if error.exit_code == EXIT_NO_ANSWER:
+        if error.exit_code is ExitCode.ARCHIVE:
             raise error
         self._leave(type(error).__name__.removesuffix("Error"), series_instance_uid, path, error.what)
 

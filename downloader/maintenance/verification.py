@@ -14,7 +14,7 @@ from anyio import CapacityLimiter, Lock
 
 from downloader.archive.port import Archive
 from downloader.concurrency import work_through_pages
-from downloader.errors import ArchiveError, DamagedReceiptError, LibraryError, TransferError
+from downloader.errors import ArchiveError, DamagedReceiptError, ExitCode, LibraryError, TransferError
 from downloader.library.local.walking import READERS
 from downloader.library.port import Library
 from downloader.maintenance.findings import DAMAGE, Finding, FindingKind, compare_contents, compare_members, finding_of
@@ -30,7 +30,6 @@ Result = TypeVar("Result")
 ROWS_AT_ONCE = 100
 # how much is hashed before an interruption is heard
 HASHED_AT_ONCE_BYTES = 256 * 1024 * 1024
-EXIT_NO_ANSWER = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +278,7 @@ async def _compare_with_archive(
     try:
         comparison = await compare_upstream(series.series_instance_uid, receipt.images, receipt.stored_bytes, archive, patience)
     except (ArchiveError, TransferError) as error:
-        if error.exit_code == EXIT_NO_ANSWER:
+        if error.exit_code is ExitCode.ARCHIVE:
             raise
         return (finding_of(FindingKind.UPSTREAM_UNKNOWN, series, folder, error.what),)
     if comparison.standing is Standing.SAME:

@@ -13,7 +13,7 @@ from anyio import CancelScope
 from downloader.clock import Clock
 from downloader.concurrency import first_of_ours
 from downloader.config.options import RunOptions
-from downloader.errors import LibraryError, NoSpaceError, WrongLibraryError
+from downloader.errors import ExitCode, LibraryError, NoSpaceError, WrongLibraryError
 from downloader.fetching.attempt import Bench
 from downloader.indexing.metadata import write_described_metadata
 from downloader.library.port import Library
@@ -34,9 +34,6 @@ from downloader.ui.progress import ProgressView
 from downloader.ui.report import NOTHING_PROVEN, Outcome, RunReport, judge, told_of_folders, told_of_unread_images
 from downloader.ui.strength import read_strength, told_of_contradictions, told_of_disproved
 from downloader.ui.texts import duration_text, size_text
-
-EXIT_DRAINED: Final = 143
-"""As after SIGTERM: what had begun went to its end, and nothing more was begun."""
 
 _log = structlog.get_logger(__name__)
 
@@ -133,7 +130,7 @@ class MirrorRun:
         await self._write_metadata()
         report = await self._judge()
         if self._is_drained:
-            report = replace(report, outcome=Outcome.INTERRUPTED, exit_code=EXIT_DRAINED)
+            report = replace(report, outcome=Outcome.INTERRUPTED, exit_code=ExitCode.TERMINATED)
         return await self._keep(report)
 
     async def _mirror(self) -> None:
@@ -199,7 +196,7 @@ class MirrorRun:
             self._unproven = True
             self._warnings.append(f"the deadline of {duration_text(deadline_seconds)} has passed; run again to go on")
 
-    async def report_ended(self, outcome: Outcome, exit_code: int, error: str = "") -> RunReport:
+    async def report_ended(self, outcome: Outcome, exit_code: ExitCode, error: str = "") -> RunReport:
         """How far a run came that did not come to its end."""
         report = replace(await self._judge(), outcome=outcome, exit_code=exit_code, error=error)
         try:
@@ -216,7 +213,7 @@ class MirrorRun:
             began_at=self._started_at,
             ended_at=ended_at,
             outcome=report.outcome.value,
-            exit_code=report.exit_code,
+            exit_code=report.exit_code.value,
             error=report.error,
         )
         await self._parts.store.note_cycle(self._manifest.name, note)

@@ -17,7 +17,7 @@ from anyio import CancelScope
 
 from downloader.archive.port import Archive, Md5Lists
 from downloader.completeness import series_digests
-from downloader.errors import REFUSED_DIGEST, ArchiveError, DamagedReceiptError, DigestMismatchError, TransferError
+from downloader.errors import REFUSED_DIGEST, ArchiveError, DamagedReceiptError, DigestMismatchError, ExitCode, TransferError
 from downloader.fetching.attempt import fetch_with_list
 from downloader.fetching.context import Bench
 from downloader.fetching.recheck import ask_again
@@ -33,7 +33,6 @@ MISSES_IN_A_ROW: Final = 3
 """After so many series that could not be proven by more, an archive that was not seen to have MD5s is left alone."""
 RECEIPTS_PER_RUN: Final = 5_000
 _NOTED_AT_ONCE: Final = 500
-EXIT_NO_ANSWER: Final = 4
 _log = structlog.get_logger(__name__)
 
 
@@ -114,7 +113,7 @@ class Strengthening:
             except (ArchiveError, TransferError) as error:
                 self.tally.contradicted += isinstance(error, DigestMismatchError)
                 _log.info("not proven again", series_instance_uid=row.series.series_instance_uid, message=str(error))
-                if error.exit_code == EXIT_NO_ANSWER:
+                if error.exit_code is ExitCode.ARCHIVE:
                     return
                 hit = False
             self._misses[row.archive] = 0 if hit else self._misses[row.archive] + 1

@@ -14,15 +14,14 @@ from downloader.archive.nbia.deployments import Deployments
 from downloader.clock import Clock
 from downloader.config.options import RunOptions
 from downloader.engine.mirror import hold_library, open_run
-from downloader.errors import ArchiveError, StoreError, TciadError
+from downloader.errors import ArchiveError, ExitCode, StoreError, TciadError
 from downloader.manifest import Manifest
-from downloader.mirroring.run import EXIT_DRAINED, Manner, MirrorRun
+from downloader.mirroring.run import Manner, MirrorRun
 from downloader.service.progress import CycleProgress
 from downloader.store.port import CycleNote, Store
 from downloader.ui.progress import ProgressView
 from downloader.ui.report import Outcome, RunReport, empty_report
 
-EXIT_FAULT = 1
 _log = structlog.get_logger(__name__)
 
 
@@ -123,7 +122,7 @@ class Cycle:
             began_at=began_at,
             ended_at=ended_at,
             outcome=report.outcome.value,
-            exit_code=report.exit_code,
+            exit_code=report.exit_code.value,
             error=report.error,
             succeeded_at=ended_at if report.exit_code == 0 else before,
         )
@@ -151,7 +150,7 @@ class Cycle:
         except Exception:
             # one manifest must not take the others down with it
             _log.exception("cycle failed by a fault of tciad itself", manifest=name, next_step="please report it with this log")
-            return empty_report(name, EXIT_FAULT, "a fault of tciad itself; the log tells more")
+            return empty_report(name, ExitCode.FAULT, "a fault of tciad itself; the log tells more")
 
     async def _to_its_end(self, run: MirrorRun, scope: CancelScope) -> RunReport:
         """Run, and report however it ends."""
@@ -160,7 +159,7 @@ class Cycle:
                 return await run.run()
         except anyio.get_cancelled_exc_class():
             with CancelScope(shield=True):
-                await run.report_ended(Outcome.INTERRUPTED, EXIT_DRAINED)
+                await run.report_ended(Outcome.INTERRUPTED, ExitCode.TERMINATED)
             raise
         except StoreError:
             raise  # what cannot be read cannot be counted either
@@ -168,4 +167,4 @@ class Cycle:
             if isinstance(error, ArchiveError):
                 self._archive_error = error
             return await run.report_ended(Outcome.FAILED, error.exit_code, str(error))
-        return await run.report_ended(Outcome.INTERRUPTED, EXIT_DRAINED)
+        return await run.report_ended(Outcome.INTERRUPTED, ExitCode.TERMINATED)

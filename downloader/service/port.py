@@ -141,7 +141,7 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleSummary:
-    """How the last cycle of a manifest ended. `outcome` and `exit_code` are those of a run (see views/report.py)."""
+    """How the last cycle of a manifest ended. `outcome` and `exit_code` are those of a run (results/run.py)."""
 
     began_at: datetime
     ended_at: datetime

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from downloader.errors import ExitCode
 from downloader.ui.texts import printable
 
 
@@ -26,7 +27,7 @@ class Check:
     health: Health
     sentence: str
     next_step: str = ""
-    exit_code: int = 0
+    exit_code: ExitCode = ExitCode.SUCCESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +38,9 @@ class DoctorReport:
     manifest: str
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> ExitCode:
         """That of the first thing that failed."""
-        return next((check.exit_code for check in self.checks if check.health is Health.FAILED), 0)
+        return next((check.exit_code for check in self.checks if check.health is Health.FAILED), ExitCode.SUCCESS)
 
     def as_json(self) -> dict[str, Any]:
         """The document of `doctor --json`."""

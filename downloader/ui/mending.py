@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from downloader.errors import ExitCode
 from downloader.maintenance.findings import Finding
 from downloader.maintenance.verification import CheckedSeries
 from downloader.model import Digests, Failure, Identity, Receipt, SeriesTally
 from downloader.ui.texts import count_text, duration_text, printable, size_text
-
-EXIT_FINDINGS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,16 +100,16 @@ class VerificationReport:
         return "mended" if self.repair is not None and self.repair.is_whole else "unsound"
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> ExitCode:
         """0 where the library is as it should be now."""
-        return EXIT_FINDINGS if self.outcome == "unsound" else 0
+        return ExitCode.INCOMPLETE if self.outcome == "unsound" else ExitCode.SUCCESS
 
     def as_json(self, findings: list[Finding], weak: list[WeakSeries]) -> dict[str, Any]:
         """The document of `verify --json`, with what `tell` and `tell_weak` were told."""
         return {
             "library": self.library,
             "outcome": self.outcome,
-            "exit_code": self.exit_code,
+            "exit_code": self.exit_code.value,
             "deep": self.deep,
             "upstream": self.upstream,
             "series": self.series,
@@ -160,9 +159,9 @@ class RebuildReport:
     findings: tuple[Finding, ...]
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> ExitCode:
         """0 where every receipt was good."""
-        return EXIT_FINDINGS if self.findings else 0
+        return ExitCode.INCOMPLETE if self.findings else ExitCode.SUCCESS
 
     def as_json(self) -> dict[str, Any]:
         """The document of `store rebuild --json`."""
@@ -170,7 +169,7 @@ class RebuildReport:
             "library": self.library,
             "state": self.state,
             "damaged": self.damaged or None,
-            "exit_code": self.exit_code,
+            "exit_code": self.exit_code.value,
             "series": self.tally.complete,
             "images": self.tally.images,
             "stored_bytes": self.tally.stored_bytes,
@@ -220,16 +219,16 @@ class AdoptionReport:
     elapsed_seconds: float = 0.0
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> ExitCode:
         """0 where everything that was found is in the library now."""
-        return EXIT_FINDINGS if self.left else 0
+        return ExitCode.INCOMPLETE if self.left else ExitCode.SUCCESS
 
     def as_json(self) -> dict[str, Any]:
         """The document of `adopt --json`."""
         return {
             "source": self.source,
             "library": self.library,
-            "exit_code": self.exit_code,
+            "exit_code": self.exit_code.value,
             "series": {"adopted": self.adopted, "already_complete": self.already, "left": len(self.left)},
             "images": self.images,
             "stored_bytes": self.stored_bytes,

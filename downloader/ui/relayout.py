@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from downloader.errors import ExitCode
 from downloader.ui.texts import count_text, printable
 
-EXIT_LEFT: Final = 3
 _SHOWN: Final = 20
 
 
@@ -58,9 +58,9 @@ class RelayoutReport:
     tally: RelayoutTally
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> ExitCode:
         """0 when every series is, or would be, where the layout wants it."""
-        return EXIT_LEFT if self.tally.left else 0
+        return ExitCode.INCOMPLETE if self.tally.left else ExitCode.SUCCESS
 
     def as_json(self) -> dict[str, Any]:
         """The document of `relayout --json`."""
@@ -69,7 +69,7 @@ class RelayoutReport:
             "library": self.library,
             "layout": self.layout,
             "dry_run": self.dry_run,
-            "exit_code": self.exit_code,
+            "exit_code": self.exit_code.value,
             "series": {"moved": tally.moved, "in_place": tally.in_place, "left": len(tally.left)},
             "shared": [asdict(shared) for shared in tally.shared],
             "left": [asdict(left) for left in tally.left],

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from downloader.errors import ExitCode
 from downloader.mirroring.presence import Presence
 from downloader.model import Failure, SeriesTally
 from downloader.ui.counter import RunCounter
@@ -35,7 +36,7 @@ class RunReport:
 
     manifest: str
     outcome: Outcome
-    exit_code: int
+    exit_code: ExitCode
     tally: SeriesTally
     completed: int
     already_complete: int
@@ -52,7 +53,7 @@ class RunReport:
         return {
             "manifest": self.manifest,
             "outcome": self.outcome.value,
-            "exit_code": self.exit_code,
+            "exit_code": self.exit_code.value,
             "series": {
                 "selected": self.tally.selected,
                 "completed": self.completed,
@@ -77,7 +78,7 @@ class RunReport:
         return {
             "manifest": self.manifest,
             "outcome": self.outcome.value,
-            "exit_code": self.exit_code,
+            "exit_code": self.exit_code.value,
             "selected": self.tally.selected,
             "completed": self.completed,
             "images": self.tally.images,
@@ -141,7 +142,7 @@ def judge(
     return RunReport(
         manifest=manifest,
         outcome=Outcome.COMPLETE if whole else Outcome.INCOMPLETE,
-        exit_code=0 if whole else 3,
+        exit_code=ExitCode.SUCCESS if whole else ExitCode.INCOMPLETE,
         tally=tally,
         completed=counter.completed,
         already_complete=max(0, tally.complete - counter.completed),
@@ -175,7 +176,7 @@ def told_of_unread_images(counter: RunCounter) -> list[str]:
     return [f"{sentence}; the archive's own MD5 matches, so they are kept, and the receipt notes identity: unread"]
 
 
-def empty_report(manifest: str, exit_code: int, error: str) -> RunReport:
+def empty_report(manifest: str, exit_code: ExitCode, error: str) -> RunReport:
     """The report of a run that could not begin."""
     return RunReport(
         manifest=manifest,
