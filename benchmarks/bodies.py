@@ -1,7 +1,9 @@
-"""ZIPs of made-up images, as the archive makes them (ARCHIVE §4.2), put together from pieces that are deflated once.
+"""ZIPs of made-up images, as the archive makes them, put together from pieces that are deflated once.
 
 Every image has a header of its own and pixels from a small pool. Deflate streams can be joined where one was fully flushed, so
 a gigabyte of images takes seconds, deflated by zlib at level 6 as Java does it.
+
+Source: docs/archives.md#zip-bytes.
 """
 
 import hashlib

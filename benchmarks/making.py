@@ -75,7 +75,7 @@ def _real_shapes(series_count: int, total_bytes: float) -> Iterator[tuple[int, i
 
 
 def _row(collection: str, series: MadeSeries) -> dict[str, Any]:
-    """A row of getSeries as v4 gives it (ARCHIVE §3.3)."""
+    """A row of getSeries as v4 gives it (docs/archives.md#series-queries)."""
     return {
         "SeriesInstanceUID": series.plan.series_instance_uid,
         "StudyInstanceUID": f"{series.plan.series_instance_uid}.1",

@@ -8,7 +8,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 CHUNK_BYTES = 8192
-"""What the archive's server sends at once (ARCHIVE §4.3)."""
+"""What the archive's server sends at once (docs/archives.md#download-headers)."""
 
 
 class ReplyFile:
@@ -64,7 +64,10 @@ def images_path(folder: Path, series_instance_uid: str) -> Path:
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write a reply that is a JSON list; returns how many rows it has. Attributes that are None are absent (ARCHIVE §2.2)."""
+    """Write a reply that is a JSON list; returns how many rows it has. Attributes that are None are absent.
+
+    Source: docs/archives.md#json-replies.
+    """
     count = 0
     with ReplyFile(path, "application/json") as reply:
         for row in rows:

@@ -1,7 +1,8 @@
-"""When a series is complete: the rules of DESIGN §5 that look at a whole series. Pure functions that return nothing or raise.
+"""The rules of docs/completeness.md that look at a whole series. Pure functions that return nothing or raise.
 
 What a single member can show (CRC-32, size, being DICOM) was checked while it passed by. Here stand the rules that need all
-images at once, because the archive answers its own failures with HTTP 200 and a well-formed ZIP (ARCHIVE §4.4).
+images at once, because the archive answers its own failures with HTTP 200 and a well-formed ZIP
+(docs/archives.md#failed-downloads).
 """
 
 import csv
@@ -112,7 +113,7 @@ def prove_merged(
         md5: as the manifest says.
         series_md5: the archive's MD5 over the MD5s of the series; empty where it has none.
         image_md5s: the archive's MD5 by SOP Instance UID, empty or absent where it has none. Not looked at where `series_md5`
-            fits. One that does not fit proves nothing: it counts images that the archive hides, too (ARCHIVE §3.5).
+            fits. One that does not fit proves nothing: it counts images that the archive hides, too (docs/archives.md#md5s).
 
     Raises:
         IncompleteSeriesError: other images or other sizes than the catalogue says.
@@ -135,7 +136,7 @@ def prove_merged(
 def series_digests(image_md5s: Iterable[str]) -> frozenset[str]:
     """The MD5s that the archive may have of a series whose images have these: over them, joined in ascending order.
 
-    Hashes older than 2021 can lack leading zeros, and then that over them was made without (ARCHIVE §3.5).
+    Hashes older than 2021 can lack leading zeros, and then that over them was made without (docs/archives.md#md5s).
     """
     md5s = list(image_md5s)
     return frozenset(
@@ -187,7 +188,8 @@ def _check_identities(series: Series, images: tuple[StagedImage, ...]) -> None:
 def _check_digests(series: Series, staged: StagedSeries) -> _Digests:
     """Rule 4: the list is there, is last, names exactly the images, and every hash that it gives matches.
 
-    The archive writes the list only after its last image, so a list that is absent proves that it stopped (ARCHIVE §4.4).
+    The archive writes the list only after its last image, so a list that is absent proves that it stopped
+    (docs/archives.md#failed-downloads).
     """
     if staged.md5_list is None:
         raise IncompleteSeriesError(
@@ -230,7 +232,7 @@ def _compare_digests(series: Series, expected: Iterable[tuple[StagedImage, str]]
 def parse_md5_list(content: bytes, series_instance_uid: str) -> dict[str, str]:
     """Read md5hashes.csv into member name → 32 lower-case hex digits, empty where the archive has no hash.
 
-    Hashes older than 2021 can lack leading zeros (ARCHIVE §3.5), so they are padded.
+    Hashes older than 2021 can lack leading zeros (docs/archives.md#md5s), so they are padded.
 
     Raises:
         IncompleteSeriesError: not the list that the archive writes, or a name twice.

@@ -187,7 +187,8 @@ class CredentialsRejectedError(ArchiveError):
 class AccessDeniedError(ArchiveError):
     """The archive will not give this series: private, unknown to this host, withdrawn, or a fault of its own.
 
-    It says all of these in the same words (ARCHIVE §4.4), so a few more attempts are made before it is believed.
+    It says all of these in the same words (docs/archives.md#failed-downloads), so a few more attempts are made before it is
+    believed.
     """
 
 

@@ -86,8 +86,8 @@ class SeriesVersion:
     def differs_from(self, other: "SeriesVersion") -> bool:
         """Whether a figure that both rows give is another one. The store's statement `mark_changed` decides in the same way.
 
-        v4 gives the day of a submission where v1 gives its second (ARCHIVE §3.3, §3.4), so a time of midnight counts as no time:
-        two moments are compared as days where one of them has none.
+        v4 gives the day of a submission where v1 gives its second (docs/archives.md#series-queries, #dates), so a time of
+        midnight counts as no time: two moments are compared as days where one of them has none.
         """
         return self.differs_in_images_from(other) or self.differs_in_dates_from(other)
 
@@ -117,10 +117,12 @@ def is_day_of(told: datetime, moment: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One row of getSeries: what the catalogue says of one series (ARCHIVE §3.3). Absent attributes are None or empty.
+    """One row of getSeries: what the catalogue says of one series. Absent attributes are None or empty.
 
     `image_count` and `file_size_bytes` are live aggregates over the images; the size is that of the uncompressed DICOM files,
     LICENSE and lists not counted.
+
+    Source: docs/archives.md#series-queries.
     """
 
     series_instance_uid: str

@@ -132,7 +132,7 @@ def test_a_series_of_unknown_count_is_never_complete() -> None:
 
 
 def test_blank_hashes_are_unverified_and_only_require_refuses_them() -> None:
-    """A blank hash is no mismatch (ARCHIVE §3.5)."""
+    """A blank hash is no mismatch (docs/archives.md#md5s)."""
     staged = with_list(ONE, TWO, "1-3.dcm,")(WHOLE)
     assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=True) == Proof(
         size=True, md5_images=2, md5_blank=1, md5_list=True
@@ -174,7 +174,7 @@ MD5_BY_IMAGE = {one.sop_instance_uid: one.md5 for one in IMAGES}
 
 
 def test_the_digest_of_a_series_is_that_of_its_sorted_digests() -> None:
-    """With leading zeros, or without where the archive lost them: `123` for these three (ARCHIVE §3.5)."""
+    """With leading zeros, or without where the archive lost them: `123` for these three (docs/archives.md#md5s)."""
     assert series_digests(image.md5 for image in reversed(IMAGES)) == {SERIES_MD5, OLD_SERIES_MD5}
 
 

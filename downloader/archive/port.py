@@ -54,8 +54,9 @@ class Md5Lists(StrEnum):
 class StudyNeeds:
     """Which of `study_id`, `study_date` and `study_description` a series must have, if its study has it.
 
-    Not every generation's getSeries tells them (ARCHIVE §3.3). An archive that cannot tell what is `required` is an error, since
-    folders are named after it or series chosen by it; without what is `wished` only a column stays empty.
+    Not every generation's getSeries tells them (docs/archives.md#series-queries). An archive that cannot tell what is
+    `required` is an error, since folders are named after it or series chosen by it; without what is `wished` only a column
+    stays empty.
     """
 
     required: frozenset[str] = frozenset()
@@ -114,8 +115,9 @@ class SeriesBody(Protocol):
     """The body of one getImage, while it arrives.
 
     `md5_list_expected`: the request asked for md5hashes.csv, so its absence proves that the archive stopped half-way
-    (ARCHIVE §4.4). `names_are_ordered`: member names are `<acquisition>-<instance>.dcm` (NewFileNames). `announced_images`: how
-    many images the reply's headers say that it holds; None where they say nothing (ARCHIVE §4.1).
+    (docs/archives.md#failed-downloads). `names_are_ordered`: member names are `<acquisition>-<instance>.dcm` (NewFileNames).
+    `announced_images`: how many images the reply's headers say that it holds; None where they say nothing
+    (docs/archives.md#image-endpoints).
     """
 
     @property
@@ -162,7 +164,10 @@ class Archive(Protocol):
 
     @property
     def untold(self) -> frozenset[str]:
-        """The attributes that no `Series` of this archive has, because its generation does not tell them (ARCHIVE §3.3)."""
+        """The attributes that no `Series` of this archive has, because its generation does not tell them.
+
+        Source: docs/archives.md#series-queries.
+        """
         ...
 
     def md5_lists(self, series_instance_uid: str) -> Md5Lists:
@@ -188,7 +193,7 @@ class Archive(Protocol):
 
         Attributes of the query that this generation cannot ask are left out: the caller filters the rows again.
         Rows have what the archive was opened to need of their studies, in whatever way they were asked for. An empty reply
-        yields nothing, which proves nothing (ARCHIVE §2.4). Whoever leaves before the end closes the iterator
+        yields nothing, which proves nothing (docs/archives.md#empty-replies). Whoever leaves before the end closes the iterator
         (contextlib.aclosing), which ends the reply. `note` takes rows that cannot be read, which hide no others.
 
         Raises:
@@ -233,10 +238,12 @@ class Archive(Protocol):
         ...
 
     async def find_shared_cart(self, name: str) -> Sequence[str]:
-        """The series of a shared cart, each once; none where the archive has no such cart, or cannot read it (ARCHIVE §2.4).
+        """The series of a shared cart, each once; none where the archive has no such cart, or cannot read it.
 
         Raises:
             UnexpectedReplyError: the generation has no carts.
+
+        Source: docs/archives.md#empty-replies.
         """
         ...
 
@@ -255,7 +262,8 @@ class Archive(Protocol):
         """Ask for the images of one series and enter once status and headers say that a ZIP follows.
 
         Raises:
-            AccessDeniedError: the archive refuses this series (ARCHIVE §4.4: unknown, private, or a passing fault).
+            AccessDeniedError: the archive refuses this series (docs/archives.md#failed-downloads: unknown, private, or a
+                passing fault).
             UnexpectedReplyError: `md5` is `require` and this generation offers no list.
         """
         ...
@@ -265,9 +273,11 @@ class Archive(Protocol):
         ...
 
     async def find_sop_instance_uids(self, series_instance_uid: str) -> Sequence[str]:
-        """The images that the archive lists for a series; it may list more, or none, of what it sends (ARCHIVE §3.3).
+        """The images that the archive lists for a series; it may list more, or none, of what it sends.
 
         None as well where the generation has no such list.
+
+        Source: docs/archives.md#series-queries.
         """
         ...
 
@@ -275,7 +285,8 @@ class Archive(Protocol):
         """Ask for one image and enter once status and headers say that it follows.
 
         Raises:
-            ArchiveFaultError: the archive failed; it says the same of an image that it does not have (ARCHIVE §4.1).
+            ArchiveFaultError: the archive failed; it says the same of an image that it does not have
+                (docs/archives.md#image-endpoints).
             UnexpectedReplyError: the generation gives no single images.
         """
         ...
@@ -285,7 +296,10 @@ class Archive(Protocol):
         ...
 
     async def find_series_md5(self, series_instance_uid: str) -> str:
-        """The MD5 of a series' image MD5s, joined in ascending order (ARCHIVE §3.5); empty where the archive has none."""
+        """The MD5 of a series' image MD5s, joined in ascending order; empty where the archive has none.
+
+        Source: docs/archives.md#md5s.
+        """
         ...
 
 
@@ -347,10 +361,12 @@ class ArchiveQueries(Protocol):
         ...
 
     def open_reply(self, question: Question, form: ReplyFormat) -> AbstractAsyncContextManager[RawReply]:
-        """Ask, and enter once the archive answers with what it was asked for; an empty body means no rows (ARCHIVE §2.4).
+        """Ask, and enter once the archive answers with what it was asked for; an empty body means no rows.
 
         Raises:
             SettingsError: as `find_rows`; also where the generation does not write the format, lacks one of the filters, or would
                 need several requests.
+
+        Source: docs/archives.md#empty-replies.
         """
         ...

@@ -88,7 +88,7 @@ def _find_generation(api: str) -> Generation:
 
 
 def _warn_of_stale(generation: Generation, base_url: str) -> None:
-    """TCIA's 2013 API, where it still answers, answers with the collections of years ago (ARCHIVE §0)."""
+    """TCIA's 2013 API, where it still answers, answers with the collections of years ago (docs/archives.md#api-history)."""
     if generation is BINDAAS and (urlsplit(base_url).hostname or "").endswith(_TCIA):
         _log.warning(
             "the 2013 API of The Cancer Imaging Archive is withdrawn: where it still answers, its catalogue is years old",

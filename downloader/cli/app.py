@@ -63,7 +63,7 @@ def _options(
 
 
 def run_command_line(app: typer.Typer, arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code (DESIGN §3). Every error is told on stderr in a sentence."""
+    """Run one command and return its exit code (docs/commands.md#exit-codes). Every error is reported on stderr in a sentence."""
     try:
         code = app(args=list(arguments) or ["--help"], prog_name="tciad", standalone_mode=False)
         sys.stdout.flush()

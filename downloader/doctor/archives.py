@@ -122,7 +122,7 @@ def _meant_by(text: str) -> Sequence[str]:
     while (shorter := _BELOW_BASE.sub("", base)) != base:
         base = shorter
     before = base.partition(_NBIA)[0]
-    # both are answered, and only the longer one lies beside the place that issues tokens (ARCHIVE §0, §1.3)
+    # both are answered, and only the longer one lies beside the place that issues tokens (docs/archives.md#api-history, #tokens)
     longer = [f"{base}/services"] if base.endswith(_NBIA) else []
     return list(dict.fromkeys([*longer, base, before + _SERVICES, f"{parts.scheme}://{parts.netloc}{_SERVICES}"]))
 

@@ -10,7 +10,8 @@ from downloader.model import Series
 async def ask_again(series: Series, archive: Archive) -> Series | None:
     """The series' row as it is now, with the count that getSeriesSize gives where the row has none; None when it is not listed.
 
-    What the row leaves out and another way of asking told before, such as StudyID (ARCHIVE §3.3), stays, as it does in the store.
+    What the row leaves out and another way of asking told before, such as StudyID (docs/archives.md#series-queries), stays, as
+    it does in the store.
 
     Raises:
         ArchiveError: the catalogue cannot be asked.

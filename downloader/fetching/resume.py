@@ -61,7 +61,7 @@ async def find_missing(series: Series, staging: Staging, intake: Intake, bench: 
     """The images to ask for singly, none where all are here; None where a ZIP of the whole series is the better way.
 
     The archive's list is taken only where it names as many images as the catalogue counts, all that are here among them: it can
-    name images that are never sent, or none at all (ARCHIVE §3.3).
+    name images that are never sent, or none at all (docs/archives.md#series-queries).
 
     Raises:
         ArchiveUnreachableError, ArchiveBusyError: the archive cannot be asked now.

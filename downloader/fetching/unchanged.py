@@ -22,7 +22,7 @@ async def receipt_if_unchanged(series: Series, receipt: Receipt, archive: Archiv
     """The receipt with the row of today, where the archive's digest of the series is that of the receipt's MD5s; else None.
 
     The digest is over the MD5s of all images of the series, so that it fits no other set of them. One request takes the place of
-    a download; where the archive has no digest, or it does not fit, nothing is known (ARCHIVE §3.5).
+    a download; where the archive has no digest, or it does not fit, nothing is known (docs/archives.md#md5s).
 
     Raises:
         ArchiveUnreachableError, ArchiveBusyError: the archive cannot be asked now.

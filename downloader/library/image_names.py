@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from downloader.model import Identity, Image, StagedImage
 
-# what the archive calls images when asked for NewFileNames (ARCHIVE §4.1)
+# what the archive calls images when asked for NewFileNames (docs/archives.md#image-endpoints)
 _ARCHIVE_NAME = re.compile(r"[0-9]{1,9}-[0-9]{1,9}\.dcm")
 
 

@@ -29,7 +29,10 @@ _LABEL_UID_CHARACTERS = 5
 
 
 def _label(day: date | None, number: str, description: str, instance_uid: str) -> str:
-    """A folder name for people, as the NBIA Data Retriever makes it (ARCHIVE §5.3); it may name two series alike."""
+    """A folder name for people, as the NBIA Data Retriever makes it; it may name two series alike.
+
+    Source: docs/archives.md#data-retriever.
+    """
     parts = (
         day.strftime("%m-%d-%Y") if day else "",
         number,

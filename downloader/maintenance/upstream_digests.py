@@ -1,4 +1,4 @@
-"""Compares the images of a series with what the archive says of them, without downloading any. Source: ARCHIVE §3.5."""
+"""Compares the images of a series with what the archive says of them, without downloading any. Source: docs/archives.md#md5s."""
 
 from collections.abc import Sequence
 from contextlib import aclosing

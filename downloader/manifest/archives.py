@@ -33,7 +33,7 @@ _NLST_HOST: Final = "nlst.cancerimagingarchive.net"
 
 
 class ApiGeneration(StrEnum):
-    """Which API the archive speaks (ARCHIVE §0); `bindaas` is the REST API of 2013."""
+    """Which API the archive speaks (docs/archives.md#api-history); `bindaas` is the REST API of 2013."""
 
     V4 = "v4"
     V2 = "v2"
@@ -160,7 +160,7 @@ class ArchiveAddress(Keys):
 
     @property
     def token_url(self) -> str:
-        """Where tokens are issued (ARCHIVE §1.2)."""
+        """Where tokens are issued (docs/archives.md#tokens)."""
         if self.auth is not None and self.auth.token_url is not None:
             return self.auth.token_url
         return f"{self.base_url.rpartition('/')[0]}/oauth/token"
@@ -219,10 +219,12 @@ ProfileOrAddress = Annotated[ArchiveAddress, BeforeValidator(_profile_or_address
 
 
 def archive_of_download_url(download_url: str) -> ArchiveAddress:
-    """The archive whose carts name this `downloadServerUrl` (ARCHIVE §5.4); the default profile where they name none.
+    """The archive whose carts name this `downloadServerUrl`; the default profile where they name none.
 
     Raises:
         ValueError: not an address.
+
+    Source: docs/archives.md#tcia-manifests.
     """
     if not download_url:
         return PROFILES[DEFAULT_PROFILE]
@@ -276,7 +278,10 @@ def named_address(archive: str, api: str | None, named: str) -> ArchiveAddress:
 
 
 def _profile_in(name: str, api: str | None, named: str) -> ArchiveAddress:
-    """A built-in archive, in its own generation or in another: one server answers v4, v2 and v1 (ARCHIVE §0)."""
+    """A built-in archive, in its own generation or in another: one server answers v4, v2 and v1.
+
+    Source: docs/archives.md#api-history.
+    """
     profile = PROFILES[name]
     spoken = _NBIA if profile.api in _NBIA else (profile.api,)
     if api is None or api == profile.api:

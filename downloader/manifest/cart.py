@@ -1,4 +1,4 @@
-"""The header of a cart (`.tcia`): a Java properties file whose last key begins a list of UIDs (ARCHIVE §5.1).
+"""The header of a cart (`.tcia`): a Java properties file whose last key begins a list of UIDs (docs/archives.md#tcia-manifests).
 
 Source: java.util.Properties.load: `=`, `:` or blanks after the key, `#` and `!` begin comments, a backslash at the end of a line
 joins the next to it, and elsewhere it escapes a character.

@@ -29,7 +29,10 @@ class Keys(BaseModel):
 
 
 def check_text(value: object) -> str:
-    """Return text that is not empty, exactly as it was written: catalogues hold blanks at ends (ARCHIVE §2.2)."""
+    """Return text that is not empty, exactly as it was written: catalogues hold blanks at ends.
+
+    Source: docs/archives.md#json-replies.
+    """
     if not isinstance(value, str):
         raise PydanticCustomError(TEXT_WANTED, "text is wanted, not {kind}", {"kind": kind_of(value)})
     if not value.strip():

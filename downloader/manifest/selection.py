@@ -61,8 +61,8 @@ class TextMatcher:
 class Selection:
     """A series matches when it fits every key that the entry has.
 
-    Text compares without case and without trimming, as the archive does (ARCHIVE §2.5). An attribute that the catalogue does
-    not give fits no glob but `*`, and no range.
+    Text compares without case and without trimming, as the archive does (docs/archives.md#parameters). An attribute that the
+    catalogue does not give fits no glob but `*`, and no range.
 
     Attributes:
         position: `file:line` of the entry, for messages.

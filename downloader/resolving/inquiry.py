@@ -194,7 +194,8 @@ class Inquiry:
     async def _ask_collections(self) -> Sequence[str]:
         names = await self._archive.find_collections()
         if not names:
-            # the archive answers 200 with an empty body for "none" and for a broken database alike (ARCHIVE §2.4)
+            # the archive answers 200 with an empty body for "none" and for a broken database alike
+            # (docs/archives.md#empty-replies)
             raise ArchiveFaultError("the archive lists no collection at all", next_step="it may be down; try again later")
         return names
 

@@ -1,7 +1,7 @@
 """Asks archives for the own rows of series that their lists no longer name: a second question, where one answer proves nothing.
 
-An archive answers 200 with nothing for "none" and for a failed database alike (ARCHIVE §2.4). So each question also names series
-that the archive is known to have: an answer that leaves those out, too, is not believed.
+An archive answers 200 with nothing for "none" and for a failed database alike (docs/archives.md#empty-replies). So each
+question also names series that the archive is known to have: an answer that leaves those out, too, is not believed.
 """
 
 from collections.abc import Sequence

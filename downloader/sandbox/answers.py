@@ -29,12 +29,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class NoContent:
-    """204: the archive has nothing to say (ARCHIVE §2.4)."""
+    """204: the archive has nothing to say (docs/archives.md#empty-replies)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An English sentence, labelled application/json though it is none (ARCHIVE §2.4)."""
+    """An English sentence, labelled application/json though it is none (docs/archives.md#error-replies)."""
 
     text: str
     status: int = 400
@@ -46,14 +46,17 @@ class ServerFault:
 
 
 class Naming(Enum):
-    """How members of a ZIP are named: by a counter in no order, or `<acquisition>-<instance>` (ARCHIVE §4.1)."""
+    """How members of a ZIP are named: by a counter in no order, or `<acquisition>-<instance>`.
+
+    Source: docs/archives.md#image-endpoints.
+    """
 
     COUNTER = "counter"
     RANKED = "ranked"
 
 
 class ListOrder(Enum):
-    """The rows of md5hashes.csv: in the order of a hash map, or of the images (ARCHIVE §4.1)."""
+    """The rows of md5hashes.csv: in the order of a hash map, or of the images (docs/archives.md#image-endpoints)."""
 
     SHUFFLED = "shuffled"
     OF_IMAGES = "of images"
@@ -85,6 +88,6 @@ Answer = Table | Text | NoContent | Refusal | ServerFault | Download | SingleIma
 
 
 def first(parameters: Parameters, name: str) -> str | None:
-    """The first value of a parameter; None where it is absent, which is not the same as empty (ARCHIVE §2.4)."""
+    """The first value of a parameter; None where it is absent, which is not the same as empty (docs/archives.md#parameters)."""
     values = parameters.get(name)
     return values[0] if values else None

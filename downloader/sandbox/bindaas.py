@@ -1,4 +1,7 @@
-"""The REST API of 2013: the endpoint table (ARCHIVE §0, §1.1, §3.1b, and the TCIA REST API usage guide v1)."""
+"""The REST API of 2013: the endpoint table.
+
+Source: docs/archives.md#api-history, #api-keys, #the-api-of-2013, and the TCIA REST API usage guide v1.
+"""
 
 import json
 from collections.abc import Iterator
@@ -63,7 +66,7 @@ def _csv_first(answering: Answering) -> Answering:
 
 
 def _size_as_text(view: View, parameters: Parameters) -> Answer:
-    """Figures came as text, sizes with decimals (ARCHIVE §3.3)."""
+    """Figures came as text, sizes with decimals (docs/archives.md#series-queries)."""
     table = queries.series_size(unknown_is_a_row=False)(view, parameters)
     if not isinstance(table, Table):
         return table

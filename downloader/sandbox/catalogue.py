@@ -1,7 +1,7 @@
 """What the sandbox holds: collections, patients, studies, series, and what each series' images are made of.
 
 All of it is plain frozen data. Images are made from it on demand (`images.py`), so that a catalogue of any size starts at once.
-Attributes that are None are absent from the replies, as NULL columns are (ARCHIVE §2.2).
+Attributes that are None are absent from the replies, as NULL columns are (docs/archives.md#json-replies).
 """
 
 from collections.abc import Iterator, Mapping
@@ -64,8 +64,9 @@ SeriesContent = GeneratedImages | SampleImages
 class SandboxSeries:
     """One series.
 
-    `visibility` 1 is public; 12 is known to the metadata endpoints and refused by the image endpoints (ARCHIVE §3.3). Every other
-    value hides the series. `annotation` is the text of one annotation file, which only getDCMImage sends.
+    `visibility` 1 is public; 12 is known to the metadata endpoints and refused by the image endpoints
+    (docs/archives.md#series-queries). Every other value hides the series. `annotation` is the text of one annotation file,
+    which only getDCMImage sends.
     """
 
     series_instance_uid: str
@@ -109,7 +110,10 @@ class SandboxStudy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxPatient:
-    """One patient of one collection. Phantom and species have the archive's own defaults (ARCHIVE §3.2)."""
+    """One patient of one collection. Phantom and species have the archive's own defaults.
+
+    Source: docs/archives.md#patients-and-studies.
+    """
 
     patient_id: str
     studies: tuple[SandboxStudy, ...]

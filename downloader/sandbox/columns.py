@@ -1,4 +1,7 @@
-"""What every column of every row is made of, for each generation: names, spelling and date formats (ARCHIVE §3.2 to §3.4)."""
+"""What every column of every row is made of, for each generation: names, spelling and date formats.
+
+Source: docs/archives.md#patients-and-studies, #series-queries, #dates.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +15,7 @@ from downloader.sandbox.catalogue import PUBLIC, Holding, SandboxSeries
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One series as the catalogue tells it at this moment: the holding with its live counts (ARCHIVE §3.3)."""
+    """One series as the catalogue tells it at this moment: the holding with its live counts (docs/archives.md#series-queries)."""
 
     holding: Holding
     image_count: int
@@ -47,7 +50,7 @@ def short_date(value: date | None) -> str | None:
 
 
 def stripped(value: str | None) -> str | None:
-    """What is left of a description in v1's metadata rows (ARCHIVE §3.3)."""
+    """What is left of a description in v1's metadata rows (docs/archives.md#series-queries)."""
     return None if value is None else re.sub(r"[^A-Za-z0-9 .-]", "", value)
 
 
@@ -170,7 +173,7 @@ SOP_CLASS_BY_MODALITY: Final[Mapping[str, str]] = {
 
 
 def released_after(listing: Listing, day: date | None) -> bool:
-    """Whether the series came out after that day (strict `>`, ARCHIVE §3.3)."""
+    """Whether the series came out after that day (strict `>`, docs/archives.md#series-queries)."""
     released = listing.series.date_released
     return day is None or (released is not None and released > day)
 

@@ -1,4 +1,4 @@
-"""Hashes over many images: series, study, patient, collection, each from the sorted hashes below it (ARCHIVE §3.5)."""
+"""Hashes over many images: series, study, patient, collection, each from the sorted hashes below it (docs/archives.md#md5s)."""
 
 from collections.abc import Callable, Iterable
 from hashlib import md5

@@ -1,4 +1,4 @@
-"""The image endpoints: which members a ZIP has, in which order, under which names (ARCHIVE §4.1)."""
+"""The image endpoints: which members a ZIP has, in which order, under which names (docs/archives.md#image-endpoints)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -100,7 +100,7 @@ def get_dcm_image(view: View, parameters: Parameters) -> Answer:
 
 
 def get_single_image(view: View, parameters: Parameters) -> Answer:
-    """getSingleImage: one bare image; anything unknown or refused is a null dereference (ARCHIVE §4.1)."""
+    """getSingleImage: one bare image; anything unknown or refused is a null dereference (docs/archives.md#image-endpoints)."""
     held = view.downloadable(first(parameters, "SeriesInstanceUID"))
     wanted = first(parameters, "SOPInstanceUID")
     images = view.images.of(held) if held else ()
@@ -108,7 +108,7 @@ def get_single_image(view: View, parameters: Parameters) -> Answer:
 
 
 def refused(view: View, parameters: Parameters) -> Refusal:
-    """The one sentence for unknown, private and broken alike (ARCHIVE §4.4)."""
+    """The one sentence for unknown, private and broken alike (docs/archives.md#failed-downloads)."""
     return Refusal(view.refusal.format(first(parameters, "SeriesInstanceUID") or ""))
 
 
@@ -157,7 +157,10 @@ def members(planned: ZipPlan, images: Images, shuffler: Random) -> Iterator[ZipM
 
 
 def _ranked(found: Sequence[SandboxImage]) -> Iterator[tuple[str, SandboxImage]]:
-    """`<acquisition>-<instance>.dcm`: ordinal ranks, the first climbing at every change of acquisition (ARCHIVE §4.1)."""
+    """`<acquisition>-<instance>.dcm`: ordinal ranks, the first climbing at every change of acquisition.
+
+    Source: docs/archives.md#image-endpoints.
+    """
     width = len(str(len(found)))
     rank = instance = 0
     previous: SandboxImage | None = None

@@ -1,4 +1,4 @@
-"""Everything that the sandbox can do wrong, as data. ARCHIVE §7 is where it comes from, `docs/sandbox.md` explains it."""
+"""Everything that the sandbox can do wrong, as data: the traps of docs/faults.md. docs/sandbox.md explains it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Rows as json, csv, html or xml, with the archive's own habits (ARCHIVE §2.1 to §2.3)."""
+"""Rows as json, csv, html or xml, with the archive's own habits (docs/archives.md#reply-formats)."""
 
 import json
 from collections.abc import Iterator
@@ -49,7 +49,8 @@ def _csv(table: Table) -> Iterator[str]:
     yield ",".join(_quoted(name) for name in table.columns) + "\n"
     for row in table.rows:
         fields = ",".join(_quoted(_plain(value)) for value in row)
-        # A null in the first column writes the break between two fields where a field should begin (ARCHIVE §2.3).
+        # A null in the first column writes the break between two fields where a field should begin
+        # (docs/archives.md#csv-replies).
         yield ('",' + fields if row[0] is None else fields) + "\n"
 
 
@@ -81,7 +82,8 @@ def _html(table: Table) -> Iterator[str]:
 def _xml(table: Table) -> Iterator[str]:
     """Elements are named after the columns, blanks and all, and nulls have none.
 
-    Text is encoded for HTML, not for XML: an entity such as &eacute; makes the document ill-formed (ARCHIVE §2.1).
+    Text is encoded for HTML, not for XML: an entity such as &eacute; makes the document ill-formed
+    (docs/archives.md#reply-formats).
     """
     yield '<?xml version="1.0" encoding="UTF-8" standalone="yes"?><Results>'
     for row in table.rows:

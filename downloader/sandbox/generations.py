@@ -12,12 +12,12 @@ QUERY_TYPES: Final = ("application/xml", "application/json", "text/html", "text/
 ZIP_TYPES: Final = ("application/octet-stream",)
 IMAGE_TYPES: Final = ("application/dicom",)
 TEXT_TYPES: Final = ("text/plain",)
-# Both are mapped in the archive's own deployments (ARCHIVE §0).
+# Both are mapped in the archive's own deployments (docs/archives.md#api-history).
 ROOTS: Final = ("/nbia-api/services/", "/nbia-api/")
 
 
 class Security(Enum):
-    """What a request must show (ARCHIVE §1)."""
+    """What a request must show (docs/archives.md#authentication)."""
 
     OPEN = auto()
     KEY = auto()
@@ -27,7 +27,10 @@ class Security(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One endpoint: the parameters it knows besides `format`, those it needs, and the types it declares (ARCHIVE §2.1)."""
+    """One endpoint: the parameters it knows besides `format`, those it needs, and the types it declares.
+
+    Source: docs/archives.md#reply-formats.
+    """
 
     name: str
     answer: Callable[[View, Parameters], Answer]
@@ -48,7 +51,8 @@ class Generation:
     """One generation: `prefix` stands between one of the `roots` and the endpoint.
 
     `strict` refuses parameters that an endpoint does not know; `folds_case` compares all attributes without case; `refusal` is
-    the sentence for a series that is not to be had, with `{}` for its UID (ARCHIVE §2.4, §2.5, §4.4).
+    the sentence for a series that is not to be had, with `{}` for its UID (docs/archives.md#error-replies, #parameters,
+    #failed-downloads).
     """
 
     name: str

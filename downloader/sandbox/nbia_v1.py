@@ -1,4 +1,4 @@
-"""nbia-api v1: the endpoint table (ARCHIVE §3, §4.1)."""
+"""nbia-api v1: the endpoint table (docs/archives.md#queries, #image-endpoints)."""
 
 from typing import Final
 

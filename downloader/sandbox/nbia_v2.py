@@ -1,4 +1,7 @@
-"""nbia-api v2 and the endpoints without a version: what v1 has, for those who show a token (ARCHIVE §1.3, §3, §3.5)."""
+"""nbia-api v2 and the endpoints without a version: what v1 has, for those who show a token.
+
+Source: docs/archives.md#tokens, #queries, #md5s.
+"""
 
 from dataclasses import replace
 from typing import Final

@@ -1,4 +1,4 @@
-"""nbia-api v4: the endpoint table (ARCHIVE §3, §4.1)."""
+"""nbia-api v4: the endpoint table (docs/archives.md#queries, #image-endpoints)."""
 
 from dataclasses import replace
 from typing import Final
@@ -276,7 +276,7 @@ NBIA_V4: Final = Generation(
 
 
 def without_include_md5(generation: Generation) -> Generation:
-    """The deployment before November 2025, whose getImage knows no IncludeMD5 (ARCHIVE §4.1)."""
+    """The deployment before November 2025, whose getImage knows no IncludeMD5 (docs/archives.md#image-endpoints)."""
     older = replace(_GET_IMAGE, parameters=("SeriesInstanceUID", "NewFileNames"))
     endpoints = tuple(older if endpoint.name == "getImage" else endpoint for endpoint in generation.endpoints)
     return replace(generation, endpoints=endpoints)

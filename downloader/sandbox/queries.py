@@ -17,8 +17,8 @@ from downloader.sandbox.images import Images
 class View:
     """The catalogue as one request sees it.
 
-    `folds_case` tells whether modality, body part and manufacturer compare without case (ARCHIVE §2.5); `retold` is what faults
-    make of a listing: another one, or None for a series that is gone.
+    `folds_case` tells whether modality, body part and manufacturer compare without case (docs/archives.md#parameters); `retold`
+    is what faults make of a listing: another one, or None for a series that is gone.
     """
 
     catalogue: Catalogue
@@ -78,7 +78,7 @@ _FILTERS: Final[Mapping[str, Callable[[Holding], str | None]]] = {
 
 
 def values(column: str, filters: tuple[str, ...] = ()) -> Answering:
-    """The distinct values of one attribute; a missing one counts as a value, and comes first (ARCHIVE §2.2)."""
+    """The distinct values of one attribute; a missing one counts as a value, and comes first (docs/archives.md#json-replies)."""
 
     def answer(view: View, parameters: Parameters) -> Answer:
         found = {_FILTERS[column](listing.holding) for listing in view.find(parameters, filters)}
@@ -172,7 +172,7 @@ def updated_series(columns: tuple[str, ...], sources: ColumnTable, parse: Callab
 
 
 def series_size(*, unknown_is_a_row: bool) -> Answering:
-    """Bytes and images of one series; v1 answers a row of nulls for one it does not know (ARCHIVE §3.3)."""
+    """Bytes and images of one series; v1 answers a row of nulls for one it does not know (docs/archives.md#series-queries)."""
 
     def answer(view: View, parameters: Parameters) -> Answer:
         found = view.find(parameters, ("SeriesInstanceUID",))
@@ -205,7 +205,7 @@ def metadata_of_list(columns: tuple[str, ...], sources: ColumnTable) -> Answerin
 
 
 def sop_instance_uids(view: View, parameters: Parameters) -> Answer:
-    """The images of a series; visibility is not looked at (ARCHIVE §3.3)."""
+    """The images of a series; visibility is not looked at (docs/archives.md#series-queries)."""
     held = view.holding(first(parameters, "SeriesInstanceUID"))
     images = view.images.of(held) if held else ()
     return Table(columns=("SOPInstanceUID",), rows=[(image.sop_instance_uid,) for image in images])
@@ -237,7 +237,7 @@ def image_md5(parameter: str) -> Answering:
 
 
 def md5_hierarchy(view: View, parameters: Parameters) -> Answer:
-    """The hash of a series, a study, a patient or a collection (ARCHIVE §3.5); nothing where it is unknown."""
+    """The hash of a series, a study, a patient or a collection (docs/archives.md#md5s); nothing where it is unknown."""
     names = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "Collection")
     held = [listing.holding for listing in view.find(parameters, names)]
     if not held or not any(name in parameters for name in names):
@@ -268,7 +268,10 @@ def dashed_date(text: str) -> date | None:
 
 
 def lenient_date(text: str) -> date | None:
-    """`dd/MM/yyyy` as Java reads it leniently: the 25th month is the first of the second year after (ARCHIVE §3.3)."""
+    """`dd/MM/yyyy` as Java reads it leniently: the 25th month is the first of the second year after.
+
+    Source: docs/archives.md#series-queries.
+    """
     parts = re.match(r"\s*(\d{1,4})/(\d{1,4})/(\d{1,4})", text)
     if not parts:
         return None

@@ -37,7 +37,7 @@ class Reply:
 
 
 def whole(content_type: str, text: str | bytes, status: int = 200) -> Reply:
-    """A reply whose body is at hand. An empty body has no Content-Type (ARCHIVE §2.4)."""
+    """A reply whose body is at hand. An empty body has no Content-Type (docs/archives.md#empty-replies)."""
     body = text.encode() if isinstance(text, str) else text
     headers = {"Content-Type": content_type} if body else {}
     return Reply(status=status, headers=headers, chunks=(body,) if body else (), content_bytes=len(body))

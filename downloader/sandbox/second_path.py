@@ -1,4 +1,7 @@
-"""What the archive writes by its second way to JSON (ARCHIVE §3.1): nulls are there, and nothing at all is `[]`."""
+"""What the archive writes by its second way to JSON: nulls are there, and nothing at all is `[]`.
+
+Source: docs/archives.md#second-json-path.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -129,7 +132,10 @@ def _elements(dataset: Dataset, depth: str = "") -> Iterable[dict[str, str]]:
 
 
 def _search(view: View, parameters: Parameters) -> Answer:
-    """Patients by criteria, a page of them; without an order or beyond the end the archive falls over (ARCHIVE §3.1)."""
+    """Patients by criteria, a page of them; without an order or beyond the end the archive falls over.
+
+    Source: docs/archives.md#second-json-path.
+    """
     paging = [first(parameters, name) for name in _PAGING]
     if None in paging or not all((text or "").isdigit() for text in paging[2:]):
         return ServerFault()

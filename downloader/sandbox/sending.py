@@ -12,7 +12,8 @@ from downloader.sandbox.faults import Family, Fault, FaultKind
 from downloader.sandbox.images import Buffer
 from downloader.sandbox.replies import Reply
 
-# Jersey holds back this much before it commits to chunks; a body that fits gets a Content-Length (ARCHIVE §4.3).
+# Jersey holds back this much before it commits to chunks; a body that fits gets a Content-Length
+# (docs/archives.md#download-headers).
 _HELD_BACK_BYTES: Final = 8192
 _BATCH_BYTES: Final = 256 * 1024
 
@@ -101,7 +102,7 @@ class _Body:
 async def send(request: web.Request, reply: Reply, fault: Fault | None, gate: StallGate) -> web.StreamResponse:
     """Send a reply. Of faults only those of the body are looked at.
 
-    HEAD runs through the whole body and throws it away, as the archive does (ARCHIVE §4.3).
+    HEAD runs through the whole body and throws it away, as the archive does (docs/archives.md#download-headers).
     """
     fault = fault if fault and fault.family is Family.BODY else None
     if fault and fault.kind is FaultKind.STALL and fault.at_bytes is None:

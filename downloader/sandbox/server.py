@@ -179,7 +179,7 @@ class Sandbox:
         return await send(request, self.tokens.issue(request.path, form), None, self._gate)
 
     def _check_asker(self, request: web.Request, generation: Generation) -> Reply | None:
-        """What is answered to somebody who may not ask (ARCHIVE §1.1, §1.3); None for everybody else."""
+        """What is answered to somebody who may not ask (docs/archives.md#api-keys, #tokens); None for everybody else."""
         access = self.tokens.access
         if generation.security is Security.KEY:
             shown = request.headers.get(access.api_key_header) or request.query.get("api_key")
@@ -282,7 +282,7 @@ async def _parameters(request: web.Request, endpoint: Endpoint) -> Parameters:
 
 
 def _accepts(request: web.Request, endpoint: Endpoint) -> bool:
-    """Whether the Accept header has room for a type that the endpoint declares (ARCHIVE §2.1)."""
+    """Whether the Accept header has room for a type that the endpoint declares (docs/archives.md#reply-formats)."""
     ranges = {part.split(";")[0].strip() for part in request.headers.get("Accept", "*/*").split(",")}
     return any(
         accepted in ranges for declared in endpoint.produces for accepted in (declared, f"{declared.split('/')[0]}/*", "*/*")
@@ -371,6 +371,6 @@ def _router(
 
 
 async def _dress(_: web.Request, response: web.StreamResponse) -> None:
-    """Headers that stand on every reply (ARCHIVE §0, §2.4)."""
+    """Headers that stand on every reply (docs/archives.md#api-history, #reply-formats)."""
     response.headers["Server"] = "nginx"
     response.headers["Access-Control-Allow-Origin"] = "*"

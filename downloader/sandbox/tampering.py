@@ -133,7 +133,10 @@ _FIRST_IMAGE: Final[Mapping[FaultKind, Callable[[PlannedImage, Fault], Sequence[
 
 
 def _with_half_image(planned: ZipPlan, kept: int) -> ZipPlan:
-    """The image at place `kept`, from 1, ends half-way, and the archive never gets beyond it (ARCHIVE §4.4)."""
+    """The image at place `kept`, from 1, ends half-way, and the archive never gets beyond it.
+
+    Source: docs/archives.md#failed-downloads.
+    """
     sent = list(planned.images[: max(kept, 1)])
     if sent:
         sent[-1] = replace(sent[-1], sent_bytes=sent[-1].image.size_bytes // 2)

@@ -1,4 +1,7 @@
-"""Who may ask the sandbox: API keys, accounts, and the office that issues tokens in the manner of either era (ARCHIVE §1)."""
+"""Who may ask the sandbox: API keys, accounts, and the office that issues tokens in the manner of either era.
+
+Source: docs/archives.md#authentication.
+"""
 
 import json
 from base64 import urlsafe_b64encode
@@ -18,7 +21,7 @@ USERNAME: Final = "sandbox"
 PASSWORD: Final = "sandbox-password"  # noqa: S105 - the account of a program that serves samples
 GUEST: Final = "nbia_guest"
 PROXY_PATH: Final = "/nbia-api/oauth/token"
-# both are mapped, as for every endpoint (ARCHIVE §0)
+# both are mapped, as for every endpoint (docs/archives.md#api-history)
 PROXY_PATHS: Final = frozenset({PROXY_PATH, "/nbia-api/services/oauth/token"})
 KEYCLOAK_PATH: Final = "/auth/realms/TCIA/protocol/openid-connect/token"
 
@@ -58,7 +61,7 @@ class TokenOffice:
         self._refreshing: dict[str, datetime] = {}
 
     def forget(self, *, refresh_tokens: bool = True) -> None:
-        """Know no token any more, as after a restart (ARCHIVE §1.2)."""
+        """Know no token any more, as after a restart (docs/archives.md#tokens)."""
         self._good_until.clear()
         if refresh_tokens:
             self._refreshing.clear()
@@ -76,7 +79,7 @@ class TokenOffice:
         self.grants.append(grant)
         keycloak = self.access.style is TokenStyle.KEYCLOAK
         if grant not in {"password", "refresh_token"}:
-            # the proxy builds a reply of status 0, or falls over nothing (ARCHIVE §1.3)
+            # the proxy builds a reply of status 0, or falls over nothing (docs/archives.md#tokens)
             return failure(500) if keycloak else _refuse(400, "unsupported_grant_type", f"Unsupported grant type: {grant}")
         if path == KEYCLOAK_PATH and (form.get("client_id"), form.get("scope")) != ("nbia", "openid"):
             return _refuse(401, "invalid_client", "Invalid client or Invalid client credentials")

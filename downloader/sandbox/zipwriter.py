@@ -1,9 +1,9 @@
-"""ZIPs byte for byte in the shape that Java's ZipOutputStream gives them (ARCHIVE §4.2), made while they are sent.
+"""ZIPs byte for byte in the shape that Java's ZipOutputStream gives them (docs/archives.md#zip-bytes), made while they are sent.
 
 Every member: deflate, flags 0x0808, zero CRC and sizes in the local header, a descriptor of 16 bytes (24 beyond 4 GiB) behind the
 data, no extra field. Zip64 only in the central directory, and only where a figure needs it.
 
-Source: APPNOTE.TXT 6.3.10 §4.3; ARCHIVE §4.2.
+Source: APPNOTE.TXT 6.3.10 §4.3; docs/archives.md#zip-bytes.
 """
 
 import struct

@@ -53,8 +53,9 @@ class TransportSettings:
     """How patient the transport is, and how it presents itself.
 
     `first_byte_seconds` bounds the wait for status and headers once connected: the archive runs its queries before it answers
-    (ARCHIVE §4.3). A body must bring `minimum_bytes_per_second` over any `rate_window_seconds` spent waiting for it.
-    The largest archive lists half a million series in half a gigabyte: the bounds of a list end what has no end.
+    (docs/archives.md#download-headers). A body must bring `minimum_bytes_per_second` over any `rate_window_seconds` spent
+    waiting for it. The largest archive lists half a million series in half a gigabyte: the bounds of a list end what has no
+    end.
     """
 
     connect_seconds: float = 30.0
@@ -314,7 +315,7 @@ async def open_transport(
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            # any Accept but this one risks a 406, and a compressed ZIP is only more work (ARCHIVE §2.1)
+            # any Accept but this one risks a 406, and a compressed ZIP is only more work (docs/archives.md#reply-formats)
             headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": settings.user_agent},
             read_bufsize=max(CHUNK_BYTES, min(AHEAD_BYTES, AHEAD_OF_ALL_BYTES // settings.max_connections)),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_seconds),

@@ -49,7 +49,7 @@ class RunReport:
     presence: Presence | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The document of `run --json` (DESIGN §3)."""
+        """The document of `run --json` (docs/commands.md)."""
         return {
             "manifest": self.manifest,
             "outcome": self.outcome.value,

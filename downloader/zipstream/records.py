@@ -103,7 +103,7 @@ def descriptor_bytes(window: bytes, crc32: int, compressed_bytes: int, size_byte
     """Length of the descriptor that `window` begins with and that says these values; 0 when none does.
 
     The signature may be missing and sizes may take 4 or 8 bytes, and nothing before the directory says which. So all four forms
-    are tried, and what follows must be the signature of a record (APPNOTE 4.3.9, ARCHIVE §4.2).
+    are tried, and what follows must be the signature of a record (APPNOTE 4.3.9, docs/archives.md#zip-bytes).
     """
     forms = []
     if compressed_bytes <= _IN_ZIP64_32 and size_bytes <= _IN_ZIP64_32:

@@ -1,4 +1,4 @@
-"""An archive that fails in every way of ARCHIVE §7: nothing of it is ever taken for complete, and what can heal does."""
+"""An archive that fails in every way of docs/faults.md: nothing of it is ever taken for complete, and what can heal does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

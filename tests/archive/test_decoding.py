@@ -41,7 +41,7 @@ def read_series(**attributes: object) -> Series:
 
 
 def test_a_row_of_v1() -> None:
-    """Columns and dates as v1 writes them (ARCHIVE §3.3, §3.4)."""
+    """Columns and dates as v1 writes them (docs/archives.md#series-queries, #dates)."""
     series = read_series(
         StudyInstanceUID="1.2.3",
         Modality="CT",
@@ -95,7 +95,7 @@ def test_a_row_of_v4() -> None:
 
 @pytest.mark.parametrize("count", [12, "12", 12.0, "12.000000", " 12 ", "12."])
 def test_numbers_come_in_many_forms(count: object) -> None:
-    """ARCHIVE §7, trap 24."""
+    """docs/faults.md, trap 24."""
     series = read_series(ImageCount=count, FileSize=count, SeriesNumber=count)
     assert (series.image_count, series.file_size_bytes, series.series_number) == (12, 12, "12")
 
@@ -118,7 +118,7 @@ def test_a_series_number_that_is_none_stays_text(number: str) -> None:
     [("2006-09-07", date(2006, 9, 7)), ("2006-09-07T01:02:03Z", date(2006, 9, 7)), ("", None), (None, None)],
 )
 def test_dates_come_in_many_forms(text: str | None, day: date | None) -> None:
-    """ARCHIVE §3.4."""
+    """docs/archives.md#dates."""
     assert read_series(StudyDate=text).study_date == day
 
 
@@ -134,7 +134,7 @@ def test_a_date_that_is_none_loses_no_series_and_is_counted() -> None:
 
 @given(st.text())
 def test_text_is_never_changed(text: str) -> None:
-    """Blanks at its ends, quotes, control characters: filters compare with exactly this (ARCHIVE §2.2)."""
+    """Blanks at its ends, quotes, control characters: filters compare with exactly this (docs/archives.md#json-replies)."""
     (series,) = read_chunks([json.dumps([{"SeriesInstanceUID": SERIES_UID, "SeriesDescription": text}]).encode()])
     assert series.series_description == text
 
@@ -146,7 +146,7 @@ ODD_REPLY = json.dumps(
 
 @given(st.lists(st.integers(min_value=0, max_value=len(ODD_REPLY))))
 def test_chunks_may_fall_anywhere(cuts: list[int]) -> None:
-    """Any split of a reply gives the same series, and `{}` is no series (ARCHIVE §2.2)."""
+    """Any split of a reply gives the same series, and `{}` is no series (docs/archives.md#json-replies)."""
     edges = [0, *sorted(cuts), len(ODD_REPLY)]
     chunks = [ODD_REPLY[start:end] for start, end in pairwise(edges)]
     assert [(series.series_instance_uid, series.image_count) for series in read_chunks(chunks)] == [("1.2", None), ("1.3", 7)]
@@ -161,7 +161,7 @@ def test_a_reply_cut_anywhere_is_a_fault(end: int) -> None:
 
 @pytest.mark.parametrize("body", [b"", b" \r\n ", b"[]", b"[{}]", b"\n[ ]\n", b"\xef\xbb\xbf[]"])
 def test_no_rows(body: bytes) -> None:
-    """All the ways to say nothing (ARCHIVE §2.4, §3.1)."""
+    """All the ways to say nothing (docs/archives.md#empty-replies, #second-json-path)."""
     assert read_chunks([body]) == []
 
 
@@ -179,7 +179,7 @@ def test_no_rows(body: bytes) -> None:
     ],
 )
 def test_what_is_no_list_of_rows_is_a_fault(body: bytes, message: str) -> None:
-    """HTTP 200 with a page, a text, an object, broken JSON (ARCHIVE §7, traps 6 and 35): asked again."""
+    """HTTP 200 with a page, a text, an object, broken JSON (docs/faults.md, traps 6 and 35): asked again."""
     with pytest.raises(ArchiveFaultError, match=r".*") as caught:
         read_chunks([body])
     assert message in str(caught.value)

@@ -68,7 +68,7 @@ def refusal(status: int, text: str = "", **headers: str) -> Refusal:
     ],
 )
 def test_the_table(status: int, text: str, kind: type[ArchiveError]) -> None:
-    """ARCHIVE §2.4, §4.4, §5.2 and traps 12, 13, 28. The error names the series, the status and the address."""
+    """Traps 12, 13 and 28 of docs/faults.md. The error names the series, the status and the address."""
     error = classify(refusal(status, text), NOW)
     assert type(error) is kind
     assert error.series_instance_uid == SERIES_UID

@@ -95,7 +95,7 @@ def rows(*rows: Mapping[str, object]) -> ScriptedReply:
 
 @both_generations
 async def test_get_series_sends_the_filters_and_nothing_else(api: str) -> None:
-    """Not even a format: JSON is what comes without one (ARCHIVE §2.1)."""
+    """Not even a format: JSON is what comes without one (docs/archives.md#reply-formats)."""
     async with scripted(lambda _: ScriptedReply(), api) as (archive, server):
         await list_all(archive, collection="A b ", patient_id="P", manufacturer_model_name="M/1")
         (request,) = server.requests
@@ -104,7 +104,7 @@ async def test_get_series_sends_the_filters_and_nothing_else(api: str) -> None:
 
 
 async def test_v4_asks_a_thousand_series_in_one_form() -> None:
-    """JSON must be asked for there, or CSV comes (ARCHIVE §3.3)."""
+    """JSON must be asked for there, or CSV comes (docs/archives.md#series-queries)."""
     asked = [f"1.2.{number}" for number in range(2_500)]
 
     def script(request: ScriptedRequest) -> ScriptedReply:
@@ -138,7 +138,7 @@ async def test_an_error_among_single_queries_comes_bare() -> None:
 @both_generations
 @pytest.mark.parametrize("md5", list(Md5Mode))
 async def test_image_urls_are_never_asked_with_head(api: str, md5: Md5Mode) -> None:
-    """HEAD makes the archive read the whole series (ARCHIVE §7, trap 29)."""
+    """HEAD makes the archive read the whole series (docs/faults.md, trap 29)."""
     async with sandboxed(api) as (archive, sandbox):
         await open_and_read(archive, md5)
         assert sandbox.count(method="HEAD") == 0
@@ -150,7 +150,7 @@ async def test_image_urls_are_never_asked_with_head(api: str, md5: Md5Mode) -> N
 
 @both_generations
 async def test_a_filter_that_is_passed_over_is_found_out_at_the_first_row(api: str) -> None:
-    """Otherwise the whole archive would be taken for one collection (ARCHIVE §7, trap 10)."""
+    """Otherwise the whole archive would be taken for one collection (docs/faults.md, trap 10)."""
     strange = rows({"SeriesInstanceUID": "1.1", "Collection": "A"}, {"SeriesInstanceUID": "1.2", "Collection": "B"})
     async with scripted(lambda _: strange, api) as (archive, _server):
         with pytest.raises(UnexpectedReplyError, match="passed over the filter Collection"):
@@ -223,7 +223,7 @@ async def test_odd_rows_that_are_no_faults(api: str, kind: FaultKind, counts: li
 
 @both_generations
 async def test_no_content_is_no_rows(api: str) -> None:
-    """204 says what an empty 200 says (ARCHIVE §2.4)."""
+    """204 says what an empty 200 says (docs/archives.md#empty-replies)."""
     async with scripted(lambda _: ScriptedReply(status=204), api) as (archive, _server):
         assert await list_all(archive) == []
 
@@ -244,7 +244,7 @@ async def test_no_content_is_no_rows(api: str) -> None:
     ],
 )
 async def test_what_cannot_be_images_is_refused_before_it_is_read(api: str, reply: ScriptedReply, message: str) -> None:
-    """HTTP 200 proves nothing (ARCHIVE §7, traps 3 and 6); the error names the series and quotes the reply."""
+    """HTTP 200 proves nothing (docs/faults.md, traps 3 and 6); the error names the series and quotes the reply."""
     async with scripted(lambda _: reply, api) as (archive, _server):
         with pytest.raises(ArchiveFaultError) as caught:
             await open_and_read(archive)
@@ -437,7 +437,7 @@ def taking(token: str) -> Script:
 
 
 async def test_a_token_that_expired_is_renewed_once() -> None:
-    """The attempt goes on as if nothing had been (ARCHIVE §1.3)."""
+    """The attempt goes on as if nothing had been (docs/archives.md#tokens)."""
     tokens = Tokens(left=["new", "newer"])
     async with scripted(taking("new"), authentication=tokens) as (archive, server):
         assert await open_and_read(archive) == b"PK..."
@@ -468,7 +468,7 @@ async def test_a_hash_that_is_none_is_a_fault(api: str) -> None:
 @both_generations
 @pytest.mark.parametrize(("text", "md5"), [(b" ABC\n", "abc".rjust(32, "0")), (b"", ""), (b"\n", "")])
 async def test_hashes_that_lost_their_zeros_get_them_back(api: str, text: bytes, md5: str) -> None:
-    """Hashes stored before 2021 may be short (ARCHIVE §3.5)."""
+    """Hashes stored before 2021 may be short (docs/archives.md#md5s)."""
     async with scripted(lambda _: ScriptedReply(body=text, content_type="text/plain"), api) as (archive, _server):
         assert await archive.find_image_md5("1.2") == md5
 

@@ -110,7 +110,7 @@ async def test_one_token_serves_many_requests(style: TokenStyle, api: str) -> No
 
 
 async def test_keycloak_wants_a_form_of_its_own() -> None:
-    """Client and scope (ARCHIVE §1.3)."""
+    """Client and scope (docs/archives.md#tokens)."""
     async with signed(keycloak=True) as here:
         assert len(await here.list_all()) == 1
 
@@ -159,7 +159,7 @@ async def test_a_refresh_token_that_is_too_old_is_not_tried(style: TokenStyle) -
 @both_styles
 @pytest.mark.parametrize("refresh_tokens", [True, False])
 async def test_tokens_that_the_archive_forgets_cost_no_attempt(style: TokenStyle, refresh_tokens: bool) -> None:
-    """A restart drops them all (ARCHIVE §1.2): the request is repeated once with a new one."""
+    """A restart drops them all (docs/archives.md#tokens): the request is repeated once with a new one."""
     async with signed(Access(style=style)) as here:
         await here.list_all()
         here.sandbox.tokens.forget(refresh_tokens=refresh_tokens)

@@ -195,7 +195,7 @@ async def test_rows_about_several_series_say_which(api: str, topic: Topic) -> No
 
 @pytest.mark.parametrize("api", GENERATIONS)
 async def test_modalities_are_asked_for_in_capitals(api: str) -> None:
-    """v1 compares them exactly (ARCHIVE §2.5), and a run writes them so."""
+    """v1 compares them exactly (docs/archives.md#parameters), and a run writes them so."""
     async with asking(api) as here:
         assert len(await here.rows(Question(topic=Topic.SERIES, modality="mr"))) == 1
 
@@ -228,7 +228,7 @@ async def test_values_are_numbers_where_they_count_something(api: str) -> None:
 
 @pytest.mark.parametrize("form", [form for form in ReplyFormat if form is not ReplyFormat.CSV])
 async def test_a_list_that_breaks_off_is_no_shorter_list(form: ReplyFormat) -> None:
-    """Formatters swallow their errors and send what they have (ARCHIVE §2.2); CSV alone does not show it."""
+    """Formatters swallow their errors and send what they have (docs/archives.md#json-replies); CSV alone does not show it."""
     kind = FaultKind.UNCLOSED_XML if form is ReplyFormat.XML else FaultKind.CUT_LIST
     async with asking("v4", Fault(kind=kind)) as here:
         with pytest.raises(ArchiveFaultError, match="getSeries"):
@@ -245,7 +245,7 @@ async def test_a_page_in_place_of_rows_is_a_fault(form: ReplyFormat) -> None:
 
 @pytest.mark.parametrize("form", ReplyFormat)
 async def test_nothing_found_is_nothing_in_every_format(form: ReplyFormat) -> None:
-    """An empty body (ARCHIVE §2.4)."""
+    """An empty body (docs/archives.md#empty-replies)."""
     async with asking("v1") as here:
         question = Question(topic=Topic.SERIES, collection="No such collection")
         assert await here.rows(question, form) == []
@@ -253,7 +253,7 @@ async def test_nothing_found_is_nothing_in_every_format(form: ReplyFormat) -> No
 
 
 async def test_a_cart_is_asked_of_v1_of_the_same_host() -> None:
-    """v4 has none (ARCHIVE §3.3); a host that does not answer v1 says where carts are."""
+    """v4 has none (docs/archives.md#series-queries); a host that does not answer v1 says where carts are."""
     async with asking("v4") as here:
         rows = await here.rows(Question(topic=Topic.SHARED_CART, shared_cart=CART))
         assert [row["SeriesInstanceUID"] for row in rows] == [SERIES]

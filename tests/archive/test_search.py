@@ -102,7 +102,7 @@ async def test_a_doi_is_written_as_the_archive_keeps_it(doi: str) -> None:
 @pytest.mark.parametrize("topic", SECOND)
 @pytest.mark.parametrize("kind", [FaultKind.UNMAPPABLE, FaultKind.HTML, FaultKind.JSON_TEXT])
 async def test_what_is_no_reply_is_a_fault(topic: Topic, kind: FaultKind) -> None:
-    """Status 200, labelled as JSON or not: no rows were told (ARCHIVE §3.1)."""
+    """Status 200, labelled as JSON or not: no rows were told (docs/archives.md#second-json-path)."""
     async with serve_sandbox(FULL, faults=[Fault(kind=kind, endpoints=("*",))]) as sandbox, asking(sandbox.base_url) as queries:
         with pytest.raises(ArchiveFaultError, match="came in place of"):
             await rows_of(queries, question(topic))

@@ -25,7 +25,7 @@ STUDY = {"StudyInstanceUID": "1.2", "Collection": "C", "StudyID": "7", "StudyDat
 
 
 def rows(*rows: Mapping[str, object]) -> ScriptedReply:
-    """A list of rows; nothing at all for none, as archives answer (ARCHIVE §2.4)."""
+    """A list of rows; nothing at all for none, as archives answer (docs/archives.md#empty-replies)."""
     return ScriptedReply(body=json.dumps(rows).encode() if rows else b"")
 
 
@@ -104,7 +104,10 @@ async def test_a_study_without_the_attribute_is_none_the_worse() -> None:
 
 
 async def test_an_empty_answer_is_a_fault_and_no_other_folder() -> None:
-    """The archive says so of a failed database as well (ARCHIVE §2.4): whoever asks again gets what is right."""
+    """The archive says so of a failed database as well: whoever asks again gets what is right.
+
+    Source: docs/archives.md#empty-replies.
+    """
     answers = {"getSeries": rows(SERIES), "getPatientStudy": rows()}
     async with scripted(answers) as (archive, _):
         with pytest.raises(ArchiveFaultError, match=r"does not list the study 1\.2, .*choose a layout without study_id"):
@@ -160,7 +163,7 @@ async def test_an_archive_without_the_query_costs_only_a_column() -> None:
 
 
 async def test_a_filter_that_is_passed_over_is_noticed() -> None:
-    """The archive would tell of everything that it has (ARCHIVE §7, 10)."""
+    """The archive would tell of everything that it has (docs/faults.md, trap 10)."""
     answers = {"getSeries": rows(SERIES), "getPatientStudy": rows(STUDY, STUDY | {"Collection": "D"})}
     async with scripted(answers) as (archive, _):
         with pytest.raises(UnexpectedReplyError, match="passed over the filter Collection and lists studies"):

@@ -73,7 +73,7 @@ def test_what_is_broken_is_a_fault(form: ReplyFormat, body: str, words: str) -> 
 
 @pytest.mark.parametrize("form", ReplyFormat)
 def test_blank_bodies_have_no_rows(form: ReplyFormat) -> None:
-    """ARCHIVE §2.4."""
+    """docs/archives.md#empty-replies."""
     assert parse_rows("x", b" \r\n", form) == []
 
 

@@ -14,7 +14,7 @@ ENDPOINT = Endpoint(path="v9/getThing", required=frozenset({"Thing"}), optional=
 
 
 def test_empty_parameters_are_left_out() -> None:
-    """The archive would filter on emptiness (ARCHIVE §2.4)."""
+    """The archive would filter on emptiness (docs/archives.md#parameters)."""
     assert ENDPOINT.fill({"Thing": "x", "format": ""}) == {"Thing": "x"}
 
 
@@ -27,7 +27,7 @@ def test_empty_parameters_are_left_out() -> None:
     ],
 )
 def test_a_request_that_the_table_does_not_allow_is_our_mistake(values: dict[str, str], message: str) -> None:
-    """v1 would answer a misspelled filter with the whole archive (ARCHIVE §7, trap 10)."""
+    """v1 would answer a misspelled filter with the whole archive (docs/faults.md, trap 10)."""
     with pytest.raises(TciadError, match=message) as caught:
         ENDPOINT.fill(values)
     assert caught.value.exit_code == 1
@@ -38,7 +38,7 @@ every_generation = pytest.mark.parametrize("table", GENERATIONS.values(), ids=GE
 
 @every_generation
 def test_every_attribute_of_a_query_has_a_parameter(table: Generation) -> None:
-    """Of all generations getSeries can be asked by all of them (ARCHIVE §3.3), but in 2013 by four only (§3.1b)."""
+    """Of all generations getSeries can be asked by all of them (docs/archives.md#series-queries), but in 2013 by four only."""
     attributes = set(SeriesQuery.__dataclass_fields__)
     if table is GENERATIONS["bindaas"]:
         attributes = {"collection", "patient_id", "study_instance_uid", "modality"}

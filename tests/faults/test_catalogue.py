@@ -236,7 +236,10 @@ async def test_values_that_must_not_be_trimmed(tmp_path: Path, api: ApiGeneratio
 
 @pytest.mark.parametrize("api", GENERATIONS)
 async def test_lists_are_asked_as_json(tmp_path: Path, api: ApiGeneration) -> None:
-    """Trap 26: CSV and XML have flaws that cannot be seen; JSON is what v1 and v4 give unasked (ARCHIVE §2.2)."""
+    """Trap 26: CSV and XML have flaws that cannot be seen; JSON is what v1 and v4 give unasked.
+
+    Source: docs/archives.md#json-replies.
+    """
     async with open_scene(tmp_path) as scene:
         scene.assert_complete(await scene.run(api))
         formats = {tuple(request.parameters.get("format", ["json"])) for request in scene.sandbox.requests}

@@ -1,4 +1,4 @@
-"""Traps of getImage: what comes with status 200 and is no whole series, and what comes in its place (ARCHIVE §7)."""
+"""Traps of getImage: what comes with status 200 and is no whole series, and what comes in its place (docs/faults.md)."""
 
 from dataclasses import replace
 from pathlib import Path

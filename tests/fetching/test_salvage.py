@@ -259,7 +259,7 @@ async def test_single_images_that_are_none_leave_the_stream(scene: Scene, kind: 
 
 
 async def test_a_list_that_hides_images_is_not_taken(scene: Scene) -> None:
-    """It names more than the catalogue counts (ARCHIVE §7, trap 22)."""
+    """It names more than the catalogue counts (docs/faults.md, trap 22)."""
     scene.stage(received_share=0.5)
     await scene.fail(CutTransferError)
     scene.sandbox.faults.add(Fault(kind=FaultKind.HIDDEN_IMAGES))
@@ -419,7 +419,7 @@ async def test_parts_need_no_hashes_where_the_archive_has_no_list_either(tmp_pat
 
 
 async def test_where_the_hash_of_the_series_does_not_fit_those_of_its_images_decide(scene: Scene) -> None:
-    """It counts images that the archive hides, and rows without a hash (ARCHIVE §3.5)."""
+    """It counts images that the archive hides, and rows without a hash (docs/archives.md#md5s)."""
     scene.sandbox.faults.add(Fault(kind=FaultKind.EMPTY, endpoints=("getMD5Hierarchy",)))
     scene.stage(received_share=0.5)
     receipt = await scene.fetch(2)

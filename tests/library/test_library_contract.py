@@ -100,7 +100,7 @@ def test_staging_tells_what_came(library: Library) -> None:
 
 
 def test_a_list_that_is_followed_is_not_last(library: Library) -> None:
-    """Only the last member proves that the archive's loop ended (ARCHIVE §4.4)."""
+    """Only the last member proves that the archive's loop ended (docs/archives.md#failed-downloads)."""
     staging = library.begin(SERIES)
     take_all(staging, {"md5hashes.csv": b"x", "1-1.dcm": dicom_file(SERIES, 1)})
     assert not staging.contents().md5_list_is_last
@@ -108,7 +108,7 @@ def test_a_list_that_is_followed_is_not_last(library: Library) -> None:
 
 
 def test_an_empty_license_is_not_an_absent_one(library: Library) -> None:
-    """The archive sends an empty one when it has none (ARCHIVE §4.4)."""
+    """The archive sends an empty one when it has none (docs/archives.md#failed-downloads)."""
     staging = library.begin(SERIES)
     assert staging.contents().license_text is None
     take_all(staging, {"LICENSE": b""})
@@ -178,7 +178,7 @@ def test_a_receipt_proves_what_is_as_it_says(library: Library, tmp_path: Path) -
 
 
 def test_two_series_never_share_a_folder(library: Library) -> None:
-    """Even where the layout gives both the same name (ARCHIVE §7, trap 34)."""
+    """Even where the layout gives both the same name (docs/faults.md, trap 34)."""
     twin = replace(SERIES, series_instance_uid=f"1.9{SERIES.series_instance_uid[3:]}")
     one, other = store(library, SERIES), store(library, twin)
     assert one != other
@@ -244,7 +244,7 @@ def test_free_room_is_told(library: Library) -> None:
     ["../x", "a/../b", "a\\..\\b", "..", "/etc/passwd", "\\x", "C:x", "c:\\x", "a\0b", "a\nb", "a\x1b[2J", "", "x" * 2000],
 )
 def test_a_name_that_climbs_is_refused(library: Library, name: str) -> None:
-    """No honest archive sends it (ARCHIVE §7, trap 19); the message shows it harmlessly."""
+    """No honest archive sends it (docs/faults.md, trap 19); the message shows it harmlessly."""
     staging = library.begin(SERIES)
     with pytest.raises(UnsafeMemberError) as refused:
         staging.take(MemberStarted(name))
@@ -262,7 +262,7 @@ def test_an_odd_name_is_only_odd(library: Library, name: str) -> None:
 
 
 def test_a_name_that_comes_twice_is_refused(library: Library) -> None:
-    """The archive stops before it would write one twice (ARCHIVE §4.4)."""
+    """The archive stops before it would write one twice (docs/archives.md#failed-downloads)."""
     staging = library.begin(SERIES)
     take_all(staging, {"1-1.dcm": dicom_file(SERIES, 1)})
     with pytest.raises(UnsafeMemberError, match="two members"):

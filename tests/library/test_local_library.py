@@ -201,7 +201,7 @@ def test_the_licence_is_written_with_the_first_series(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("members", [{}, {"LICENSE": b""}])
 def test_without_a_text_the_licence_is_that_of_the_catalogue(tmp_path: Path, members: dict[str, bytes]) -> None:
-    """getImageWithMD5Hash sends none (ARCHIVE §4.1)."""
+    """getImageWithMD5Hash sends none (docs/archives.md#image-endpoints)."""
     store(LocalLibrary(tmp_path), SERIES, members)
     licence = (tmp_path / "LIDC-IDRI" / "LICENSE").read_text()
     assert licence == "CC BY 3.0\nhttps://creativecommons.org/licenses/by/3.0/\n"

@@ -155,7 +155,7 @@ def test_nothing_is_kept_of_a_series_that_was_changed(tmp_path: Path, changed: S
 
 
 def test_an_image_that_comes_again_is_written_once_and_named_as_it_came_last(tmp_path: Path) -> None:
-    """The archive numbers its members anew for every download (ARCHIVE §4.1)."""
+    """The archive numbers its members anew for every download (docs/archives.md#image-endpoints)."""
     break_off(LocalLibrary(tmp_path), {"00000001.dcm": ONE, "00000002.dcm": TWO})
     staging = LocalLibrary(tmp_path).begin(SERIES)
     take_all(staging, {"00000001.dcm": TWO, "00000002.dcm": THREE, "00000003.dcm": ONE})
@@ -182,7 +182,10 @@ def test_of_two_versions_of_an_image_the_newer_stays(tmp_path: Path) -> None:
 
 
 def test_half_an_image_at_the_end_of_what_came_is_not_kept(tmp_path: Path) -> None:
-    """The archive ends its ZIP in order when its disk fails in mid-image: the last one may be half (ARCHIVE §4.4)."""
+    """The archive ends its ZIP in order when its disk fails in mid-image: the last one may be half.
+
+    Source: docs/archives.md#failed-downloads.
+    """
     staging = LocalLibrary(tmp_path).begin(SERIES)
     take_all(staging, {"1-1.dcm": ONE, "1-2.dcm": CUT_TWO})
     staging.keep(received_bytes=10, line_broke=True)

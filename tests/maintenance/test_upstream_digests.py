@@ -70,7 +70,7 @@ async def test_a_difference_is_told(contents: dict[str, bytes], sentence: str) -
 
 
 async def test_a_digest_over_more_than_is_shown_does_not_decide() -> None:
-    """It counts hidden images, too (ARCHIVE §3.5): the images decide one by one."""
+    """It counts hidden images, too (docs/archives.md#md5s): the images decide one by one."""
     archive = archive_of(CONTENTS)
     archive.images[UID]["1.2.3.9"] = b"hidden"
     assert await compare(archive) == Comparison(standing=Standing.SAME, matched=2)

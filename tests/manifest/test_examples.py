@@ -18,7 +18,7 @@ from tests.manifest.test_loading import EVERYTHING
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "manifests").iterdir())
 DOCUMENT = ROOT / "docs" / "manifest.md"
-DESIGN_SAMPLE = """\
+FULL_SAMPLE = """\
 version: 1
 name: lung-ct                       # default: the file's stem
 archive: tcia                       # built in: tcia, nlst, sandbox; or a mapping:
@@ -89,8 +89,8 @@ def test_every_example_is_a_manifest(path: Path) -> None:
 def test_the_sample_of_the_design_is_a_manifest(write: Write) -> None:
     """It is what users were promised."""
     write("cart.tcia", "ListOfSeriesToDownload=\n1.2.3\n")
-    assert is_valid(DESIGN_SAMPLE)
-    manifest = load_manifest(write("m.yaml", DESIGN_SAMPLE))
+    assert is_valid(FULL_SAMPLE)
+    manifest = load_manifest(write("m.yaml", FULL_SAMPLE))
     assert manifest.select[0].globs("patient_id") == ("LIDC-IDRI-00[1-4]*",)
     assert is_valid(EVERYTHING)
 

@@ -179,7 +179,7 @@ def test_a_series_is_wanted_when_selected_and_not_excluded(write: Write) -> None
     ],
 )
 def test_a_cart_stands_for_a_manifest_of_its_archive(write: Write, url: str, name: str, base_url: str | None) -> None:
-    """The archive comes from downloadServerUrl (ARCHIVE §5.4), everything else from the defaults."""
+    """The archive comes from downloadServerUrl (docs/archives.md#tcia-manifests), everything else from the defaults."""
     manifest = load_manifest(write("My cart (1).TCIA", f"downloadServerUrl={url}\nListOfSeriesToDownload=\n1.2.3\n1.2.4"))
     assert manifest.name == "My cart (1)"
     assert manifest.archive.name == name

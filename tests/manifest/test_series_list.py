@@ -93,7 +93,7 @@ def test_a_header_is_read_as_java_writes_properties(write: Write, line: str, add
     ],
 )
 def test_a_cart_says_what_it_expects(write: Write, header: str, wants_annotations: bool, needs_login: bool) -> None:
-    """Annotations beside the images, or an account first (ARCHIVE §5.1)."""
+    """Annotations beside the images, or an account first (docs/archives.md#tcia-manifests)."""
     found = load_series_list(write("cart.tcia", f"{header}ListOfSeriesToDownload=\n1.2.3\n"))
     assert (found.wants_annotations, found.needs_login) == (wants_annotations, needs_login)
 

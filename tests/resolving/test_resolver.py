@@ -88,7 +88,10 @@ async def test_a_collection_that_does_not_exist_is_the_manifests_mistake(asking:
 
 
 async def test_an_empty_answer_for_a_collection_that_exists_is_a_doubt(asking: Asking) -> None:
-    """The archive answers 200 and nothing when its database fails (ARCHIVE §2.4): asked as often as can be, and then told."""
+    """The archive answers 200 and nothing when its database fails: asked as often as can be, and then told.
+
+    Source: docs/archives.md#empty-replies.
+    """
 
     class Failing(MemoryArchive):
         async def find_collections(self) -> Sequence[str]:

@@ -106,7 +106,7 @@ async def test_rows_of_2013_come_in_four_formats(client: Client, small: Catalogu
 
 
 async def test_v2_needs_a_token(client: Client, small: Catalogue) -> None:
-    """None at all is a null dereference; `undefined` is the guest (ARCHIVE §1.3)."""
+    """None at all is a null dereference; `undefined` is the guest (docs/archives.md#tokens)."""
     async with serve_sandbox(small) as sandbox:
         nobody = await listed(client, sandbox, None)
         assert (nobody.status, nobody.headers["Content-Type"], len(nobody.body)) == (500, "text/plain", 48)

@@ -1,4 +1,7 @@
-"""The archive's second way to write JSON (ARCHIVE §3.1): descriptions, DOIs, DICOM tags, the simple search."""
+"""The archive's second way to write JSON: descriptions, DOIs, DICOM tags, the simple search.
+
+Source: docs/archives.md#second-json-path.
+"""
 
 import json
 from typing import Any

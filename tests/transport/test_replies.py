@@ -60,7 +60,7 @@ async def test_chunks_are_never_larger_than_asked() -> None:
 
 
 async def test_requests_say_who_asks_and_accept_anything_uncompressed() -> None:
-    """Accept is `*/*` since anything else risks a 406 (ARCHIVE §2.1)."""
+    """Accept is `*/*` since anything else risks a 406 (docs/archives.md#reply-formats)."""
     async with (
         serve_raw(lambda _: reply()) as server,
         open_transport(TransportSettings(user_agent="tciad/test"), SystemClock()) as transport,

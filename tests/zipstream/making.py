@@ -59,7 +59,10 @@ def deflate(content: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Crafted:
-    """One member as the archive writes it (ARCHIVE §4.2), and what its directory header says, each to be replaced by a lie."""
+    """One member as the archive writes it, and what its directory header says, each to be replaced by a lie.
+
+    Source: docs/archives.md#zip-bytes.
+    """
 
     name: bytes
     listed_name: bytes

@@ -80,7 +80,7 @@ def test_byte_by_byte(kind: int) -> None:
 
 
 def test_an_empty_zip_has_no_members() -> None:
-    """The 22 bytes that the archive sends when it fails early are a valid ZIP (ARCHIVE §4.4)."""
+    """The 22 bytes that the archive sends when it fails early are a valid ZIP (docs/archives.md#failed-downloads)."""
     body = standard_zip([])
     assert len(body) == 22
     assert read_members(body) == []
@@ -90,7 +90,10 @@ def test_an_empty_zip_has_no_members() -> None:
 @pytest.mark.parametrize("wide", [True, False])
 @pytest.mark.parametrize("content", [b"", b"image" * 40])
 def test_descriptors_of_12_16_20_and_24_bytes(has_signature: bool, wide: bool, content: bytes) -> None:
-    """The local header never says which one follows (ARCHIVE §4.2); both a member and the directory may come next."""
+    """The local header never says which one follows; both a member and the directory may come next.
+
+    Source: docs/archives.md#zip-bytes.
+    """
     member = Crafted.of("1-1.dcm", content, has_signature=has_signature, wide_descriptor=wide)
     second = Crafted.of("1-2.dcm", content, has_signature=has_signature, wide_descriptor=wide)
     for chunk_bytes in (1, 7, 1000):

@@ -8,7 +8,7 @@ from downloader.errors import CredentialsRejectedError
 from downloader.redaction import register_secrets
 
 API_KEY: Final = "api_key"
-"""The name under which the archive itself wants its key (ARCHIVE §1.1)."""
+"""The name under which the archive itself wants its key (docs/archives.md#api-keys)."""
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -73,14 +73,17 @@ class Guest(_Unchanging):
 
 
 class GuestToken(_Unchanging):
-    """The guest of v2, which takes this one word for it and fails without any (ARCHIVE §1.3)."""
+    """The guest of v2, which takes this one word for it and fails without any (docs/archives.md#tokens)."""
 
     def __init__(self, advice: str = "give credentials that the archive knows") -> None:
         super().__init__(advice=advice, headers={"Authorization": "Bearer undefined"})
 
 
 class ApiKey(_Unchanging):
-    """The key of an application in a header, as Bindaas recommends it; gateways call the header otherwise (ARCHIVE §1.1)."""
+    """The key of an application in a header, as Bindaas recommends it; gateways call the header otherwise.
+
+    Source: docs/archives.md#api-keys.
+    """
 
     def __init__(self, key: str, *, header: str = API_KEY) -> None:
         register_secrets(key)
@@ -88,7 +91,7 @@ class ApiKey(_Unchanging):
 
 
 class ApiKeyInAddress(_Unchanging):
-    """The key as a parameter of every request, where it can end up in the logs of proxies (ARCHIVE §1.1)."""
+    """The key as a parameter of every request, where it can end up in the logs of proxies (docs/archives.md#api-keys)."""
 
     def __init__(self, key: str) -> None:
         register_secrets(key)

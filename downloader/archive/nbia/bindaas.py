@@ -1,8 +1,10 @@
-"""The REST API of 2013, on the middleware Bindaas (ARCHIVE §0, §1.1, §3.1b, and the TCIA REST API usage guide v1).
+"""The REST API of 2013, on the middleware Bindaas.
 
 Every request carries an API key. getSeries cannot be asked for one series, tells no FileSize and no release date, and no MD5 is
 to be had: that a series is complete rests on ImageCount, on the reply's `imageCount` header and on the structure of each image.
 A format is always asked for, since the guide names none that comes by itself.
+
+Source: docs/archives.md#api-history, #api-keys, #the-api-of-2013, and the TCIA REST API usage guide v1.
 """
 
 from collections.abc import Mapping

@@ -55,7 +55,7 @@ class NbiaBody:
 
     @property
     def announced_images(self) -> int | None:
-        """How many images the archive says it sends: the 2013 API has a header for it (ARCHIVE §4.1)."""
+        """How many images the archive says it sends: the 2013 API has a header for it (docs/archives.md#image-endpoints)."""
         told = self.reply.headers.get("imageCount", "")
         return int(told) if re.fullmatch(r"[0-9]{1,9}", told, re.ASCII) else None
 
@@ -143,7 +143,7 @@ class NbiaArchive:
         """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.
 
         Raises:
-            UnexpectedReplyError: a row does not fit what was asked: the archive passed over the filter (ARCHIVE §7, 10).
+            UnexpectedReplyError: a row does not fit what was asked: the archive passed over the filter (docs/faults.md, trap 10).
         """
         return self._rows.find_series(query, note)
 
@@ -280,7 +280,7 @@ class NbiaArchive:
         return await self._ask_md5(self._table.series_md5, {"SeriesInstanceUID": series_instance_uid})
 
     async def _expect_body(self, reply: Reply, series_instance_uid: str) -> None:
-        """Refuse what cannot be images before anybody tries to read it as such (ARCHIVE §7, 6)."""
+        """Refuse what cannot be images before anybody tries to read it as such (docs/faults.md, trap 6)."""
         if reply.status == 204 or reply.headers.get("Content-Length") == "0":
             what = "an empty reply came in place of images"
         elif is_page(reply.headers):
@@ -350,7 +350,7 @@ class NbiaArchive:
             return ""
         if not _MD5.fullmatch(digits):
             raise ArchiveFaultError(f"{endpoint.name}: {quote_text(text)} came in place of an MD5")
-        # hashes stored before 2021 have lost their leading zeros (ARCHIVE §3.5)
+        # hashes stored before 2021 have lost their leading zeros (docs/archives.md#md5s)
         return digits.rjust(32, "0")
 
 

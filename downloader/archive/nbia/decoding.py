@@ -1,7 +1,7 @@
 """The one place where the archive's JSON becomes nouns. It reads what arrives, as it arrives, and knows no network.
 
-Replies are lists of objects (ARCHIVE §2.2): absent attributes are absent, numbers may be text, and what is not such a list is
-the archive's way to say that it failed.
+Replies are lists of objects (docs/archives.md#json-replies): absent attributes are absent, numbers may be text, and what is not
+such a list is the archive's way to say that it failed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -63,7 +63,7 @@ class RowReader:
         self._parser: Any = ijson.items_coro(self._parsed, "item", use_float=True)
 
     def feed(self, chunk: bytes) -> list[Row]:
-        """The rows that this chunk completes; `{}` is no row (ARCHIVE §2.2).
+        """The rows that this chunk completes; `{}` is no row (docs/archives.md#json-replies).
 
         Raises:
             ArchiveFaultError: this is no list of objects.
@@ -88,7 +88,7 @@ class RowReader:
         return []
 
     def finish(self) -> None:
-        """Tell that the body has ended. A blank body is a list without rows (ARCHIVE §2.4).
+        """Tell that the body has ended. A blank body is a list without rows (docs/archives.md#empty-replies).
 
         Raises:
             ArchiveFaultError: the list did not end, or there was none.
@@ -179,7 +179,7 @@ _COLUMNS: Final[Mapping[str, tuple[str, _Converter]]] = {
     "TimeStamp": ("submitted_at", to_datetime),
     "ReleasedStatus": ("released_status", to_text),
 }
-"""Column, attribute, converter: those of v1 and v4 together (ARCHIVE §3.3). Other columns are passed over."""
+"""Column, attribute, converter: those of v1 and v4 together (docs/archives.md#series-queries). Other columns are passed over."""
 
 
 def attributes_of(columns: Iterable[str]) -> frozenset[str]:
@@ -294,7 +294,7 @@ class SeriesReader:
 
 
 def read_series_size(row: Row) -> SeriesSize:
-    """The figures of one row of getSeriesSize; it leaves out what it does not know (ARCHIVE §3.3).
+    """The figures of one row of getSeriesSize; it leaves out what it does not know (docs/archives.md#series-queries).
 
     Raises:
         ArchiveFaultError: a figure is none.
@@ -370,7 +370,7 @@ def read_study_count(row: Row) -> StudyCount:
 
 
 def read_patient(row: Row) -> str:
-    """The identifier in one row of a list of patients, which generations spell differently (ARCHIVE §2.5).
+    """The identifier in one row of a list of patients, which generations spell differently (docs/archives.md#parameters).
 
     Raises:
         ArchiveFaultError: there is none.

@@ -1,7 +1,8 @@
 """What deployments showed of their ways to get images, remembered for as long as a process lives.
 
-Deployments lag behind the API (ARCHIVE §4.1), and one answer shows little: a proxy, or a server that is being replaced, answers
-404 to what it offers a minute later. So a way counts as not offered on evidence only (docs/decisions/0022).
+Deployments lag behind the API (docs/archives.md#image-endpoints), and one answer shows little: a proxy, or a server that is
+being replaced, answers 404 to what it offers a minute later. So a way counts as not offered on evidence only
+(docs/decisions/0022).
 """
 
 from collections.abc import Collection

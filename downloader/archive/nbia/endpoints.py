@@ -1,7 +1,7 @@
 """What a generation of the API is made of: a table of endpoints, of the parameters that each of them has, and little else.
 
-v1 passes over a parameter that it does not know and answers with the whole archive; v4 refuses it (ARCHIVE §2.4). So requests
-are filled from these tables and from nothing else.
+v1 passes over a parameter that it does not know and answers with the whole archive; v4 refuses it
+(docs/archives.md#parameters). So requests are filled from these tables and from nothing else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,10 @@ class Method(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One endpoint, `path` below the archive's address. Names of parameters are spelled as the generation does (ARCHIVE §2.5)."""
+    """One endpoint, `path` below the archive's address. Names of parameters are spelled as the generation does.
+
+    Source: docs/archives.md#parameters.
+    """
 
     path: str
     required: frozenset[str] = frozenset()
@@ -35,10 +38,12 @@ class Endpoint:
         return self.path.rpartition("/")[2]
 
     def fill(self, values: Mapping[str, str]) -> dict[str, str]:
-        """The parameters to send. Empty ones are left out, since the archive would filter on emptiness (ARCHIVE §2.4).
+        """The parameters to send. Empty ones are left out, since the archive would filter on emptiness.
 
         Raises:
             TciadError: a parameter that the endpoint does not have, or a required one without value; our own mistake.
+
+        Source: docs/archives.md#parameters.
         """
         given = {name: value for name, value in values.items() if value}
         if unknown := given.keys() - self.required - self.optional:
@@ -49,7 +54,7 @@ class Endpoint:
 
 
 class ReplyFormat(StrEnum):
-    """How an archive can write its rows (ARCHIVE §2.1). The words are those of its parameter `format`."""
+    """How an archive can write its rows (docs/archives.md#reply-formats). The words are those of its parameter `format`."""
 
     JSON = "json"
     CSV = "csv"
@@ -98,7 +103,7 @@ SERIES_NAMES: Final = frozenset({SERIES_ATTRIBUTE, "Series UID", "seriesInstance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """The archive's simple search: filters are numbered criteria, and rows come in pages (ARCHIVE §3.1).
+    """The archive's simple search: filters are numbered criteria, and rows come in pages (docs/archives.md#second-json-path).
 
     A page is an object: the rows are its `resultSet`, and `totalPatients` says how many there are in all.
     """
@@ -174,7 +179,7 @@ class QueryEndpoint:
         """The first parameter that was sent and that this row does not fit; None when it fits all of them.
 
         Only text that differs in more than case and blanks at its end is a mismatch: collations of the archive's database ignore
-        both (ARCHIVE §2.5).
+        both (docs/archives.md#parameters).
         """
         for attribute, parameter in self.filters.items():
             asked = getattr(query, attribute)
@@ -204,7 +209,7 @@ class ListEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRoute:
-    """One way to get the images of a series (ARCHIVE §4.1).
+    """One way to get the images of a series (docs/archives.md#image-endpoints).
 
     `md5_list` tells whether md5hashes.csv comes with them, `ordered_names` whether members are named
     `<acquisition>-<instance>.dcm`.

@@ -1,6 +1,7 @@
 """What a status and a few words of the archive mean: tables, applied to replies that are not the answer.
 
-The archive labels its error sentences as JSON, which they are not (ARCHIVE §2.4), so bodies are matched as text.
+The archive labels its error sentences as JSON, which they are not (docs/archives.md#error-replies), so bodies are matched as
+text.
 """
 
 import re
@@ -82,13 +83,13 @@ _BY_STATUS: Final[Mapping[int, _Meaning]] = {
     462: _Meaning.DENIED,
     503: _Meaning.BUSY,
 }
-"""Statuses with a meaning of their own; 460 to 462 are the download servlet's (ARCHIVE §5.2)."""
+"""Statuses with a meaning of their own; 460 to 462 are the download servlet's (docs/archives.md#download-servlet)."""
 
 _BY_WORDS: Final = (
     (re.compile(r"has not been granted the access|is not in public domain", re.IGNORECASE), _Meaning.DENIED),
     (re.compile(r"invalid (?:query|form) parameter|a parameter, .* is required", re.IGNORECASE), _Meaning.STRANGE),
 )
-"""The sentences of a 400 (ARCHIVE §2.4, §4.4)."""
+"""The sentences of a 400 (docs/archives.md#error-replies, #failed-downloads)."""
 
 _UNKNOWN_PARAMETER: Final = re.compile(r"invalid query parameter", re.IGNORECASE)
 
@@ -127,7 +128,10 @@ def _meaning_of(refusal: Refusal) -> _Meaning:
 
 
 def says_not_offered(refusal: Refusal) -> bool:
-    """Whether the archive does not know the endpoint, or a parameter of it: an older deployment (ARCHIVE §4.1)."""
+    """Whether the archive does not know the endpoint, or a parameter of it: an older deployment.
+
+    Source: docs/archives.md#image-endpoints.
+    """
     return refusal.status in {404, 405} or (refusal.status == 400 and _UNKNOWN_PARAMETER.search(refusal.text) is not None)
 
 

@@ -1,4 +1,4 @@
-"""Bearer tokens by OAuth2: the archive's own form, and Keycloak's (ARCHIVE §1.2, §1.3). Source: RFC 6749 §4.3, §6."""
+"""Bearer tokens by OAuth2: the archive's own form, and Keycloak's (docs/archives.md#tokens). Source: RFC 6749 §4.3, §6."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -112,7 +112,10 @@ class BearerTokens:
         return self._token
 
     async def _refresh(self, old: _Token) -> _Token | None:
-        """None where the archive does not refresh this token any more: it forgets them when it is restarted (ARCHIVE §1.2)."""
+        """None where the archive does not refresh this token any more: it forgets them when it is restarted.
+
+        Source: docs/archives.md#tokens.
+        """
         if not old.refresh or (old.refresh_until is not None and self._clock.monotonic() >= old.refresh_until):
             return None
         answer = await self._ask({"grant_type": "refresh_token", "refresh_token": old.refresh})

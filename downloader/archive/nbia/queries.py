@@ -223,7 +223,7 @@ def _filters_of(question: Question, query: QueryEndpoint) -> _Filters:
         if value := getattr(question, name):
             given[name] = (value,)
     if question.modality:
-        # v1 compares modalities exactly, and DICOM writes them in capitals (ARCHIVE §2.5, PS3.3 C.7.3.1.1.1)
+        # v1 compares modalities exactly, and DICOM writes them in capitals (docs/archives.md#parameters, PS3.3 C.7.3.1.1.1)
         given["modality"] = (question.modality.upper(),)
     if question.series_instance_uids:
         given[_SERIES] = tuple(dict.fromkeys(question.series_instance_uids))
@@ -235,7 +235,10 @@ def _filters_of(question: Question, query: QueryEndpoint) -> _Filters:
 
 
 def _as_address(doi: str) -> str:
-    """A DOI as the archive keeps it: as an address, which it compares letter by letter (ARCHIVE §3.3, DataDescriptionURI)."""
+    """A DOI as the archive keeps it: as an address, which it compares letter by letter.
+
+    Source: docs/archives.md#series-queries, DataDescriptionURI.
+    """
     bare = doi.strip().removeprefix("doi:").strip()
     return f"https://doi.org/{bare}" if bare.startswith("10.") else doi
 
@@ -251,6 +254,6 @@ def _parts(query: QueryEndpoint, filters: _Filters) -> list[dict[str, str]]:
 
 
 def _fits(row: Attributes, name: str, values: Sequence[str]) -> bool:
-    """Whether one of the values is the row's, by the archive's own notion of equality (ARCHIVE §2.5)."""
+    """Whether one of the values is the row's, by the archive's own notion of equality (docs/archives.md#parameters)."""
     told = next((str(row[attribute]) for attribute in _ATTRIBUTES_OF[name] if attribute in row), "")
     return fold(told) in map(fold, values)

@@ -1,7 +1,8 @@
 """The queries that an NBIA server answers by its second way to write JSON, in v4 and, without a version, for v2.
 
-They come as JSON and in no other format: what is missing may be null, and nothing at all is `[]` (ARCHIVE §3.1). Names of
-attributes are those of the server's own classes, misspellings included. A description is looked up by the exact name.
+They come as JSON and in no other format: what is missing may be null, and nothing at all is `[]`
+(docs/archives.md#second-json-path). Names of attributes are those of the server's own classes, misspellings included. A
+description is looked up by the exact name.
 
 Source: CBIIT/NBIA-TCIA, restAPI/v4/GetCollectionDescriptions, GetDicomTags, GetCollectionOrSeriesFromDOI and GetSimpleSearch with
 restUtil/SearchUtil and PatientSummaryFactory, and the classes without a version beside them.

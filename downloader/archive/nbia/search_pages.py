@@ -1,4 +1,7 @@
-"""One page of the archive's simple search: an object around its rows, written by the server's second JSON path (ARCHIVE §3.1)."""
+"""One page of the archive's simple search: an object around its rows, written by the server's second JSON path.
+
+Source: docs/archives.md#second-json-path.
+"""
 
 import json
 from collections.abc import Mapping

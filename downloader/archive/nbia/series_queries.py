@@ -43,7 +43,7 @@ class SeriesRows:
         """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.
 
         Raises:
-            UnexpectedReplyError: a row does not fit what was asked: the archive passed over the filter (ARCHIVE §7, 10).
+            UnexpectedReplyError: a row does not fit what was asked: the archive passed over the filter (docs/faults.md, trap 10).
         """
         if query.series_instance_uid:
             # studies cannot be asked for by series: what the row says of its study can

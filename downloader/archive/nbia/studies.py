@@ -1,4 +1,7 @@
-"""Completes rows of getSeries with what only getPatientStudy tells of their studies (ARCHIVE §3.2, §3.3)."""
+"""Completes rows of getSeries with what only getPatientStudy tells of their studies.
+
+Source: docs/archives.md#patients-and-studies, #series-queries.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -170,7 +173,7 @@ class Studies:
         return found
 
     def _expect_fit(self, query: SeriesQuery, attributes: Mapping[str, object]) -> None:
-        """Refuse a row that does not fit what was asked: the archive passed over the filter (ARCHIVE §7, 10)."""
+        """Refuse a row that does not fit what was asked: the archive passed over the filter (docs/faults.md, trap 10)."""
         for name, parameter in self._query.filters.items():
             asked, told = getattr(query, name), attributes.get(parameter)
             if asked and isinstance(told, str) and fold(asked) != fold(told):

@@ -1,4 +1,4 @@
-"""Replies in any of the four formats, read into the same rows (ARCHIVE §2.1 to §2.3).
+"""Replies in any of the four formats, read into the same rows (docs/archives.md#reply-formats).
 
 Only JSON says which values are numbers, and each format writes what has no value in its own way. So a row holds counts and sizes
 as numbers, all else as text, and what has no value not at all.
@@ -42,7 +42,7 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 
 
 def parse_rows(what: str, body: bytes, form: ReplyFormat) -> list[Attributes]:
-    """The rows of a whole reply; a blank one has none (ARCHIVE §2.4).
+    """The rows of a whole reply; a blank one has none (docs/archives.md#empty-replies).
 
     Args:
         what: the endpoint, for messages.
@@ -105,7 +105,10 @@ _NULL_FIRST: Final = '","",'
 
 
 def _read_csv(text: str) -> Iterator[Mapping[str, str]]:
-    """Every field in quotes; but lists of one column have none, and their values may hold commas and quotes (ARCHIVE §2.3)."""
+    """Every field in quotes; but lists of one column have none, and their values may hold commas and quotes.
+
+    Source: docs/archives.md#csv-replies.
+    """
     if text.lstrip().startswith(("<", "[", "{")):
         raise _BrokenError("no CSV came")
     if text.startswith('"'):

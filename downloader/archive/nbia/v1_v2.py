@@ -1,4 +1,7 @@
-"""What nbia-api v1 and v2 have in common: one code base under two prefixes, with the same parameters and columns (ARCHIVE §3)."""
+"""What nbia-api v1 and v2 have in common: one code base under two prefixes, with the same parameters and columns.
+
+Source: docs/archives.md#queries.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -140,7 +143,7 @@ def make_queries(prefix: str) -> dict[Topic, QueryEndpoint]:
             "NewStudiesInPatientCollection", {**since, "patient_id": "PatientID"}, _STUDY, required=new, date_format="%Y/%m/%d"
         ),
         Topic.SERIES: query("getSeries", _SERIES_FILTERS, _SERIES),
-        # this one date begins with the day; read leniently, other forms match nothing (ARCHIVE §3.3)
+        # this one date begins with the day; read leniently, other forms match nothing (docs/archives.md#series-queries)
         Topic.UPDATED_SERIES: query(
             "getUpdatedSeries", {"since": "fromDate"}, (*_UP_TO_IMAGE_COUNT, "DateReleased"), date_format="%d/%m/%Y"
         ),
@@ -152,7 +155,10 @@ def make_queries(prefix: str) -> dict[Topic, QueryEndpoint]:
 
 
 def make_cart_query(prefix: str) -> QueryEndpoint:
-    """The query for a cart, which v4 does not have: whoever speaks v4 asks v1 of the same host (ARCHIVE §3.3)."""
+    """The query for a cart, which v4 does not have: whoever speaks v4 asks v1 of the same host.
+
+    Source: docs/archives.md#series-queries.
+    """
     return QueryEndpoint(
         endpoint=Endpoint(path=f"{prefix}/getContentsByName", required=frozenset({"name"})),
         filters={"shared_cart": "name"},

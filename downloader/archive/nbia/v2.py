@@ -1,4 +1,4 @@
-"""nbia-api v2: as v1, for whoever has signed in (ARCHIVE §0, §1.3, §3).
+"""nbia-api v2: as v1, for whoever has signed in (docs/archives.md#api-history, #tokens, #queries).
 
 A request without a token is a 500. What the unversioned endpoints add (counts, descriptions, DOIs, DICOM tags, searches,
 getMD5Hierarchy) takes the same token.
@@ -46,7 +46,7 @@ NBIA_V2: Final = Generation(
     listed_series=None,
     image_routes=make_image_routes("v2"),
     single_image=Endpoint(path="v2/getSingleImage", required=SERIES | {"SOPInstanceUID"}),
-    # spelled so, in name and parameter (ARCHIVE §3.5)
+    # spelled so, in name and parameter (docs/archives.md#md5s)
     image_md5=Endpoint(path="v2/getM5HashForImage", required=frozenset({"SOPInstanceUid"})),
     image_md5_parameter="SOPInstanceUid",
     series_md5=Endpoint(path="getMD5Hierarchy", required=SERIES, method=Method.POST),

@@ -1,7 +1,9 @@
-"""nbia-api v4: in use since 2025; nobody needs to sign in for public series (ARCHIVE §0, §3, §4.1).
+"""nbia-api v4: in use since 2025; nobody needs to sign in for public series.
 
 It refuses parameters that it does not know. getImage brings MD5s since November 2025; before that getImageWithMD5Hash did, which
 names images by a counter in no order and sends no licence.
+
+Source: docs/archives.md#api-history, #queries, #image-endpoints.
 """
 
 from collections.abc import Mapping
@@ -139,7 +141,7 @@ _METADATA: Final = (
     "ThirdPartyAnalysis",
     "Authorized",
 )
-# clients in the field send ten thousand at a time (ARCHIVE §3.3); a thousand keep a reply small enough to hold
+# clients in the field send ten thousand at a time (docs/archives.md#series-queries); a thousand keep a reply small enough to hold
 _LISTED_AT_ONCE: Final = 1_000
 _GET_IMAGE: Final = Endpoint(path="v4/getImage", required=_SERIES_UID, optional=frozenset({"NewFileNames", "IncludeMD5"}))
 

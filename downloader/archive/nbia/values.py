@@ -1,4 +1,7 @@
-"""Values of a reply, which come as text or numbers, and dates in four forms (ARCHIVE §2.2, §3.4). All raise UnreadableError."""
+"""Values of a reply, which come as text or numbers, and dates in four forms. All raise UnreadableError.
+
+Source: docs/archives.md#json-replies, #dates.
+"""
 
 import re
 from datetime import UTC, date, datetime
@@ -13,7 +16,7 @@ class UnreadableError(ValueError):
 
 
 def to_text(value: object) -> str:
-    """Text as it came: blanks at its ends belong to it (ARCHIVE §2.2)."""
+    """Text as it came: blanks at its ends belong to it (docs/archives.md#json-replies)."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -52,7 +55,7 @@ _MONTH_FIRST: Final = re.compile(rf"([0-9]{{2}})-([0-9]{{2}})-([0-9]{{4}}){_TIME
 
 
 def to_datetime(value: object) -> datetime | None:
-    """`2006-09-07 00:00:00.0`, `2006-09-07` or `09-07-2006` (ARCHIVE §3.4), taken for UTC; None for blank text."""
+    """`2006-09-07 00:00:00.0`, `2006-09-07` or `09-07-2006` (docs/archives.md#dates), taken for UTC; None for blank text."""
     text = to_text(value).strip()
     return _parse_datetime(text) if text else None
 

@@ -36,7 +36,7 @@ class Arrivals:
         """
         refuse_unsafe_name(name)
         if name in self._names:
-            # the archive stops before it writes a name twice (ARCHIVE §4.4), so this ZIP is not its work
+            # the archive stops before it writes a name twice (docs/archives.md#failed-downloads), so this ZIP is not its work
             raise UnsafeMemberError(f"the ZIP has two members called {name!r}, which no honest archive sends")
         self._names.add(name)
         self._last_name = name

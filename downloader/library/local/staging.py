@@ -170,7 +170,8 @@ class LocalStaging:
         with self._faults:
             self._drop_member()
             if self._unnoted is not None:
-                # the archive ends a ZIP in order when it fails in mid-image: the last image may be half of one (ARCHIVE §4.4)
+                # the archive ends a ZIP in order when it fails in mid-image: the last image may be half of one
+                # (docs/archives.md#failed-downloads)
                 del self._images[self._unnoted.sop_instance_uid]
                 self._part(self._unnoted).unlink()
             self._drop_doubtful()

@@ -15,7 +15,7 @@ from downloader.model import Identity, Series, StagedImage
 
 LICENSE_MEMBER: Final = "LICENSE"
 MD5_LIST_MEMBER: Final = "md5hashes.csv"
-# beside the images getImage sends only these (ARCHIVE §4.1); a list has about 50 bytes for each image
+# beside the images getImage sends only these (docs/archives.md#image-endpoints); a list has about 50 bytes for each image
 LONGEST_TEXT_BYTES: Final = MappingProxyType({LICENSE_MEMBER: 1024 * 1024, MD5_LIST_MEMBER: 64 * 1024 * 1024})
 
 _LONGEST_NAME = 1024

@@ -32,7 +32,8 @@ _NOTHING: Final = Salvage()
 class ZipStaging:
     """Implements Staging in `folder`, which is new and empty, for one thread at a time.
 
-    What an attempt leaves is of no use to the next one: each ZIP is made anew (ARCHIVE §4.2), so none can be continued.
+    What an attempt leaves is of no use to the next one: each ZIP is made anew (docs/archives.md#zip-bytes), so none can be
+    continued.
     """
 
     salvage = _NOTHING

@@ -116,7 +116,7 @@ async def test_no_filter_finds_everything(subject: Subject) -> None:
 
 @pytest.mark.parametrize("collection", [COLLECTION, COLLECTION.upper()])
 async def test_collections_compare_without_case(subject: Subject, collection: str) -> None:
-    """ARCHIVE §2.5."""
+    """docs/archives.md#parameters."""
     assert await ask(subject, collection=collection) == sorted([CT, MR, PLAN])
     assert await ask(subject, collection=collection, modality="MR") == [MR]
 
@@ -147,7 +147,7 @@ async def test_what_matches_nothing_finds_nothing(subject: Subject) -> None:
 
 
 async def test_an_empty_filter_is_no_filter(subject: Subject) -> None:
-    """The archive would look for emptiness (ARCHIVE §2.4)."""
+    """The archive would look for emptiness (docs/archives.md#parameters)."""
     assert await ask(subject, collection="", modality="CT") == [CT]
 
 
@@ -184,7 +184,10 @@ async def test_both_queries_tell_the_same(subject: Subject) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("needs", [StudyNeeds(required=STUDY), StudyNeeds(wished=STUDY)], ids=["required", "wished"])
 async def test_every_query_tells_of_the_study_what_is_needed(kind: str, needs: StudyNeeds) -> None:
-    """By attribute, by study, by series and by list, though few generations' getSeries tell it (ARCHIVE §3.3)."""
+    """By attribute, by study, by series and by list, though few generations' getSeries tell it.
+
+    Source: docs/archives.md#series-queries.
+    """
     async with open_subject(kind, needs) as subject:
         by_list = [row async for row in subject.archive.find_listed_series([CT, MR])]
         (study,) = {row.study_instance_uid for row in by_list}
@@ -258,7 +261,7 @@ async def test_images_are_listed_and_come_singly(subject: Subject) -> None:
 
 
 async def test_an_image_that_is_not_there_is_a_fault(subject: Subject) -> None:
-    """The archive cannot tell it from a failure of its own (ARCHIVE §4.1)."""
+    """The archive cannot tell it from a failure of its own (docs/archives.md#image-endpoints)."""
     assert await subject.archive.find_sop_instance_uids(UNKNOWN) == []
     with pytest.raises(ArchiveFaultError if subject.table.single_image else UnexpectedReplyError):
         async with subject.archive.open_image(CT, UNKNOWN):
