@@ -31,8 +31,9 @@ from downloader.fetching.recheck import ask_again
 from downloader.fetching.resume import ProvenSeries, fetch_singly, find_missing, is_weaker_than_whole, prove_salvaged
 from downloader.fetching.small_series import StoredSeries, WholeSeries, limits_for, store_whole
 from downloader.fetching.unchanged import differs_in_dates_alone, receipt_if_unchanged
-from downloader.library.location import Place
-from downloader.library.port import Library, Salvage, Staging
+from downloader.library.model import SeriesLocation
+from downloader.library.port import Library
+from downloader.library.sink import Salvage, Staging
 from downloader.model import Receipt, Series, StagedSeries
 from downloader.zipstream import ZipReader
 
@@ -61,7 +62,7 @@ class FetchedSeries:
     """
 
     receipt: Receipt
-    place: Place
+    place: SeriesLocation
     downloaded: bool
     first_byte_seconds: float = 0.0
 
@@ -184,7 +185,7 @@ def _as_it_lies(receipt: Receipt, series: Series, library: Library) -> FetchedSe
     library.drop_staged(series)
     folder = library.folder_of(series)
     library.make_durable(folder)
-    place = Place(folder=folder, stepped_aside=folder != library.best_folder(series))
+    place = SeriesLocation(folder=folder, stepped_aside=folder != library.best_folder(series))
     return FetchedSeries(receipt=receipt, place=place, downloaded=False)
 
 

@@ -9,8 +9,8 @@ from anyio import CancelScope
 
 from downloader.errors import LibraryError
 from downloader.fetching.context import Bench
-from downloader.library.local.change_journal import Change, ChangeKind, ChangeRecord
-from downloader.library.location import Place
+from downloader.library.changes import Change, ChangeKind, ChangeRecord
+from downloader.library.model import SeriesLocation
 from downloader.model import Claim
 
 _log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ class FormerFolder:
         if self._has_former:
             await self._write_down(await self._bench.in_thread(self._bench.library.folder_of, claim.series))
 
-    async def clear(self, place: Place) -> None:
+    async def clear(self, place: SeriesLocation) -> None:
         """Remove the former folder. To be called once the store knows the new one.
 
         Two names may lead to one folder, and that holds what was stored just now.

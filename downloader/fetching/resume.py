@@ -21,7 +21,7 @@ from downloader.errors import (
 )
 from downloader.fetching.context import Bench, Intake
 from downloader.fetching.recheck import ask_again
-from downloader.library.port import Salvage, Staging
+from downloader.library.sink import Salvage, Staging
 from downloader.model import Digests, Md5Mode, Proof, Series, StagedImage
 from downloader.zipstream import ZipLimits
 

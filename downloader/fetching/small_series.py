@@ -7,8 +7,9 @@ from datetime import datetime
 from downloader import __version__
 from downloader.completeness import prove
 from downloader.errors import ArchiveError, TransferError
-from downloader.library.location import Place
-from downloader.library.port import HeldStaging, Library
+from downloader.library.model import SeriesLocation
+from downloader.library.port import Library
+from downloader.library.sink import HeldStaging
 from downloader.model import Md5Mode, Receipt, Series
 from downloader.zipstream import ZipLimits, ZipReader
 
@@ -38,7 +39,7 @@ class StoredSeries:
     """A series that is in the library now."""
 
     receipt: Receipt
-    place: Place
+    place: SeriesLocation
 
 
 def store_whole(whole: WholeSeries, library: Library) -> StoredSeries | None:

@@ -14,7 +14,8 @@ import structlog
 from downloader.archive.port import Archive
 from downloader.clock import Clock
 from downloader.errors import ArchiveError, TransferError
-from downloader.library.port import Citation, KeptDescription, Library, ShelvedSeries
+from downloader.library.model import Citation, KeptDescription, ShelvedSeries
+from downloader.library.port import Library
 from downloader.model import SeriesState
 from downloader.store.port import Store
 

@@ -19,7 +19,8 @@ from downloader.fetching.recheck import ask_again
 from downloader.fetching.resume import prove_salvaged
 from downloader.fetching.small_series import limits_for
 from downloader.library.local.foreign_tree import ForeignFiles, ForeignTree, Unreadable
-from downloader.library.port import Adoption, ForeignImage, Staging
+from downloader.library.model import ForeignImage
+from downloader.library.sink import Adoption, Staging
 from downloader.model import Receipt, Series, SeriesState, StoredZip
 from downloader.store.port import Store
 from downloader.transport.retrying import Patience

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Final
 
-from downloader.library.port import HashedMember
+from downloader.library.model import HashedMember
 from downloader.model import Image, Receipt, Series
 
 

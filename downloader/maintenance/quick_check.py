@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from downloader.library.local.walking import FoundSeries, TreeWalk
+from downloader.library.local.walking import TreeWalk
+from downloader.library.model import FoundSeries
 from downloader.model import Receipt, SeriesState
 from downloader.store.port import StoredPlace
 

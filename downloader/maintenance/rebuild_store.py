@@ -11,7 +11,8 @@ from anyio import Lock
 
 from downloader.concurrency import work_through_pages
 from downloader.errors import DamagedReceiptError
-from downloader.library.local.walking import READERS, FoundSeries, TreeWalk
+from downloader.library.local.walking import READERS, TreeWalk
+from downloader.library.model import FoundSeries
 from downloader.library.port import Library
 from downloader.maintenance.copies import SeriesCopy, choose_copy
 from downloader.maintenance.findings import DAMAGE, Finding, FindingKind, compare_contents

@@ -9,7 +9,7 @@ import anyio.to_thread
 import structlog
 
 from downloader.errors import LibraryError
-from downloader.library.local.change_journal import Change, ChangeKind, ChangeRecord, Finished
+from downloader.library.changes import Change, ChangeKind, ChangeRecord, Finished
 from downloader.library.port import Library
 from downloader.model import Series, SeriesState, WithdrawalRule, WithdrawnPolicy
 from downloader.store.port import Store, StoredSeries

@@ -13,7 +13,7 @@ from typing import Final
 import anyio.to_thread
 
 from downloader.errors import DamagedReceiptError, LibraryError
-from downloader.library.local.change_journal import ChangeRecord
+from downloader.library.changes import ChangeRecord
 from downloader.library.port import Library
 from downloader.maintenance.findings import DAMAGE, compare_contents
 from downloader.maintenance.verification import holds_series

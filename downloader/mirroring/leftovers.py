@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 import anyio.to_thread
 import structlog
 
-from downloader.library.port import Library, StagedFolder
+from downloader.library.model import StagedFolder
+from downloader.library.port import Library
 from downloader.model import SeriesState
 from downloader.store.port import Standing, Store, StoredSeries
 

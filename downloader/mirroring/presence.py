@@ -13,7 +13,8 @@ from anyio import CapacityLimiter
 
 from downloader.clock import Clock
 from downloader.errors import LibraryError, WrongLibraryError
-from downloader.library.port import Library, ReceiptLook
+from downloader.library.model import ReceiptLook
+from downloader.library.port import Library
 from downloader.store.port import Store, StoredSeries
 
 MOST_NAMED: Final = 10

@@ -12,7 +12,8 @@ from downloader.config.options import RunOptions
 from downloader.engine.maintenance import relayout_library
 from downloader.engine.mirror import open_mirror
 from downloader.errors import SettingsError
-from downloader.library.local.change_journal import Change, ChangeJournal, ChangeKind
+from downloader.library.changes import Change, ChangeKind
+from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME
 from downloader.manifest import WithdrawnPolicy

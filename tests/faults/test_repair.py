@@ -10,7 +10,8 @@ import pytest
 
 from downloader.config.options import RunOptions
 from downloader.engine.maintenance import open_verification, rebuild_store
-from downloader.library.local.change_journal import Change, ChangeJournal, ChangeKind
+from downloader.library.changes import Change, ChangeKind
+from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME
 from downloader.maintenance.findings import Finding
 from downloader.manifest import ArchiveAddress

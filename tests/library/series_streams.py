@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from downloader.library.port import Library, Staging
+from downloader.library.port import Library
+from downloader.library.sink import Staging
 from downloader.model import Image, Proof, Receipt, Series
 from downloader.zipstream import MemberData, MemberEnded, MemberStarted, ZipEvent
 

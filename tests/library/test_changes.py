@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from downloader.errors import LibraryError
-from downloader.library.local.change_journal import Change, ChangeJournal, ChangeKind, Finished
+from downloader.library.changes import Change, ChangeKind, Finished
+from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME, encode_receipt
 from tests.fakes.clock import START_AT

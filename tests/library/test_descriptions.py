@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from downloader.library.port import KeptDescription
+from downloader.library.model import KeptDescription
 from downloader.library.state.descriptions import DESCRIPTIONS_NAME, read_descriptions, write_descriptions
 from downloader.own_folder import OWN_FOLDER
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from downloader.errors import NotDicomError, TciadError, UnsafeMemberError, WrongSeriesError
-from downloader.library.local.change_journal import Change, ChangeKind
+from downloader.library.changes import Change, ChangeKind
 from downloader.library.local.library import LocalLibrary
 from downloader.library.port import Library
 from downloader.model import Identity

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydicom.uid import CTImageStorage
 
 from downloader.library.local.library import LocalLibrary
-from downloader.library.port import ShelvedSeries
+from downloader.library.model import ShelvedSeries
 from downloader.library.state.spreadsheet_cells import cell_of, text_of
 from downloader.model import Series
 from tests.library.series_streams import SERIES

@@ -10,8 +10,8 @@ import pytest
 from downloader.errors import NotDicomError, WrongSeriesError
 from downloader.library.local.journal import journal_path
 from downloader.library.local.library import LocalLibrary
-from downloader.library.port import Salvage, Staging
 from downloader.library.receipt import RECEIPT_NAME
+from downloader.library.sink import Salvage, Staging
 from downloader.model import Series
 from downloader.zipstream import MemberData, MemberStarted
 from tests.library.series_streams import SERIES, dicom_file, md5_of, receipt_of, take_all

@@ -10,7 +10,7 @@ import pytest
 from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.layout import Layout, parse_layout
 from downloader.library.local.library import LocalLibrary
-from downloader.library.local.tree import Shelf
+from downloader.library.local.tree import SeriesTree
 from downloader.model import Series
 from downloader.own_folder import OWN_FOLDER
 from tests.fakes.clock import START_AT
@@ -100,7 +100,7 @@ def test_a_folder_stays_while_a_series_is_about_to_come_into_it(library: LocalLi
 
     with ThreadPoolExecutor(1) as other:
         # it cannot happen before the put is over: a moment is given to it all the same
-        shelf = Shelf(root, Eventful(parse_layout("classic").levels, lambda: wait([other.submit(take_out)], timeout=0.2)))
+        shelf = SeriesTree(root, Eventful(parse_layout("classic").levels, lambda: wait([other.submit(take_out)], timeout=0.2)))
         folder = shelf.put(finished, newer, None).folder
     assert (root / folder).is_dir()
     assert not (root / former).exists()

@@ -6,7 +6,8 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import PurePosixPath
 
-from downloader.library.port import Library, Staging
+from downloader.library.port import Library
+from downloader.library.sink import Staging
 from downloader.model import Series
 from downloader.zipstream import ZipReader
 from tests.library.series_streams import members_of, receipt_of

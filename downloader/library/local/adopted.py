@@ -11,11 +11,10 @@ from downloader.errors import DigestMismatchError
 from downloader.library.image_names import name_images, receipt_image
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.filesystem import make_new_folder, remove_folder, sync_files, sync_folder, write_new
-from downloader.library.local.free_space import Room
+from downloader.library.local.free_space import FreeSpace
 from downloader.library.local.hashing import hash_file
-from downloader.library.local.tree import Shelf
-from downloader.library.location import Place
-from downloader.library.port import ForeignImage
+from downloader.library.local.tree import SeriesTree
+from downloader.library.model import ForeignImage, SeriesLocation
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.model import Image, Receipt, StagedImage
 
@@ -33,11 +32,18 @@ class AdoptedStaging:
     """
 
     def __init__(
-        self, folder: Path, images: Sequence[ForeignImage], shelf: Shelf, room: Room, faults: LibraryFaults, *, link: bool
+        self,
+        folder: Path,
+        images: Sequence[ForeignImage],
+        tree: SeriesTree,
+        free_space: FreeSpace,
+        faults: LibraryFaults,
+        *,
+        link: bool,
     ) -> None:
         self._folder = folder
-        self._shelf = shelf
-        self._room = room
+        self._tree = tree
+        self._free_space = free_space
         self._faults = faults
         self._link = link
         by_sop_instance_uid = {image.staged.sop_instance_uid: image for image in images}
@@ -52,7 +58,7 @@ class AdoptedStaging:
         """The images under the names that they will have in the library, in the order of those names."""
         return tuple(receipt_image(name, image.staged) for name, image in self._named.items())
 
-    def commit(self, receipt: Receipt) -> Place:
+    def commit(self, receipt: Receipt) -> SeriesLocation:
         """Bring the images, sync them, write the receipt, and rename the folder into the library; see Staging.commit.
 
         Raises:
@@ -67,7 +73,7 @@ class AdoptedStaging:
             write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
             sync_files(self._folder, (*self._named, RECEIPT_NAME))
             sync_folder(self._folder)
-            return self._shelf.put(self._folder, receipt, None)
+            return self._tree.put(self._folder, receipt, None)
 
     def discard(self) -> None:
         """Remove what was brought; the tree is as it was. Does nothing after `commit`."""
@@ -76,7 +82,7 @@ class AdoptedStaging:
 
     def _bring(self, image: ForeignImage, target: Path) -> None:
         if not (self._link and _try_link(image.path, target)):
-            self._room.require(image.staged.series_instance_uid, image.staged.size_bytes)
+            self._free_space.require(image.staged.series_instance_uid, image.staged.size_bytes)
             shutil.copyfile(image.path, target)
             if hash_file(target) != image.staged.md5:
                 raise _changed(image)

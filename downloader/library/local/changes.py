@@ -7,12 +7,13 @@ from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from downloader.errors import LibraryError
-from downloader.library.local.change_journal import Change, ChangeJournal, ChangeKind, ChangeRecord, Finished
+from downloader.library.changes import Change, ChangeKind, ChangeRecord, Finished
+from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.filesystem import made_folders, remove_empty_folders, remove_folder, sync_folder
 from downloader.library.local.hashing import make_quarantine
 from downloader.library.local.moving import find_aside, move_folder
-from downloader.library.local.tree import Shelf, has_files
+from downloader.library.local.tree import SeriesTree, has_files
 from downloader.library.receipt import RECEIPT_NAME
 from downloader.library.safe_names import safe_name
 from downloader.model import Receipt, Series
@@ -24,10 +25,10 @@ REMOVED_PREFIX = "removed-"
 class TreeChanges:
     """Implements LibraryChanges for the tree at `root`."""
 
-    def __init__(self, root: Path, shelf: Shelf, journal: ChangeJournal) -> None:
+    def __init__(self, root: Path, tree: SeriesTree, journal: ChangeJournal) -> None:
         self._root = root
         self._own = root / OWN_FOLDER
-        self._shelf = shelf
+        self._tree = tree
         self._journal = journal
         self._faults = LibraryFaults(root, place=f"{OWN_FOLDER}/intents")
 
@@ -55,7 +56,7 @@ class TreeChanges:
 
     def plan_move(self, folder: PurePosixPath, series: Series, completed_at: datetime) -> Change | None:
         """See LibraryChanges."""
-        targets = self._shelf.places_of(series)
+        targets = self._tree.places_of(series)
         if folder in targets:
             return None
         return Change(
@@ -97,7 +98,7 @@ class TreeChanges:
                 case ChangeKind.CLEAR:
                     self._clear(change)
                 case ChangeKind.DOUBT:
-                    self._shelf.set_receipt_aside(change.folder)
+                    self._tree.set_receipt_aside(change.folder)
                 case ChangeKind.MOVE | ChangeKind.REPLACE:
                     raise LibraryError(f"a {change.kind} is not carried out by itself")
 
@@ -144,15 +145,15 @@ class TreeChanges:
             return None
 
     def _completed_at(self, folder: PurePosixPath) -> datetime | None:
-        receipt = self._shelf.read_receipt(folder)
+        receipt = self._tree.read_receipt(folder)
         return receipt.completed_at if receipt is not None else None
 
     def _take_out(self, folder: PurePosixPath, target: Path) -> None:
         """Bring a folder out of the tree. Folders of other series that lie in it stay where they are."""
         if not os.path.lexists(self._root / folder):
             return
-        with self._shelf.taking_out(folder) as leaving:
-            if leaving.is_dir() and not leaving.is_symlink() and (_has_content(target) or self._shelf.has_series_in(folder)):
+        with self._tree.taking_out(folder) as leaving:
+            if leaving.is_dir() and not leaving.is_symlink() and (_has_content(target) or self._tree.has_series_in(folder)):
                 self._take_out_singly(folder, target)
             else:
                 leaving.rename(target)
@@ -164,7 +165,7 @@ class TreeChanges:
         target.mkdir(exist_ok=True)
         # the receipt first: without it nothing takes the rest for a series
         for path in sorted(source.iterdir(), key=lambda path: (path.name != RECEIPT_NAME, path.name)):
-            if not self._shelf.has_series_at_or_in(folder / path.name):
+            if not self._tree.has_series_at_or_in(folder / path.name):
                 path.rename(target / path.name)
         sync_folder(target)
         sync_folder(source)
@@ -179,17 +180,17 @@ class TreeChanges:
         former = self._root / change.folder
         if not os.path.lexists(former):
             return
-        receipt = self._shelf.read_receipt(change.folder)
+        receipt = self._tree.read_receipt(change.folder)
         if receipt is not None:
             if receipt.series.series_instance_uid != change.series_instance_uid:
                 raise _something_else(change)
             self._delete(change.folder, self._own / "staging" / f"{REMOVED_PREFIX}{uuid4().hex}")
             return
-        doubted = self._shelf.doubted_receipt(change.folder)
+        doubted = self._tree.doubted_receipt(change.folder)
         is_other = doubted is not None and doubted.series.series_instance_uid != change.series_instance_uid
         if is_other or former.is_symlink() or not former.is_dir() or any(path.is_dir() for path in former.iterdir()):
             raise _something_else(change)
-        kept = self._shelf.read_receipt(change.keeper) if change.keeper is not None else None
+        kept = self._tree.read_receipt(change.keeper) if change.keeper is not None else None
         at = kept.completed_at if kept is not None else datetime.fromtimestamp(former.stat().st_mtime).astimezone()
         self._take_out(change.folder, make_quarantine(self._own / "quarantine", safe_name(change.series_instance_uid), at))
 
@@ -218,7 +219,7 @@ class TreeChanges:
         """The former folder goes only where the new one holds a newer version, whole; else the next attempt settles it."""
         unchanged = Finished(series_instance_uid=change.series_instance_uid)
         kept = self._whole_in(change.stays, change.series_instance_uid)
-        former = self._shelf.read_receipt(change.folder)
+        former = self._tree.read_receipt(change.folder)
         if kept is None or _is_one(self._root / change.folder, self._root / change.stays):
             return unchanged
         if former is not None and former.completed_at >= kept.completed_at:
@@ -264,7 +265,7 @@ class TreeChanges:
         at = self._completed_at(change.folder)
         if at is not None and change.completed_at not in {None, at}:
             return Finished(series_instance_uid=change.series_instance_uid)
-        self._shelf.set_receipt_aside(change.folder)
+        self._tree.set_receipt_aside(change.folder)
         return Finished(series_instance_uid=change.series_instance_uid, is_doubted=True)
 
     def _finish_move(self, change: Change) -> Finished:
@@ -286,7 +287,7 @@ class TreeChanges:
 
     def _whole_in(self, folder: PurePosixPath, series_instance_uid: str) -> Receipt | None:
         """The receipt in the folder, if it is of this series and all its files are there in their sizes."""
-        receipt = self._shelf.read_receipt(folder)
+        receipt = self._tree.read_receipt(folder)
         if receipt is None or receipt.series.series_instance_uid != series_instance_uid:
             return None
         return receipt if has_files(self._root / folder, receipt) else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from downloader.errors import NoSpaceError
 
 
-class Room:
+class FreeSpace:
     """Keeps `min_free_bytes` of the file system that `root` is on free of tciad."""
 
     __slots__ = ("_min_free_bytes", "_root")

@@ -15,7 +15,7 @@ from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.local.changes import TreeChanges
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.filesystem import make_new_folder, put_file, remove_folder
-from downloader.library.local.free_space import Room
+from downloader.library.local.free_space import FreeSpace
 from downloader.library.local.hashing import hash_file, list_folder, set_aside
 from downloader.library.local.journal import JOURNAL_SUFFIX, journal_path, read_series
 from downloader.library.local.memory_staging import HeldSeries, may_be_held
@@ -24,14 +24,14 @@ from downloader.library.local.presence import count_table, look_for_receipts
 from downloader.library.local.recovery import salvage
 from downloader.library.local.staging import LocalStaging
 from downloader.library.local.stored_zip import StoredZipFile
-from downloader.library.local.tree import Shelf, has_files
+from downloader.library.local.tree import SeriesTree, has_files
 from downloader.library.local.walking import TreeWalk
 from downloader.library.local.zip_members import LONGEST_TEXT_BYTES
 from downloader.library.local.zip_staging import ZipStaging
-from downloader.library.location import Place
-from downloader.library.port import Citation, ForeignImage, KeptDescription, ReceiptLook, StagedFolder, Staging
+from downloader.library.model import Citation, ForeignImage, KeptDescription, ReceiptLook, SeriesLocation, StagedFolder
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.safe_names import safe_name
+from downloader.library.sink import Staging
 from downloader.library.state.citations import CITATION_NAME, write_citations
 from downloader.library.state.descriptions import read_descriptions, write_descriptions
 from downloader.library.state.metadata_csv import METADATA_NAME, MetadataFile
@@ -65,10 +65,10 @@ class LocalLibrary:
         to_read: bool = False,
     ) -> None:
         self._root = root.absolute()
-        self._room = Room(self._root, min_free_bytes)
+        self._free_space = FreeSpace(self._root, min_free_bytes)
         journal = ChangeJournal(self._root)
-        self._shelf = Shelf(self._root, parse_layout(layout), journal)
-        self.changes = TreeChanges(self._root, self._shelf, journal)
+        self._tree = SeriesTree(self._root, parse_layout(layout), journal)
+        self.changes = TreeChanges(self._root, self._tree, journal)
         self._storage = storage
         self._staging = self._root / OWN_FOLDER / "staging"
         self._faults = LibraryFaults(self._root)
@@ -100,22 +100,22 @@ class LocalLibrary:
         with faults:
             staged = salvage(folder, series)
             staged_bytes = sum(image.size_bytes for image in staged.images.values())
-            self._room.require(series.series_instance_uid, max(0, (series.file_size_bytes or 0) - staged_bytes))
-        return LocalStaging(series, folder, staged, self._shelf, self._room, faults)
+            self._free_space.require(series.series_instance_uid, max(0, (series.file_size_bytes or 0) - staged_bytes))
+        return LocalStaging(series, folder, staged, self._tree, self._free_space, faults)
 
     def require_room(self, series: Series, needed_bytes: int) -> None:
         """See the port."""
         _, faults = self._place(series)
         with faults:
-            self._room.require_at_least(series.series_instance_uid, needed_bytes)
+            self._free_space.require_at_least(series.series_instance_uid, needed_bytes)
 
     def _begin_zip(self, series: Series, folder: Path, faults: LibraryFaults) -> ZipStaging:
         with faults:
             # how far the ZIP is smaller than its images, nobody knows before
-            self._room.require(series.series_instance_uid, series.file_size_bytes or 0)
+            self._free_space.require(series.series_instance_uid, series.file_size_bytes or 0)
             journal_path(folder).unlink(missing_ok=True)
             make_new_folder(folder)
-            return ZipStaging(series, folder, self._shelf, self._room, faults)
+            return ZipStaging(series, folder, self._tree, self._free_space, faults)
 
     def _place(self, series: Series) -> tuple[Path, LibraryFaults]:
         """The folder of the series in staging, and what its faults are called."""
@@ -128,27 +128,27 @@ class LocalLibrary:
         if self._storage is StorageFormat.ZIP or not may_be_held(series):
             return None
         folder, faults = self._place(series)
-        return HeldSeries(series, folder, self._shelf, self._room, faults)
+        return HeldSeries(series, folder, self._tree, self._free_space, faults)
 
     def adopt(self, series: Series, images: Sequence[ForeignImage], *, link: bool) -> AdoptedStaging:
         """See the port."""
         folder, faults = self._place(series)
         self.drop_staged(series)
-        return AdoptedStaging(folder, images, self._shelf, self._room, faults, link=link)
+        return AdoptedStaging(folder, images, self._tree, self._free_space, faults, link=link)
 
     def folder_of(self, series: Series) -> PurePosixPath:
         """See the port."""
-        return self._shelf.folder_of(series)
+        return self._tree.folder_of(series)
 
     def find_receipt(self, series: Series) -> Receipt | None:
         """See the port."""
         with self._faults:
-            return self._shelf.find_receipt(series)
+            return self._tree.find_receipt(series)
 
     def find_moved(self, series: Series, noted: PurePosixPath) -> tuple[PurePosixPath, Receipt] | None:
         """See the port."""
         with self._faults:
-            return self._shelf.find_moved(series, noted)
+            return self._tree.find_moved(series, noted)
 
     def look_for_receipts(self, folders: Sequence[str]) -> ReceiptLook:
         """See the port."""
@@ -162,20 +162,20 @@ class LocalLibrary:
 
     def receipts(self) -> Iterator[tuple[PurePosixPath, Receipt]]:
         """See the port."""
-        return self._shelf.receipts()
+        return self._tree.receipts()
 
     def folders(self) -> Iterator[tuple[PurePosixPath, Receipt | DamagedReceiptError]]:
         """See the port."""
-        return self._shelf.folders()
+        return self._tree.folders()
 
     def receipt_in(self, folder: PurePosixPath) -> Receipt | None:
         """See the port."""
-        return self._shelf.receipt_in(folder)
+        return self._tree.receipt_in(folder)
 
     def doubted_receipt(self, folder: PurePosixPath) -> Receipt | None:
         """See the port."""
         with LibraryFaults(self._root, place=str(folder)):
-            return self._shelf.doubted_receipt(folder)
+            return self._tree.doubted_receipt(folder)
 
     def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
         """See the port."""
@@ -214,18 +214,18 @@ class LocalLibrary:
 
     def quarantine(self, path: PurePosixPath, label: str, at: datetime) -> PurePosixPath:
         """See the port."""
-        with LibraryFaults(self._root, place=str(path)), self._shelf.taking_out(path) as leaving:
+        with LibraryFaults(self._root, place=str(path)), self._tree.taking_out(path) as leaving:
             moved = set_aside(leaving, self._root / OWN_FOLDER / "quarantine", safe_name(label), at)
         return PurePosixPath(moved.relative_to(self._root))
 
     def best_folder(self, series: Series) -> PurePosixPath:
         """See the port."""
-        return self._shelf.best_folder(series)
+        return self._tree.best_folder(series)
 
     def place_for(self, folder: PurePosixPath, series: Series, taken: Collection[PurePosixPath] = ()) -> PurePosixPath:
         """See the port."""
         with LibraryFaults(self._root, place=str(folder), series_instance_uid=series.series_instance_uid):
-            return self._shelf.place_for(folder, series, taken)
+            return self._tree.place_for(folder, series, taken)
 
     def move(self, folder: PurePosixPath, target: PurePosixPath) -> None:
         """See the port."""
@@ -237,7 +237,7 @@ class LocalLibrary:
         """See the port."""
         batch = MoveBatch(self._root)
         with self._faults:
-            self._shelf.overdue.set()
+            self._tree.overdue.set()
             try:
                 yield batch
             finally:
@@ -249,17 +249,17 @@ class LocalLibrary:
 
     def papers_folder(self, series: Series) -> PurePosixPath:
         """See the port."""
-        return self._shelf.papers_folder(series)
+        return self._tree.papers_folder(series)
 
     def move_papers(self, series: Series, others: Collection[PurePosixPath]) -> None:
         """See the port."""
         with self._faults:
-            self._shelf.move_papers(series, others)
+            self._tree.move_papers(series, others)
 
     def make_durable(self, folder: PurePosixPath) -> None:
         """See the port."""
         with LibraryFaults(self._root, place=str(folder)):
-            self._shelf.make_durable(folder)
+            self._tree.make_durable(folder)
 
     def drop_staged(self, series: Series) -> None:
         """See the port."""
@@ -270,7 +270,7 @@ class LocalLibrary:
 
     def holds(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
         """See the port."""
-        receipt = self.receipt_in(folder) or self._shelf.doubted_receipt(folder)
+        receipt = self.receipt_in(folder) or self._tree.doubted_receipt(folder)
         if receipt is None and not self.contents(folder):
             return False
         if receipt is None or receipt.series.series_instance_uid != series_instance_uid:
@@ -291,7 +291,7 @@ class LocalLibrary:
 
     def is_whole(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
         """See the port."""
-        receipt = self._shelf.read_receipt(folder)
+        receipt = self._tree.read_receipt(folder)
         if receipt is None or receipt.series.series_instance_uid != series_instance_uid:
             return False
         with LibraryFaults(self._root, place=str(folder)):
@@ -311,7 +311,7 @@ class LocalLibrary:
     def has_series_in(self, folder: PurePosixPath) -> bool:
         """See the port."""
         with LibraryFaults(self._root, place=str(folder)):
-            return self._shelf.has_series_at_or_in(folder)
+            return self._tree.has_series_at_or_in(folder)
 
     def staged_series(self) -> Sequence[Series]:
         """See the port."""
@@ -328,16 +328,16 @@ class LocalLibrary:
         with self._faults:
             for path in self._staging.iterdir():
                 folder = PurePosixPath(path.relative_to(self._root))
-                receipt = None if path.name in kept or path.is_symlink() else self._shelf.read_receipt(folder)
+                receipt = None if path.name in kept or path.is_symlink() else self._tree.read_receipt(folder)
                 if receipt is not None and has_files(path, receipt):
                     found.append(StagedFolder(folder=folder, receipt=receipt))
         return found
 
-    def put_back(self, staged: StagedFolder) -> Place:
+    def put_back(self, staged: StagedFolder) -> SeriesLocation:
         """See the port."""
         uid = staged.receipt.series.series_instance_uid
         with LibraryFaults(self._root, place=str(staged.folder), series_instance_uid=uid):
-            return self._shelf.put(self._root / staged.folder, staged.receipt, None)
+            return self._tree.put(self._root / staged.folder, staged.receipt, None)
 
     def clear_staging(self, keep: Collection[str] = ()) -> int:
         """See the port."""
@@ -357,22 +357,22 @@ class LocalLibrary:
     def free_bytes(self) -> int:
         """See the port."""
         with self._faults:
-            return self._room.free_bytes()
+            return self._free_space.free_bytes()
 
     def begin_metadata(self) -> MetadataFile:
         """See the port."""
         faults = LibraryFaults(self._root, place=METADATA_NAME)
-        return MetadataFile(self._staging, self._root / METADATA_NAME, self._shelf.overdue, faults)
+        return MetadataFile(self._staging, self._root / METADATA_NAME, self._tree.overdue, faults)
 
     def expect_metadata(self) -> None:
         """See the port."""
         with self._faults:
-            self._shelf.overdue.set()
+            self._tree.overdue.set()
 
     def metadata_is_due(self) -> bool:
         """See the port."""
         with self._faults:
-            return bool(self._shelf.overdue)
+            return bool(self._tree.overdue)
 
     def write_citations(self, citations: Sequence[Citation]) -> None:
         """See the port."""

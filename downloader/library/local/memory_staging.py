@@ -6,11 +6,11 @@ from downloader.errors import TciadError
 from downloader.library.image_names import name_images, receipt_image
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.filesystem import make_new_folder, write_synced
-from downloader.library.local.free_space import Room
+from downloader.library.local.free_space import FreeSpace
 from downloader.library.local.received import Arrivals
-from downloader.library.local.tree import Shelf
+from downloader.library.local.tree import SeriesTree
 from downloader.library.local.zip_members import LONGEST_TEXT_BYTES, ImageMember, TextMember, identify
-from downloader.library.location import Place
+from downloader.library.model import SeriesLocation
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.model import Image, Receipt, Series, StagedSeries
 from downloader.zipstream import MemberData, MemberStarted, ZipEvent, ZipLimits
@@ -41,11 +41,11 @@ class HeldSeries:
 
     limits = _LIMITS
 
-    def __init__(self, series: Series, folder: Path, shelf: Shelf, room: Room, faults: LibraryFaults) -> None:
+    def __init__(self, series: Series, folder: Path, tree: SeriesTree, free_space: FreeSpace, faults: LibraryFaults) -> None:
         self._series = series
         self._folder = folder
-        self._shelf = shelf
-        self._room = room
+        self._tree = tree
+        self._free_space = free_space
         self._faults = faults
         self._arrivals = Arrivals()
         self._member: ImageMember | TextMember | None = None
@@ -73,17 +73,17 @@ class HeldSeries:
         named = name_images(tuple(self._arrivals.images.values()))
         return tuple(receipt_image(name, staged) for name, staged in named.items())
 
-    def commit(self, receipt: Receipt) -> Place:
+    def commit(self, receipt: Receipt) -> SeriesLocation:
         """See the port. The collection's LICENSE is written with its first series."""
         if receipt.images != self.named_images():
             raise TciadError("the receipt tells of other images than came")
         named = name_images(tuple(self._arrivals.images.values()))
         files = {name: self._contents[staged.sop_instance_uid] for name, staged in named.items()}
         with self._faults:
-            self._room.require(self._series.series_instance_uid, receipt.stored_bytes)
+            self._free_space.require(self._series.series_instance_uid, receipt.stored_bytes)
             make_new_folder(self._folder)
             write_synced(self._folder, {RECEIPT_NAME: [encode_receipt(receipt)], **files})
-            return self._shelf.put(self._folder, receipt, self._arrivals.license_text)
+            return self._tree.put(self._folder, receipt, self._arrivals.license_text)
 
     def _start(self, name: str) -> None:
         self._arrivals.begin(name)

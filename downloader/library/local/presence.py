@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from downloader.library.port import ReceiptLook
+from downloader.library.model import ReceiptLook
 from downloader.library.receipt import RECEIPT_NAME
 from downloader.library.state.metadata_csv import METADATA_NAME
 

@@ -4,7 +4,8 @@ import os
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
-from downloader.library.local.change_journal import Change, ChangeJournal, ChangeKind, ChangeRecord
+from downloader.library.changes import Change, ChangeKind, ChangeRecord
+from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.local.filesystem import exchange_folder, remove_folder, swap_folder, sync_folder
 from downloader.library.local.hashing import make_quarantine
 from downloader.library.safe_names import safe_name

@@ -1,4 +1,4 @@
-"""One series under construction in a folder of its own, which the shelf takes over when the series is complete."""
+"""One series under construction in a folder of its own, which the tree takes over when the series is complete."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -8,11 +8,11 @@ from downloader.errors import NotDicomError, TciadError, WrongSeriesError
 from downloader.library.image_names import name_images, receipt_image
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.filesystem import make_new_folder, remove_folder, rename_within, sync_files, sync_folder, write_new
-from downloader.library.local.free_space import Room
+from downloader.library.local.free_space import FreeSpace
 from downloader.library.local.journal import Journal, Staged, journal_path
 from downloader.library.local.received import Arrivals
 from downloader.library.local.recovery import part_name
-from downloader.library.local.tree import Shelf
+from downloader.library.local.tree import SeriesTree
 from downloader.library.local.zip_members import (
     LICENSE_MEMBER,
     LONGEST_TEXT_BYTES,
@@ -20,9 +20,9 @@ from downloader.library.local.zip_members import (
     TextMember,
     identify,
 )
-from downloader.library.location import Place
-from downloader.library.port import Salvage
+from downloader.library.model import SeriesLocation
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
+from downloader.library.sink import Salvage
 from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries
 from downloader.zipstream import MemberData, MemberStarted, ZipEvent
 
@@ -36,13 +36,15 @@ class LocalStaging:
 
     keeps_parts = True
 
-    def __init__(self, series: Series, folder: Path, staged: Staged, shelf: Shelf, room: Room, faults: LibraryFaults) -> None:
+    def __init__(
+        self, series: Series, folder: Path, staged: Staged, tree: SeriesTree, free_space: FreeSpace, faults: LibraryFaults
+    ) -> None:
         self._series = series
         self._folder = folder
         self._has_folder = not staged.is_empty
         self._prefix = f"{folder}/"
-        self._shelf = shelf
-        self._room = room
+        self._tree = tree
+        self._free_space = free_space
         self._faults = faults
         self._journal = Journal(journal_path(folder), series)
         self._staged = staged
@@ -141,7 +143,7 @@ class LocalStaging:
         """See the port."""
         return
 
-    def commit(self, receipt: Receipt) -> Place:
+    def commit(self, receipt: Receipt) -> SeriesLocation:
         """See the port. The collection's LICENSE is written with its first series."""
         named = name_images(self.images())
         if [(image.name, image.md5) for image in receipt.images] != [(name, named[name].md5) for name in named]:
@@ -158,7 +160,7 @@ class LocalStaging:
             license_text = self._arrivals.license_text
             if license_text is None:
                 license_text = self._staged.license_text
-            place = self._shelf.put(self._folder, receipt, license_text)
+            place = self._tree.put(self._folder, receipt, license_text)
             self._journal.remove()
         self._is_over = True
         return place
@@ -205,7 +207,7 @@ class LocalStaging:
             self._open_image(f"member {name!r} of the ZIP", name)
 
     def _open_image(self, what: str, name: str) -> None:
-        self._room.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
+        self._free_space.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
         self._need_folder()
         self._position += 1
         self._member = ImageMember(what, self._prefix + part_name(self._position), name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.hashing import read_blocks
 from downloader.library.local.zip_members import LONGEST_TEXT_BYTES
-from downloader.library.port import HashedMember
+from downloader.library.model import HashedMember
 from downloader.zipstream import MemberData, MemberStarted, ZipLimits, ZipReader
 
 

@@ -16,7 +16,7 @@ from downloader.library.local.moving import MOVING_MARK, choose_place, move_pape
 from downloader.library.local.nested_folders import holds_series, is_or_holds_series, is_series
 from downloader.library.local.replacing import Replacement
 from downloader.library.local.walking import TreeWalk
-from downloader.library.location import Place
+from downloader.library.model import SeriesLocation
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME, decode_receipt, read_receipt_file
 from downloader.library.state.metadata_csv import OVERDUE_NAME, Overdue
 from downloader.model import Receipt, Series
@@ -28,7 +28,7 @@ _FOLDERS_AT_ONCE = 32
 _REMEMBERED_FOLDERS = 1024
 
 
-class Shelf:
+class SeriesTree:
     """The tree of series folders under `root`, arranged by `layout`.
 
     It is changed by one thread at a time, so that two series whose folders would be the same see each other.
@@ -114,7 +114,7 @@ class Shelf:
         """Whether this is the folder of a series, or one lies somewhere below it."""
         return is_or_holds_series(self._root / folder)
 
-    def put(self, finished: Path, receipt: Receipt, license_text: bytes | None) -> Place:
+    def put(self, finished: Path, receipt: Receipt, license_text: bytes | None) -> SeriesLocation:
         """Rename a finished and synced folder into the tree; `finished` is gone afterwards.
 
         Raises:
@@ -136,9 +136,9 @@ class Shelf:
                     os.rename(finished, target)  # noqa: PTH104 - for each series
             self._remember(folder.parents)
         if replacement is None:
-            return Place(folder=folder, stepped_aside=folder != folders[0])
+            return SeriesLocation(folder=folder, stepped_aside=folder != folders[0])
         replacement.clear_away()
-        return Place(folder=folder, stepped_aside=folder != folders[0], quarantined=replacement.quarantined)
+        return SeriesLocation(folder=folder, stepped_aside=folder != folders[0], quarantined=replacement.quarantined)
 
     def make_durable(self, folder: PurePosixPath) -> None:
         """See the port."""

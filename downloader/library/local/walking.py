@@ -4,14 +4,14 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from downloader.errors import DamagedReceiptError
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.nested_folders import may_hold_folders
+from downloader.library.model import FoundSeries
 from downloader.library.receipt import RECEIPT_NAME, read_receipt_file
 from downloader.model import Receipt
 from downloader.own_folder import OWN_FOLDER
@@ -24,15 +24,6 @@ LONGEST_PAGE_SECONDS: Final = 0.5
 _FOLDERS_OF_A_WAIT: Final = 4
 # macOS counts for the process alone, in which other threads wait too: there several threads begin at once
 _THREAD: Final = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundSeries:
-    """A folder with a receipt, and where that was asked for, every other name in it with the size of what is a file."""
-
-    folder: PurePosixPath
-    receipt: Receipt | DamagedReceiptError
-    contents: Mapping[str, int | None] = field(default_factory=dict)
 
 
 def _waits() -> int:

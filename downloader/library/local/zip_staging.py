@@ -10,19 +10,19 @@ from downloader.errors import TciadError
 from downloader.library.image_names import receipt_image
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.filesystem import NEW_FILE, remove_folder, sync_files, sync_folder, write_all, write_new
-from downloader.library.local.free_space import Room
+from downloader.library.local.free_space import FreeSpace
 from downloader.library.local.received import Arrivals
-from downloader.library.local.tree import Shelf
+from downloader.library.local.tree import SeriesTree
 from downloader.library.local.zip_members import (
     LONGEST_TEXT_BYTES,
     ImageMember,
     TextMember,
     identify,
 )
-from downloader.library.location import Place
-from downloader.library.port import Salvage
+from downloader.library.model import SeriesLocation
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.safe_names import safe_name
+from downloader.library.sink import Salvage
 from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries, StoredZip
 from downloader.zipstream import MemberData, MemberStarted, ZipEvent
 
@@ -39,11 +39,11 @@ class ZipStaging:
     salvage = _NOTHING
     keeps_parts = False
 
-    def __init__(self, series: Series, folder: Path, shelf: Shelf, room: Room, faults: LibraryFaults) -> None:
+    def __init__(self, series: Series, folder: Path, tree: SeriesTree, free_space: FreeSpace, faults: LibraryFaults) -> None:
         self._series = series
         self._folder = folder
-        self._shelf = shelf
-        self._room = room
+        self._tree = tree
+        self._free_space = free_space
         self._faults = faults
         self._name = f"{safe_name(series.series_instance_uid)}.zip"
         self._descriptor = os.open(folder / self._name, NEW_FILE, 0o666)
@@ -117,7 +117,7 @@ class ZipStaging:
         """See the port."""
         return StoredZip(name=self._name, size_bytes=self._size_bytes, md5=self._md5.hexdigest())
 
-    def commit(self, receipt: Receipt) -> Place:
+    def commit(self, receipt: Receipt) -> SeriesLocation:
         """See the port. The collection's LICENSE is written with its first series."""
         if receipt.zip != self.stored_zip() or receipt.images != self.named_images():
             raise TciadError("the receipt tells of another ZIP than was staged")
@@ -126,7 +126,7 @@ class ZipStaging:
             write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
             sync_files(self._folder, (self._name, RECEIPT_NAME))
             sync_folder(self._folder)
-            place = self._shelf.put(self._folder, receipt, self._arrivals.license_text)
+            place = self._tree.put(self._folder, receipt, self._arrivals.license_text)
         self._is_over = True
         return place
 
@@ -146,7 +146,7 @@ class ZipStaging:
     def _start(self, name: str) -> None:
         self._arrivals.begin(name)
         with self._faults:
-            self._room.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
+            self._free_space.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
         self._member = TextMember(name) if name in LONGEST_TEXT_BYTES else ImageMember(f"member {name!r} of the ZIP", None, name)
 
     def _end_image(self, member: ImageMember) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.filesystem import put_file, write_new
-from downloader.library.port import Citation
+from downloader.library.model import Citation
 
 CITATION_NAME: Final = "CITATION.txt"
 _HEAD: Final = (

@@ -9,7 +9,7 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from downloader.library.local.errors import LibraryFaults
-from downloader.library.port import KeptDescription
+from downloader.library.model import KeptDescription
 from downloader.own_folder import OWN_FOLDER, open_own_folder, read_own_file
 
 DESCRIPTIONS_NAME: Final = "descriptions.json"

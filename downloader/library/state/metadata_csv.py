@@ -10,7 +10,7 @@ from uuid import uuid4
 from downloader.dicomstream import sop_class_name
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.filesystem import put_file
-from downloader.library.port import ShelvedSeries
+from downloader.library.model import ShelvedSeries
 from downloader.library.state.spreadsheet_cells import cell_of
 
 METADATA_NAME = "metadata.csv"
