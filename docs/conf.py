@@ -1,11 +1,10 @@
 # How `make docs` builds the pages.
 
-from importlib.metadata import version as version_of
+from downloader import __version__ as release
 
 project = "tciad"
 author = "the tciad authors"
 project_copyright = author
-release = version_of("tciad")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["examples"]

@@ -1,3 +1,3 @@
 """tciad mirrors medical image archives and proves every image."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from downloader import __version__
 from tests.acceptance.archives import receipts_of
 from tests.acceptance.command import wait_until
 from tests.container.image import BASE, IMAGE, RESTRICTIONS, ROOT, Podman, build, build_image, read_locked, storage
@@ -150,4 +151,4 @@ def test_the_image_has_no_more_than_it_needs(podman: Podman) -> None:
     assert podman("run", "--rm", *in_pod(), "--entrypoint", "cat", IMAGE, "/etc/pip.conf", check=False).stdout == ""
     for path in ("/opt/tciad/bin/pip", "/src", "/usr/bin/gcc"):
         assert podman("run", "--rm", *in_pod(), "--entrypoint", "ls", IMAGE, path, check=False).returncode != 0, path
-    assert "0.1.0" in podman("run", "--rm", *in_pod(), IMAGE, "--version").stdout
+    assert __version__ in podman("run", "--rm", *in_pod(), IMAGE, "--version").stdout

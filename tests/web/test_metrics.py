@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from downloader import __version__
 from downloader.sandbox import Fault, FaultKind
 from tests.service.scene import small_catalogue
 from tests.web.scene import HttpScene, served
@@ -53,7 +54,7 @@ async def test_every_figure_is_told(tmp_path: Path) -> None:
         assert told["tciad_queue_age_seconds"] == 0
         assert told["tciad_next_run_timestamp_seconds m"] > told["tciad_started_timestamp_seconds"]
         assert told["process_resident_memory_bytes"] > 0
-        assert "tciad_build_info 0.1.0" in told
+        assert f"tciad_build_info {__version__}" in told
 
 
 async def test_the_last_success_outlives_the_service(tmp_path: Path) -> None:
