@@ -20,7 +20,7 @@ from downloader.api.asking import ArchiveLike, QueryKeywords, QueryResult, query
 from downloader.api.keywords import ManifestLike, RunKeywords, manifest_from
 from downloader.api.libraries import Verification, library_series, library_series_async, verify, verify_async
 from downloader.api.mirroring import Plan, PlannedSeries, RunResult, plan, plan_async, run, run_async
-from downloader.archive.port import Topic
+from downloader.archive.question import Topic
 from downloader.errors import (
     ArchiveError,
     LibraryError,

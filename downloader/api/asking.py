@@ -11,8 +11,7 @@ import anyio.to_thread
 
 from downloader.api.blocking import wait_for
 from downloader.api.keywords import prepare
-from downloader.archive.port import Attributes, Topic
-from downloader.archive.question import UnlistedSeries, make_question
+from downloader.archive.question import Attributes, Topic, UnlistedSeries, make_question
 from downloader.engine.mirror import open_archive_queries
 from downloader.errors import SettingsError
 from downloader.manifest import ArchiveAddress, named_address, read_archive

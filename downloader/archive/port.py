@@ -3,38 +3,34 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 from typing import Final, Protocol
 
-from downloader.archive.nbia.endpoints import SERIES_NAMES, QueryEndpoint, ReplyFormat, Topic
 from downloader.model import Md5Mode, Series, SeriesQuery
 
-__all__ = [
-    "NO_STUDY_NEEDS",
-    "SERIES_NAMES",
-    "Archive",
-    "ArchiveQueries",
-    "Attributes",
-    "CollectionDescription",
-    "ImageBody",
-    "Md5Lists",
-    "NoteUnreadable",
-    "QueryEndpoint",
-    "Question",
-    "RawReply",
-    "ReplyFormat",
-    "SeriesBody",
-    "SeriesSize",
-    "StudyCount",
-    "StudyNeeds",
-    "Topic",
-    "UnreadableRow",
-]
 
-Attributes = Mapping[str, str | int]
-"""One row of a reply: the attributes that the archive gave, under its own names and in its order. Counts and sizes are numbers,
-all else is text as it came; what has no value is absent, whatever the format wrote for it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a source can do beside its catalogue and its transfers.
+
+    Attributes:
+        absent_attributes: attributes of a `Series` that every row of this source lacks.
+        counts_with_rows: `find_series` learns the counts of the studies as well, so that `find_study_counts` of the same query
+            costs no request.
+        patients_by_modality: the patients of a collection can be found by a modality.
+        shared_carts: `find_shared_cart` is answered.
+        descriptions: `find_descriptions` is answered.
+        single_images: `find_sop_instance_uids` and `open_image` are answered.
+        original_bytes: a transfer has the bytes of a ZIP, which a library can keep as they came.
+    """
+
+    absent_attributes: frozenset[str] = frozenset()
+    counts_with_rows: bool = False
+    patients_by_modality: bool = False
+    shared_carts: bool = False
+    descriptions: bool = False
+    single_images: bool = False
+    original_bytes: bool = False
 
 
 class Md5Lists(StrEnum):
@@ -163,11 +159,8 @@ class Archive(Protocol):
     generation: str
 
     @property
-    def untold(self) -> frozenset[str]:
-        """The attributes that no `Series` of this archive has, because its generation does not tell them.
-
-        Source: docs/archives.md#series-queries.
-        """
+    def capabilities(self) -> Capabilities:
+        """What the source can do, as far as it is known now."""
         ...
 
     def md5_lists(self, series_instance_uid: str) -> Md5Lists:
@@ -176,16 +169,6 @@ class Archive(Protocol):
 
     def note_md5_lists(self) -> None:
         """MD5 lists came from this archive before: it is held to them from now on."""
-        ...
-
-    @property
-    def counts_on_the_way(self) -> bool:
-        """Whether find_series asks for the studies as well, so that find_study_counts of the same query costs no request."""
-        ...
-
-    @property
-    def tells_patients_by_modality(self) -> bool:
-        """Whether this generation can be asked which patients of a collection have series of a modality."""
         ...
 
     def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
@@ -299,74 +282,5 @@ class Archive(Protocol):
         """The MD5 of a series' image MD5s, joined in ascending order; empty where the archive has none.
 
         Source: docs/archives.md#md5s.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What to ask of an archive, whatever its generation calls endpoint and parameters. None and empty ask for any.
-
-    `series_instance_uids` may be many: as many requests are made as the generation needs. `since` is for new-patients,
-    new-studies and updated-series; `shared_cart` is the name of a cart; `doi` is for doi-collections and doi-series.
-    """
-
-    topic: Topic
-    collection: str | None = None
-    patient_id: str | None = None
-    study_instance_uid: str | None = None
-    series_instance_uids: tuple[str, ...] = ()
-    modality: str | None = None
-    body_part_examined: str | None = None
-    manufacturer: str | None = None
-    manufacturer_model_name: str | None = None
-    since: date | None = None
-    shared_cart: str | None = None
-    doi: str | None = None
-
-
-class RawReply(Protocol):
-    """A reply as the archive wrote it, while it arrives. `content_type` is the archive's own word, empty where it said none."""
-
-    @property
-    def content_type(self) -> str: ...  # noqa: D102  told above
-
-    def batches(self) -> AsyncIterator[Sequence[bytes]]:
-        """Yield the body as `SeriesBody.batches` does, and raise as it does."""
-        ...
-
-
-class ArchiveQueries(Protocol):
-    """Every query of one archive, in the words of its generation. Methods raise ArchiveError, TransferError or SettingsError.
-
-    `offers` says what can be asked: for each topic the endpoint's name, its parameter for each filter of a Question, which of
-    them it cannot do without, the attributes that its rows have (`row_attributes`), and the formats that it writes.
-    """
-
-    name: str
-    generation: str
-
-    @property
-    def offers(self) -> Mapping[Topic, QueryEndpoint]: ...  # noqa: D102  told above
-
-    def find_rows(self, question: Question, form: ReplyFormat = ReplyFormat.JSON) -> AsyncGenerator[Attributes, None]:
-        """Ask, and yield the rows of the reply; they are the same in every format.
-
-        Filters that the generation does not have are applied to the rows where those have the attribute. Rows about one series
-        that do not name it (series-size, images) get its `SeriesInstanceUID` put before their own attributes.
-
-        Raises:
-            SettingsError: the generation has no such query, cannot filter by what was asked, or needs a filter that is missing.
-        """
-        ...
-
-    def open_reply(self, question: Question, form: ReplyFormat) -> AbstractAsyncContextManager[RawReply]:
-        """Ask, and enter once the archive answers with what it was asked for; an empty body means no rows.
-
-        Raises:
-            SettingsError: as `find_rows`; also where the generation does not write the format, lacks one of the filters, or would
-                need several requests.
-
-        Source: docs/archives.md#empty-replies.
         """
         ...

@@ -1,13 +1,152 @@
-"""From what somebody wants to know, as flags or keywords, to the question that an archive is asked."""
+"""What `tciad query` asks of an archive, in the words of its generation: the port, and how flags become a question."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from enum import StrEnum
+from typing import Final, Protocol
 
-from downloader.archive.port import SERIES_NAMES, Attributes, Question, Topic
 from downloader.config.messages import kind_of, quote, refuse_choice, suggest
 from downloader.errors import SettingsError
 from downloader.manifest import check_uid
+
+SERIES_ATTRIBUTE: Final = "SeriesInstanceUID"
+SERIES_NAMES: Final = frozenset({SERIES_ATTRIBUTE, "Series UID", "seriesInstanceUID"})
+"""How generations call the attribute that names a row's series."""
+
+Attributes = Mapping[str, str | int]
+"""One row of a reply: the attributes that the archive gave, under its own names and in its order. Counts and sizes are numbers,
+all else is text as it came; what has no value is absent, whatever the format wrote for it."""
+
+
+class ReplyFormat(StrEnum):
+    """How an archive can write its rows (docs/archives.md#reply-formats). The words are those of its parameter `format`."""
+
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
+    XML = "xml"
+
+
+class Topic(StrEnum):
+    """What an archive can be asked for, whatever its generations call the endpoint."""
+
+    COLLECTIONS = "collections"
+    MODALITIES = "modalities"
+    BODY_PARTS = "body-parts"
+    MANUFACTURERS = "manufacturers"
+    COLLECTION_COUNTS = "collection-counts"
+    MODALITY_COUNTS = "modality-counts"
+    BODY_PART_COUNTS = "body-part-counts"
+    MANUFACTURER_COUNTS = "manufacturer-counts"
+    PATIENTS = "patients"
+    PATIENTS_BY_MODALITY = "patients-by-modality"
+    NEW_PATIENTS = "new-patients"
+    STUDIES = "studies"
+    NEW_STUDIES = "new-studies"
+    SERIES = "series"
+    UPDATED_SERIES = "updated-series"
+    SERIES_SIZE = "series-size"
+    SERIES_METADATA = "series-metadata"
+    IMAGES = "images"
+    DICOM_TAGS = "dicom-tags"
+    COLLECTION_DESCRIPTIONS = "collection-descriptions"
+    DOI_COLLECTIONS = "doi-collections"
+    DOI_SERIES = "doi-series"
+    PATIENT_SEARCH = "patient-search"
+    SHARED_CART = "shared-cart"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What to ask of an archive, whatever its generation calls endpoint and parameters. None and empty ask for any.
+
+    `series_instance_uids` may be many: as many requests are made as the generation needs. `since` is for new-patients,
+    new-studies and updated-series; `shared_cart` is the name of a cart; `doi` is for doi-collections and doi-series.
+    """
+
+    topic: Topic
+    collection: str | None = None
+    patient_id: str | None = None
+    study_instance_uid: str | None = None
+    series_instance_uids: tuple[str, ...] = ()
+    modality: str | None = None
+    body_part_examined: str | None = None
+    manufacturer: str | None = None
+    manufacturer_model_name: str | None = None
+    since: date | None = None
+    shared_cart: str | None = None
+    doi: str | None = None
+
+
+class RawReply(Protocol):
+    """A reply as the archive wrote it, while it arrives. `content_type` is the archive's own word, empty where it said none."""
+
+    @property
+    def content_type(self) -> str: ...  # noqa: D102  told above
+
+    def batches(self) -> AsyncIterator[Sequence[bytes]]:
+        """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer).
+
+        Raises:
+            CutTransferError: the connection ended before the body did.
+            StalledTransferError: no bytes for the idle time, or fewer than the minimum rate.
+        """
+        ...
+
+
+class OfferedQuery(Protocol):
+    """One query that a source answers.
+
+    `attributes` are the columns of the reply in the order of the archive; `row_attributes` are those that rows have in the end;
+    `formats` are the formats that the reply can have.
+    """
+
+    @property
+    def attributes(self) -> tuple[str, ...]: ...  # noqa: D102  told above
+
+    @property
+    def row_attributes(self) -> tuple[str, ...]: ...  # noqa: D102  told above
+
+    @property
+    def formats(self) -> tuple[ReplyFormat, ...]: ...  # noqa: D102  told above
+
+
+class ArchiveQueries(Protocol):
+    """Every query of one archive, in the words of its generation. Methods raise ArchiveError, TransferError or SettingsError.
+
+    `offers` holds the queries that this generation has.
+    """
+
+    name: str
+    generation: str
+
+    @property
+    def offers(self) -> Mapping[Topic, OfferedQuery]: ...  # noqa: D102  told above
+
+    def find_rows(self, question: Question, form: ReplyFormat = ReplyFormat.JSON) -> AsyncGenerator[Attributes, None]:
+        """Ask, and yield the rows of the reply; they are the same in every format.
+
+        Filters that the generation does not have are applied to the rows where those have the attribute. Rows about one series
+        that do not name it (series-size, images) get its `SeriesInstanceUID` put before their own attributes.
+
+        Raises:
+            SettingsError: the generation has no such query, cannot filter by what was asked, or needs a filter that is missing.
+        """
+        ...
+
+    def open_reply(self, question: Question, form: ReplyFormat) -> AbstractAsyncContextManager[RawReply]:
+        """Ask, and enter once the archive answers with what it was asked for; an empty body means no rows.
+
+        Raises:
+            SettingsError: as `find_rows`; also where the generation does not write the format, lacks one of the filters, or would
+                need several requests.
+
+        Source: docs/archives.md#empty-replies.
+        """
+        ...
+
 
 FILTERS: Final = tuple(name for name in Question.__dataclass_fields__ if name != "topic")
 """What a question can be narrowed by."""

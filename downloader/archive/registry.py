@@ -13,7 +13,8 @@ from downloader.archive.nbia.endpoints import Generation
 from downloader.archive.nbia.generations import GENERATIONS
 from downloader.archive.nbia.queries import NbiaQueries
 from downloader.archive.nbia.requests import Asker
-from downloader.archive.port import NO_STUDY_NEEDS, Archive, ArchiveQueries, StudyNeeds
+from downloader.archive.port import NO_STUDY_NEEDS, Archive, StudyNeeds
+from downloader.archive.question import ArchiveQueries
 from downloader.clock import Clock
 from downloader.errors import SettingsError
 from downloader.transport.client import Transport

@@ -11,8 +11,7 @@ from typing import IO, Annotated, Final, TypeVar
 
 import typer
 
-from downloader.archive.port import ArchiveQueries, Question, ReplyFormat, Topic
-from downloader.archive.question import UnlistedSeries, make_question
+from downloader.archive.question import ArchiveQueries, Question, ReplyFormat, Topic, UnlistedSeries, make_question
 from downloader.cli.addresses import Api
 from downloader.cli.flags import Json, Output, Quiet, State, Verbose, path_of, print_json, run_async, start
 from downloader.config.messages import refuse_choice

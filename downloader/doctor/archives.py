@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from downloader.archive.credentials import gather_secrets
-from downloader.archive.port import Question, Topic
+from downloader.archive.question import Question, Topic
 from downloader.config.messages import explain
 from downloader.config.options import Secrets
 from downloader.config.settings import SECRET_NAMES, Settings

@@ -16,7 +16,8 @@ from anyio import CapacityLimiter
 
 from downloader.archive.credentials import gather_secrets, make_authentication
 from downloader.archive.nbia.deployments import Deployments
-from downloader.archive.port import NO_STUDY_NEEDS, Archive, ArchiveQueries, StudyNeeds
+from downloader.archive.port import NO_STUDY_NEEDS, Archive, StudyNeeds
+from downloader.archive.question import ArchiveQueries
 from downloader.archive.registry import open_archive, open_queries
 from downloader.clock import Clock, SystemClock
 from downloader.config.bandwidth_schedule import BandwidthPlan

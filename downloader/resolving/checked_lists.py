@@ -155,7 +155,7 @@ class CheckedLists:
             except TciadError as error:
                 counts.error = error
 
-        is_on_the_way = self._archive.counts_on_the_way
+        is_on_the_way = self._archive.capabilities.counts_with_rows
         async with anyio.create_task_group() as group:
             if not is_on_the_way:
                 group.start_soon(partial(count, is_patient=False))
@@ -183,7 +183,7 @@ class CheckedLists:
                 case Comparison.STUDIES:
                     counts.studies = await self._count_studies(query, is_one_of_many)
                 case Comparison.PATIENTS:
-                    counts.is_offered = self._archive.tells_patients_by_modality
+                    counts.is_offered = self._archive.capabilities.patients_by_modality
                     counts.patients = await self._find_patients(query) if counts.is_offered else ()
                 case Comparison.NONE:
                     pass
@@ -220,7 +220,7 @@ class CheckedLists:
 
     async def _count_studies(self, query: SeriesQuery, is_one_of_many: bool) -> Sequence[StudyCount]:
         """How many series each study has."""
-        if query.collection is None or not is_one_of_many or self._archive.counts_on_the_way:
+        if query.collection is None or not is_one_of_many or self._archive.capabilities.counts_with_rows:
             return await self._archive.find_study_counts(query)
         if query.collection not in self._by_collection:
             whole = SeriesQuery(collection=query.collection)

@@ -76,7 +76,7 @@ class Inquiry:
     def warn_of_excludes(self, exclude: Sequence[Selection]) -> Iterator[str]:
         """Entries that cannot take away any of this archive's series, whatever the series are."""
         for selection in exclude:
-            if untold := selection.hopeless_keys(self._archive.untold):
+            if untold := selection.hopeless_keys(self._archive.capabilities.absent_attributes):
                 yield (
                     f"exclude takes away nothing of {self._archive.name} by {selection.describe()}: "
                     f"{self._archive.name} does not tell {' and '.join(untold)}"
@@ -162,7 +162,7 @@ class Inquiry:
 
     def _match(self, sieve: Sieve, count: RowCount, unlisted: Sequence[str] = ()) -> EntryMatch:
         fits = count.matched + count.excluded > 0
-        if untold := sieve.selection.hopeless_keys(self._archive.untold):
+        if untold := sieve.selection.hopeless_keys(self._archive.capabilities.absent_attributes):
             reason = f"{self._archive.name} does not tell {' and '.join(untold)}"
         else:
             reason = explain_nothing(sieve.selection, count.listed, count.misfits, asked_keys(sieve.selection))

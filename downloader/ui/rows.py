@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from downloader.archive.port import Attributes
+from downloader.archive.question import Attributes
 from downloader.library.state.spreadsheet_cells import cell_of
 from downloader.ui.texts import count_text, printable
 

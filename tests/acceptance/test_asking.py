@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from downloader.archive.nbia.generations import GENERATIONS
-from downloader.archive.port import Topic
+from downloader.archive.question import Topic
 from downloader.sandbox import API_KEY, Fault, FaultKind
 from tests.acceptance.archives import ServedArchive, serve_archive, small_catalogue
 from tests.acceptance.command import Ended, run_command

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from downloader.archive.nbia.endpoints import Endpoint, Generation, Method
+from downloader.archive.nbia.endpoints import Endpoint, Generation, Method, QueryEndpoint
 from downloader.archive.nbia.generations import GENERATIONS
-from downloader.archive.port import QueryEndpoint, Topic
+from downloader.archive.question import Topic
 
 PAGE = Path(__file__).parents[2] / "docs" / "archives.md"
 DATE_WORDS = {"%Y/%m/%d": "yyyy/MM/dd", "%d/%m/%Y": "dd/MM/yyyy", "%m-%d-%Y": "MM-dd-yyyy"}

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from downloader.archive.nbia.search_pages import read_page
-from downloader.archive.port import ArchiveQueries, Attributes, Question, ReplyFormat, Topic
+from downloader.archive.question import ArchiveQueries, Attributes, Question, ReplyFormat, Topic
 from downloader.archive.registry import open_queries
 from downloader.clock import SystemClock
 from downloader.errors import AccessDeniedError, ArchiveFaultError, SettingsError

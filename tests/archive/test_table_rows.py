@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downloader.archive.nbia.table_rows import parse_rows
-from downloader.archive.port import ReplyFormat
+from downloader.archive.question import ReplyFormat
 from downloader.errors import ArchiveFaultError
 from downloader.sandbox.answers import Table
 from downloader.sandbox.formats import render

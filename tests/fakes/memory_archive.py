@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import md5 as hash_md5
 
-from downloader.archive.port import CollectionDescription, Md5Lists, NoteUnreadable, SeriesSize, StudyCount
+from downloader.archive.port import Capabilities, CollectionDescription, Md5Lists, NoteUnreadable, SeriesSize, StudyCount
 from downloader.errors import AccessDeniedError, ArchiveFaultError, TciadError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery
 
@@ -19,6 +19,11 @@ _ASKED = (
     "body_part_examined",
     "manufacturer",
     "manufacturer_model_name",
+)
+
+
+ALL_CAPABILITIES = Capabilities(
+    patients_by_modality=True, shared_carts=True, descriptions=True, single_images=True, original_bytes=True
 )
 
 
@@ -75,7 +80,7 @@ class MemoryArchive:
     unlisted: set[str] = field(default_factory=set)
     name: str = "memory"
     generation: str = "memory"
-    untold: frozenset[str] = frozenset()
+    capabilities: Capabilities = ALL_CAPABILITIES
     lists: Md5Lists = Md5Lists.NEVER
 
     def md5_lists(self, series_instance_uid: str) -> Md5Lists:
@@ -86,15 +91,9 @@ class MemoryArchive:
         """Lists came before."""
         self.lists = Md5Lists.SENT
 
-    @property
-    def tells_patients_by_modality(self) -> bool:
-        """Yes."""
-        return True
-
-    @property
-    def counts_on_the_way(self) -> bool:
-        """No: to count is a question of its own."""
-        return False
+    def lacks(self, *attributes: str) -> None:
+        """No row has these attributes from now on."""
+        self.capabilities = replace(self.capabilities, absent_attributes=frozenset(attributes))
 
     async def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
         """The rows that match, text compared without case."""

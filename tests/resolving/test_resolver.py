@@ -178,7 +178,7 @@ async def test_a_query_that_was_repeated_counts_once(asking: Asking) -> None:
 )
 async def test_a_choice_by_what_the_archive_never_tells_is_said(asking: Asking, keys: str, untold: str) -> None:
     """It matches nothing, in select and in exclude: that is no news about the series, but about the archive."""
-    asking.archive.untold = frozenset({"date_released", "license_name", "license_uri"})
+    asking.archive.lacks("date_released", "license_name", "license_uri")
     resolution = await asking.resolve(f"select: [{{collection: NLST, {keys}}}, {{collection: NLST}}]\nexclude: [{{{keys}}}]")
     assert (resolution.entries[0].reason, resolution.entries[1].reason) == (f"memory does not tell {untold}", "")
     assert [warning.partition(": ")[2] for warning in resolution.warnings] == [f"memory does not tell {untold}"] * 2
@@ -188,7 +188,7 @@ async def test_a_choice_by_what_the_archive_never_tells_is_said(asking: Asking, 
 
 async def test_a_star_fits_what_the_archive_does_not_tell(asking: Asking) -> None:
     """As it fits any series whose attribute is absent."""
-    asking.archive.untold = frozenset({"license_name", "license_uri"})
+    asking.archive.lacks("license_name", "license_uri")
     resolution = await asking.resolve("select: [{collection: NLST, license: '*'}]")
     assert (asking.found, resolution.warnings) == (["1.2.4"], [])
 

@@ -10,7 +10,8 @@ Source: docs/archives.md#api-history, #api-keys, #the-api-of-2013, and the TCIA 
 from collections.abc import Mapping
 from typing import Final
 
-from downloader.archive.nbia.endpoints import Endpoint, Generation, ImageRoute, QueryEndpoint, Topic
+from downloader.archive.nbia.endpoints import Endpoint, Generation, ImageRoute, QueryEndpoint
+from downloader.archive.question import Topic
 
 _SERIES_UID: Final = frozenset({"SeriesInstanceUID"})
 _VALUE_FILTERS: Final = {"collection": "Collection", "body_part_examined": "BodyPartExamined", "modality": "Modality"}

@@ -20,13 +20,14 @@ from downloader.archive.nbia.decoding import (
     read_sop_instance_uid,
 )
 from downloader.archive.nbia.deployments import REFUSALS_NEEDED, RouteEvidence, list_missing
-from downloader.archive.nbia.endpoints import CARTS, Endpoint, Generation, ImageRoute, Topic
+from downloader.archive.nbia.endpoints import CARTS, Endpoint, Generation, ImageRoute
 from downloader.archive.nbia.error_replies import READ_BYTES, is_page, quote_text, says_not_offered
 from downloader.archive.nbia.requests import Asker, read_refusal, told_of_carts
 from downloader.archive.nbia.series_queries import SeriesRows
 from downloader.archive.nbia.studies import Studies, lacking
 from downloader.archive.port import (
     NO_STUDY_NEEDS,
+    Capabilities,
     CollectionDescription,
     Md5Lists,
     NoteUnreadable,
@@ -34,6 +35,7 @@ from downloader.archive.port import (
     StudyCount,
     StudyNeeds,
 )
+from downloader.archive.question import Topic
 from downloader.errors import ArchiveError, ArchiveFaultError, TciadError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery
 from downloader.transport.client import Reply
@@ -114,11 +116,19 @@ class NbiaArchive:
         )
 
     @property
-    def untold(self) -> frozenset[str]:
-        """The attributes that no series has, because neither this generation's rows of series nor those of studies tell them."""
-        listing = self._table.listed_series
+    def capabilities(self) -> Capabilities:
+        """What the generation offers; a deployment that refuses getPatientStudy has shown that it offers less."""
+        listing, queries = self._table.listed_series, self._table.queries
         columns = (*self._table.series.attributes, *(listing.attributes if listing else ()))
-        return frozenset(Series.__dataclass_fields__) - attributes_of(columns) - self._studies.told
+        return Capabilities(
+            absent_attributes=frozenset(Series.__dataclass_fields__) - attributes_of(columns) - self._studies.told,
+            counts_with_rows=self._studies.are_asked,
+            patients_by_modality=Topic.PATIENTS_BY_MODALITY in queries,
+            shared_carts=Topic.SHARED_CART in queries,
+            descriptions=Topic.COLLECTION_DESCRIPTIONS in queries,
+            single_images=self._table.single_image is not None and Topic.IMAGES in queries,
+            original_bytes=True,
+        )
 
     def md5_lists(self, series_instance_uid: str) -> Md5Lists:
         """See the port."""
@@ -128,16 +138,6 @@ class NbiaArchive:
     def note_md5_lists(self) -> None:
         """See the port."""
         self._evidence.note_lists()
-
-    @property
-    def counts_on_the_way(self) -> bool:
-        """See the port."""
-        return self._studies.are_asked
-
-    @property
-    def tells_patients_by_modality(self) -> bool:
-        """See the port."""
-        return Topic.PATIENTS_BY_MODALITY in self._table.queries
 
     def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
         """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.

@@ -6,9 +6,10 @@ v1 passes over a parameter that it does not know and answers with the whole arch
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Final
 
+from downloader.archive.question import SERIES_ATTRIBUTE, SERIES_NAMES, ReplyFormat, Topic
 from downloader.errors import TciadError
 from downloader.model import Md5Mode, Series, SeriesQuery
 
@@ -53,52 +54,11 @@ class Endpoint:
         return given
 
 
-class ReplyFormat(StrEnum):
-    """How an archive can write its rows (docs/archives.md#reply-formats). The words are those of its parameter `format`."""
-
-    JSON = "json"
-    CSV = "csv"
-    HTML = "html"
-    XML = "xml"
-
-
-class Topic(StrEnum):
-    """What an archive can be asked for, whatever its generations call the endpoint."""
-
-    COLLECTIONS = "collections"
-    MODALITIES = "modalities"
-    BODY_PARTS = "body-parts"
-    MANUFACTURERS = "manufacturers"
-    COLLECTION_COUNTS = "collection-counts"
-    MODALITY_COUNTS = "modality-counts"
-    BODY_PART_COUNTS = "body-part-counts"
-    MANUFACTURER_COUNTS = "manufacturer-counts"
-    PATIENTS = "patients"
-    PATIENTS_BY_MODALITY = "patients-by-modality"
-    NEW_PATIENTS = "new-patients"
-    STUDIES = "studies"
-    NEW_STUDIES = "new-studies"
-    SERIES = "series"
-    UPDATED_SERIES = "updated-series"
-    SERIES_SIZE = "series-size"
-    SERIES_METADATA = "series-metadata"
-    IMAGES = "images"
-    DICOM_TAGS = "dicom-tags"
-    COLLECTION_DESCRIPTIONS = "collection-descriptions"
-    DOI_COLLECTIONS = "doi-collections"
-    DOI_SERIES = "doi-series"
-    PATIENT_SEARCH = "patient-search"
-    SHARED_CART = "shared-cart"
-
-
 CARTS: Final = (
     "export the cart as a series list where you made it, and name that with series_list; "
     "carts are kept by api v1 and v2, and v4 asks v1 of the same host"
 )
 """What to do where carts cannot be had."""
-SERIES_ATTRIBUTE: Final = "SeriesInstanceUID"
-SERIES_NAMES: Final = frozenset({SERIES_ATTRIBUTE, "Series UID", "seriesInstanceUID"})
-"""How generations call the attribute that names a row's series."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

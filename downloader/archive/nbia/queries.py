@@ -8,21 +8,12 @@ from typing import Final
 import anyio.lowlevel
 
 from downloader.archive.nbia.decoding import RowReader
-from downloader.archive.nbia.endpoints import (
-    SERIES_ATTRIBUTE,
-    SERIES_NAMES,
-    Generation,
-    Paging,
-    QueryEndpoint,
-    ReplyFormat,
-    Topic,
-    fold,
-)
+from downloader.archive.nbia.endpoints import Generation, Paging, QueryEndpoint, fold
 from downloader.archive.nbia.generations import GENERATIONS
 from downloader.archive.nbia.requests import Asker, told_of_carts
 from downloader.archive.nbia.search_pages import PAGE_BYTES_MAX, read_page
 from downloader.archive.nbia.table_rows import parse_rows, read_attributes
-from downloader.archive.port import Attributes, Question
+from downloader.archive.question import SERIES_ATTRIBUTE, SERIES_NAMES, Attributes, Question, ReplyFormat, Topic
 from downloader.config.messages import one_of
 from downloader.errors import ArchiveFaultError, SettingsError
 from downloader.transport.client import Reply

@@ -11,7 +11,8 @@ restUtil/SearchUtil and PatientSummaryFactory, and the classes without a version
 from collections.abc import Mapping
 from typing import Final
 
-from downloader.archive.nbia.endpoints import Endpoint, Method, Paging, QueryEndpoint, ReplyFormat, Topic
+from downloader.archive.nbia.endpoints import Endpoint, Method, Paging, QueryEndpoint
+from downloader.archive.question import ReplyFormat, Topic
 
 _SEARCHED_AT_ONCE: Final = 500
 _CRITERIA: Final = {

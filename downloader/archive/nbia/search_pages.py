@@ -10,7 +10,7 @@ from typing import Final
 
 from downloader.archive.nbia.error_replies import quote_text
 from downloader.archive.nbia.table_rows import read_attributes
-from downloader.archive.port import Attributes
+from downloader.archive.question import Attributes
 from downloader.errors import ArchiveFaultError
 
 PAGE_BYTES_MAX: Final = 64 * 1024 * 1024

@@ -11,9 +11,8 @@ from html.parser import HTMLParser
 from typing import Final
 
 from downloader.archive.nbia.decoding import RowReader
-from downloader.archive.nbia.endpoints import ReplyFormat
 from downloader.archive.nbia.error_replies import quote_text
-from downloader.archive.port import Attributes
+from downloader.archive.question import Attributes, ReplyFormat
 from downloader.errors import ArchiveFaultError
 
 _COUNTS: Final = frozenset(

@@ -6,7 +6,8 @@ Source: docs/archives.md#queries.
 from collections.abc import Mapping
 from typing import Final
 
-from downloader.archive.nbia.endpoints import Endpoint, ImageRoute, QueryEndpoint, ReplyFormat, Topic
+from downloader.archive.nbia.endpoints import Endpoint, ImageRoute, QueryEndpoint
+from downloader.archive.question import ReplyFormat, Topic
 
 SERIES: Final = frozenset({"SeriesInstanceUID"})
 _FORMAT: Final = frozenset({"format"})

@@ -7,9 +7,10 @@ getMD5Hierarchy) takes the same token.
 from collections.abc import Mapping
 from typing import Final
 
-from downloader.archive.nbia.endpoints import Endpoint, Generation, Method, QueryEndpoint, ReplyFormat, Topic
+from downloader.archive.nbia.endpoints import Endpoint, Generation, Method, QueryEndpoint
 from downloader.archive.nbia.search import make_second_queries
 from downloader.archive.nbia.v1_v2 import SERIES, make_image_routes, make_queries
+from downloader.archive.question import ReplyFormat, Topic
 
 
 def _counts(name: str, filters: Mapping[str, str]) -> QueryEndpoint:

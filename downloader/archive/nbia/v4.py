@@ -9,18 +9,10 @@ Source: docs/archives.md#api-history, #queries, #image-endpoints.
 from collections.abc import Mapping
 from typing import Final
 
-from downloader.archive.nbia.endpoints import (
-    Endpoint,
-    Generation,
-    ImageRoute,
-    ListEndpoint,
-    Method,
-    QueryEndpoint,
-    ReplyFormat,
-    Topic,
-)
+from downloader.archive.nbia.endpoints import Endpoint, Generation, ImageRoute, ListEndpoint, Method, QueryEndpoint
 from downloader.archive.nbia.search import make_second_queries
 from downloader.archive.nbia.v1_v2 import make_cart_query
+from downloader.archive.question import ReplyFormat, Topic
 
 _FORMAT: Final = frozenset({"format"})
 _SERIES_UID: Final = frozenset({"SeriesInstanceUID"})

@@ -11,8 +11,8 @@ from io import BytesIO
 
 import pytest
 
-from downloader.archive.nbia.endpoints import Topic
 from downloader.archive.port import ImageBody, SeriesBody, SeriesSize, StudyNeeds
+from downloader.archive.question import Topic
 from downloader.errors import AccessDeniedError, ArchiveFaultError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery
 from tests.archive.contract.subjects import (
@@ -95,7 +95,7 @@ async def test_an_archive_knows_what_it_never_tells(kind: str, needs: StudyNeeds
     """Whoever chooses by that gets nothing, and must be told. The archive itself knows everything of this series."""
     async with open_subject(kind, needs) as subject:
         row = await row_of(subject, CT)
-        untold = subject.archive.untold
+        untold = subject.archive.capabilities.absent_attributes
     chosen_by = {"date_released", "license_name", "license_uri", "study_date", "image_count", "manufacturer", "collection"}
     assert {name for name in chosen_by if not getattr(row, name)} == chosen_by & untold
     told_of_studies = {"study_date"} if needs.all else set()
