@@ -31,10 +31,10 @@ from downloader.errors import (
     TransferError,
     UsageError,
 )
-from downloader.maintenance.findings import Finding
+from downloader.results.findings import Finding
+from downloader.results.plan import PlanReport
+from downloader.results.run import Outcome, RunReport
 from downloader.ui.library_series import LibrarySeries
-from downloader.ui.plan import PlanReport
-from downloader.ui.report import Outcome, RunReport
 
 __all__ = [
     "ArchiveError",

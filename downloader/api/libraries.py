@@ -15,9 +15,10 @@ from downloader.engine.holding import open_records
 from downloader.engine.maintenance import open_verification
 from downloader.engine.mirror import decide_options
 from downloader.errors import SettingsError
-from downloader.maintenance.findings import Finding
+from downloader.maintenance.verification import FindingListeners
+from downloader.results.findings import Finding
 from downloader.ui.library_series import LibrarySeries, flatten
-from downloader.ui.mending import VerificationReport
+from downloader.ui.maintenance import render_verification
 from downloader.ui.notebook import open_python_count, open_python_progress
 
 
@@ -104,22 +105,19 @@ async def verify_async(
     options = replace(options, secrets={name: secrets for one in decided for name, secrets in one.secrets.items()})
     archives = [address for manifest in wanted for address in manifest.archives]
     findings: list[Finding] = []
-    report = VerificationReport(library=str(options.output), deep=deep, upstream=upstream, tell=findings.append)
     clock = SystemClock()
-    began = clock.monotonic()
-    async with open_verification(options, archives, deep=deep, upstream=upstream, repair=repair) as verification:
+    async with open_verification(options, archives, deep=deep, upstream=upstream, repair=repair) as verifier:
         with open_python_count(clock, silent=not progress) as count:
-            await verification.verify(report, count)
+            report = await verifier.verify(count, FindingListeners(finding=findings.append))
         with open_python_progress(clock, silent=not progress) as view:
-            await verification.fetch(report, view)
-    report.elapsed_seconds = clock.monotonic() - began
+            report = await verifier.fetch(report, view)
     return Verification(
         outcome=report.outcome,
-        series=report.series,
-        images=report.images,
-        stored_bytes=report.stored_bytes,
+        series=report.tally.series,
+        images=report.tally.images,
+        stored_bytes=report.tally.stored_bytes,
         findings=tuple(findings),
-        text=report.as_text(),
+        text=render_verification(report),
     )
 
 

@@ -20,11 +20,13 @@ from downloader.errors import ExitCode, StoreError, TciadError
 from downloader.manifest import Manifest
 from downloader.mirroring.run import MirrorRun
 from downloader.model import Series
+from downloader.results.plan import PlanReport
+from downloader.results.run import Outcome, RunReport
 from downloader.store.port import Standing
 from downloader.ui.library_series import LibrarySeries, flatten
 from downloader.ui.notebook import open_python_progress
-from downloader.ui.plan import PlanReport
-from downloader.ui.report import Outcome, RunReport
+from downloader.ui.plan import render_plan
+from downloader.ui.run import render_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class Plan:
     series: tuple[PlannedSeries, ...]
 
     def __str__(self) -> str:
-        return self.report.as_text()
+        return render_plan(self.report)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ class RunResult:
         return self.report.outcome is Outcome.COMPLETE
 
     def __str__(self) -> str:
-        return self.report.as_text()
+        return render_run(self.report)
 
 
 async def plan_async(manifest: ManifestLike, *, output: str | Path | None = None, **options: Unpack[RunKeywords]) -> Plan:

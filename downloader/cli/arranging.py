@@ -9,6 +9,7 @@ from downloader.clock import SystemClock
 from downloader.config.settings import parse_flags, resolve_options
 from downloader.engine.maintenance import relayout_library
 from downloader.ui.counting import open_count
+from downloader.ui.relayout import render_relayout
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,7 +37,7 @@ def _relayout(
         if as_json:
             print_json(report.as_json())
         else:
-            typer.echo(report.as_text())
+            typer.echo(render_relayout(report))
         return report.exit_code
 
     return run_async(work)

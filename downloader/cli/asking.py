@@ -20,6 +20,7 @@ from downloader.doctor import Doctor, examine
 from downloader.engine.mirror import open_archive_queries
 from downloader.errors import SettingsError
 from downloader.manifest import ArchiveAddress, load_manifest, named_address
+from downloader.ui.doctor import render_doctor
 from downloader.ui.rows import CsvRows, open_rows
 
 FORMS: Final = ("table", "json", "csv")
@@ -165,7 +166,7 @@ def _doctor(
         if as_json:
             print_json(report.as_json())
         else:
-            typer.echo(report.as_text())
+            typer.echo(render_doctor(report))
         return report.exit_code
 
     return run_async(work)

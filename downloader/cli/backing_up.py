@@ -9,9 +9,9 @@ from downloader.cli.flags import Json, Output, State, path_of, print_json, start
 from downloader.config.settings import parse_flags, resolve_options
 from downloader.engine.state_store import refuse_link, state_path
 from downloader.errors import StoreError
+from downloader.results.amounts import size_text
 from downloader.store.sqlite.backup import back_up_store
 from downloader.store.sqlite.errors import translated_errors
-from downloader.ui.texts import size_text
 
 Target = Annotated[
     Path, typer.Argument(metavar="TO", parser=path_of, help="The file to write; a copy that is there is replaced in one step.")

@@ -19,9 +19,11 @@ from downloader.config.settings import parse_flags, resolve_options
 from downloader.engine.holding import open_records
 from downloader.errors import SettingsError
 from downloader.library.state.pause import is_paused
+from downloader.results.amounts import count_text
+from downloader.results.status import LastCycle, StatusReport
 from downloader.store.port import Store
-from downloader.ui.status import LastCycle, StatusView
-from downloader.ui.texts import count_text, printable
+from downloader.ui.status import render_status
+from downloader.ui.texts import printable
 
 WATCH_SECONDS = 2.0
 WIDTH_OF_A_FILE = 100_000
@@ -50,11 +52,11 @@ def _status(
         async with open_records(options.output, options.state) as store:
             if watch:
                 await _watch(options.output, store)
-            view = await _view_of(options.output, store)
+            report = await _report_of(options.output, store)
         if as_json:
-            print_json(view.as_json())
+            print_json(report.as_json())
         else:
-            _console().print(view.as_page())
+            _console().print(render_status(report))
         return 0
 
     try:
@@ -70,7 +72,7 @@ async def _watch(library: Path, store: Store) -> None:
     clock, console = SystemClock(), _console()
     with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
         while True:
-            page = (await _view_of(library, store)).as_page()
+            page = render_status(await _report_of(library, store))
             if live is None:
                 console.print(page)
             else:
@@ -78,8 +80,8 @@ async def _watch(library: Path, store: Store) -> None:
             await clock.sleep(WATCH_SECONDS)
 
 
-async def _view_of(library: Path, store: Store) -> StatusView:
-    return StatusView(
+async def _report_of(library: Path, store: Store) -> StatusReport:
+    return StatusReport(
         library=str(library),
         paused=await anyio.to_thread.run_sync(is_paused, library),
         total=await store.tally(),

@@ -14,16 +14,19 @@ from downloader.clock import SystemClock
 from downloader.config.options import RunOptions
 from downloader.config.settings import Settings, parse_flags, resolve_options
 from downloader.engine.holding import open_records
-from downloader.engine.maintenance import open_adoption, open_verification, rebuild_store
+from downloader.engine.maintenance import adopt_tree, open_verification, rebuild_store
 from downloader.engine.mirror import decide_options
 from downloader.errors import SettingsError
-from downloader.maintenance.findings import Finding
+from downloader.maintenance.verification import FindingListeners
 from downloader.manifest import load_manifest, named_address
 from downloader.model import Md5Mode
+from downloader.results.adoption import AdoptionReport
+from downloader.results.amounts import count_text
+from downloader.results.findings import Finding
+from downloader.results.verification import VerificationReport, WeakSeries
 from downloader.ui.counting import open_count
-from downloader.ui.mending import AdoptionReport, VerificationReport, WeakSeries, finding_text, weak_text
+from downloader.ui.maintenance import render_adoption, render_finding, render_rebuild, render_verification, render_weak
 from downloader.ui.progress import open_progress
-from downloader.ui.texts import count_text
 
 Manifests = Annotated[
     list[Path] | None,
@@ -77,37 +80,34 @@ def _verify(
     archives = [address for manifest in wanted for address in manifest.archives]
     findings: list[Finding] = []
 
-    def tell(finding: Finding) -> None:
+    def show(finding: Finding) -> None:
         if as_json:
             findings.append(finding)
         else:
-            typer.echo(finding_text(finding))
+            typer.echo(render_finding(finding))
 
     weakly_proven: list[WeakSeries] = []
 
-    def tell_weak(one: WeakSeries) -> None:
+    def show_weak(one: WeakSeries) -> None:
         if as_json:
             weakly_proven.append(one)
         elif weak:
-            typer.echo(weak_text(one))
+            typer.echo(render_weak(one))
 
-    report = VerificationReport(library=str(options.output), deep=deep, upstream=upstream, tell=tell, tell_weak=tell_weak)
     clock = SystemClock()
 
-    async def work() -> None:
-        began = clock.monotonic()
-        async with open_verification(options, archives, deep=deep, upstream=upstream, repair=repair) as verification:
+    async def work() -> VerificationReport:
+        async with open_verification(options, archives, deep=deep, upstream=upstream, repair=repair) as verifier:
             with open_count(clock, silent=quiet or as_json) as count:
-                await verification.verify(report, count)
+                report = await verifier.verify(count, FindingListeners(finding=show, weak=show_weak))
             with open_progress(clock, silent=quiet or as_json) as progress:
-                await verification.fetch(report, progress)
-        report.elapsed_seconds = clock.monotonic() - began
+                return await verifier.fetch(report, progress)
 
-    run_async(work)
+    report = run_async(work)
     if as_json:
         print_json(report.as_json(findings, weakly_proven))
     else:
-        typer.echo(report.as_text())
+        typer.echo(render_verification(report))
     return report.exit_code
 
 
@@ -166,22 +166,16 @@ def _adopt(
     options = decide_options(flags, settings, wanted[0]) if wanted else resolve_options(flags, settings, {})
     secrets = {address.name: gather_secrets(address, settings)}
     options = replace(options, secrets=secrets, md5=flags.get("md5", Md5Mode.REQUIRE))
-    report = AdoptionReport(source=str(tree), library=str(options.output))
-    clock = SystemClock()
 
-    async def work() -> None:
-        began = clock.monotonic()
-        with open_count(clock, silent=quiet or as_json) as count:
-            count.begin("examined", None)
-            async with open_adoption(tree, address, options, report, count, link=not copy) as adopter:
-                await adopter.adopt()
-        report.elapsed_seconds = clock.monotonic() - began
+    async def work() -> AdoptionReport:
+        with open_count(SystemClock(), silent=quiet or as_json) as count:
+            return await adopt_tree(tree, address, options, count, link=not copy)
 
-    run_async(work)
+    report = run_async(work)
     if as_json:
         print_json(report.as_json())
     else:
-        typer.echo(report.as_text())
+        typer.echo(render_adoption(report))
     return report.exit_code
 
 
@@ -196,7 +190,7 @@ def _rebuild(output: Output = None, state: State = None, as_json: Json = False, 
         if as_json:
             print_json(report.as_json())
         else:
-            typer.echo(report.as_text())
+            typer.echo(render_rebuild(report))
         return report.exit_code
 
     return run_async(work)

@@ -23,8 +23,10 @@ from downloader.engine.mirror import decide_options, make_plan, open_mirror
 from downloader.errors import ExitCode, ManifestError, SettingsError, StoreError, TciadError
 from downloader.manifest import Manifest, Selection, check_uid, load_manifest, named_address
 from downloader.mirroring.run import MirrorRun
+from downloader.results.run import Outcome, RunReport, empty_report
+from downloader.ui.plan import render_plan
 from downloader.ui.progress import open_progress
-from downloader.ui.report import Outcome, RunReport, empty_report
+from downloader.ui.run import render_run
 
 # When several manifests end differently, the process ends with the code that says most about what to do.
 GRAVEST_FIRST = (
@@ -140,7 +142,7 @@ def _plan(
             documents = [report.as_json() for report in reports]
             print_json(documents[0] if len(documents) == 1 else documents)
         else:
-            typer.echo("\n".join(report.as_text() for report in reports))
+            typer.echo("\n".join(render_plan(report) for report in reports))
         return 0
 
     return run_async(work)
@@ -208,7 +210,7 @@ def _print_reports(reports: Sequence[RunReport], libraries: Sequence[Path], *, a
         print_json(documents[0] if len(documents) == 1 else documents)
         return
     for report, library in zip(reports, libraries, strict=False):
-        typer.echo(report.as_text(str(library)))
+        typer.echo(render_run(report, str(library)))
 
 
 def _manifest_of(series_instance_uids: Sequence[str], archive: str, api: str | None) -> Manifest:

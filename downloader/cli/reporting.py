@@ -16,14 +16,15 @@ from downloader.config.settings import parse_flags, resolve_options
 from downloader.engine.holding import open_records
 from downloader.errors import SettingsError
 from downloader.model import SeriesTally
+from downloader.results.amounts import count_text, size_text
+from downloader.results.tallies import tally_json
 from downloader.store.port import Store
 from downloader.ui.library_report.extras import require_extra
 from downloader.ui.library_report.formats import ReportFormat
 from downloader.ui.library_report.gathering import gather_summary
 from downloader.ui.library_report.series_files import write_series
 from downloader.ui.library_report.target import STDOUT, open_target
-from downloader.ui.tallies import tally_json
-from downloader.ui.texts import count_text, printable, size_text
+from downloader.ui.texts import printable
 
 Format = Annotated[
     str | None, typer.Option("--format", metavar="FORMAT", help="html (a page), or csv, parquet or json (a row for each series).")

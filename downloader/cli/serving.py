@@ -15,11 +15,11 @@ from downloader.engine.mirror import decide_options
 from downloader.errors import SettingsError
 from downloader.library.state.pause import pause_library, resume_library
 from downloader.redaction import register_secrets
+from downloader.results.amounts import count_text
 from downloader.service.open_files import raise_open_file_limit
 from downloader.service.schedule import local_zone
 from downloader.service.service import MirrorService, ServiceSettings
 from downloader.service.signals import serve_until_signal
-from downloader.ui.texts import count_text
 from downloader.web.address import DEFAULT_LISTEN, OFF, parse_listen
 from downloader.web.auth import SHORTEST_TOKEN, Guard
 from downloader.web.connections import limits_for

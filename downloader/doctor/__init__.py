@@ -21,8 +21,8 @@ from downloader.doctor.archives import Diagnosis, examine_address, examine_archi
 from downloader.doctor.places import check_disk, check_store
 from downloader.errors import SettingsError
 from downloader.manifest import ArchiveAddress
+from downloader.results.doctor import Check, DoctorReport, Health
 from downloader.transport.proxies import parse_proxy
-from downloader.ui.doctor import Check, DoctorReport, Health
 
 _SCHEMES: Final = ("http", "https")
 

@@ -26,8 +26,8 @@ from downloader.errors import (
     TciadError,
 )
 from downloader.manifest import PROFILES, SANDBOX_PROFILE, ApiGeneration, ArchiveAddress, Auth
-from downloader.ui.doctor import Check, Health
-from downloader.ui.texts import count_text
+from downloader.results.amounts import count_text
+from downloader.results.doctor import Check, Health
 
 _BELOW_BASE: Final = re.compile(r"/(?:v[124]|query)(?:/[^/]*)?$|/get[A-Za-z0-9]+$")
 _NBIA: Final = "/nbia-api"

@@ -8,8 +8,8 @@ from downloader.engine.holding import open_records
 from downloader.engine.mirror import free_bytes_at
 from downloader.engine.state_store import has_store, state_path
 from downloader.errors import ExitCode, LibraryError, StoreError
-from downloader.ui.doctor import Check, Health
-from downloader.ui.texts import size_text
+from downloader.results.amounts import size_text
+from downloader.results.doctor import Check, Health
 
 
 def check_disk(options: RunOptions) -> Sequence[Check]:

@@ -34,55 +34,69 @@ from downloader.library.state.config import LibraryForm, read_form, write_form
 from downloader.library.state.identity import is_library
 from downloader.library.state.lock import lock_library, lock_store
 from downloader.maintenance.adoption import Adopter
-from downloader.maintenance.findings import Finding
 from downloader.maintenance.rebuild_store import rebuild
 from downloader.maintenance.recovery import finish_changes
 from downloader.maintenance.relayout import Relayout
-from downloader.maintenance.repair import Repair, verify_into
-from downloader.maintenance.verification import Examination
+from downloader.maintenance.repair import Repair, verify_and_mend
+from downloader.maintenance.verification import Examination, FindingListeners
 from downloader.manifest import PROFILES, ArchiveAddress
 from downloader.mirroring.run import SINGLE_RUN, policy_of
 from downloader.model import Event
+from downloader.results.adoption import AdoptionReport, AdoptionTally
+from downloader.results.findings import Finding
+from downloader.results.listeners import CountListener, RunListener
+from downloader.results.rebuild import RebuildReport
+from downloader.results.relayout import RelayoutReport
+from downloader.results.verification import VerificationReport
 from downloader.scheduling.scheduler import Scheduler
 from downloader.store.port import Store
 from downloader.store.sqlite.set_aside import keep_aside
-from downloader.ui.counting import CountView
-from downloader.ui.mending import AdoptionReport, RebuildReport, VerificationReport
-from downloader.ui.progress import ProgressView
-from downloader.ui.relayout import RelayoutReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+class Verifier:
     """A library opened to be verified; `repair` where what is wrong is to be mended."""
 
+    library: Path
     examination: Examination
     repair: Repair | None
+    clock: Clock
 
-    async def verify(self, report: VerificationReport, count: CountView) -> None:
-        """Verify the library into the report; with a repair, set aside what is wrong.
+    async def verify(self, count: CountListener, heard: FindingListeners) -> VerificationReport:
+        """Verify the library; with a repair, set aside what is wrong.
 
         Raises:
             LibraryError, StoreError: they cannot be used.
             ArchiveError: an archive is out of reach, or refuses the credentials.
         """
-        await verify_into(report, self.examination, count, self.repair)
+        began = self.clock.monotonic()
+        tally = await verify_and_mend(self.examination, self.repair, count, heard)
+        return VerificationReport(
+            library=str(self.library),
+            deep=self.examination.deep,
+            upstream=self.examination.archives is not None,
+            tally=tally,
+            elapsed_seconds=self.clock.monotonic() - began,
+        )
 
-    async def fetch(self, report: VerificationReport, progress: ProgressView) -> None:
-        """Fetch again what the repair set aside; does nothing without one.
+    async def fetch(self, report: VerificationReport, progress: RunListener) -> VerificationReport:
+        """Fetch again what the repair set aside, and add it to the report; without a repair the report stays as it is.
 
         Raises:
             TciadError: it could not go on; the series stay pending, and the next repair or run fetches them.
         """
-        if self.repair is not None:
-            await self.repair.fetch(progress)
-            report.repair = self.repair.tally
+        if self.repair is None:
+            return report
+        began = self.clock.monotonic()
+        await self.repair.fetch(progress)
+        elapsed_seconds = report.elapsed_seconds + self.clock.monotonic() - began
+        return replace(report, repair=self.repair.tally, elapsed_seconds=elapsed_seconds)
 
 
 @asynccontextmanager
 async def open_verification(
     options: RunOptions, archives: Sequence[ArchiveAddress], *, deep: bool, upstream: bool, repair: bool
-) -> AsyncIterator[Verification]:
+) -> AsyncIterator[Verifier]:
     """The library of the options, to be verified; locked where it is to be repaired.
 
     Args:
@@ -116,7 +130,7 @@ async def open_verification(
             patience=make_patience(clock),
         )
         mending = _make_repair(library, store, opened, options, clock) if repair else None
-        yield Verification(examination=examination, repair=mending)
+        yield Verifier(library=options.output, examination=examination, repair=mending, clock=clock)
 
 
 @asynccontextmanager
@@ -152,21 +166,47 @@ async def _addresses_of(store: Store, named: Sequence[ArchiveAddress]) -> Sequen
     return [*known.values(), *built_in]
 
 
-@asynccontextmanager
-async def open_adoption(
-    tree: Path, address: ArchiveAddress, options: RunOptions, report: AdoptionReport, count: CountView, *, link: bool
-) -> AsyncIterator[Adopter]:
-    """The library of the options, made if need be, and locked, to take over a tree that another program made.
+async def adopt_tree(
+    tree: Path, address: ArchiveAddress, options: RunOptions, count: CountListener, *, link: bool
+) -> AdoptionReport:
+    """Take over a tree that another program made into the library of the options, which is made if need be.
+
+    Args:
+        tree: what the other program downloaded.
+        address: the archive that its series are proven against.
+        options: whose `output` and `state` name the library.
+        count: hears how far it is.
+        link: whether the library shares the files with the tree where the file system can.
 
     Raises:
-        SettingsError: the tree is no folder, or the library lies in it or is it.
+        SettingsError: the tree is no folder, or it is the library itself.
+        ArchiveError: the archive is out of reach, or refuses the credentials.
         LibraryError, StoreError: the library cannot be used.
     """
     clock = SystemClock()
+    began = clock.monotonic()
+    count.begin("examined", None)
+    async with open_adoption(tree, address, options, count, link=link) as adopter:
+        await adopter.adopt()
+    elapsed_seconds = clock.monotonic() - began
+    return AdoptionReport(source=str(tree), library=str(options.output), tally=adopter.tally, elapsed_seconds=elapsed_seconds)
+
+
+@asynccontextmanager
+async def open_adoption(
+    tree: Path, address: ArchiveAddress, options: RunOptions, count: CountListener, *, link: bool
+) -> AsyncIterator[Adopter]:
+    """The library of the options, locked to take over the tree. After a failure before anything was adopted, none is made.
+
+    Raises:
+        SettingsError: the tree is no folder, or it is the library itself.
+        LibraryError, StoreError: the library cannot be used.
+    """
+    clock, tally = SystemClock(), AdoptionTally()
     await anyio.to_thread.run_sync(_check_tree, tree, options.output)
     async with AsyncExitStack() as stack:
-        came_to_nothing = partial(_adopted_none, report)
-        store = await stack.enter_async_context(hold_library(options, clock, came_to_nothing=came_to_nothing))
+        held = hold_library(options, clock, came_to_nothing=lambda: not tally.adopted)
+        store = await stack.enter_async_context(held)
         library = await anyio.to_thread.run_sync(open_library, options)
         await store.release([])
         await finish_changes(library, store, clock.now())
@@ -179,14 +219,10 @@ async def open_adoption(
             store=store,
             patience=make_patience(clock),
             link=link,
-            report=report,
             advance=count.advance,
+            tally=tally,
         )
         await write_metadata(library, store)
-
-
-def _adopted_none(report: AdoptionReport) -> bool:
-    return not report.adopted
 
 
 def _check_tree(tree: Path, library: Path) -> None:
@@ -200,7 +236,7 @@ def _check_tree(tree: Path, library: Path) -> None:
         raise SettingsError(f"{tree} is the library itself", next_step="name another library with -o")
 
 
-async def relayout_library(options: RunOptions, count: CountView, *, dry_run: bool) -> RelayoutReport:
+async def relayout_library(options: RunOptions, count: CountListener, *, dry_run: bool) -> RelayoutReport:
     """Move the library of the options to the layout that they name, or go on where that was interrupted.
 
     With `dry_run` nothing is locked and nothing moved.
@@ -230,7 +266,7 @@ async def relayout_library(options: RunOptions, count: CountView, *, dry_run: bo
         return RelayoutReport(library=str(options.output), layout=form.layout, dry_run=dry_run, tally=relayout.tally)
 
 
-async def rebuild_store(options: RunOptions, count: CountView) -> RebuildReport:
+async def rebuild_store(options: RunOptions, count: CountListener) -> RebuildReport:
     """Make the store of a library anew from its receipts. What was there before is kept aside.
 
     Raises:

@@ -44,11 +44,11 @@ from downloader.mirroring.strengthening import note_unknown_strengths
 from downloader.model import Series
 from downloader.pacing import BandwidthPace, RetryPace
 from downloader.resolving.resolver import Resolver
+from downloader.results.listeners import RunListener
+from downloader.results.plan import PlanReport
 from downloader.store.port import Standing, Store
 from downloader.transport.client import Transport, TransportSettings, open_transport
 from downloader.transport.retrying import Patience
-from downloader.ui.plan import PlanReport
-from downloader.ui.progress import ProgressView
 
 SANDBOX_PROFILE = "sandbox"
 QUERY_ATTEMPTS = 5
@@ -74,7 +74,7 @@ def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) 
 async def open_mirror(
     manifest: Manifest,
     options: RunOptions,
-    progress: ProgressView,
+    progress: RunListener,
     clock: Clock | None = None,
     deployments: Deployments | None = None,
 ) -> AsyncIterator[MirrorRun]:
@@ -112,7 +112,7 @@ async def open_run(
     manifest: Manifest,
     options: RunOptions,
     store: Store,
-    progress: ProgressView,
+    progress: RunListener,
     *,
     clock: Clock,
     manner: Manner = SINGLE_RUN,

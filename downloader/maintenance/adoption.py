@@ -22,9 +22,9 @@ from downloader.library.local.foreign_tree import ForeignFiles, ForeignTree, Unr
 from downloader.library.model import ForeignImage
 from downloader.library.sink import Adoption, Staging
 from downloader.model import Receipt, Series, SeriesState, StoredZip
+from downloader.results.adoption import AdoptionTally, LeftSeries
 from downloader.store.port import Store
 from downloader.transport.retrying import Patience
-from downloader.ui.mending import AdoptionReport, LeftSeries
 from downloader.zipstream import ZipLimits, ZipReader
 
 
@@ -42,8 +42,8 @@ class Adopter:
     store: Store
     patience: Patience
     link: bool
-    report: AdoptionReport
     advance: Callable[[int, int], None]
+    tally: AdoptionTally = field(default_factory=AdoptionTally)
     _scattered: dict[str, list[ForeignImage]] = field(default_factory=lambda: defaultdict(list))
 
     async def adopt(self) -> None:
@@ -66,7 +66,7 @@ class Adopter:
         if await self._is_adopted(found):
             return
         examined = await self.bench.in_thread(self.tree.examine, found)
-        self.report.ignored_files += examined.ignored
+        self.tally.ignored_files += examined.ignored
         for unreadable in examined.unreadable:
             self._leave("unreadable", "", unreadable.path, unreadable.why)
         by_series: dict[str, list[ForeignImage]] = defaultdict(list)
@@ -90,7 +90,7 @@ class Adopter:
             return False
         for row in await self.store.find_named([first.staged.series_instance_uid]):
             if row.state is SeriesState.COMPLETE and row.series.image_count == files.image_like:
-                self.report.already += 1
+                self.tally.already += 1
                 self.advance(1, 0)
                 return True
         return False
@@ -100,7 +100,7 @@ class Adopter:
         chosen = list({image.staged.sop_instance_uid: image for image in images}.values())
         try:
             if await self._is_complete(series_instance_uid):
-                self.report.already += 1
+                self.tally.already += 1
             else:
                 listed = await self._list(series_instance_uid)
                 if others_may_follow and len(chosen) < (listed.image_count or 0):
@@ -123,7 +123,7 @@ class Adopter:
         """The same for a ZIP that was kept as it came."""
         try:
             if await self._is_complete(series_instance_uid):
-                self.report.already += 1
+                self.tally.already += 1
             else:
                 await self._bring_zip(await self._list(series_instance_uid), path)
         except (TransferError, ArchiveError) as error:
@@ -159,10 +159,7 @@ class Adopter:
         )
         place = await self.bench.in_thread(adoption.commit, receipt)
         await self.store.restore([(receipt, str(place.folder))])
-        self.report.adopted += 1
-        self.report.strengths[receipt.proof.digests] += 1
-        self.report.images += len(receipt.images)
-        self.report.stored_bytes += receipt.stored_bytes
+        self.tally.take(receipt)
 
     async def _is_complete(self, series_instance_uid: str) -> bool:
         return any(row.state is SeriesState.COMPLETE for row in await self.store.find_named([series_instance_uid]))
@@ -188,7 +185,7 @@ class Adopter:
         self._leave(type(error).__name__.removesuffix("Error"), series_instance_uid, path, error.what)
 
     def _leave(self, kind: str, series_instance_uid: str, path: Path, sentence: str) -> None:
-        self.report.left.append(LeftSeries(kind=kind, series_instance_uid=series_instance_uid, path=str(path), sentence=sentence))
+        self.tally.left.append(LeftSeries(kind=kind, series_instance_uid=series_instance_uid, path=str(path), sentence=sentence))
 
 
 def _unpack(tree: ForeignTree, path: Path, staging: Staging, limits: ZipLimits) -> None:

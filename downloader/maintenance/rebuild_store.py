@@ -14,9 +14,10 @@ from downloader.errors import DamagedReceiptError
 from downloader.library.local.walking import READERS, TreeWalk
 from downloader.library.model import FoundSeries
 from downloader.library.port import Library
+from downloader.maintenance.comparison import compare_contents
 from downloader.maintenance.copies import SeriesCopy, choose_copy
-from downloader.maintenance.findings import DAMAGE, Finding, FindingKind, compare_contents
 from downloader.model import Receipt, SeriesTally
+from downloader.results.findings import DAMAGE, Finding, FindingKind
 from downloader.store.port import Store
 
 SERIES_AT_ONCE: Final = 250

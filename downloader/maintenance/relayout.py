@@ -15,11 +15,12 @@ import anyio.to_thread
 from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.changes import ChangeRecord
 from downloader.library.port import Library
-from downloader.maintenance.findings import DAMAGE, compare_contents
+from downloader.maintenance.comparison import compare_contents
 from downloader.maintenance.verification import holds_series
 from downloader.model import Receipt, Series, SeriesState
+from downloader.results.findings import DAMAGE
+from downloader.results.relayout import LeftFolder, RelayoutTally, SeriesMove, SharedFolder
 from downloader.store.port import Store, StoredSeries
-from downloader.ui.relayout import LeftFolder, RelayoutTally, SeriesMove, SharedFolder
 
 SERIES_AT_ONCE: Final = 250
 Folder = tuple[PurePosixPath, Receipt | DamagedReceiptError]

@@ -18,15 +18,14 @@ from downloader.errors import DamagedReceiptError
 from downloader.indexing.metadata import write_metadata
 from downloader.library.port import Library
 from downloader.maintenance.copies import SeriesCopy, choose_copy
-from downloader.maintenance.findings import DAMAGE, Finding, FindingKind
 from downloader.maintenance.recovery import REPAIR_PREFIX, want_again
-from downloader.maintenance.verification import CheckedSeries, Examination, verify_library
+from downloader.maintenance.verification import CheckedSeries, Examination, FindingListeners, verify_library
 from downloader.model import Event, Receipt, Series, SeriesCompleted, SeriesState
+from downloader.results.findings import DAMAGE, Finding, FindingKind
+from downloader.results.listeners import CountListener, RunListener
+from downloader.results.verification import RepairTally, VerificationTally
 from downloader.scheduling.scheduler import Scheduler
 from downloader.store.port import Store, StoredSeries
-from downloader.ui.counting import CountView
-from downloader.ui.mending import RepairTally, VerificationReport
-from downloader.ui.progress import ProgressView
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -106,7 +105,7 @@ class Repair:
                 await self._set_aside(folder, folder.name)
         self._suspects.clear()
 
-    async def fetch(self, progress: ProgressView) -> None:
+    async def fetch(self, progress: RunListener) -> None:
         """Fetch what is damaged, by this repair or by one that did not come to its end.
 
         Raises:
@@ -121,7 +120,7 @@ class Repair:
         if self.tally.fetched or self.tally.restored or self.tally.quarantined:
             await write_metadata(self._library, self._store)
 
-    async def _drain(self, manifest: str, archive: Archive, progress: ProgressView) -> None:
+    async def _drain(self, manifest: str, archive: Archive, progress: RunListener) -> None:
         def take(event: Event) -> None:
             progress.take(event)
             if isinstance(event, SeriesCompleted) and event.quarantined:
@@ -302,18 +301,21 @@ class Repair:
         self.tally.quarantined.append(str(moved))
 
 
-async def verify_into(report: VerificationReport, examination: Examination, count: CountView, repair: Repair | None) -> None:
-    """Verify the library into the report; with a repair, mend at once what can be, and enqueue the rest.
+async def verify_and_mend(
+    examination: Examination, repair: Repair | None, count: CountListener, heard: FindingListeners
+) -> VerificationTally:
+    """Verify the library; with a repair, mend at once what can be, and enqueue the rest.
 
     Raises:
         LibraryError, StoreError: they cannot be used.
         ArchiveError: an archive is out of reach, or refuses the credentials.
     """
-    tally = await examination.store.tally()
-    count.begin("verified", tally.complete)
+    tally = VerificationTally()
+    count.begin("verified", (await examination.store.tally()).complete)
 
     async def take(checked: CheckedSeries) -> None:
-        report.take(checked)
+        tally.take(checked.receipt, checked.findings, checked.read_bytes)
+        heard.take(checked)
         count.advance(1, checked.read_bytes)
         if repair is not None and checked.findings:
             await repair.mend(checked)
@@ -321,6 +323,7 @@ async def verify_into(report: VerificationReport, examination: Examination, coun
     await verify_library(examination, take)
     if repair is not None:
         await repair.settle()
+    return tally
 
 
 def _receipt_in(library: Library, folder: PurePosixPath) -> Receipt | None:

@@ -13,7 +13,7 @@ from downloader.model import Series
 from downloader.transport.retrying import Patience
 
 
-class Standing(StrEnum):
+class UpstreamStanding(StrEnum):
     """Whether the archive has the same images, others, or does not tell."""
 
     SAME = "same"
@@ -22,10 +22,10 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class UpstreamComparison:
     """What came of it: `sentence` says why not, `matched` how many images the archive's own MD5 vouches for."""
 
-    standing: Standing
+    standing: UpstreamStanding
     sentence: str = ""
     matched: int = 0
 
@@ -42,7 +42,7 @@ class HashedImage(Protocol):
 
 async def compare_upstream(
     series_instance_uid: str, images: Sequence[HashedImage], size_bytes: int, archive: Archive, patience: Patience
-) -> Comparison:
+) -> UpstreamComparison:
     """Compare by the digest of the series; where that does not decide, by the catalogue's figures and image by image.
 
     Raises:
@@ -50,10 +50,10 @@ async def compare_upstream(
     """
     digest = await patience.ask("getMD5Hierarchy", partial(archive.find_series_md5, series_instance_uid))
     if digest and digest in series_digests(image.md5 for image in images):
-        return Comparison(standing=Standing.SAME, matched=len(images))
+        return UpstreamComparison(standing=UpstreamStanding.SAME, matched=len(images))
     listed = await patience.ask("getSeries", partial(_find_listed, archive, series_instance_uid))
     if listed is None:
-        return Comparison(standing=Standing.UNKNOWN, sentence="the archive does not list the series")
+        return UpstreamComparison(standing=UpstreamStanding.UNKNOWN, sentence="the archive does not list the series")
     if listed.image_count is not None and listed.image_count != len(images):
         return _differs(f"the archive lists {listed.image_count} images where there are {len(images)}")
     if listed.file_size_bytes is not None and listed.file_size_bytes != size_bytes:
@@ -61,7 +61,7 @@ async def compare_upstream(
     return await _compare_images(images, archive, patience)
 
 
-async def _compare_images(images: Sequence[HashedImage], archive: Archive, patience: Patience) -> Comparison:
+async def _compare_images(images: Sequence[HashedImage], archive: Archive, patience: Patience) -> UpstreamComparison:
     """The archive's digest of a series also counts images that it has no hash of, or hides: only the images can tell then."""
     matched = 0
     for image in images:
@@ -74,8 +74,10 @@ async def _compare_images(images: Sequence[HashedImage], archive: Archive, patie
             return _differs(f"image {image.sop_instance_uid} has MD5 {image.md5}, the archive says {md5}")
         matched += 1
     if not matched:
-        return Comparison(standing=Standing.UNKNOWN, sentence="the archive has no MD5 of the series or of its images")
-    return Comparison(standing=Standing.SAME, matched=matched)
+        return UpstreamComparison(
+            standing=UpstreamStanding.UNKNOWN, sentence="the archive has no MD5 of the series or of its images"
+        )
+    return UpstreamComparison(standing=UpstreamStanding.SAME, matched=matched)
 
 
 async def _find_listed(archive: Archive, series_instance_uid: str) -> Series | None:
@@ -85,5 +87,5 @@ async def _find_listed(archive: Archive, series_instance_uid: str) -> Series | N
     return None
 
 
-def _differs(sentence: str) -> Comparison:
-    return Comparison(standing=Standing.DIFFERS, sentence=sentence)
+def _differs(sentence: str) -> UpstreamComparison:
+    return UpstreamComparison(standing=UpstreamStanding.DIFFERS, sentence=sentence)

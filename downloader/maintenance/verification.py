@@ -17,10 +17,12 @@ from downloader.concurrency import work_through_pages
 from downloader.errors import ArchiveError, DamagedReceiptError, ExitCode, LibraryError, TransferError
 from downloader.library.local.walking import READERS
 from downloader.library.port import Library
-from downloader.maintenance.findings import DAMAGE, Finding, FindingKind, compare_contents, compare_members, finding_of
+from downloader.maintenance.comparison import compare_contents, compare_members, finding_of
 from downloader.maintenance.quick_check import SERIES_AT_ONCE, Glance, SeriesKeys, take_glances
-from downloader.maintenance.upstream_digests import Standing, compare_upstream
-from downloader.model import Image, Receipt, SeriesState, StoredZip
+from downloader.maintenance.upstream_digests import UpstreamStanding, compare_upstream
+from downloader.model import Digests, Image, Receipt, SeriesState, StoredZip
+from downloader.results.findings import DAMAGE, Finding, FindingKind
+from downloader.results.verification import WeakSeries
 from downloader.store.port import Store, StoredSeries
 from downloader.transport.retrying import Patience
 
@@ -71,6 +73,26 @@ class Examination:
 
 
 Take = Callable[[CheckedSeries], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingListeners:
+    """Who hears of each finding, and of each series that is proven by less than the archive's MD5 of every image.
+
+    What they keep is their own: a verification remembers counts only.
+    """
+
+    finding: Callable[[Finding], None]
+    weak: Callable[[WeakSeries], None] = lambda _weak: None
+
+    def take(self, checked: CheckedSeries) -> None:
+        """Report what was found about one folder."""
+        receipt = checked.receipt
+        if receipt is not None and receipt.proof.digests is not Digests.ALL:
+            uid, digests = receipt.series.series_instance_uid, receipt.proof.digests
+            self.weak(WeakSeries(series_instance_uid=uid, digests=digests, path=str(checked.folder)))
+        for finding in checked.findings:
+            self.finding(finding)
 
 
 async def verify_library(examination: Examination, take: Take) -> None:
@@ -281,9 +303,9 @@ async def _compare_with_archive(
         if error.exit_code is ExitCode.ARCHIVE:
             raise
         return (finding_of(FindingKind.UPSTREAM_UNKNOWN, series, folder, error.what),)
-    if comparison.standing is Standing.SAME:
+    if comparison.standing is UpstreamStanding.SAME:
         return ()
-    differs = comparison.standing is Standing.DIFFERS
+    differs = comparison.standing is UpstreamStanding.DIFFERS
     kind = FindingKind.UPSTREAM_DIFFERS if differs else FindingKind.UPSTREAM_UNKNOWN
     return (finding_of(kind, series, folder, comparison.sentence),)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from downloader.manifest import Manifest, Selection
 from downloader.model import Series, SeriesState
 from downloader.resolving.resolver import EntryMatch, Resolver
+from downloader.results.plan import PlanEntry, PlanReport
 from downloader.store.port import Standing, Store
-from downloader.ui.plan import PlanEntry, PlanReport
 
 Note = Callable[[Series, Standing], None]
 

@@ -17,8 +17,8 @@ from downloader.resolving.contradictions import Contradictions
 from downloader.resolving.own_rows import CONTROLS
 from downloader.resolving.resolver import Resolution, Resolver
 from downloader.resolving.vanished import ask_about_vanished
+from downloader.results.changes import ChangeLog
 from downloader.store.port import Enqueued, Store
-from downloader.ui.changes import ChangeLog
 
 
 @dataclass(slots=True, kw_only=True)

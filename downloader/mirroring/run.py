@@ -18,22 +18,24 @@ from downloader.fetching.attempt import Bench
 from downloader.indexing.metadata import write_described_metadata
 from downloader.library.port import Library
 from downloader.manifest import Manifest
-from downloader.mirroring.presence import Presence, PresenceCheck
+from downloader.mirroring.attempt_log import log_attempt
+from downloader.mirroring.presence import PresenceCheck
 from downloader.mirroring.resolve import CatalogueResolve
+from downloader.mirroring.strength import read_strength
 from downloader.mirroring.strengthening import Strengthening, StrengthTally, wants_lists
 from downloader.mirroring.withdrawal import remove_withdrawn
 from downloader.model import Event, SeriesTally
 from downloader.pacing import RetryPace
 from downloader.resolving.resolver import Resolver
+from downloader.results.amounts import duration_text, size_text
+from downloader.results.changes import ChangeLog
+from downloader.results.counter import RunCounter
+from downloader.results.listeners import RunListener
+from downloader.results.presence import Presence
+from downloader.results.run import NOTHING_PROVEN, Outcome, RunReport, folder_warnings, judge, unread_image_warnings
+from downloader.results.strength import contradiction_warning, disproof_warning
 from downloader.scheduling.scheduler import Pressure, Scheduler, SchedulerPolicy, always
 from downloader.store.port import CycleNote, Store
-from downloader.ui.attempts import log_attempt
-from downloader.ui.changes import ChangeLog
-from downloader.ui.counter import RunCounter
-from downloader.ui.progress import ProgressView
-from downloader.ui.report import NOTHING_PROVEN, Outcome, RunReport, judge, told_of_folders, told_of_unread_images
-from downloader.ui.strength import read_strength, told_of_contradictions, told_of_disproved
-from downloader.ui.texts import duration_text, size_text
 
 _log = structlog.get_logger(__name__)
 
@@ -83,7 +85,7 @@ class Parts:
 class MirrorRun:
     """One run of one manifest. Whatever ends it, `report_ended` can tell how far it came."""
 
-    def __init__(self, manifest: Manifest, parts: Parts, progress: ProgressView) -> None:
+    def __init__(self, manifest: Manifest, parts: Parts, progress: RunListener) -> None:
         self._manifest = manifest
         self._parts = parts
         self._progress = progress
@@ -166,9 +168,9 @@ class MirrorRun:
         finally:
             self._proven_again = strengthening.tally
         if strengthening.tally.contradicted:
-            self._warnings.append(told_of_contradictions(strengthening.tally.contradicted))
+            self._warnings.append(contradiction_warning(strengthening.tally.contradicted))
         if strengthening.tally.doubted:
-            self._warnings.append(told_of_disproved(strengthening.tally.doubted))
+            self._warnings.append(disproof_warning(strengthening.tally.doubted))
             if not self._is_drained:
                 await self._fetch()
 
@@ -319,8 +321,8 @@ class MirrorRun:
             elapsed_seconds=self._parts.clock.monotonic() - self._began,
             warnings=[
                 *self._warnings,
-                *told_of_folders(self._counter),
-                *told_of_unread_images(self._counter),
+                *folder_warnings(self._counter),
+                *unread_image_warnings(self._counter),
                 *proof.as_warnings(),
             ],
             unproven=self._unproven,

@@ -17,10 +17,10 @@ from downloader.engine.mirror import hold_library, open_run
 from downloader.errors import ArchiveError, ExitCode, StoreError, TciadError
 from downloader.manifest import Manifest
 from downloader.mirroring.run import Manner, MirrorRun
+from downloader.results.listeners import RunListener
+from downloader.results.run import Outcome, RunReport, empty_report
 from downloader.service.progress import CycleProgress
 from downloader.store.port import CycleNote, Store
-from downloader.ui.progress import ProgressView
-from downloader.ui.report import Outcome, RunReport, empty_report
 
 _log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ class OpenRun(Protocol):
         manifest: Manifest,
         options: RunOptions,
         store: Store,
-        progress: ProgressView,
+        progress: RunListener,
         *,
         clock: Clock,
         manner: Manner,

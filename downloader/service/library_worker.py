@@ -20,6 +20,7 @@ from downloader.errors import LibraryError, SettingsError, StoreError
 from downloader.manifest import Manifest
 from downloader.mirroring.run import Manner
 from downloader.model import CatalogueResolved, SeriesCompleted, SeriesState, SeriesTally
+from downloader.results.run import Outcome
 from downloader.service.archive_watch import ArchiveWatch
 from downloader.service.cycle import Cycle, CycleOutcome, Openers, Work
 from downloader.service.pause import LibraryPause
@@ -28,7 +29,6 @@ from downloader.service.progress import CycleProgress
 from downloader.service.schedule import next_run_at
 from downloader.service.waiting import Bell
 from downloader.store.port import CycleNote, SeriesFilter, Store
-from downloader.ui.report import Outcome
 
 LONGEST_WAIT_SECONDS: Final = 3_600.0
 """A wait for a scheduled time looks at the wall clock so often: it may be set, and a machine that slept may be late."""

@@ -60,7 +60,7 @@ class _Counts:
 
 
 class CycleProgress:
-    """Listens to one cycle, and passes what it hears on to `tell`. Implements `ProgressView`."""
+    """Listens to one cycle, and passes what it hears on to `tell`. Implements `RunListener`."""
 
     def __init__(self, clock: Clock, ceiling: int, tell: Callable[[Event], None]) -> None:
         self._clock = clock

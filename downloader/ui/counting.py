@@ -3,26 +3,14 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from downloader.clock import Clock
+from downloader.results.amounts import size_text
+from downloader.results.listeners import CountListener
 from downloader.ui.progress import PLAIN_INTERVAL_SECONDS
-from downloader.ui.texts import size_text
-
-
-class CountView(Protocol):
-    """Shows how far it is."""
-
-    def begin(self, title: str, total: int | None) -> None:
-        """So many series are expected; None where nobody knows."""
-        ...
-
-    def advance(self, series: int, read_bytes: int = 0) -> None:
-        """So many more series are done, and so many more bytes were read for them."""
-        ...
 
 
 class SilentCount:
@@ -93,7 +81,7 @@ def _rate_text(read_bytes: int, elapsed_seconds: float) -> str:
 
 
 @contextmanager
-def open_count(clock: Clock, *, silent: bool) -> Iterator[CountView]:
+def open_count(clock: Clock, *, silent: bool) -> Iterator[CountListener]:
     """The view that suits stderr: a bar on a terminal, plain lines elsewhere, nothing when silent."""
     console = Console(stderr=True)
     if silent:

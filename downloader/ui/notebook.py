@@ -10,10 +10,12 @@ from typing import Protocol, TypeVar
 
 from downloader.clock import Clock
 from downloader.model import Event, SeriesTally
-from downloader.ui.counter import RunCounter
-from downloader.ui.counting import CountView, open_count
-from downloader.ui.progress import ProgressView, SilentProgress, open_progress
-from downloader.ui.texts import duration_text, printable, size_text
+from downloader.results.amounts import duration_text, size_text
+from downloader.results.counter import RunCounter
+from downloader.results.listeners import CountListener, RunListener
+from downloader.ui.counting import open_count
+from downloader.ui.progress import SilentProgress, open_progress
+from downloader.ui.texts import printable
 
 DRAWN_EVERY_SECONDS = 0.5
 
@@ -162,7 +164,7 @@ _View = TypeVar("_View", NotebookProgress, NotebookCount)
 
 
 @contextmanager
-def open_python_progress(clock: Clock, *, silent: bool) -> Iterator[ProgressView]:
+def open_python_progress(clock: Clock, *, silent: bool) -> Iterator[RunListener]:
     """The view that suits where Python runs: below the cell in a notebook, else what the command line shows."""
     if silent:
         yield SilentProgress()
@@ -177,7 +179,7 @@ def open_python_progress(clock: Clock, *, silent: bool) -> Iterator[ProgressView
 
 
 @contextmanager
-def open_python_count(clock: Clock, *, silent: bool) -> Iterator[CountView]:
+def open_python_count(clock: Clock, *, silent: bool) -> Iterator[CountListener]:
     """The same for work that counts series."""
     show = None if silent else _find_notebook()
     if show is None:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -20,22 +19,11 @@ from rich.text import Text
 
 from downloader.clock import Clock
 from downloader.model import BytesReceived, Event, SeriesTally
-from downloader.ui.counter import RunCounter
-from downloader.ui.texts import size_text
+from downloader.results.amounts import size_text
+from downloader.results.counter import RunCounter
+from downloader.results.listeners import RunListener
 
 PLAIN_INTERVAL_SECONDS = 10.0
-
-
-class ProgressView(Protocol):
-    """Shows what happens."""
-
-    def begin(self, manifest: str, tally: SeriesTally) -> None:
-        """A manifest has been resolved: this much is wanted, and this much is there already."""
-        ...
-
-    def take(self, event: Event) -> None:
-        """Something happened."""
-        ...
 
 
 class SilentProgress:
@@ -138,7 +126,7 @@ class _AmountColumn(ProgressColumn):
 
 
 @contextmanager
-def open_progress(clock: Clock, *, silent: bool) -> Iterator[ProgressView]:
+def open_progress(clock: Clock, *, silent: bool) -> Iterator[RunListener]:
     """The view that suits stderr: bars on a terminal, plain lines elsewhere, nothing when silent."""
     console = Console(stderr=True)
     if silent:

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from downloader.archive.question import Attributes
 from downloader.library.state.spreadsheet_cells import cell_of
-from downloader.ui.texts import count_text, printable
+from downloader.results.amounts import count_text
+from downloader.ui.texts import printable
 
 MOST_COLUMNS: Final = 8
 TELLING: Final = (

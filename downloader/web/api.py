@@ -52,7 +52,7 @@ Answer = Callable[[Sources, web.Request], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class ApiEndpoint:
     """One endpoint; `path` is below PREFIX, `reply` the type of what `answer` returns."""
 
     method: str
@@ -129,12 +129,12 @@ def _before(request: web.Request) -> str | None:
     return request.query.get(BEFORE.name)
 
 
-def _ask(path: str, name: str, summary: str, reply: type, answer: Answer, *takes: Parameter) -> Endpoint:
-    return Endpoint(method=hdrs.METH_GET, path=path, name=name, summary=summary, reply=reply, answer=answer, takes=takes)
+def _ask(path: str, name: str, summary: str, reply: type, answer: Answer, *takes: Parameter) -> ApiEndpoint:
+    return ApiEndpoint(method=hdrs.METH_GET, path=path, name=name, summary=summary, reply=reply, answer=answer, takes=takes)
 
 
-def _order(path: str, name: str, summary: str, reply: type, answer: Answer, *takes: Parameter) -> Endpoint:
-    return Endpoint(method=hdrs.METH_POST, path=path, name=name, summary=summary, reply=reply, answer=answer, takes=takes)
+def _order(path: str, name: str, summary: str, reply: type, answer: Answer, *takes: Parameter) -> ApiEndpoint:
+    return ApiEndpoint(method=hdrs.METH_POST, path=path, name=name, summary=summary, reply=reply, answer=answer, takes=takes)
 
 
 ENDPOINTS: Final = (
@@ -160,7 +160,7 @@ def routes_of(sources: Sources) -> list[web.RouteDef]:
     return [web.route(endpoint.method, f"{PREFIX}{endpoint.path}", _handler(endpoint, sources)) for endpoint in ENDPOINTS]
 
 
-def _handler(endpoint: Endpoint, sources: Sources) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _handler(endpoint: ApiEndpoint, sources: Sources) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         check_names(request, endpoint.takes)
         return reply_json(as_json(endpoint.reply, await endpoint.answer(sources, request)))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from downloader import __version__
-from downloader.web.api import ENDPOINTS, PREFIX, Endpoint
+from downloader.web.api import ENDPOINTS, PREFIX, ApiEndpoint
 from downloader.web.responses import adapter_of
 from downloader.web.schemas import Happening, Progress, RefusalReply
 
@@ -34,7 +34,7 @@ def openapi_document() -> dict[str, Any]:
     }
 
 
-def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(endpoint: ApiEndpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     in_path = [_parameter(name, "path", "Its name.", {"type": "string"}) for name in re.findall(r"{(\w+)}", endpoint.path)]
     in_query = [_parameter(of.name, "query", of.description, of.schema) for of in endpoint.takes]
     return {

@@ -16,6 +16,7 @@ from downloader.engine.mirror import open_mirror
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.manifest import ApiGeneration, ArchiveAddress, Manifest, Selection
 from downloader.model import Receipt
+from downloader.results.run import RunReport
 from downloader.sandbox import (
     API_KEY,
     PASSWORD,
@@ -31,7 +32,6 @@ from downloader.sandbox import (
 from downloader.sandbox.faults import Family
 from downloader.scheduling.leases import LEASE_SECONDS
 from downloader.ui.progress import SilentProgress
-from downloader.ui.report import RunReport
 from tests.fakes.clock import FakeClock
 
 ATTEMPTS = 3

@@ -10,10 +10,10 @@ from downloader.config.settings import Settings, parse_flags, resolve_options
 from downloader.engine.mirror import open_mirror
 from downloader.errors import CredentialsRejectedError, SettingsError
 from downloader.model import SeriesState
+from downloader.results.run import RunReport
 from downloader.sandbox import Fault, FaultKind
 from downloader.store.sqlite.store import open_store
 from downloader.ui.progress import SilentProgress
-from downloader.ui.report import RunReport
 from tests.fakes.clock import FakeClock
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 

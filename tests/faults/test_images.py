@@ -5,19 +5,19 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
 from downloader.config.options import RunOptions, StorageFormat
 from downloader.engine.mirror import open_mirror
 from downloader.library.receipt import RECEIPT_NAME, decode_receipt
-from downloader.maintenance.verification import CheckedSeries
 from downloader.manifest import ApiGeneration, ArchiveAddress, Manifest, Selection
 from downloader.model import Identity, Receipt
-from downloader.ui.mending import VerificationReport
+from downloader.results.run import RunReport
+from downloader.results.verification import VerificationReport, VerificationTally
+from downloader.ui.maintenance import render_verification
 from downloader.ui.progress import SilentProgress
-from downloader.ui.report import RunReport
 from tests.dicomstream.making import (
     CT_IMAGE_STORAGE,
     ITEM_END,
@@ -177,10 +177,11 @@ async def test_what_nothing_can_read_is_kept_where_the_archive_vouches(
         (Identity.UNREAD, md5(UNREAD[kind])),
     ]
     assert receipt.images[1].sop_instance_uid == ""
-    verification = VerificationReport(library="x", deep=False, upstream=False, tell=print)
-    verification.take(CheckedSeries(folder=PurePosixPath("x"), receipt=receipt))
+    tally = VerificationTally()
+    tally.take(receipt, (), 0)
+    verification = VerificationReport(library="x", deep=False, upstream=False, tally=tally)
     assert verification.as_json([], [])["unread_series"] == 1
-    assert "1 series with images that no reader can identify" in verification.as_text()
+    assert "1 series with images that no reader can identify" in render_verification(verification)
     (warning,) = [warning for warning in report.warnings if "identity: unread" in warning]
     assert SERIES in warning
 

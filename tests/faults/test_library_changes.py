@@ -18,6 +18,7 @@ from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME
 from downloader.manifest import WithdrawnPolicy
 from downloader.model import SeriesState
+from downloader.results.run import RunReport
 from downloader.sandbox import (
     Catalogue,
     Fault,
@@ -33,7 +34,6 @@ from downloader.store.port import StoredSeries
 from downloader.store.sqlite.store import open_store
 from downloader.ui.counting import SilentCount
 from downloader.ui.progress import SilentProgress
-from downloader.ui.report import RunReport
 from tests.faults.mounts import needs_mount, pinned
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 

@@ -18,10 +18,11 @@ from downloader.library.local.library import LocalLibrary
 from downloader.library.local.moving import MOVING_MARK
 from downloader.mirroring.presence import FEWEST_OF_A_WHOLE, PresenceCheck
 from downloader.model import Receipt
+from downloader.results.run import Outcome
 from downloader.sandbox import catalogue_of, generated_series
 from downloader.ui.counting import SilentCount
 from downloader.ui.progress import SilentProgress
-from downloader.ui.report import Outcome
+from downloader.ui.run import render_run
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
@@ -53,7 +54,7 @@ async def test_a_folder_that_was_removed_by_hand_is_fetched_again(tmp_path: Path
             "first_unreadable": (),
         }
         assert f"1 series that were complete are not in the library any more, and are fetched again: {scene.victim}" in (
-            report.as_text()
+            render_run(report)
         )
         before = downloads(scene)
         report = await scene.run()
@@ -233,7 +234,7 @@ async def test_the_report_of_a_library_that_is_gone_counts_nothing_as_proven(tmp
             with pytest.raises(WrongLibraryError) as error:
                 await run.run()
             report = await run.report_ended(Outcome.FAILED, error.value.exit_code, str(error.value))
-        assert "0 series of 10 complete and proven: 0 images, 0 B" in report.as_text()
+        assert "0 series of 10 complete and proven: 0 images, 0 B" in render_run(report)
         document = report.as_json()
         assert (document["series"]["already_complete"], document["series"]["pending"]) == (0, 10)
         assert (document["images"], document["stored_bytes"], document["proof"]["all"]) == (0, 0, 0)
@@ -262,7 +263,7 @@ async def test_a_folder_that_cannot_be_looked_at_is_named_and_all_else_completes
             "the folders of 1 complete series could not be looked at, so that the run is not complete; repair or remove them, "
             f"and run again: {unreadable}: {reason}"
         )
-        assert "1 series of 2 complete and proven" in report.as_text()
+        assert "1 series of 2 complete and proven" in render_run(report)
 
 
 async def test_a_place_of_the_layout_that_cannot_be_looked_at_is_no_missing_series(tmp_path: Path) -> None:

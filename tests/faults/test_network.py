@@ -14,6 +14,7 @@ from downloader.errors import ArchiveUnreachableError, LibraryError, TciadError,
 from downloader.manifest import ApiGeneration, Selection
 from downloader.sandbox import Fault, FaultKind
 from downloader.transport.errors import translate
+from downloader.ui.run import render_run
 from tests.faults.proxy import Harm, LineFault, Proxy, serve_proxy
 from tests.faults.scene import ATTEMPTS, Scene, open_scene
 
@@ -64,7 +65,7 @@ async def test_a_changed_byte_never_reaches_the_library(tmp_path: Path, seed: in
     async with open_line(tmp_path, *corrupted) as (scene, proxy):
         told = ""
         try:
-            told = (await scene.run(options=RunOptions(attempts=ATTEMPTS, idle_seconds=0.2))).as_text()
+            told = render_run(await scene.run(options=RunOptions(attempts=ATTEMPTS, idle_seconds=0.2)))
         except TciadError as error:
             told = str(error)
             scene.assert_nothing_wrong()

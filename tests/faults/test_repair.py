@@ -13,13 +13,13 @@ from downloader.engine.maintenance import open_verification, rebuild_store
 from downloader.library.changes import Change, ChangeKind
 from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME
-from downloader.maintenance.findings import Finding
+from downloader.maintenance.verification import FindingListeners
 from downloader.manifest import ArchiveAddress
 from downloader.model import SeriesState
+from downloader.results.verification import VerificationReport
 from downloader.sandbox import Fault, FaultKind, SandboxSeries, catalogue_of
 from downloader.store.sqlite.store import open_store
 from downloader.ui.counting import SilentCount
-from downloader.ui.mending import VerificationReport
 from downloader.ui.progress import SilentProgress
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 from tests.faults.test_library_changes import cycle, folders_of, series, stored, uid, unfinished
@@ -31,14 +31,11 @@ REFUSED = Fault(kind=FaultKind.STATUS, status=403, endpoints=("getImage", "getSi
 
 async def verify(scene: Scene, *, repair: bool = False, deep: bool = False, known: bool = True) -> VerificationReport:
     """As `tciad verify`; `known`: a manifest says where the archive is."""
-    findings: list[Finding] = []
-    report = VerificationReport(library=str(scene.library), deep=deep, upstream=False, tell=findings.append)
     options = RunOptions(output=scene.library, min_free_bytes=0, attempts=1)
     archives: Sequence[ArchiveAddress] = scene.manifest().archives if known else ()
-    async with open_verification(options, archives, deep=deep, upstream=False, repair=repair) as verification:
-        await verification.verify(report, SilentCount())
-        await verification.fetch(report, SilentProgress())
-    return report
+    async with open_verification(options, archives, deep=deep, upstream=False, repair=repair) as verifier:
+        report = await verifier.verify(SilentCount(), FindingListeners(finding=lambda _finding: None))
+        return await verifier.fetch(report, SilentProgress())
 
 
 async def assert_mended(scene: Scene, seed: int = 1) -> Path:

@@ -11,6 +11,7 @@ import pytest
 from downloader.config.options import RunOptions
 from downloader.engine.mirror import open_mirror
 from downloader.manifest import ApiGeneration, Selection, WithdrawnPolicy
+from downloader.results.run import RunReport
 from downloader.sandbox import (
     Catalogue,
     Fault,
@@ -22,7 +23,6 @@ from downloader.sandbox import (
     study_of,
 )
 from downloader.ui.progress import SilentProgress
-from downloader.ui.report import RunReport
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,9 @@ import pytest
 from downloader.config.options import RunOptions
 from downloader.manifest import ApiGeneration
 from downloader.model import Digests, Md5Mode
+from downloader.results.run import RunReport
 from downloader.sandbox import Catalogue, Fault, FaultKind, catalogue_of, generated_series
-from downloader.ui.report import RunReport
+from downloader.ui.run import render_run
 from tests.faults.scene import OWN_FOLDER, Scene, open_scene
 
 pytestmark = pytest.mark.anyio
@@ -129,7 +130,7 @@ async def test_weak_proof_is_told_and_mended_once_the_archive_offers_lists(tmp_p
             "weak_series": [scene.victim],
         }
         assert any("has no MD5 list of the archive" in warning for warning in report.warnings)
-        assert f"none of 1 ({scene.victim})" in report.as_text()
+        assert f"none of 1 ({scene.victim})" in render_run(report)
         assert weakened(scene) == {scene.victim}
 
         scene.sandbox.faults.clear()

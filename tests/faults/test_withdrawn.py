@@ -14,6 +14,7 @@ from downloader.config.options import RunOptions
 from downloader.engine.mirror import open_mirror
 from downloader.errors import CredentialsRejectedError
 from downloader.manifest import WithdrawnPolicy
+from downloader.results.run import RunReport
 from downloader.sandbox import (
     Catalogue,
     Fault,
@@ -26,7 +27,6 @@ from downloader.sandbox import (
     study_of,
 )
 from downloader.ui.progress import SilentProgress
-from downloader.ui.report import RunReport
 from tests.faults.scene import Scene, open_scene
 
 pytestmark = pytest.mark.anyio

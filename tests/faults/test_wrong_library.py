@@ -22,7 +22,6 @@ from downloader.errors import ArchiveUnreachableError, LibraryError, StoreLocked
 from downloader.library.state.lock import lock_library
 from downloader.manifest import PROFILES
 from downloader.ui.counting import SilentCount
-from downloader.ui.mending import AdoptionReport
 from tests.faults.scene import ATTEMPTS, OWN_FOLDER, Scene, open_scene
 
 pytestmark = pytest.mark.anyio
@@ -205,8 +204,7 @@ async def test_an_adoption_that_fails_leaves_no_library_where_none_was(tmp_path:
     if was_library:
         async with hold_library(RunOptions(output=library), SystemClock()):
             pass
-    report = AdoptionReport(source="tree", library="library")
-    adoption = open_adoption(tmp_path / "tree", PROFILES["tcia"], RunOptions(output=library), report, SilentCount(), link=True)
+    adoption = open_adoption(tmp_path / "tree", PROFILES["tcia"], RunOptions(output=library), SilentCount(), link=True)
     with pytest.raises(ArchiveUnreachableError):
         async with adoption:
             raise ArchiveUnreachableError("no archive")
@@ -218,8 +216,7 @@ async def test_an_adoption_that_finds_the_library_held_removes_nothing(tmp_path:
     """The other process has only just made `.tciad`, and nothing but the lock is in it."""
     (tmp_path / "tree").mkdir()
     library = tmp_path / "library"
-    report = AdoptionReport(source="tree", library="library")
-    adoption = open_adoption(tmp_path / "tree", PROFILES["tcia"], RunOptions(output=library), report, SilentCount(), link=True)
+    adoption = open_adoption(tmp_path / "tree", PROFILES["tcia"], RunOptions(output=library), SilentCount(), link=True)
     with lock_library(library, AT):
         with pytest.raises(StoreLockedError):
             await adoption.__aenter__()
@@ -230,8 +227,7 @@ async def test_an_adoption_that_fails_removes_its_folder_while_it_holds_the_libr
     """A process that waits for the lock gets it when the folder is gone already, so that nothing of its own is removed."""
     (tmp_path / "tree").mkdir()
     library = tmp_path / "library"
-    report = AdoptionReport(source="tree", library="library")
-    adoption = open_adoption(tmp_path / "tree", PROFILES["tcia"], RunOptions(output=library), report, SilentCount(), link=True)
+    adoption = open_adoption(tmp_path / "tree", PROFILES["tcia"], RunOptions(output=library), SilentCount(), link=True)
     await adoption.__aenter__()
     descriptor = os.open(library / OWN_FOLDER / "lock", os.O_RDWR)
     with ThreadPoolExecutor(1) as threads:

@@ -11,7 +11,8 @@ from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import RECEIPT_NAME
 from downloader.maintenance.relayout import Relayout
 from downloader.model import SeriesState
-from downloader.ui.relayout import LeftFolder, RelayoutReport, RelayoutTally, SeriesMove, SharedFolder
+from downloader.results.relayout import LeftFolder, RelayoutReport, RelayoutTally, SeriesMove, SharedFolder
+from downloader.ui.relayout import render_relayout
 from tests.fakes.memory_store import MemoryStore
 from tests.library.series_streams import SERIES, store
 
@@ -164,12 +165,12 @@ def test_a_report_is_for_people_and_programs() -> None:
         tally.left.append(LeftFolder(folder="c", series_instance_uid="", reason="why"))
 
     told = report(fill)
-    assert told.as_text().splitlines()[0] == "lib: 2 series would be moved to idc, 1 in place already"
-    assert "    … and 10 more: see --json" in told.as_text()
-    assert "\x1b" not in told.as_text()
+    assert render_relayout(told).splitlines()[0] == "lib: 2 series would be moved to idc, 1 in place already"
+    assert "    … and 10 more: see --json" in render_relayout(told)
+    assert "\x1b" not in render_relayout(told)
     assert len(told.as_json()["moves"]) == 30
     assert told.as_json()["left"] == [{"folder": "c", "series_instance_uid": "", "reason": "why"}]
-    assert report(lambda _tally: None).as_text() == "lib: 2 series moved to idc, 1 in place already"
+    assert render_relayout(report(lambda _tally: None)) == "lib: 2 series moved to idc, 1 in place already"
 
 
 @pytest.mark.parametrize(

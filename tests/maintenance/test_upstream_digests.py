@@ -8,7 +8,7 @@ import pytest
 
 from downloader.completeness import series_digests
 from downloader.errors import ArchiveUnreachableError
-from downloader.maintenance.upstream_digests import Comparison, Standing, compare_upstream
+from downloader.maintenance.upstream_digests import UpstreamComparison, UpstreamStanding, compare_upstream
 from downloader.model import Image, Series
 from downloader.pacing import RetryPace
 from downloader.transport.retrying import Patience
@@ -33,7 +33,7 @@ def archive_of(contents: dict[str, bytes], *, size: bool = True) -> MemoryArchiv
     return MemoryArchive(rows=[row], images={UID: dict(contents)})
 
 
-async def compare(archive: MemoryArchive) -> Comparison:
+async def compare(archive: MemoryArchive) -> UpstreamComparison:
     async with turning_clock() as clock:
         patience = Patience(clock=clock, pace=RetryPace(), attempts=3, draw=Random(1).random)
         return await compare_upstream(UID, IMAGES, 10, archive, patience)
@@ -43,7 +43,7 @@ async def test_the_same_digest_proves_every_image() -> None:
     """One question for the whole series; asked again where the archive is out for a while."""
     archive = archive_of(CONTENTS)
     archive.failures = [ArchiveUnreachableError("out")] * 2
-    assert await compare(archive) == Comparison(standing=Standing.SAME, matched=2)
+    assert await compare(archive) == UpstreamComparison(standing=UpstreamStanding.SAME, matched=2)
 
 
 async def test_an_archive_that_stays_out_is_an_error() -> None:
@@ -65,7 +65,7 @@ async def test_an_archive_that_stays_out_is_an_error() -> None:
 async def test_a_difference_is_told(contents: dict[str, bytes], sentence: str) -> None:
     """By figures, or by the first image that differs."""
     comparison = await compare(archive_of(contents))
-    assert comparison.standing is Standing.DIFFERS
+    assert comparison.standing is UpstreamStanding.DIFFERS
     assert re.search(sentence, comparison.sentence)
 
 
@@ -73,7 +73,7 @@ async def test_a_digest_over_more_than_is_shown_does_not_decide() -> None:
     """It counts hidden images, too (docs/archives.md#md5s): the images decide one by one."""
     archive = archive_of(CONTENTS)
     archive.images[UID]["1.2.3.9"] = b"hidden"
-    assert await compare(archive) == Comparison(standing=Standing.SAME, matched=2)
+    assert await compare(archive) == UpstreamComparison(standing=UpstreamStanding.SAME, matched=2)
 
 
 async def test_an_archive_that_does_not_tell_leaves_it_open() -> None:
@@ -82,7 +82,7 @@ async def test_an_archive_that_does_not_tell_leaves_it_open() -> None:
     archive = archive_of(CONTENTS)
     archive.images = {}
     comparison = await compare(archive)
-    assert comparison.standing is Standing.UNKNOWN
+    assert comparison.standing is UpstreamStanding.UNKNOWN
     assert "no MD5" in comparison.sentence
 
 

@@ -22,10 +22,10 @@ from downloader.errors import (
 )
 from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
-from downloader.maintenance.findings import FindingKind
 from downloader.maintenance.verification import CheckedSeries, Examination, verify_library
 from downloader.model import Receipt, Series
 from downloader.pacing import RetryPace
+from downloader.results.findings import FindingKind
 from downloader.transport.retrying import Patience
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_archive import MemoryArchive

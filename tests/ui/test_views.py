@@ -5,9 +5,11 @@ import json
 import pytest
 
 from downloader.model import BytesReceived, Failure, Series, SeriesCompleted, SeriesFailed, SeriesSetBack, SeriesTally
-from downloader.ui.counter import RunCounter
-from downloader.ui.report import Outcome, RunReport, judge
-from downloader.ui.texts import count_text, duration_text, json_text, printable, size_text
+from downloader.results.amounts import count_text, duration_text, size_text
+from downloader.results.counter import RunCounter
+from downloader.results.run import Outcome, RunReport, judge
+from downloader.ui.run import render_run
+from downloader.ui.texts import json_text, printable
 from tests.store.examples import receipt
 
 KEYS = {
@@ -73,7 +75,7 @@ def test_what_the_archive_wrote_is_shown_and_never_obeyed() -> None:
     assert printable("chest µ ²") == "chest µ ²"
     assert printable("a\x1b[2Jb\x07c\nd\u202ee") == "a\\x1b[2Jb\\x07c\\nd\\u202ee"
     failure = Failure(series_instance_uid="1.2", error="E", message="\x1b]0;owned\x07", attempts=1)
-    assert "\x1b" not in report_of(SeriesTally(failed=1), failures=(failure,)).as_text()
+    assert "\x1b" not in render_run(report_of(SeriesTally(failed=1), failures=(failure,)))
 
 
 @pytest.mark.parametrize("text", ["µ ² ä", "\x1b[2J\x9b2J\u202e\x07", "\ud800", "\U000e0001", 'a\n"b"\\\\'])

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, StrictUndefined
 
 from downloader import errors
+from downloader.results.amounts import count_text, duration_text, size_text
 from downloader.ui.library_report.gathering import MOST_RUNS
 from downloader.ui.library_report.plots import draw_plots
 from downloader.ui.library_report.summary import LibrarySummary
-from downloader.ui.texts import count_text, duration_text, printable, size_text
+from downloader.ui.texts import printable
 
 MOST_ROWS: Final = 1000
 """Rows of a table on the page; what is left out is said, and is in the files of series."""

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from downloader.library.state.run_records import RunRecord
+from downloader.results.amounts import count_text, size_text
 from downloader.ui.library_report.growth import GrowthPeriod
 from downloader.ui.library_report.summary import LibrarySummary, SizeClass
 from downloader.ui.library_report.svg import ACCENT, INK, draw_svg
-from downloader.ui.texts import count_text, printable, size_text
+from downloader.ui.texts import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

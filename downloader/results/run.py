@@ -1,19 +1,18 @@
-"""What a finished run, or a plan, has to say: one object, as JSON for programs and as a few lines for people."""
+"""How a run of one manifest ended."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from downloader.errors import ExitCode
-from downloader.mirroring.presence import Presence
 from downloader.model import Failure, SeriesTally
-from downloader.ui.counter import RunCounter
-from downloader.ui.strength import StrengthSummary
-from downloader.ui.texts import count_text, duration_text, printable, size_text
+from downloader.results.amounts import count_text
+from downloader.results.counter import RunCounter
+from downloader.results.presence import Presence
+from downloader.results.strength import StrengthSummary
 
-_SHOWN_FAILURES = 20
-NOTHING_PROVEN = StrengthSummary()
+NOTHING_PROVEN: Final = StrengthSummary()
 
 
 class Outcome(StrEnum):
@@ -89,38 +88,6 @@ class RunReport:
             "error": self.error,
         }
 
-    def as_text(self, library: str = "") -> str:
-        """The same for people: the verdict first, then what is missing and why. `library`: where the images are."""
-        tally = self.tally
-        lines = [
-            f"{self.manifest}: {self.outcome}",
-            (
-                f"  {count_text(tally.complete, 'series', 'series')} of {tally.selected:,} complete and proven: "
-                f"{count_text(tally.images, 'image')}, {size_text(tally.stored_bytes)}"
-            ),
-            (
-                f"  this run: {self.completed:,} completed, {self.already_complete:,} were complete before, "
-                f"{size_text(self.received_bytes)} received in {duration_text(self.elapsed_seconds)}"
-            ),
-        ]
-        if library:
-            lines.append(f"  library: {printable(library)}")
-        if tally.withdrawn:
-            lines.append(f"  {count_text(tally.withdrawn, 'series', 'series')} withdrawn by the archive")
-        lines += self.proof.as_lines()
-        lines += [f"  warning: {printable(warning)}" for warning in self.warnings]
-        if self.error:
-            lines.append(f"  error: {printable(self.error)}")
-        if self.failures:
-            lines.append(f"  failed: {count_text(len(self.failures), 'series', 'series')}")
-        lines += [
-            f"    {failure.error} after {count_text(failure.attempts, 'attempt')}: {printable(failure.message)}"
-            for failure in self.failures[:_SHOWN_FAILURES]
-        ]
-        if len(self.failures) > _SHOWN_FAILURES:
-            lines.append(f"    … and {len(self.failures) - _SHOWN_FAILURES:,} more: see `tciad failures`")
-        return "\n".join(lines)
-
 
 def judge(
     *,
@@ -155,8 +122,8 @@ def judge(
     )
 
 
-def told_of_folders(counter: RunCounter) -> list[str]:
-    """What a user should know of folders that are not called as the layout would have it."""
+def folder_warnings(counter: RunCounter) -> list[str]:
+    """The warning about folders whose name is longer than the layout would have it, where there are such."""
     if not counter.stepped_aside:
         return []
     several = counter.stepped_aside > 1
@@ -166,8 +133,8 @@ def told_of_folders(counter: RunCounter) -> list[str]:
     ]
 
 
-def told_of_unread_images(counter: RunCounter) -> list[str]:
-    """What a user should know of images that no reader can follow, and that are kept because the archive's MD5 matches."""
+def unread_image_warnings(counter: RunCounter) -> list[str]:
+    """The warning about images that no reader can identify and that are kept because the archive's MD5 matches."""
     if not counter.unread_series:
         return []
     images = count_text(counter.unread_images, "image")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from downloader.model import CatalogueResolved, Failure
-from downloader.ui.report import RunReport
+from downloader.results.run import RunReport
 
 MOST_LISTED = 10_000
 """Series that are named under each heading; beyond that they are only counted, so that memory does not grow with an archive."""

@@ -1,48 +1,11 @@
-"""What verifying finds wrong with a series, and the comparisons that need nothing but what was read."""
+"""Compares a receipt with what lies in its folder; needs nothing but what was read."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Final
 
 from downloader.library.model import HashedMember
 from downloader.model import Image, Receipt, Series
-
-
-class FindingKind(StrEnum):
-    """What can be wrong with a series."""
-
-    MISSING_FOLDER = "missing-folder"
-    MISSING_RECEIPT = "missing-receipt"
-    DAMAGED_RECEIPT = "damaged-receipt"
-    MISSING_IMAGE = "missing-image"
-    WRONG_SIZE = "wrong-size"
-    WRONG_MD5 = "wrong-md5"
-    UNREADABLE_IMAGE = "unreadable-image"
-    UNKNOWN_FILE = "unknown-file"
-    NOT_IN_STORE = "not-in-store"
-    STORE_DIFFERS = "store-differs"
-    OTHER_FOLDER = "other-folder"
-    SECOND_COPY = "second-copy"
-    UPSTREAM_DIFFERS = "upstream-differs"
-    UPSTREAM_UNKNOWN = "upstream-unknown"
-
-
-# what shows that the images themselves are not what the receipt says
-DAMAGE: Final = frozenset(
-    {FindingKind.MISSING_IMAGE, FindingKind.WRONG_SIZE, FindingKind.WRONG_MD5, FindingKind.UNREADABLE_IMAGE}
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that is wrong. `path` is relative to the library; no series is known for a damaged receipt without a store."""
-
-    kind: FindingKind
-    series_instance_uid: str
-    path: str
-    sentence: str
+from downloader.results.findings import Finding, FindingKind
 
 
 def finding_of(kind: FindingKind, series: Series, path: PurePosixPath, sentence: str) -> Finding:

@@ -1,0 +1,76 @@
+"""What a run would find and fetch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanEntry:
+    """What one entry of `select` found; `position` is its `file:line`.
+
+    Of the `listed` rows that `archive` gave for it, `matched` are wanted and `excluded` taken away by `exclude`; the rest does
+    not fit. `unlisted` counts the series that it names and the archive does not list; `unmatched` are its values, by key, that
+    none of the series has which fit it. `reason` says why nothing fits; empty where something does.
+    """
+
+    entry: str
+    position: str
+    archive: str
+    listed: int
+    matched: int
+    excluded: int
+    unlisted: int
+    unmatched: Mapping[str, Sequence[str]]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReport:
+    """What a run would find. `fetch_*` count what is not complete yet; of `unknown_sizes` series the archive tells no size."""
+
+    manifest: str
+    selected: int
+    complete: int
+    new: int
+    changed: int
+    pending: int
+    withdrawn: int
+    unlisted: tuple[str, ...]
+    images: int
+    bytes_total: int
+    fetch_images: int
+    fetch_bytes: int
+    unknown_sizes: int
+    free_bytes: int
+    min_free_bytes: int
+    entries: tuple[PlanEntry, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether what is to come fits, as far as sizes are known."""
+        return not self.fetch_bytes or self.fetch_bytes + self.min_free_bytes <= self.free_bytes
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `plan --json`."""
+        return {
+            "manifest": self.manifest,
+            "series": {
+                "selected": self.selected,
+                "complete": self.complete,
+                "new": self.new,
+                "changed": self.changed,
+                "pending": self.pending,
+                "withdrawn": self.withdrawn,
+                "unlisted": list(self.unlisted),
+            },
+            "images": self.images,
+            "bytes": self.bytes_total,
+            "to_fetch": {"images": self.fetch_images, "bytes": self.fetch_bytes, "series_of_unknown_size": self.unknown_sizes},
+            "free_bytes": self.free_bytes,
+            "min_free_bytes": self.min_free_bytes,
+            "fits": self.fits,
+            "entries": [asdict(entry) for entry in self.entries],
+            "warnings": list(self.warnings),
+        }
