@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-import anyio
 import anyio.to_thread
 from anyio import CancelScope
 
@@ -16,9 +15,9 @@ from downloader.clock import SystemClock
 from downloader.config.options import RunOptions
 from downloader.engine.holding import open_records
 from downloader.engine.mirror import decide_options, make_plan, open_mirror
-from downloader.errors import ExitCode, StoreError, TciadError
+from downloader.errors import ExitCode
 from downloader.manifest import Manifest
-from downloader.mirroring.run import MirrorRun
+from downloader.mirroring.ending import Interruption, run_to_end
 from downloader.model import Series
 from downloader.results.plan import PlanReport
 from downloader.results.run import Outcome, RunReport
@@ -109,11 +108,13 @@ async def run_async(
     """
     wanted, decided = await _prepare(manifest, output, options)
     with open_python_progress(SystemClock(), silent=not progress) as view:
-        async with open_mirror(wanted, decided, view) as mirror:
-            report = await _run_recorded(mirror)
+        interruption = Interruption(exit_code=ExitCode.INTERRUPTED, scope=CancelScope())
+        ended = await run_to_end(wanted.name, open_mirror(wanted, decided, view), interruption)
+    if ended.error is not None:
+        raise ended.error
     async with open_records(decided.output, decided.state) as store:
         series = tuple([flatten(row) async for row in store.find(wanted.name)])
-    return RunResult(library=decided.output, report=report, series=series)
+    return RunResult(library=decided.output, report=ended.report, series=series)
 
 
 def run(
@@ -135,18 +136,3 @@ def _collect_into(rows: list[PlannedSeries]) -> Callable[[Series, Standing], Non
         rows.append(PlannedSeries(**values, standing=standing))
 
     return note
-
-
-async def _run_recorded(mirror: MirrorRun) -> RunReport:
-    """Run; however it ends, its record lies with the library."""
-    try:
-        return await mirror.run()
-    except anyio.get_cancelled_exc_class():
-        with CancelScope(shield=True):
-            await mirror.report_ended(Outcome.INTERRUPTED, ExitCode.INTERRUPTED)
-        raise
-    except StoreError:
-        raise
-    except TciadError as error:
-        await mirror.report_ended(Outcome.FAILED, error.exit_code, str(error))
-        raise

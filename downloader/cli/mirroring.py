@@ -1,14 +1,11 @@
 """`run`, `plan` and `get`: what asks the archive and fills a library."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import anyio
 import typer
 from anyio import CancelScope
 
@@ -20,10 +17,10 @@ from downloader.clock import SystemClock
 from downloader.config.options import OptionValues, RunOptions
 from downloader.config.settings import Settings, parse_flags
 from downloader.engine.mirror import decide_options, make_plan, open_mirror
-from downloader.errors import ExitCode, ManifestError, SettingsError, StoreError, TciadError
+from downloader.errors import ExitCode, ManifestError, SettingsError
 from downloader.manifest import Manifest, Selection, check_uid, load_manifest, named_address
-from downloader.mirroring.run import MirrorRun
-from downloader.results.run import Outcome, RunReport, empty_report
+from downloader.mirroring.ending import Interruption, run_to_end
+from downloader.results.run import RunReport
 from downloader.ui.plan import render_plan
 from downloader.ui.progress import open_progress
 from downloader.ui.run import render_run
@@ -161,7 +158,9 @@ def _mirror(manifests: Sequence[Manifest], flags: OptionValues, settings: Settin
         with open_progress(clock, silent=quiet or as_json) as progress:
             for manifest, options in runs:
                 left = _with_time_left(options, clock.monotonic() - began)
-                await _run_one(manifest, partial(open_mirror, manifest, left, progress, deployments=deployments), reports)
+                opened = open_mirror(manifest, left, progress, deployments=deployments)
+                interruption = Interruption(exit_code=ExitCode.INTERRUPTED, scope=CancelScope(), report_to=reports.append)
+                reports.append((await run_to_end(manifest.name, opened, interruption)).report)
 
     try:
         run_async(work)
@@ -180,27 +179,6 @@ def _with_time_left(options: RunOptions, elapsed_seconds: float) -> RunOptions:
     if options.deadline_seconds is None:
         return options
     return replace(options, deadline_seconds=max(0.0, options.deadline_seconds - elapsed_seconds))
-
-
-async def _run_one(
-    manifest: Manifest, open_run: Callable[[], AbstractAsyncContextManager[MirrorRun]], reports: list[RunReport]
-) -> None:
-    """Run one manifest and add its report, however it ends."""
-    try:
-        async with open_run() as run:
-            try:
-                reports.append(await run.run())
-            except anyio.get_cancelled_exc_class():
-                with CancelScope(shield=True):
-                    reports.append(await run.report_ended(Outcome.INTERRUPTED, ExitCode.INTERRUPTED))
-                raise
-            except StoreError as error:
-                # what cannot be read cannot be counted either
-                reports.append(empty_report(manifest.name, error.exit_code, str(error)))
-            except TciadError as error:
-                reports.append(await run.report_ended(Outcome.FAILED, error.exit_code, str(error)))
-    except TciadError as error:
-        reports.append(empty_report(manifest.name, error.exit_code, str(error)))
 
 
 def _print_reports(reports: Sequence[RunReport], libraries: Sequence[Path], *, as_json: bool) -> None:

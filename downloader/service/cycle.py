@@ -1,12 +1,11 @@
 """One cycle of one manifest: a run that is guarded, so that whatever ends it, the next one follows."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-import anyio
 import structlog
 from anyio import CancelScope
 
@@ -14,11 +13,12 @@ from downloader.archive.nbia.deployments import Deployments
 from downloader.clock import Clock
 from downloader.config.options import RunOptions
 from downloader.engine.mirror import hold_library, open_run
-from downloader.errors import ArchiveError, ExitCode, StoreError, TciadError
+from downloader.errors import ArchiveError, ExitCode
 from downloader.manifest import Manifest
+from downloader.mirroring.ending import EndedRun, Interruption, run_to_end
 from downloader.mirroring.run import Manner, MirrorRun
 from downloader.results.listeners import RunListener
-from downloader.results.run import Outcome, RunReport, empty_report
+from downloader.results.run import RunReport, empty_report
 from downloader.service.progress import CycleProgress
 from downloader.store.port import CycleNote, Store
 
@@ -105,66 +105,55 @@ class Cycle:
     clock: Clock
     manner: Manner
     openers: Openers
-    _archive_error: ArchiveError | None = field(default=None, init=False)
 
     async def run(self) -> CycleOutcome:
-        """Run, and tell how it ended. Raises nothing but the cancellation of whoever called."""
+        """Run, and report how it ended. Raises nothing but the cancellation of the caller."""
         began_at = self.clock.now()
         scope = self.work.scope = CancelScope()
         try:
             with structlog.contextvars.bound_contextvars(run=began_at.isoformat()):
-                report = await self._guarded(scope)
+                ended = await self._guarded(scope)
         finally:
             self.work.run = self.work.scope = None
         before = self.work.last.succeeded_at if self.work.last else None
-        ended_at = self.clock.now()
+        report, ended_at = ended.report, self.clock.now()
         note = CycleNote(
             began_at=began_at,
             ended_at=ended_at,
             outcome=report.outcome.value,
             exit_code=report.exit_code.value,
             error=report.error,
-            succeeded_at=ended_at if report.exit_code == 0 else before,
+            succeeded_at=ended_at if report.exit_code is ExitCode.SUCCESS else before,
         )
-        return CycleOutcome(report=report, note=note, archive_error=self._archive_error)
+        archive_error = ended.error if isinstance(ended.error, ArchiveError) else None
+        return CycleOutcome(report=report, note=note, archive_error=archive_error)
 
-    async def _guarded(self, scope: CancelScope) -> RunReport:
+    async def _guarded(self, scope: CancelScope) -> EndedRun:
         name = self.work.name
         try:
-            async with self.openers.open_run(
-                self.work.manifest,
-                self.work.options,
-                self.store,
-                self.progress,
-                clock=self.clock,
-                manner=self.manner,
-                deployments=self.openers.deployments,
-            ) as run:
-                self.work.run = run
-                if self.work.is_draining:
-                    run.drain()
-                return await self._to_its_end(run, scope)
-        except TciadError as error:
-            _log.error("cycle failed", manifest=name, error=type(error).__name__, message=str(error))
-            return empty_report(name, error.exit_code, str(error))
+            ended = await run_to_end(name, self._opened(), Interruption(exit_code=ExitCode.TERMINATED, scope=scope))
         except Exception:
             # one manifest must not take the others down with it
             _log.exception("cycle failed by a fault of tciad itself", manifest=name, next_step="please report it with this log")
-            return empty_report(name, ExitCode.FAULT, "a fault of tciad itself; the log tells more")
+            report = empty_report(name, ExitCode.FAULT, "a fault of tciad itself; the log tells more")
+            return EndedRun(report=report, is_recorded=False)
+        if ended.error is not None and not ended.is_recorded:
+            _log.error("cycle failed", manifest=name, error=type(ended.error).__name__, message=str(ended.error))
+        return ended
 
-    async def _to_its_end(self, run: MirrorRun, scope: CancelScope) -> RunReport:
-        """Run, and report however it ends."""
-        try:
-            with scope:
-                return await run.run()
-        except anyio.get_cancelled_exc_class():
-            with CancelScope(shield=True):
-                await run.report_ended(Outcome.INTERRUPTED, ExitCode.TERMINATED)
-            raise
-        except StoreError:
-            raise  # what cannot be read cannot be counted either
-        except TciadError as error:
-            if isinstance(error, ArchiveError):
-                self._archive_error = error
-            return await run.report_ended(Outcome.FAILED, error.exit_code, str(error))
-        return await run.report_ended(Outcome.INTERRUPTED, ExitCode.TERMINATED)
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[MirrorRun]:
+        """The run of the cycle, which is that of its manifest for as long as it is open."""
+        async with self.openers.open_run(
+            self.work.manifest,
+            self.work.options,
+            self.store,
+            self.progress,
+            clock=self.clock,
+            manner=self.manner,
+            deployments=self.openers.deployments,
+        ) as run:
+            self.work.run = run
+            if self.work.is_draining:
+                run.drain()
+            yield run

@@ -75,7 +75,7 @@ class TextMember:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ScannedMember:
     """What a member turned out to be: its MD5, and who it is. `identity` is None where no reader can tell.
 
     `doubt` tells why the scanner could not follow it; empty where it could.
@@ -128,7 +128,7 @@ class ImageMember:
             if self.size_bytes >= _LARGE_BYTES:
                 self._beside = WriterBeside(self._descriptor, self._md5)
 
-    def finish(self) -> Finding:
+    def finish(self) -> ScannedMember:
         """Close the file, and say what it was.
 
         Raises:
@@ -144,14 +144,14 @@ class ImageMember:
             raise NotDicomError(f"{self.what} is empty")
         try:
             if self._failure is None:
-                return Finding(md5=md5, identity=self._scanner.finish())
+                return ScannedMember(md5=md5, identity=self._scanner.finish())
         except NotDicomError as error:
             self._failure = error
         doubt = f"{self.what}: {self._failure.what}"
         try:
-            return Finding(md5=md5, identity=read_leniently(b"".join(self._head), self.size_bytes), doubt=doubt)
+            return ScannedMember(md5=md5, identity=read_leniently(b"".join(self._head), self.size_bytes), doubt=doubt)
         except NotDicomError as error:
-            return Finding(md5=md5, identity=None, doubt=f"{doubt}; {error.what}")
+            return ScannedMember(md5=md5, identity=None, doubt=f"{doubt}; {error.what}")
 
     def close(self) -> None:
         """See Member."""
