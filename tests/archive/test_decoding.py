@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from itertools import pairwise
 
-import ijson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from downloader.archive.nbia.decoding import (
-    Row,
-    RowReader,
     SeriesReader,
     read_collection,
     read_series_size,
     read_sop_instance_uid,
 )
+from downloader.archive.nbia.json_rows import Row, RowReader
 from downloader.archive.port import SeriesSize, UnreadableRow
 from downloader.errors import ArchiveFaultError, Verdict
 from downloader.model import LARGEST_FIGURE, Series
@@ -189,10 +187,10 @@ def test_what_is_no_list_of_rows_is_a_fault(body: bytes, message: str) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("99999999999999999999999999", "integer overflow"),
-        ("1e999", "overflow"),
-        ("NaN", "invalid char"),
-        ("-Infinity", "malformed number"),
+        ("99999999999999999999999999", "too large"),
+        ("1e999", "too large"),
+        ("NaN", "no number"),
+        ("-Infinity", "no number"),
         ('"a\\udc80b"', "half a surrogate pair"),
         ("[" * 300_000 + "]" * 300_000, "nests more deeply"),
         ('{"a":' * 300_000 + "1" + "}" * 300_000, "nests more deeply"),
@@ -216,7 +214,7 @@ def test_figures_are_what_a_store_can_add_up_or_told(figure: int, as_text: bool)
     if 0 <= figure <= LARGEST_FIGURE:
         assert [series.file_size_bytes for series in read_chunks([body])] == [figure]
         return
-    with pytest.raises(ArchiveFaultError, match=r"cannot read row 1 \(FileSize is|integer overflow"):
+    with pytest.raises(ArchiveFaultError, match=r"cannot read row 1 \(FileSize is|too large"):
         read_chunks([body])
 
 
@@ -335,11 +333,6 @@ def test_memory_does_not_grow_with_the_catalogue() -> None:
         tracemalloc.stop()
     assert rows == 10_000
     assert peak_bytes < 1_000_000
-
-
-def test_the_fast_parser_is_installed() -> None:
-    """The pure Python one would take minutes for a large archive."""
-    assert ijson.backend == "yajl2_c"
 
 
 def rows_of(body: bytes) -> list[Row]:

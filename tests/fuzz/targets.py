@@ -8,13 +8,13 @@ from typing import Final
 
 from downloader.archive.nbia.decoding import (
     Oddities,
-    RowReader,
     SeriesReader,
     read_collection,
     read_series_size,
     read_sop_instance_uid,
     read_study,
 )
+from downloader.archive.nbia.json_rows import RowReader
 from downloader.dicomstream import DicomScanner
 from downloader.errors import ManifestError, TciadError, TransferError
 from downloader.manifest import load_manifest

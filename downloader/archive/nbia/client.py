@@ -10,8 +10,6 @@ from typing import Final
 import structlog
 
 from downloader.archive.nbia.decoding import (
-    Row,
-    RowReader,
     attributes_of,
     read_collection,
     read_description,
@@ -22,6 +20,7 @@ from downloader.archive.nbia.decoding import (
 from downloader.archive.nbia.deployments import REFUSALS_NEEDED, RouteEvidence, list_missing
 from downloader.archive.nbia.endpoints import CARTS, Endpoint, Generation, ImageRoute
 from downloader.archive.nbia.error_replies import READ_BYTES, is_page, quote_text, says_not_offered
+from downloader.archive.nbia.json_rows import Row, RowReader
 from downloader.archive.nbia.requests import Asker, read_refusal, told_of_carts
 from downloader.archive.nbia.series_queries import SeriesRows
 from downloader.archive.nbia.studies import Studies, lacking

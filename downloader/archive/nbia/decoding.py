@@ -1,4 +1,4 @@
-"""The one place where the archive's JSON becomes nouns. It reads what arrives, as it arrives, and knows no network.
+"""The one place where rows of the archive become nouns. It reads what arrives, as it arrives, and knows no network.
 
 Replies are lists of objects (docs/archives.md#json-replies): absent attributes are absent, numbers may be text, and what is not
 such a list is the archive's way to say that it failed.
@@ -9,143 +9,22 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, TypeVar
 
-import ijson
 import structlog
 
 from downloader.archive.nbia.error_replies import quote_text, quote_value
 from downloader.archive.nbia.html_text import plain_text
-from downloader.archive.nbia.json_depth import NestingWatch
+from downloader.archive.nbia.json_rows import HELP_DESK, Row, RowReader
 from downloader.archive.nbia.values import UnreadableError, to_count, to_date, to_datetime, to_number_text, to_text
 from downloader.archive.port import CollectionDescription, NoteUnreadable, SeriesSize, StudyCount, UnreadableRow
 from downloader.errors import ArchiveFaultError
 from downloader.model import Series, is_dicom_uid
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_HEAD_BYTES: Final = 2048
 _NAMED_ROWS: Final = 5
 _FEW_ROWS: Final = 10
 """So many unreadable rows are rows of a list all the same, though it has fewer others."""
-_DEEPEST: Final = 32
-_ROW_BYTES_MAX: Final = 4 * 1024 * 1024
-MOST_ROWS: Final = 5_000_000
-"""Ten times as many series as the largest archive has; a list that goes on is none."""
-_HELP_DESK: Final = "tell the archive's help desk if this lasts"
+_DATES_REMEMBERED: Final = 10_000
 _Value = TypeVar("_Value")
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One object of a reply's list; `number` counts from 1, empty objects included."""
-
-    number: int
-    attributes: Mapping[str, object]
-
-
-class RowReader:
-    """Takes the chunks of one reply and gives its rows; holds no more than one chunk's worth of them.
-
-    Args:
-        what: the endpoint, for messages.
-        most_rows: a list of more has no end.
-    """
-
-    def __init__(self, what: str, most_rows: int = MOST_ROWS) -> None:
-        self._what = what
-        self._most_rows = most_rows
-        self._head = bytearray()
-        self._rows_begun = False
-        self._number = 0
-        self._row_bytes = 0
-        self._blank_bytes = 0
-        self._nesting = NestingWatch(_DEEPEST)
-        self._parsed: Any = ijson.sendable_list()
-        self._parser: Any = ijson.items_coro(self._parsed, "item", use_float=True)
-
-    def feed(self, chunk: bytes) -> list[Row]:
-        """The rows that this chunk completes; `{}` is no row (docs/archives.md#json-replies).
-
-        Raises:
-            ArchiveFaultError: this is no list of objects.
-        """
-        if not chunk:
-            # the parser would take it for the end
-            return []
-        if self._rows_begun:
-            return self._parse(chunk)
-        self._head += chunk
-        begin = bytes(self._head).removeprefix(_BYTE_ORDER_MARK).lstrip()
-        if begin.startswith(b"["):
-            self._rows_begun = True
-            return self._parse(begin)
-        if not begin:
-            self._blank_bytes += len(self._head)
-            self._head.clear()
-            if self._blank_bytes > _ROW_BYTES_MAX:
-                raise self._broken(f"begins with more than {_ROW_BYTES_MAX:,} blanks")
-        elif len(self._head) > _HEAD_BYTES:
-            raise self._refuse(begin)
-        return []
-
-    def finish(self) -> None:
-        """Tell that the body has ended. A blank body is a list without rows (docs/archives.md#empty-replies).
-
-        Raises:
-            ArchiveFaultError: the list did not end, or there was none.
-        """
-        if not self._rows_begun:
-            if begin := bytes(self._head).removeprefix(_BYTE_ORDER_MARK).strip():
-                raise self._refuse(begin)
-            return
-        try:
-            self._parser.close()
-        except ijson.JSONError as error:
-            raise self._broken("breaks off") from error
-
-    def _parse(self, chunk: bytes) -> list[Row]:
-        if self._nesting.is_too_deep(chunk):
-            raise self._broken("nests more deeply than rows do")
-        try:
-            self._parser.send(chunk)
-        except (ijson.JSONError, UnicodeDecodeError) as error:
-            raise self._broken("is no JSON", f" ({_reason(error)})") from error
-        if not self._parsed:
-            self._row_bytes += len(chunk)
-            if self._row_bytes > _ROW_BYTES_MAX:
-                raise self._broken(f"goes on for more than {_ROW_BYTES_MAX:,} bytes without another row")
-            return []
-        self._row_bytes = 0
-        rows: list[Row] = []
-        for attributes in self._parsed:
-            self._number += 1
-            if self._number > self._most_rows:
-                raise self._broken("does not end")
-            if not isinstance(attributes, dict):
-                raise ArchiveFaultError(f"{self._what}: row {self._number} is no object", next_step=_HELP_DESK)
-            if attributes:
-                rows.append(Row(self._number, attributes))
-        self._parsed.clear()
-        return rows
-
-    def _broken(self, how: str, why: str = "") -> ArchiveFaultError:
-        row = self._number + len(self._parsed)
-        return ArchiveFaultError(f"{self._what}: the list of rows {how} after row {row}{why}", next_step=_HELP_DESK)
-
-    def _refuse(self, begin: bytes) -> ArchiveFaultError:
-        kind = {b"<": "a web page", b"{": "an object"}.get(begin[:1], "a text")
-        text = quote_text(begin[:_HEAD_BYTES].decode("utf-8", "replace"))
-        return ArchiveFaultError(
-            f"{self._what}: {kind} came in place of a list of rows: {text}", next_step="check base_url if this lasts"
-        )
-
-
-def _reason(error: ijson.JSONError | UnicodeDecodeError) -> str:
-    """What the parser did not like, without the text that it shows around the place."""
-    if isinstance(error, UnicodeDecodeError):
-        return "half a surrogate pair"
-    said = error.args[0] if error.args else ""
-    text = said.decode("ascii", "replace") if isinstance(said, bytes) else str(said)
-    return text.partition("\n")[0].rstrip(".")
 
 
 _Converter = Callable[[object], object]
@@ -188,6 +67,7 @@ def attributes_of(columns: Iterable[str]) -> frozenset[str]:
 
 
 _DATE_CONVERTERS: Final[frozenset[_Converter]] = frozenset({to_date, to_datetime})
+_UNREADABLE: Final = object()
 
 
 @dataclass(slots=True)
@@ -226,6 +106,7 @@ class SeriesReader:
         self._read_rows = self._unread_rows = 0
         self._first_unread: list[str] = []
         self._names_series = False
+        self._dates: dict[tuple[_Converter, str], object] = {}
 
     def feed(self, chunk: bytes) -> list[Series]:
         """The series that this chunk completes. Raises as `RowReader.feed` does."""
@@ -251,7 +132,7 @@ class SeriesReader:
             more = f" and {unnamed} more" if unnamed else ""
             raise ArchiveFaultError(
                 f"{self._what}: cannot read {', '.join(self._first_unread)}{more}",
-                next_step=_HELP_DESK,
+                next_step=HELP_DESK,
             )
 
     def _take_unreadable(self, row: Row, why: str) -> None:
@@ -270,6 +151,7 @@ class SeriesReader:
             )
 
     def _read(self, row: Row) -> Series:
+        # once for each row of a catalogue of a million: what nearly every value is, is looked at first
         values: dict[str, Any] = {}
         for column, value in row.attributes.items():
             known = _COLUMNS.get(column)
@@ -277,20 +159,39 @@ class SeriesReader:
                 continue
             attribute, convert = known
             if convert is to_text and type(value) is str:
-                # nine attributes of ten, and half a million rows
                 values[attribute] = value
-                continue
-            try:
-                values[attribute] = convert(value)
-            except UnreadableError as error:
-                if convert not in _DATE_CONVERTERS:
+            elif convert in _DATE_CONVERTERS:
+                day = self._date_of(column, convert, value)
+                if day is not _UNREADABLE:
+                    values[attribute] = day
+            else:
+                try:
+                    values[attribute] = convert(value)
+                except UnreadableError as error:
                     raise UnreadableError(f"{column} is {quote_value(value)}") from error
-                self.unreadable_dates.note(column, value)
         series_instance_uid = values.get("series_instance_uid", "")
         if not is_dicom_uid(series_instance_uid):
             shown = quote_value(series_instance_uid)
             raise UnreadableError(f"SeriesInstanceUID is {shown}" if series_instance_uid else "no SeriesInstanceUID")
         return Series(**values)
+
+    def _date_of(self, column: str, convert: _Converter, value: object) -> object:
+        """The date, None for blank text, or _UNREADABLE. A catalogue repeats a few thousand dates a million times."""
+        if type(value) is not str:
+            return self._convert_date(column, convert, value)
+        day = self._dates.get((convert, value), _UNREADABLE)
+        if day is _UNREADABLE:
+            day = self._convert_date(column, convert, value)
+            if day is not _UNREADABLE and len(self._dates) < _DATES_REMEMBERED:
+                self._dates[convert, value] = day
+        return day
+
+    def _convert_date(self, column: str, convert: _Converter, value: object) -> object:
+        try:
+            return convert(value)
+        except UnreadableError:
+            self.unreadable_dates.note(column, value)
+            return _UNREADABLE
 
 
 def read_series_size(row: Row) -> SeriesSize:
@@ -338,7 +239,7 @@ def read_study(row: Row, oddities: Oddities) -> tuple[str, Mapping[str, str | da
     what = "getPatientStudy"
     study_instance_uid = _read_attribute(what, row, "StudyInstanceUID", to_text)
     if not study_instance_uid or not is_dicom_uid(study_instance_uid):
-        raise ArchiveFaultError(f"{what}: row {row.number} holds no StudyInstanceUID", next_step=_HELP_DESK)
+        raise ArchiveFaultError(f"{what}: row {row.number} holds no StudyInstanceUID", next_step=HELP_DESK)
     on: date | None = None
     try:
         on = to_date(row.attributes.get("StudyDate") or "")

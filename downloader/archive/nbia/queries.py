@@ -7,9 +7,9 @@ from typing import Final
 
 import anyio.lowlevel
 
-from downloader.archive.nbia.decoding import RowReader
 from downloader.archive.nbia.endpoints import Generation, Paging, QueryEndpoint, fold
 from downloader.archive.nbia.generations import GENERATIONS
+from downloader.archive.nbia.json_rows import RowReader
 from downloader.archive.nbia.requests import Asker, told_of_carts
 from downloader.archive.nbia.search_pages import PAGE_BYTES_MAX, read_page
 from downloader.archive.nbia.table_rows import parse_rows, read_attributes

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import structlog
 
-from downloader.archive.nbia.decoding import Oddities, RowReader, read_study, read_study_count
+from downloader.archive.nbia.decoding import Oddities, read_study, read_study_count
 from downloader.archive.nbia.endpoints import QueryEndpoint, fold
 from downloader.archive.nbia.fan_out import ask_each
+from downloader.archive.nbia.json_rows import RowReader
 from downloader.archive.nbia.requests import Asker
 from downloader.archive.port import StudyCount, StudyNeeds
 from downloader.errors import ArchiveFaultError, CredentialsRejectedError, UnexpectedReplyError

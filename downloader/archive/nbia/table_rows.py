@@ -10,8 +10,8 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Final
 
-from downloader.archive.nbia.decoding import RowReader
 from downloader.archive.nbia.error_replies import quote_text
+from downloader.archive.nbia.json_rows import RowReader
 from downloader.archive.question import Attributes, ReplyFormat
 from downloader.errors import ArchiveFaultError
 

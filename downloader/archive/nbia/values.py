@@ -28,11 +28,14 @@ def to_text(value: object) -> str:
     raise UnreadableError
 
 
+_LONGEST_WHOLE_DIGITS: Final = 19
 _WHOLE: Final = re.compile(r"\s*(-?[0-9]{1,19})(?:\.0*)?\s*", re.ASCII)
 
 
 def to_number_text(value: object) -> str:
     """A number in its shortest form, so that 1, "1" and "1.000000" are the same; any other text as it came."""
+    if type(value) is str and value.isdigit() and value.isascii() and value[0] != "0" and len(value) < _LONGEST_WHOLE_DIGITS:
+        return value
     text = to_text(value)
     whole = _WHOLE.fullmatch(text)
     return str(int(whole[1])) if whole else text
@@ -40,6 +43,8 @@ def to_number_text(value: object) -> str:
 
 def to_count(value: object) -> int | None:
     """A count or size; None for blank text."""
+    if type(value) is int and 0 <= value <= LARGEST_FIGURE:
+        return value
     text = to_text(value)
     if not text.strip():
         return None
