@@ -75,7 +75,7 @@ def run_command_line(app: typer.Typer, arguments: Sequence[str]) -> int:
     except Interrupted as interrupted:
         return interrupted.exit_code
     except TciadError as error:
-        tell(error)
+        report_error(error)
         return error.exit_code
     except ReaderGone:
         return ExitCode.BROKEN_PIPE
@@ -85,7 +85,7 @@ def run_command_line(app: typer.Typer, arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else ExitCode.SUCCESS
 
 
-def tell(error: TciadError) -> None:
+def report_error(error: TciadError) -> None:
     """One line on stderr for each line of the error."""
     for line in str(error).splitlines():
         typer.echo(f"tciad: {printable(line)}", err=True)

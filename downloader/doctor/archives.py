@@ -75,11 +75,11 @@ class _Answer:
 async def examine_archive(address: ArchiveAddress, settings: Settings) -> Diagnosis:
     """An archive whose generation is known: asked as a run asks it, and with the environment's account if that is another."""
     answer = await _ask(address, settings)
-    checks = [_told(answer)]
+    checks = [_archive_check(answer)]
     has_accounts = address.api is ApiGeneration.V4 and address.name != SANDBOX_PROFILE
     if answer.error is None and not answer.signed_in and has_accounts and settings.username is not None:
         signed = await _ask(address.model_copy(update={"auth": Auth()}), settings)
-        checks.append(_told_of_account(answer, signed))
+        checks.append(_account_check(answer, signed))
         if signed.collections > answer.collections:
             answer = signed
     return Diagnosis(checks=tuple(checks), manifest=_manifest_lines(answer))
@@ -101,11 +101,11 @@ async def examine_address(text: str, settings: Settings) -> Diagnosis:
                 return await examine_archive(address, settings)
             if isinstance(answer.error, ArchiveUnreachableError):
                 # it will not be reached in any other generation
-                return Diagnosis(checks=(_told(answer),))
+                return Diagnosis(checks=(_archive_check(answer),))
         wanting = next((answer for answer in tried if answer.wants_credentials), None)
         if wanting is not None:
             return await examine_archive(wanting.address, settings)
-    return Diagnosis(checks=(_told_of_nothing(text, tried),))
+    return Diagnosis(checks=(_nothing_found_check(text, tried),))
 
 
 def _meant_by(text: str) -> Sequence[str]:
@@ -149,7 +149,7 @@ async def _ask(address: ArchiveAddress, settings: Settings) -> _Answer:
         return _Answer(address=address, signed_in=signed_in, error=error)
 
 
-def _told(answer: _Answer) -> Check:
+def _archive_check(answer: _Answer) -> Check:
     address, error = answer.address, answer.error
     if error is None and answer.collections:
         listed = count_text(answer.collections, "collection")
@@ -180,7 +180,7 @@ def _failed(sentence: str, next_step: str, exit_code: ExitCode) -> Check:
     return Check(name="archive", health=Health.FAILED, sentence=sentence, next_step=next_step, exit_code=exit_code)
 
 
-def _told_of_account(guest: _Answer, signed: _Answer) -> Check:
+def _account_check(guest: _Answer, signed: _Answer) -> Check:
     """What the account of the environment is good for where a guest is served as well."""
     error = signed.error
     place = signed.address.token_url
@@ -204,7 +204,7 @@ def _told_of_account(guest: _Answer, signed: _Answer) -> Check:
     )
 
 
-def _told_of_nothing(text: str, tried: Sequence[_Answer]) -> Check:
+def _nothing_found_check(text: str, tried: Sequence[_Answer]) -> Check:
     """No generation was recognised: the host is out of service, or it is no such host."""
     down = next((answer.error for answer in tried if answer.is_down), None)
     if down is not None:

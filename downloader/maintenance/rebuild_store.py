@@ -30,8 +30,10 @@ class _Found:
     findings: tuple[Finding, ...]
 
 
-async def rebuild(library: Library, store: Store, tell: Callable[[Finding], None], advance: Callable[[int], None]) -> SeriesTally:
-    """Enter every series whose images lie there as its receipt says; whatever does not is told and left out.
+async def rebuild(
+    library: Library, store: Store, report: Callable[[Finding], None], advance: Callable[[int], None]
+) -> SeriesTally:
+    """Enter every series whose images lie there as its receipt says; every other folder is reported and left out.
 
     Folders are read side by side. Memory does not grow with the library. `advance` is told how many more folders were looked at.
 
@@ -44,8 +46,8 @@ async def rebuild(library: Library, store: Store, tell: Callable[[Finding], None
         async with one_at_a_time:
             for one in page:
                 for finding in one.findings:
-                    tell(finding)
-            chosen = await _choose([one for one in page if one.receipt is not None], library, store, tell)
+                    report(finding)
+            chosen = await _choose([one for one in page if one.receipt is not None], library, store, report)
             await store.restore(chosen)
             advance(len(page))
 
@@ -69,7 +71,7 @@ def _check(found: FoundSeries) -> _Found:
 
 
 async def _choose(
-    found: Sequence[_Found], library: Library, store: Store, tell: Callable[[Finding], None]
+    found: Sequence[_Found], library: Library, store: Store, report: Callable[[Finding], None]
 ) -> Sequence[tuple[Receipt, str]]:
     """One folder for each series: of two copies the newer version, and of one version that in the place of the layout."""
     uids = [one.receipt.series.series_instance_uid for one in found if one.receipt is not None]
@@ -84,7 +86,7 @@ async def _choose(
             kept = await anyio.to_thread.run_sync(_better, PurePosixPath(folders[uid]), kept, library)
             surplus = PurePosixPath(folders[uid]) if kept.folder == one.folder else one.folder
             sentence = "another copy of the series lies in the library; the store knows that one"
-            tell(Finding(kind=FindingKind.SECOND_COPY, series_instance_uid=uid, path=str(surplus), sentence=sentence))
+            report(Finding(kind=FindingKind.SECOND_COPY, series_instance_uid=uid, path=str(surplus), sentence=sentence))
         folders[uid] = str(kept.folder)
         chosen[uid] = (kept.receipt, str(kept.folder))
     return list(chosen.values())

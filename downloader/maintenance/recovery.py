@@ -33,7 +33,7 @@ async def finish_changes(library: Library, store: Store | None, at: datetime) ->
     for record in await anyio.to_thread.run_sync(library.changes.unfinished):
         finished, left = await _finish_each(record, library)
         if store is not None:
-            await _tell(finished, library, store, at)
+            await _update_store(finished, library, store, at)
         if not left:
             await anyio.to_thread.run_sync(library.changes.end, record)
         elif finished:
@@ -73,7 +73,7 @@ async def want_again(store: Store, series: Series, archive: str, *, message: str
     return number
 
 
-async def _tell(finished: Sequence[tuple[Change, Finished]], library: Library, store: Store, at: datetime) -> None:
+async def _update_store(finished: Sequence[tuple[Change, Finished]], library: Library, store: Store, at: datetime) -> None:
     named = await store.find_named([one.series_instance_uid for _, one in finished])
     rows = {row.series.series_instance_uid: row for row in named}
     relocated: list[tuple[str, str]] = []

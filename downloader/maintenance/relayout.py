@@ -86,11 +86,11 @@ class Relayout:
             try:
                 await anyio.to_thread.run_sync(self._settle_all, page, rows, settled)
             finally:
-                await self._tell_store(settled)
+                await self._update_store(settled)
             if record is not None:
                 await anyio.to_thread.run_sync(self.library.changes.end, record)
 
-    async def _tell_store(self, settled: "_Settled") -> None:
+    async def _update_store(self, settled: "_Settled") -> None:
         """Where series lie now; and of those that the store did not have yet, that they are there."""
         if self.dry_run:
             return

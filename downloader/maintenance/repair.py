@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 _LOST: Final = frozenset({FindingKind.MISSING_FOLDER, FindingKind.MISSING_RECEIPT})
 _DAMAGED: Final = DAMAGE | _LOST | {FindingKind.DAMAGED_RECEIPT}
 FETCHED_AGAIN: Final = _DAMAGED | {FindingKind.UPSTREAM_DIFFERS}
-TOLD_TO_STORE: Final = frozenset({FindingKind.NOT_IN_STORE, FindingKind.STORE_DIFFERS, FindingKind.OTHER_FOLDER})
+UPDATES_STORE: Final = frozenset({FindingKind.NOT_IN_STORE, FindingKind.STORE_DIFFERS, FindingKind.OTHER_FOLDER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +88,12 @@ class Repair:
                 await self._quarantine(PurePosixPath(finding.path), checked.series_instance_uid)
             elif finding.kind is FindingKind.UPSTREAM_UNKNOWN:
                 self.tally.left.append(finding)
-        if kinds & TOLD_TO_STORE and checked.receipt is not None:
+        if kinds & UPDATES_STORE and checked.receipt is not None:
             row = await self._row_of(checked.series_instance_uid)
             if await self._has_rival(row, checked.folder):
                 self._suspect(checked)
             else:
-                await self._tell_store(checked.folder, checked.receipt, row)
+                await self._update_store(checked.folder, checked.receipt, row)
 
     async def settle(self) -> None:
         """Decide about every series of which a folder is damaged, or one too many, now that all its folders are known."""
@@ -187,7 +187,7 @@ class Repair:
             if await self._is_surplus(folder, keeper.folder)
         ]
         record = await _in_thread(self._library.changes.begin, changes) if changes else None
-        await self._tell_store(keeper.folder, keeper.receipt, row)
+        await self._update_store(keeper.folder, keeper.receipt, row)
         for change in changes:
             await _in_thread(self._library.changes.carry_out, change)
             self.tally.quarantined.append(str(change.targets[0]))
@@ -273,7 +273,7 @@ class Repair:
             return f"left as it is: nothing says where its archive {archive} is; name a manifest of it"
         return ""
 
-    async def _tell_store(self, folder: PurePosixPath, receipt: Receipt, row: StoredSeries | None) -> None:
+    async def _update_store(self, folder: PurePosixPath, receipt: Receipt, row: StoredSeries | None) -> None:
         """Tell the store of a whole copy. What the catalogue lists otherwise, or not at all, is not complete for it."""
         uid = receipt.series.series_instance_uid
         is_new = row is None or row.folder != str(folder) or row.stored_bytes != receipt.stored_bytes

@@ -66,7 +66,7 @@ async def remove_withdrawn(
             _log.warning("withdrawn series stays in its place", manifest=manifest.name, message=str(error))
             continue
         yield removed
-    last_question.tell()
+    last_question.warn()
 
 
 class _LastQuestion:
@@ -106,8 +106,8 @@ class _LastQuestion:
             self._listed_again.append(row.series.series_instance_uid)
         return not listed
 
-    def tell(self) -> None:
-        """Say which series stay, and why."""
+    def warn(self) -> None:
+        """Warn of series that stay, and why."""
         if self._listed_again:
             self._warn(
                 f"{len(self._listed_again)} withdrawn series are listed again and were not deleted, such as "

@@ -31,7 +31,7 @@ from downloader.web.schemas import (
     SeriesReply,
     StatusReply,
     ThroughputReply,
-    tell_page,
+    series_reply,
 )
 from downloader.web.throughput import SAMPLE_SECONDS, Throughput
 
@@ -64,40 +64,40 @@ class ApiEndpoint:
     takes: tuple[Parameter, ...] = ()
 
 
-async def _tell_status(sources: Sources, request: web.Request) -> StatusReply:  # noqa: ARG001
+async def _status(sources: Sources, request: web.Request) -> StatusReply:  # noqa: ARG001
     status = await sources.service.status()
     return StatusReply(ready=status.ready and not status.draining, status=status)
 
 
-async def _tell_manifests(sources: Sources, request: web.Request) -> ManifestsReply:  # noqa: ARG001
+async def _manifests(sources: Sources, request: web.Request) -> ManifestsReply:  # noqa: ARG001
     return ManifestsReply(manifests=tuple(await sources.service.manifests()))
 
 
-async def _tell_series(sources: Sources, request: web.Request) -> SeriesReply:
+async def _series(sources: Sources, request: web.Request) -> SeriesReply:
     page = await sources.service.series(
         read_filter(request), after=request.query.get(AFTER.name), limit=read_limit(request, _PAGE_ROWS)
     )
-    return tell_page(page)
+    return series_reply(page)
 
 
-async def _tell_failures(sources: Sources, request: web.Request) -> SeriesReply:
+async def _failures(sources: Sources, request: web.Request) -> SeriesReply:
     page = await sources.service.failures(
         request.query.get(MANIFEST.name), after=request.query.get(AFTER.name), limit=read_limit(request, _PAGE_ROWS)
     )
-    return tell_page(page)
+    return series_reply(page)
 
 
-async def _tell_runs(sources: Sources, request: web.Request) -> RecordsReply:
+async def _runs(sources: Sources, request: web.Request) -> RecordsReply:
     limit = read_limit(request, _RECORDS)
     return _records(await sources.service.runs(request.query.get(MANIFEST.name), before=_before(request), limit=limit))
 
 
-async def _tell_changes(sources: Sources, request: web.Request) -> RecordsReply:
+async def _changes(sources: Sources, request: web.Request) -> RecordsReply:
     limit = read_limit(request, _RECORDS)
     return _records(await sources.service.changes(request.query.get(MANIFEST.name), before=_before(request), limit=limit))
 
 
-async def _tell_throughput(sources: Sources, request: web.Request) -> ThroughputReply:  # noqa: ARG001
+async def _throughput(sources: Sources, request: web.Request) -> ThroughputReply:  # noqa: ARG001
     return ThroughputReply(seconds_between=SAMPLE_SECONDS, samples=sources.throughput.samples())
 
 
@@ -138,16 +138,16 @@ def _order(path: str, name: str, summary: str, reply: type, answer: Answer, *tak
 
 
 ENDPOINTS: Final = (
-    _ask("/status", "status", "The service, its libraries and archives.", StatusReply, _tell_status),
-    _ask("/manifests", "manifests", "Every manifest: how it stands, and what runs now.", ManifestsReply, _tell_manifests),
+    _ask("/status", "status", "The service, its libraries and archives.", StatusReply, _status),
+    _ask("/manifests", "manifests", "Every manifest: how it stands, and what runs now.", ManifestsReply, _manifests),
     _ask(
-        "/series", "series", "Series by filters, page by page.", SeriesReply, _tell_series,
+        "/series", "series", "Series by filters, page by page.", SeriesReply, _series,
         STATE, MANIFEST, COLLECTION, TEXT, AFTER, LIMIT,
     ),
-    _ask("/failures", "failures", "Failed series with their reasons.", SeriesReply, _tell_failures, MANIFEST, AFTER, LIMIT),
-    _ask("/runs", "runs", "What runs reported, newest first.", RecordsReply, _tell_runs, MANIFEST, BEFORE, LIMIT),
-    _ask("/changes", "changes", "What cycles found changed, newest first.", RecordsReply, _tell_changes, MANIFEST, BEFORE, LIMIT),
-    _ask("/throughput", "throughput", "Bytes per second over the last hour.", ThroughputReply, _tell_throughput),
+    _ask("/failures", "failures", "Failed series with their reasons.", SeriesReply, _failures, MANIFEST, AFTER, LIMIT),
+    _ask("/runs", "runs", "What runs reported, newest first.", RecordsReply, _runs, MANIFEST, BEFORE, LIMIT),
+    _ask("/changes", "changes", "What cycles found changed, newest first.", RecordsReply, _changes, MANIFEST, BEFORE, LIMIT),
+    _ask("/throughput", "throughput", "Bytes per second over the last hour.", ThroughputReply, _throughput),
     _order("/manifests/{manifest}/start", "start", "Begin a cycle of a manifest now.", OrderReply, _start),
     _order("/pause", "pause", "Claim nothing more, until resumed.", LibrariesOrderReply, _pause),
     _order("/resume", "resume", "Go on after a pause.", LibrariesOrderReply, _resume),

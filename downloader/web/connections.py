@@ -92,7 +92,7 @@ class Connections:
             self._make_place(None)
         is_too_many = not is_loopback and self._by_address[connection.address] >= self.limits.most_per_address
         if is_too_many or len(self._open) >= most:
-            self._tell_full(connection.address)
+            self._log_full(connection.address)
             return False
         self._open[transport] = self._waiting[transport] = connection
         self._by_address[connection.address] += 1
@@ -118,7 +118,7 @@ class Connections:
             self._waiting[transport].abort()
             self.forget(transport)
 
-    def _tell_full(self, address: str) -> None:
+    def _log_full(self, address: str) -> None:
         """Once, until half of the places are free again: many are refused when any is."""
         if not self._is_full:
             self._is_full = True

@@ -37,27 +37,27 @@ class EventStream:
             raise StoreError(f"{self._most} listen already", next_step="close a page, or ask /api/v1/status now and then")
         self._listeners += 1
         try:
-            return await self._tell(request)
+            return await self._send(request)
         finally:
             self._listeners -= 1
 
-    async def _tell(self, request: web.Request) -> web.StreamResponse:
+    async def _send(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"})
         await response.prepare(request)
         await response.write(f"retry: {_RETRY_MILLISECONDS}\n\n".encode())
         with self._service.subscribe() as happenings:
             try:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(self._tell_until_gone, group, self._progress(response))
-                    group.start_soon(self._tell_until_gone, group, _happenings(response, happenings))
+                    group.start_soon(self._send_until_gone, group, self._progress(response))
+                    group.start_soon(self._send_until_gone, group, _happenings(response, happenings))
             finally:
                 # whoever is cancelled has no time for a farewell
                 response.force_close()
         return response
 
-    async def _tell_until_gone(self, group: TaskGroup, telling: Awaitable[None]) -> None:
+    async def _send_until_gone(self, group: TaskGroup, sending: Awaitable[None]) -> None:
         try:
-            await telling
+            await sending
         except ConnectionError:
             group.cancel_scope.cancel()
 

@@ -14,15 +14,15 @@ BEAT_AGE: Final = timedelta(seconds=30)
 """A loop that has not turned for so long is stuck, though it may still answer now and then."""
 
 
-async def tell_alive(service: Service, clock: Clock) -> web.Response:
+async def respond_alive(service: Service, clock: Clock) -> web.Response:
     """200 while the loop turns."""
     alive = clock.now() - service.beat_at() < BEAT_AGE
-    return _tell([] if alive else ["the service has not turned for half a minute"])
+    return _respond([] if alive else ["the service has not turned for half a minute"])
 
 
-async def tell_ready(service: Service) -> web.Response:
+async def respond_ready(service: Service) -> web.Response:
     """200 when every library can be used and every archive was reachable lately."""
-    return _tell(_problems(await service.status()))
+    return _respond(_problems(await service.status()))
 
 
 def _problems(status: ServiceStatus) -> list[str]:
@@ -31,6 +31,6 @@ def _problems(status: ServiceStatus) -> list[str]:
     return [*problems, "the service drains"] if status.draining else problems
 
 
-def _tell(problems: list[str]) -> web.Response:
+def _respond(problems: list[str]) -> web.Response:
     status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
     return reply_json(adapter_of(dict[str, bool | list[str]]).dump_json({"ok": not problems, "problems": problems}), status)

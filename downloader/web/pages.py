@@ -22,12 +22,12 @@ class Pages:
         folder = files("downloader.web.page")
         self._files = {name: (folder / name).read_text("utf-8") for name in ("page.html", "login.html", *CONTENT_TYPES)}
 
-    async def tell_page(self, request: web.Request) -> web.Response:
+    async def respond_page(self, request: web.Request) -> web.Response:
         """The page, or the form."""
         access = self._guard.access_of(request)
         return _page(self._files["page.html"]) if access is Access.GRANTED else self._ask_for_token(request, access)
 
-    async def tell_file(self, name: str, request: web.Request) -> web.Response:  # noqa: ARG002
+    async def respond_file(self, name: str, request: web.Request) -> web.Response:  # noqa: ARG002
         """What belongs to the page."""
         return web.Response(text=self._files[name], content_type=CONTENT_TYPES[name], charset="utf-8")
 

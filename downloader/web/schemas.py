@@ -113,12 +113,12 @@ class RefusalReply:
 Progress = Mapping[str, RunProgress]
 
 
-def tell_page(page: SeriesPage) -> SeriesReply:
+def series_reply(page: SeriesPage) -> SeriesReply:
     """A page of series as rows."""
-    return SeriesReply(series=tuple(map(_tell_series, page.series)), next_after=page.next_after)
+    return SeriesReply(series=tuple(map(_series_row, page.series)), next_after=page.next_after)
 
 
-def _tell_series(served: ServedSeries) -> SeriesRow:
+def _series_row(served: ServedSeries) -> SeriesRow:
     stored = served.stored
     return SeriesRow(
         library=served.library,

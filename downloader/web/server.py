@@ -19,7 +19,7 @@ from downloader.web.api import PREFIX, Sources, routes_of
 from downloader.web.auth import LOGIN_PATHS, Guard, add_headers
 from downloader.web.connections import ConnectionLimits, Connections
 from downloader.web.events import EventStream
-from downloader.web.health import tell_alive, tell_ready
+from downloader.web.health import respond_alive, respond_ready
 from downloader.web.metrics import Metrics
 from downloader.web.openapi import openapi_document
 from downloader.web.pages import CONTENT_TYPES, Pages
@@ -105,10 +105,10 @@ class HttpServer:
         metrics, clock = self._metrics, self._clock
 
         async def alive(request: web.Request) -> web.Response:  # noqa: ARG001
-            return await tell_alive(service, clock)
+            return await respond_alive(service, clock)
 
         async def ready(request: web.Request) -> web.Response:  # noqa: ARG001
-            return await tell_ready(service)
+            return await respond_ready(service)
 
         async def measure(request: web.Request) -> web.Response:
             body, content_type = await metrics.expose(service, request.headers.get(hdrs.ACCEPT, ""))
@@ -121,16 +121,16 @@ class HttpServer:
                 web.get("/metrics", measure),
                 *routes_of(Sources(service=service, throughput=throughput)),
                 web.get(f"{PREFIX}/events", EventStream(service, clock, most=self._limits.most // 2).handle),
-                web.get(f"{PREFIX}/openapi.json", tell_openapi),
-                web.get("/", pages.tell_page),
+                web.get(f"{PREFIX}/openapi.json", respond_openapi),
+                web.get("/", pages.respond_page),
                 web.post("/login", pages.log_in),
-                *[web.get(f"/page/{name}", partial(pages.tell_file, name)) for name in CONTENT_TYPES],
+                *[web.get(f"/page/{name}", partial(pages.respond_file, name)) for name in CONTENT_TYPES],
             ]
         )
         return application
 
 
-async def tell_openapi(request: web.Request) -> web.Response:  # noqa: ARG001
+async def respond_openapi(request: web.Request) -> web.Response:  # noqa: ARG001
     """The description of the API."""
     return reply_json(adapter_of(dict).dump_json(openapi_document()))
 
