@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup check fix test soak campaign fuzz docs bench bench-pairs sbom lock
+.PHONY: setup setup-all check fix test test-all soak campaign fuzz docs bench bench-pairs sbom lock
 
 $(BIN)/pytest: requirements/test.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -13,7 +13,13 @@ $(BIN)/pytest: requirements/test.txt pyproject.toml
 
 setup: $(BIN)/pytest
 
-check: setup  ## format, lint, types, floors, tests
+$(BIN)/playwright: $(BIN)/pytest requirements/test-all.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements/test-all.txt
+	touch $@
+
+setup-all: $(BIN)/playwright
+
+check: setup  ## format, lint, types, floors, the ordinary tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -24,8 +30,11 @@ fix: setup  ## what the tools can mend by themselves
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: setup
+test: setup  ## the ordinary tests (README's second command): minutes, with nothing but Python
 	$(BIN)/pytest -n auto
+
+test-all: setup-all  ## the ordinary tests and the long ones; those whose tools are missing skip
+	$(BIN)/pytest -n auto -m "long or not long"
 
 soak: setup  ## kill -9 at many moments, and at every call that makes something durable (some hours)
 	TCIAD_TEST_CRASHES=$(or $(CRASHES),60) TCIAD_TEST_CRASH_POINTS=100000 $(BIN)/pytest -n auto tests/acceptance/test_crash.py tests/acceptance/test_crash_points.py tests/acceptance/test_relayout.py tests/acceptance/test_change_points.py
@@ -33,7 +42,7 @@ soak: setup  ## kill -9 at many moments, and at every call that makes something 
 campaign: setup  ## ITERATIONS (500) random lives of a library, the first of them by SEED (1); about an hour
 	$(BIN)/python -m tests.campaign --iterations $(or $(ITERATIONS),500) --seed $(or $(SEED),1) --keep build/campaign
 
-docs: setup  ## the documents and the Python API as pages, in build/docs
+docs: setup-all  ## the documents and the Python API as pages, in build/docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
 
 $(VENV)-fuzz/ready: requirements/fuzz.txt pyproject.toml
@@ -74,7 +83,9 @@ lock:  ## resolve the newest versions that the bounds allow, with hashes and wit
 	$(VENV)-lock/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --upgrade --output-file requirements/runtime.txt pyproject.toml
 	$(VENV)-lock/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-header --upgrade --extra test --constraint requirements/runtime.txt --output-file requirements/test.txt pyproject.toml
+	  --no-header --upgrade --extra test-all --constraint requirements/runtime.txt --output-file requirements/test-all.txt pyproject.toml
+	$(VENV)-lock/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --upgrade --extra test --constraint requirements/test-all.txt --output-file requirements/test.txt pyproject.toml
 	$(VENV)-lock/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --upgrade --extra bench --constraint requirements/runtime.txt --output-file requirements/bench.txt pyproject.toml
 	$(VENV)-lock/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

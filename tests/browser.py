@@ -4,12 +4,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Route, sync_playwright
+from tests.tools import import_package
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
+# without playwright, the tests that use this skip (tests/tools.py)
+sync_api = import_package("playwright.sync_api")
 ColorScheme = Literal["dark", "light"]
 
 
@@ -17,7 +20,7 @@ ColorScheme = Literal["dark", "light"]
 class WatchedPage:
     """A page, the addresses it asked for beyond its own host, and what its console had to say."""
 
-    page: Page
+    page: Any
     strangers: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
@@ -28,12 +31,17 @@ class WatchedPage:
         assert self.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+def expect(locator: Any) -> Any:
+    """What must come to be true of a part of the page."""
+    sync_api.expect.set_options(timeout=LONGEST_WAIT_SECONDS * 1000)
+    return sync_api.expect(locator)
+
+
 @contextmanager
-def open_browser() -> Iterator[Browser]:
+def open_browser() -> Iterator[Any]:
     """The Chromium of the system."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "these tests need Chromium: install the package chromium"
-    with sync_playwright() as playwright:
+    with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser
         browser.close()
@@ -41,13 +49,14 @@ def open_browser() -> Iterator[Browser]:
 
 @contextmanager
 def open_page(
-    browser: Browser, address: str, *, own: str = "", color_scheme: ColorScheme = "light", viewport: dict[str, int] | None = None
+    browser: Any, address: str, *, own: str = "", color_scheme: ColorScheme = "light", viewport: dict[str, int] | None = None
 ) -> Iterator[WatchedPage]:
     """A page at an address. `own` is how the addresses begin that it may ask for beside its own."""
-    context = browser.new_context(color_scheme=color_scheme, viewport=viewport or DESK, has_touch=viewport == PHONE)  # type: ignore[arg-type]
+    context = browser.new_context(color_scheme=color_scheme, viewport=viewport or DESK, has_touch=viewport == PHONE)
+    context.set_default_timeout(LONGEST_WAIT_SECONDS * 1000)
     watched = WatchedPage(page=context.new_page())
 
-    def admit(route: Route) -> None:
+    def admit(route: Any) -> None:
         asked = route.request.url
         if asked == address or (own and asked.startswith(own)):
             route.continue_()
@@ -57,11 +66,11 @@ def open_page(
 
     watched.page.route("**/*", admit)
 
-    def listen(message: ConsoleMessage) -> None:
+    def listen(message: Any) -> None:
         if message.type in {"error", "warning"}:
             watched.complaints.append(message.text)
 
-    def listen_to_errors(error: Error) -> None:
+    def listen_to_errors(error: Any) -> None:
         watched.complaints.append(str(error))
 
     watched.page.on("console", listen)

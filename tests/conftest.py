@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,38 @@ import pytest
 import structlog
 
 from downloader.redaction import forget_secrets
+from tests.tools import require_tool
+
+# Some systems name hundreds of certificate authorities here. Each client would read them all, and no test asks a public host.
+os.environ.pop("SSL_CERT_FILE", None)
+
+
+def is_long(item: pytest.Item, config: pytest.Config) -> bool:
+    """Whether the test is marked `long`, or with a kind that pyproject.toml describes as long."""
+    kinds = [line.partition(":")[0] for line in config.getini("markers") if ": long" in line]
+    return any(item.get_closest_marker(kind) for kind in ("long", *kinds))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the long tests, unless `-m` chooses or the command line names their file."""
+    long = [item for item in items if is_long(item, config)]
+    for item in long:
+        item.add_marker("long")
+    if config.option.markexpr:
+        return
+    named = {(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args}
+    left_out = {item for item in long if item.path not in named}
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose tools are missing."""
+    for marker in item.iter_markers("needs"):
+        for tool in marker.args:
+            require_tool(tool)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Final
 
 import pydicom
@@ -56,6 +57,7 @@ class HeaderTemplate:
     elements: Mapping[int, bytes]
 
 
+@cache
 def read_template(modality: str) -> HeaderTemplate:
     """Read the sample of a modality (CT or MR) and keep its public elements but the pixels."""
     dataset = pydicom.dcmread(sample_path(_SAMPLE_BY_MODALITY[modality]))

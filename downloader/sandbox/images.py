@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from hashlib import md5
 from io import BytesIO
 from random import Random
@@ -12,7 +12,6 @@ import pydicom
 
 from downloader.sandbox.catalogue import GeneratedImages, Holding, SampleImages
 from downloader.sandbox.headers import (
-    HeaderTemplate,
     SeriesHeader,
     header_for,
     image_uid,
@@ -27,6 +26,16 @@ _CHUNK_BYTES: Final = 256 * 1024
 _NOISE_BYTES: Final = 2 * 1024 * 1024
 # How often each byte from 0 to 7 stands among the 256: fast deflate brings such noise to 0.39 of its size.
 _WEIGHTS: Final = (96, 64, 32, 32, 16, 8, 4, 4)
+
+
+@cache
+def _noise() -> bytes:
+    """One block of noise; each chunk of pixels is a window into it, so that making pixels costs nothing.
+
+    A window never comes back within the 32 KiB that deflate looks behind.
+    """
+    table = bytes(value for value, weight in enumerate(_WEIGHTS) for _ in range(weight))
+    return Random(1).randbytes(_NOISE_BYTES).translate(table)  # noqa: S311 - pixels, not secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +58,17 @@ class Images:
     """
 
     def __init__(self) -> None:
-        self._templates: dict[str, HeaderTemplate] = {}
         self._samples: dict[str, bytes] = {}
         self._digests: dict[str, str] = {}
         self._sizes: dict[str, int] = {}
         self._owners: dict[str, Holding] = {}
-        # One block of noise; each chunk of pixels is a window into it, so that making pixels costs nothing. A window
-        # never comes back within the 32 KiB that deflate looks behind.
-        table = bytes(value for value, weight in enumerate(_WEIGHTS) for _ in range(weight))
-        noise = Random(1)  # noqa: S311 - pixels, not secrets
-        self._noise = memoryview(noise.randbytes(_NOISE_BYTES).translate(table))
+        self._noise = memoryview(_noise())
 
     def of(self, holding: Holding) -> Sequence[SandboxImage]:
         """All images of a series, in the order of the catalogue."""
         content = holding.series.content
         if isinstance(content, GeneratedImages):
-            header = header_for(self._template(holding.series.modality), holding, content)
+            header = header_for(read_template(holding.series.modality), holding, content)
             size_bytes = len(header.for_image(0)) + content.rows * content.columns * 2
             return [self._generated(header, position, size_bytes) for position in range(content.image_count)]
         return [self._sample(holding, content, position) for position in range(len(content.file_names))]
@@ -123,14 +127,9 @@ class Images:
     def _sum(self, holding: Holding) -> int:
         content = holding.series.content
         if isinstance(content, GeneratedImages):
-            header = header_for(self._template(holding.series.modality), holding, content)
+            header = header_for(read_template(holding.series.modality), holding, content)
             return content.image_count * (len(header.for_image(0)) + content.rows * content.columns * 2)
         return sum(image.size_bytes for image in self.of(holding))
-
-    def _template(self, modality: str) -> HeaderTemplate:
-        if modality not in self._templates:
-            self._templates[modality] = read_template(modality)
-        return self._templates[modality]
 
     def _generated(self, header: SeriesHeader, position: int, size_bytes: int) -> SandboxImage:
         content = header.content

@@ -16,6 +16,8 @@ from tests.waiting import LONGEST_WAIT_SECONDS
 COMMAND = (sys.executable, "-m", "downloader")
 LONGEST_RUN_SECONDS = LONGEST_WAIT_SECONDS
 POLL_SECONDS = 0.01
+# One certificate authority, whose key is gone. Reading the hundreds of a system is a fifth of what a short command costs.
+AUTHORITY = Path(__file__).with_name("authority.pem")
 _OTHERS = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "no_color", "force_color", "columns")
 
 
@@ -36,8 +38,7 @@ class Ended:
 def clean_environment(**more: str) -> dict[str, str]:
     """This process' environment without what would change how tciad runs or looks."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TCIAD_") and name.lower() not in _OTHERS}
-    # a library whose files only some may read is nothing that these tests are about
-    return {**kept, "NO_PROXY": "*", **more}
+    return {**kept, "NO_PROXY": "*", "SSL_CERT_FILE": str(AUTHORITY), **more}
 
 
 def run_command(*arguments: str | Path, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Ended:
@@ -77,12 +78,11 @@ def end_of(process: subprocess.Popen[str]) -> Ended:
     return Ended(exit_code=process.returncode, stdout=stdout, stderr=stderr)
 
 
-def wait_until(
-    condition: Callable[[], bool], timeout_seconds: float = LONGEST_WAIT_SECONDS, poll_seconds: float = POLL_SECONDS
-) -> None:
+def wait_until(condition: Callable[[], bool], poll_seconds: float = POLL_SECONDS) -> None:
     """Return as soon as the condition holds.
 
-    It polls: what another process does to its files tells nobody, and a kill at a chosen moment cannot wait for its output.
+    It polls, since another process does not report what it does to its files, and a kill at a chosen moment cannot wait for
+    output.
     """
     give_up_at = time.monotonic() + LONGEST_WAIT_SECONDS
     while not condition():

@@ -111,6 +111,8 @@ def test_a_whole_tree_is_adopted_without_a_download(
     assert len((mirror.library / "metadata.csv").read_text().splitlines()) == SERIES + 1
 
 
+@pytest.mark.peer
+@pytest.mark.needs("tcia_utils")
 def test_what_the_real_tcia_utils_made_is_adopted(archive: ServedArchive, tmp_path: Path) -> None:
     """Folders and ZIPs, as its current release leaves them."""
     names = [series.series_instance_uid for series in series_of(archive)]

@@ -23,12 +23,13 @@ from downloader.sandbox import Catalogue, SandboxCollection, SandboxPatient, cat
 from tests.acceptance.archives import RECEIPT_NAME, ServedArchive, assert_nothing_staged, serve_archive, small_series
 from tests.acceptance.command import COMMAND, Ended, clean_environment, run_command
 from tests.acceptance.crashes import KILLED, LONGEST_TRACED_SECONDS, Mirror, how_many, mirror_of, store_says_complete
-from tests.acceptance.test_crash_points import CALLS, EXIT_KILLED, can_trace, copy_of
+from tests.acceptance.test_crash_points import CALLS, EXIT_KILLED, copy_of
 
 pytestmark = [
     pytest.mark.acceptance,
+    pytest.mark.crash,
     pytest.mark.timeout(3600),
-    pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace here"),
+    pytest.mark.needs("strace"),
 ]
 
 OLDER = small_series(2)

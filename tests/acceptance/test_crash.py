@@ -10,7 +10,7 @@ from downloader.sandbox import Fault, FaultKind
 from tests.acceptance.archives import ServedArchive, serve_archive, small_catalogue
 from tests.acceptance.crashes import how_many, mirror_of, moments
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.crash, pytest.mark.timeout(600)]
 
 SERIES = 200
 # beside one getImage for each series: the listing, and asking which generation of getImage this is

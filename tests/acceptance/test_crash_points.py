@@ -1,6 +1,5 @@
 """kill -9 at the very calls that make a series durable: each sync, rename and removal of a run (strace hits them)."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -29,17 +28,11 @@ _CALL = re.compile(r"^(\d+) +(\w+)\(", re.MULTILINE)
 _PATH = re.compile(r'"([^"]*)"')
 
 
-def can_trace() -> bool:
-    """Whether strace is here and may trace."""
-    if shutil.which("strace") is None:
-        return False
-    return subprocess.run(["strace", "-f", "-qq", "-o", os.devnull, "true"], capture_output=True, check=False).returncode == 0
-
-
 pytestmark = [
     pytest.mark.acceptance,
+    pytest.mark.crash,
     pytest.mark.timeout(3600),
-    pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace here"),
+    pytest.mark.needs("strace"),
 ]
 
 

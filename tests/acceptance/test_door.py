@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance.archives import serve_archive, small_catalogue, write_manifest
 from tests.acceptance.command import COMMAND, clean_environment, end_of, run_command
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 pytestmark = pytest.mark.acceptance
 OPEN_FILES = 256
@@ -56,11 +57,11 @@ def test_idle_connections_stop_neither_health_checks_nor_cycles(tmp_path: Path) 
         port = int(address.rpartition(":")[2])
         with ExitStack() as stack:
             for _ in range(STRANGERS):
-                stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), LONGEST_WAIT_SECONDS))
             write_manifest(folder / "m.yaml", archive.sandbox.base_url)
             process.send_signal(signal.SIGHUP)
             for path in ("/healthz", "/readyz", "/metrics"):
-                with urllib.request.urlopen(f"{address}{path}", timeout=20) as reply:  # noqa: S310 - our own address
+                with urllib.request.urlopen(f"{address}{path}", timeout=LONGEST_WAIT_SECONDS) as reply:  # noqa: S310 - our own address
                     assert reply.status == 200
             assert until(process, "run ended")["outcome"] == "complete"
         process.send_signal(signal.SIGTERM)

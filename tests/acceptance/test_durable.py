@@ -13,14 +13,14 @@ from downloader.library.receipt import RECEIPT_NAME
 from tests.acceptance.archives import serve_archive, small_catalogue
 from tests.acceptance.command import COMMAND, clean_environment
 from tests.acceptance.crashes import Mirror, mirror_of
-from tests.acceptance.test_crash_points import LARGE_SIDE, can_trace
+from tests.acceptance.test_crash_points import LARGE_SIDE
 
 SERIES = 3
 ONE_BY_ONE = ("--concurrency", "1")
 
 pytestmark = [
     pytest.mark.acceptance,
-    pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace here"),
+    pytest.mark.needs("strace"),
 ]
 
 _LINE = re.compile(r"\d+ +(?P<call>\w+)\((?P<arguments>.*)\) += \d+(?:<(?P<opened>[^>]*)>)?")

@@ -12,7 +12,7 @@ from downloader.sandbox import SandboxSeries, catalogue_of, generated_series
 from tests.acceptance.archives import serve_archive, write_manifest
 from tests.acceptance.command import COMMAND, clean_environment
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 MOST_RESIDENT_BYTES = 200 * 1024 * 1024
 # The whole gigabyte takes most of a minute; a quarter of it already is more than all memory that a run may use.

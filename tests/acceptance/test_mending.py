@@ -14,7 +14,6 @@ from downloader.sandbox import Fault, FaultKind
 from tests.acceptance.archives import RECEIPT_NAME, assert_mirrors, receipts_of, serve_archive, small_catalogue
 from tests.acceptance.command import COMMAND, Ended, clean_environment, end_of, run_command, start_command
 from tests.acceptance.crashes import Mirror, mirror_of, store_says_complete
-from tests.acceptance.test_crash_points import can_trace
 
 pytestmark = pytest.mark.acceptance
 
@@ -76,7 +75,7 @@ def remove_store(library: Path) -> None:
         path.unlink()
 
 
-@pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace here")
+@pytest.mark.needs("strace")
 def test_a_receipt_that_the_disk_does_not_give_back_is_damaged(mirror: Mirror) -> None:
     """A bad sector ends no verification: the series is set aside, and comes again to another place of the disk."""
     receipt = folder_of(mirror) / RECEIPT_NAME

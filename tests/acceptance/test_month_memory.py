@@ -12,7 +12,7 @@ from tests.acceptance.archives import assert_mirrors, serve_archive, small_catal
 from tests.acceptance.command import wait_until
 from tests.acceptance.test_serve import serving
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.month]
 CYCLES = 60
 WARM = 5
 

@@ -1,7 +1,6 @@
 """An outside judge: a DICOM server stores every image of a mirrored library."""
 
 import json
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -14,10 +13,10 @@ from tests.acceptance.archives import serve_archive, write_manifest
 from tests.acceptance.command import run_command, wait_until
 from tests.waiting import LONGEST_WAIT_SECONDS
 
-ORTHANC = shutil.which("Orthanc")
 pytestmark = [
     pytest.mark.acceptance,
-    pytest.mark.skipif(ORTHANC is None, reason="Orthanc is not installed (Debian's package orthanc)"),
+    pytest.mark.peer,
+    pytest.mark.needs("orthanc"),
 ]
 
 
@@ -48,7 +47,7 @@ def orthanc_port(tmp_path: Path) -> Iterator[int]:
             }
         )
     )
-    with subprocess.Popen([str(ORTHANC), configuration], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(["Orthanc", configuration], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             wait_until(lambda: answers(port))
             yield port

@@ -5,14 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
 
 from downloader.sandbox import Catalogue, Fault, FaultKind, SandboxCollection, SandboxPatient, generated_series, study_of
 from tests.acceptance.archives import ServedArchive, assert_mirrors, serve_archive, write_manifest
 from tests.acceptance.test_serve import Served, serving
-from tests.browser import DESK, PHONE, ColorScheme, WatchedPage, open_browser, open_page
+from tests.browser import DESK, PHONE, ColorScheme, WatchedPage, expect, open_browser, open_page
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.browser, pytest.mark.needs("playwright", "chromium")]
 HOSTILE = '<img src=x onerror=alert(1)>"'
 TOKEN = "a long random token"
 

@@ -13,7 +13,6 @@ import pytest
 from tests.acceptance.archives import assert_mirrors, receipts_of, serve_archive, small_catalogue
 from tests.acceptance.command import COMMAND, Ended, clean_environment, end_of, run_command, start_command
 from tests.acceptance.crashes import KILLED, Mirror, how_many, mirror_of
-from tests.acceptance.test_crash_points import can_trace
 
 pytestmark = pytest.mark.acceptance
 SERIES = 4
@@ -164,7 +163,8 @@ def evenly(points: list[tuple[str, int]], most: int) -> list[tuple[str, int]]:
     return points[:: max(1, len(points) // most)]
 
 
-@pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace here")
+@pytest.mark.crash
+@pytest.mark.needs("strace")
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("layout", ["idc", "{series_instance_uid}/images"])
 def test_a_kill_at_any_call_loses_nothing(mirror: Mirror, tmp_path: Path, layout: str) -> None:

@@ -7,12 +7,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from downloader.errors import SettingsError
-from downloader.library.spreadsheet_cells import text_of
+from downloader.library.state.spreadsheet_cells import text_of
 from downloader.model import SeriesState
 from downloader.sandbox import Catalogue, Fault, FaultKind, SandboxCollection, SandboxPatient, generated_series, study_of
 from downloader.ui.library_report.extras import require_extra
@@ -20,6 +18,7 @@ from tests.acceptance.archives import serve_archive, small_series
 from tests.acceptance.command import Ended, run_command
 from tests.acceptance.crashes import Mirror, mirror_of
 from tests.browser import DESK, PHONE, ColorScheme, open_browser, open_page
+from tests.tools import import_package
 
 pytestmark = pytest.mark.acceptance
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
@@ -63,6 +62,8 @@ def report(mirror: Mirror, *flags: str | Path) -> Ended:
     return ended
 
 
+@pytest.mark.extras
+@pytest.mark.needs("matplotlib")
 def test_the_page_is_one_file_in_the_library(mirror: Mirror) -> None:
     """It is named on stdout with what the library holds; --json says the same."""
     page = mirror.library / "report.html"
@@ -74,6 +75,8 @@ def test_the_page_is_one_file_in_the_library(mirror: Mirror) -> None:
     assert document["images"] == 2 * COMPLETE
 
 
+@pytest.mark.browser
+@pytest.mark.needs("matplotlib", "playwright", "chromium")
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
 def test_the_page_in_a_browser(
@@ -102,7 +105,7 @@ def test_the_page_in_a_browser(
         assert page.locator("a[href^=javascript]").count() == 0
         shot = artefacts / f"report-{color_scheme}-{viewport['width']}.png"
         page.screenshot(path=shot, full_page=True)
-        with Image.open(shot) as image:
+        with import_package("PIL.Image").open(shot) as image:
             shade = image.convert("L").tobytes()[0]
     assert (shade > 128) is (color_scheme == "light")
 
@@ -113,7 +116,11 @@ def rows_of(mirror: Mirror, target: Path) -> list[dict[str, Any]]:
     if target.suffix == ".csv":
         cells = csv.DictReader(target.read_text(encoding="utf-8").splitlines())
         return [{name: text_of(cell) for name, cell in row.items()} for row in cells]
-    rows = json.loads(target.read_text()) if target.suffix == ".json" else pq.read_table(target).to_pylist()
+    rows = (
+        json.loads(target.read_text())
+        if target.suffix == ".json"
+        else import_package("pyarrow.parquet").read_table(target).to_pylist()
+    )
     return [{name: _as_text(cell) for name, cell in row.items()} for row in rows]
 
 
@@ -123,6 +130,8 @@ def _as_text(cell: object) -> str:
     return "" if cell is None else str(cell)
 
 
+@pytest.mark.extras
+@pytest.mark.needs("pyarrow")
 def test_the_rows_are_the_same_in_each_format(mirror: Mirror, tmp_path: Path) -> None:
     """All series with every column: those that failed too."""
     as_csv, as_json, as_parquet = (rows_of(mirror, tmp_path / f"series.{suffix}") for suffix in ("csv", "json", "parquet"))

@@ -10,7 +10,6 @@ import pytest
 from downloader.sandbox import Fault, FaultKind
 from tests.acceptance.archives import ServedArchive, assert_mirrors, receipts_of, serve_archive, small_catalogue, write_manifest
 from tests.acceptance.command import COMMAND, clean_environment, run_command, start_command, wait_until
-from tests.acceptance.test_crash_points import can_trace
 
 pytestmark = pytest.mark.acceptance
 
@@ -56,7 +55,7 @@ def test_a_killed_run_loses_only_the_images_in_flight(tmp_path: Path) -> None:
         assert 0 < archive.sandbox.count("getSingleImage") <= IMAGES - staged
 
 
-@pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace here")
+@pytest.mark.needs("strace")
 def test_a_staged_image_that_the_disk_does_not_give_back_comes_again(tmp_path: Path) -> None:
     """It is not believed, as one that is not what came: a bad sector in staging does not stop the library for ever."""
     library = tmp_path / "library"

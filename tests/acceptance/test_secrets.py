@@ -15,6 +15,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 import pytest
 
 from tests.acceptance.command import run_command, start_command
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 pytestmark = pytest.mark.acceptance
 USERNAME = "the-researcher"
@@ -212,7 +213,7 @@ def test_the_service_tells_no_secret_either(tmp_path: Path) -> None:
                     break
             answers = [ask(url, path) for path in ("/api/v1/status", "/api/v1/manifests", "/metrics", "/")]
             process.terminate()
-            rest, stderr = process.communicate(timeout=20)
+            rest, stderr = process.communicate(timeout=LONGEST_WAIT_SECONDS)
         assert any("***" in answer for answer in (*answers, *lines))
         assert_no_traces(tmp_path, *lines, *answers, rest, stderr)
 
@@ -220,6 +221,6 @@ def test_the_service_tells_no_secret_either(tmp_path: Path) -> None:
 def ask(url: str, path: str) -> str:
     """What the service answers to somebody who has its token."""
     request = urllib.request.Request(f"{url.rstrip('/')}{path}", headers={"Authorization": f"Bearer {SERVE_TOKEN}"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=LONGEST_WAIT_SECONDS) as reply:  # noqa: S310
         answer: bytes = reply.read()
     return answer.decode()

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-import polars as pl
 import pytest
 
 from downloader import api as tciad
@@ -13,8 +11,10 @@ from downloader.model import SeriesState
 from downloader.sandbox import Fault, FaultKind
 from downloader.store.port import Standing
 from tests.acceptance.archives import ServedArchive, assert_mirrors, serve_archive, small_catalogue, write_manifest
+from tests.tools import import_package
 
 SERIES = 5
+pd, pl = import_package("pandas"), import_package("polars")
 
 
 @pytest.fixture
@@ -49,6 +49,8 @@ def test_a_run_fetches_and_proves(archive: ServedArchive, tmp_path: Path) -> Non
     assert_mirrors(tmp_path / "library", archive)
 
 
+@pytest.mark.extras
+@pytest.mark.needs("pandas", "polars")
 def test_rows_go_straight_into_data_frames(archive: ServedArchive, tmp_path: Path) -> None:
     """Pandas and polars take the rows as they are, names and types included."""
     planned = tciad.plan(wanted_from(archive)).series

@@ -1,15 +1,15 @@
 """The example notebook runs from top to bottom, in a real kernel."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from downloader.ui.notebook import Html, NotebookCount
 from tests.fakes.clock import FakeClock
+from tests.tools import import_package
 from tests.waiting import LONGEST_WAIT_SECONDS
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.ipynb"))
@@ -18,17 +18,12 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.ipy
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
 def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401 - nbformat has no types
     """The notebook with its outputs; a cell that raises fails here."""
-    notebook = read(request.param)
+    notebook = import_package("nbformat").read(request.param, as_version=4)
     folder = tmp_path_factory.mktemp("notebook")
-    NotebookClient(
+    import_package("nbclient").NotebookClient(
         notebook, timeout=int(LONGEST_WAIT_SECONDS), kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     ).execute()
     return notebook
-
-
-def read(path: Path) -> Any:  # noqa: ANN401 - nbformat has no types
-    """The notebook as it lies in the repository."""
-    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
 
 
 def texts_of(notebook: Any, kind: str) -> list[str]:  # noqa: ANN401
@@ -38,11 +33,15 @@ def texts_of(notebook: Any, kind: str) -> list[str]:  # noqa: ANN401
     return shown + [output.text for output in outputs if output.get("name") == kind]
 
 
+@pytest.mark.extras
+@pytest.mark.needs("nbclient", "pandas", "matplotlib")
 def test_every_cell_runs(executed: Any) -> None:  # noqa: ANN401
     """It plans, runs and tells how that ended."""
     assert "cohort: complete" in "\n".join(texts_of(executed, "stdout"))
 
 
+@pytest.mark.extras
+@pytest.mark.needs("nbclient", "pandas", "matplotlib")
 def test_progress_is_a_bar_below_the_cell(executed: Any) -> None:  # noqa: ANN401
     """It stands at the end of the run, in place of the lines that a terminal would get."""
     bars = [text for text in texts_of(executed, "text/html") if "tciad-progress" in text]
@@ -51,6 +50,8 @@ def test_progress_is_a_bar_below_the_cell(executed: Any) -> None:  # noqa: ANN40
     assert texts_of(executed, "stderr") == []
 
 
+@pytest.mark.extras
+@pytest.mark.needs("nbclient", "pandas", "matplotlib")
 def test_verifying_shows_a_bar_too(executed: Any) -> None:  # noqa: ANN401
     """At its end it tells how many series were read."""
     (cell,) = [cell for cell in executed.cells if "tciad.verify(" in cell.source]
@@ -97,5 +98,5 @@ def test_a_count_is_drawn_from_time_to_time() -> None:
 def test_the_notebook_is_kept_without_outputs() -> None:
     """Outputs would differ with every run, and go stale."""
     for path in NOTEBOOKS:
-        notebook = read(path)
-        assert all(not cell.get("outputs") for cell in notebook.cells)
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        assert all(not cell.get("outputs") for cell in notebook["cells"])

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,14 +9,14 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from tests.acceptance.command import clean_environment
+from tests.tools import can_trace
+from tests.waiting import LONGEST_WAIT_SECONDS
 
-LONGEST_SECONDS: Final = 150.0
 EXIT_CODES: Final = frozenset({0, 1, 2, 3, 4, 5, 6, 130, 143})
 _POLL_SECONDS: Final = 0.001
 _WRITING_CALLS: Final = ("rename", "unlink", "rmdir", "mkdir", "fsync", "fdatasync", "unlinkat", "pwrite64", "write")
@@ -96,14 +95,6 @@ class Ended:
         return document if isinstance(document, list) else [document]
 
 
-@cache
-def can_trace() -> bool:
-    """Whether strace is here and may trace."""
-    if shutil.which("strace") is None:
-        return False
-    return subprocess.run(["strace", "-f", "-qq", "-o", os.devnull, "true"], capture_output=True, check=False).returncode == 0
-
-
 def draw_disturbance(random: Random, *, asks_archive: bool, moves: bool = False) -> Disturbance:
     """A kill, a signal, or a system call that kills or fails. `moves`: of a verb that moves folders about."""
     often = "killing call" if moves else "signal"
@@ -178,7 +169,7 @@ class Commander:
             if is_due and (elapsed >= after if after is not None else came > disturbance.after_requests):
                 is_due = False
                 process.send_signal(getattr(signal, disturbance.signal_name))
-            if elapsed > LONGEST_SECONDS:
+            if elapsed > LONGEST_WAIT_SECONDS:
                 process.kill()
                 return True
             time.sleep(_POLL_SECONDS)

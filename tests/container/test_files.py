@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from importlib.metadata import requires
@@ -29,11 +28,15 @@ def check(*command: str | Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.extras
+@pytest.mark.needs("check_jsonschema")
 def test_compose_and_its_profile_are_valid() -> None:
     """By the schema of the Compose specification."""
     check(Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DOCKER / "compose.yaml")
 
 
+@pytest.mark.promtool
+@pytest.mark.needs("promtool")
 def test_prometheus_accepts_its_configuration_and_the_alerts() -> None:
     """And each alert fires when it should, and only then."""
     check("promtool", "check", "config", "--syntax-only", DOCKER / "prometheus.yaml")
@@ -64,6 +67,8 @@ def test_alerts_and_dashboard_ask_for_what_is_told() -> None:
     assert {re.sub(r"_(total|bucket)$", "", name) for name in named} <= told
 
 
+@pytest.mark.promtool
+@pytest.mark.needs("promtool")
 def test_every_expression_can_be_read(tmp_path: Path) -> None:
     """By Prometheus itself."""
     rules = [{"record": f"test:{number}", "expr": expression} for number, expression in enumerate(expressions())]
@@ -149,7 +154,7 @@ def test_the_bill_of_materials_is_of_what_is_locked(tmp_path: Path) -> None:
     assert digests
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
+@pytest.mark.needs("systemd-analyze")
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     """But for the program, which is not installed where it says."""
     unit = tmp_path / "tciad.service"

@@ -4,8 +4,6 @@ The sandbox and tciad share the loopback of a pod, which has no other network.
 """
 
 import json
-import os
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +19,8 @@ pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.timeout(500),
     pytest.mark.xdist_group("container"),
-    pytest.mark.skipif(
-        os.geteuid() != 0 or not shutil.which("podman") or not shutil.which("mmdebstrap"),
-        reason="needs root, podman and mmdebstrap, as .ci/run installs them",
-    ),
+    pytest.mark.container,
+    pytest.mark.needs("root", "podman", "mmdebstrap"),
 ]
 POD = "mirror"
 ASK = """

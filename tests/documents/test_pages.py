@@ -4,11 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from downloader import api
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
+@pytest.mark.extras
+@pytest.mark.needs("sphinx")
 def test_the_pages_build_without_warnings(tmp_path: Path) -> None:
     """A broken reference, or a docstring that is no reStructuredText, fails the build."""
     built = subprocess.run(

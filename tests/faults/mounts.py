@@ -1,6 +1,5 @@
 """Small file systems of their own, for disks that are full, out of inodes, or read-only."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a tmpfs")
+from tests.tools import skip_for_want
+
+needs_mount = pytest.mark.needs("root")
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def mounted(folder: Path, **options: int | str) -> Iterator[None]:
     mount = ["mount", "-t", "tmpfs", "-o", _written(options), "tmpfs", str(folder)]
     done = subprocess.run(mount, check=False, capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+        skip_for_want(f"no tmpfs can be mounted here: {done.stderr.strip()}")
     try:
         yield
     finally:
@@ -30,7 +31,7 @@ def pinned(folder: Path) -> Iterator[None]:
     """The folder is mounted on itself, so that it cannot be renamed or removed; skips the test where no mounts are allowed."""
     done = subprocess.run(["mount", "--bind", str(folder), str(folder)], check=False, capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+        skip_for_want(f"nothing can be mounted here: {done.stderr.strip()}")
     try:
         yield
     finally:

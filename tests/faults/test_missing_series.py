@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from anyio import CapacityLimiter
 
 from downloader.clock import Clock
 from downloader.config.options import RunOptions
@@ -124,8 +125,7 @@ class SlowDisk:
 
     def check(self, **settings: float) -> PresenceCheck:
         wanted = {"probed": 2, "sampled": 5, "longest_seconds": 3.0, **settings}
-        library = self.library
-        return PresenceCheck(finder=library.finder, index=library.index, store=self.store, clock=self.clock, **wanted)  # type: ignore[arg-type]
+        return PresenceCheck(library=self.library, store=self.store, clock=self.clock, threads=CapacityLimiter(2), **wanted)  # type: ignore[arg-type]
 
 
 class SlowClock(FakeClock):

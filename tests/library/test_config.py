@@ -1,4 +1,4 @@
-"""How a library is laid out, as the library itself keeps it."""
+"""How a library is laid out is told by the library itself."""
 
 from pathlib import Path
 
@@ -6,41 +6,37 @@ import pytest
 
 from downloader.config.options import StorageFormat
 from downloader.errors import LibraryError
-from downloader.library.config import settle_config
 from downloader.library.local.library import LocalLibrary
-from downloader.library.model import LibraryConfig
-from downloader.library.port import LibraryState
-
-pytestmark = pytest.mark.anyio
+from downloader.library.state.config import LibraryForm, read_form, settle_form, write_form
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> LibraryState:
-    return LocalLibrary(tmp_path).state
+def root(tmp_path: Path) -> Path:
+    LocalLibrary(tmp_path)
+    return tmp_path
 
 
-async def test_a_config_is_read_as_it_was_written(state: LibraryState) -> None:
+def test_a_form_is_read_as_it_was_written(root: Path) -> None:
     """None where there is none yet."""
-    assert await state.config() is None
-    config = LibraryConfig(layout="{modality}/{series_instance_uid}", format=StorageFormat.ZIP, is_moving=True)
-    await state.write_config(config)
-    await state.write_config(config)
-    assert await state.config() == config
+    assert read_form(root) is None
+    form = LibraryForm(layout="{modality}/{series_instance_uid}", format=StorageFormat.ZIP, is_moving=True)
+    write_form(root, form)
+    write_form(root, form)
+    assert read_form(root) == form
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"layout": 1}', '{"format": "tar"}'])
-async def test_a_file_that_is_no_config_is_an_error(tmp_path: Path, state: LibraryState, content: str) -> None:
+def test_a_file_that_is_no_form_is_told(root: Path, content: str) -> None:
     """With what to do; it must not pass for the default."""
-    (tmp_path / ".tciad" / "form.json").write_text(content)
+    (root / ".tciad" / "form.json").write_text(content)
     with pytest.raises(LibraryError, match="does not tell how the library is laid out; remove it"):
-        await state.config()
+        read_form(root)
 
 
-async def test_the_first_run_decides_and_later_ones_follow(state: LibraryState) -> None:
-    """A run that says nothing gets what is there; the layout of what lies there is not changed by saying another."""
-    assert await settle_config(state, "flat", None, holds_series=False) == LibraryConfig(layout="flat")
-    assert await settle_config(state, None, None, holds_series=True) == LibraryConfig(layout="flat")
-    as_zip = LibraryConfig(layout="flat", format=StorageFormat.ZIP)
-    assert await settle_config(state, "idc", StorageFormat.ZIP, holds_series=True) == as_zip
-    assert (await settle_config(state, None, None, holds_series=True)).format is StorageFormat.ZIP
-    assert (await settle_config(state, "idc", None, holds_series=False)).layout == "idc"
+def test_the_first_run_decides_and_later_ones_follow(root: Path) -> None:
+    """Who says nothing gets what is there; the layout of what lies there is not changed by saying another."""
+    assert settle_form(root, "flat", None, holds_series=False) == LibraryForm(layout="flat")
+    assert settle_form(root, None, None, holds_series=True) == LibraryForm(layout="flat")
+    assert settle_form(root, "idc", StorageFormat.ZIP, holds_series=True) == LibraryForm(layout="flat", format=StorageFormat.ZIP)
+    assert settle_form(root, None, None, holds_series=True).format is StorageFormat.ZIP
+    assert settle_form(root, "idc", None, holds_series=False).layout == "idc"

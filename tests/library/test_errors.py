@@ -4,7 +4,6 @@ import errno
 import os
 import resource
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,7 @@ from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.library import LocalLibrary
 from downloader.zipstream import MemberStarted
 from tests.library.series_streams import SERIES, dicom_file, members_of, receipt_of, store, take_all
-
-pytestmark = pytest.mark.anyio
+from tests.tools import require_tool, skip_for_want
 
 
 @pytest.fixture
@@ -25,11 +23,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if os.geteuid() != 0 or not sys.platform.startswith("linux"):
-        pytest.skip("mounting a small tmpfs needs root on Linux")
+    require_tool("root")
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], capture_output=True, check=False)
     if mounted.returncode:
-        pytest.skip(f"a small tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
+        skip_for_want(f"a small tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
 
@@ -60,10 +57,10 @@ def test_other_errors_pass() -> None:
         raise KeyError
 
 
-async def test_a_disk_that_fills_up_is_said_to_be_full(small_disk: Path) -> None:
+def test_a_disk_that_fills_up_is_said_to_be_full(small_disk: Path) -> None:
     """In mid-image; after the staging is discarded a small series fits again."""
     library = LocalLibrary(small_disk)
-    assert await library.state.free_bytes() <= 256 * 1024
+    assert library.free_bytes() <= 256 * 1024
     staging = library.begin(SERIES)
     with pytest.raises(NoSpaceError, match=r"no room left, at \.tciad/staging"):
         take_all(staging, {"1-1.dcm": dicom_file(SERIES, 1) + bytes(300_000)}, chunk_bytes=50_000)
@@ -72,19 +69,19 @@ async def test_a_disk_that_fills_up_is_said_to_be_full(small_disk: Path) -> None
     assert library.find_receipt(SERIES) is not None
 
 
-async def test_a_full_disk_at_commit_leaves_the_old_series(small_disk: Path) -> None:
+def test_a_full_disk_at_commit_leaves_the_old_series(small_disk: Path) -> None:
     """The receipt does not fit: what was in the library is still there, whole."""
     library = LocalLibrary(small_disk)
     store(library, SERIES)
     staging = library.begin(SERIES)
     take_all(staging, members_of(SERIES))
     with (small_disk / "filler").open("wb") as filler:
-        os.posix_fallocate(filler.fileno(), 0, await library.state.free_bytes())
+        os.posix_fallocate(filler.fileno(), 0, library.free_bytes())
     with pytest.raises(NoSpaceError):
         staging.commit(receipt_of(SERIES, staging.named_images()))
     staging.discard()
     assert library.find_receipt(SERIES) is not None
-    assert await library.leftovers.clear_staging() == 0
+    assert library.clear_staging() == 0
 
 
 def test_a_series_that_would_not_leave_enough_is_not_begun(small_disk: Path) -> None:

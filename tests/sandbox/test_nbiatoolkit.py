@@ -10,6 +10,7 @@ import anyio.to_thread
 import pytest
 
 from downloader.sandbox import builtin_catalogue, serve_sandbox
+from tests.tools import SYSTEM_ENVIRONMENT, skip_for_want
 
 pytestmark = [pytest.mark.anyio, pytest.mark.peer, pytest.mark.timeout(600)]
 
@@ -58,9 +59,9 @@ def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("nbiatoolkit")
     venv.create(place, with_pip=True)
     command = [str(place / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", REQUIREMENT]
-    installed = subprocess.run(command, capture_output=True, text=True, check=False)
+    installed = subprocess.run(command, capture_output=True, text=True, check=False, env=SYSTEM_ENVIRONMENT)
     if installed.returncode:
-        pytest.skip(f"{REQUIREMENT} cannot be installed for Python {sys.version.split()[0]}: {installed.stderr.strip()[-300:]}")
+        skip_for_want(f"{REQUIREMENT} cannot be installed for Python {sys.version.split()[0]}: {installed.stderr.strip()[-300:]}")
     return place / "bin" / "python"
 
 

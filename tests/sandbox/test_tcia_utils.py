@@ -10,7 +10,7 @@ import pytest
 
 from downloader.sandbox import builtin_catalogue, serve_sandbox
 
-pytestmark = [pytest.mark.anyio, pytest.mark.peer]
+pytestmark = [pytest.mark.anyio, pytest.mark.peer, pytest.mark.needs("tcia_utils")]
 
 # Its addresses are fixed in setApiUrl: the script puts the sandbox's in their place, and lets no other connection through.
 SCRIPT = """

@@ -13,7 +13,7 @@ import pytest
 from downloader.sandbox import EVERY, Catalogue, Fault, FaultKind, catalogue_of, generated_series, serve_sandbox
 from tests.service.scene import ServiceScene, TurnedClock, running_service, write_manifest
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.month, pytest.mark.timeout(300)]
 CYCLES = 60
 GRACE = timedelta(hours=45)
 HEADINGS = ("new", "changed", "returned", "withdrawn", "removed", "failed")

@@ -39,6 +39,7 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.needs("openssl")
 async def test_an_untrusted_certificate_is_refused(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no way to switch this off; the advice names the way out."""
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
@@ -51,6 +52,7 @@ async def test_an_untrusted_certificate_is_refused(certificate: Path, monkeypatc
                 pass
 
 
+@pytest.mark.needs("openssl")
 async def test_ssl_cert_file_adds_an_authority(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the certificate named there, the same server is trusted."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

@@ -12,12 +12,12 @@ import pytest
 from aiohttp import ClientSession
 
 from downloader.web.connections import limits_for
+from tests.waiting import LONGEST_WAIT_SECONDS
 from tests.web.scene import LIMITS, TOKEN, served
 
 pytestmark = pytest.mark.anyio
 FEW = replace(LIMITS, most=8, most_per_address=4, reserved=2)
 SOON = replace(LIMITS, request_seconds=0.05)
-LONGEST_SECONDS = 20.0
 
 
 @asynccontextmanager
@@ -25,7 +25,7 @@ async def idle(port: int, count: int, sent: bytes = b"") -> AsyncIterator[list[s
     """So many connections that send no more than that."""
 
     def connect() -> list[socket.socket]:
-        sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", port), LONGEST_SECONDS)) for _ in range(count)]
+        sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", port), LONGEST_WAIT_SECONDS)) for _ in range(count)]
         for each in sockets:
             each.sendall(sent)
         return sockets

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from tests.waiting import LONGEST_WAIT_SECONDS
 from tests.web.scene import TOKEN, served
 
 HEADERS = ("Host", "Origin", "Authorization", "Cookie", "Sec-Fetch-Site", "Accept", "Content-Type", "Content-Length", "Expect")
@@ -18,7 +19,6 @@ PATHS = ("/", "/healthz", "/metrics", "/page/page.js", "/api/v1/series", "/api/v
 PARAMETERS = ("state", "manifest", "collection", "text", "after", "before", "limit", "series_instance_uid", "x")
 ANY_BYTES = st.binary(max_size=40).map(lambda value: value.replace(b"\r", b"").replace(b"\n", b""))
 OFTEN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-LONGEST_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Door:
 
     def status_of(self, request: bytes, *, ends: bool = False) -> int:
         """The status of the reply, 0 for none; the log of the service must have neither an error nor a traceback."""
-        with capture_logs() as logs, socket.create_connection(("127.0.0.1", self.port), LONGEST_SECONDS) as connection:
+        with capture_logs() as logs, socket.create_connection(("127.0.0.1", self.port), LONGEST_WAIT_SECONDS) as connection:
             connection.sendall(request)
             if ends:
                 connection.shutdown(socket.SHUT_WR)

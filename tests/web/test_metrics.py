@@ -74,6 +74,8 @@ async def test_a_manifest_that_is_gone_leaves_no_figures(tmp_path: Path) -> None
         assert not [name for name in await figures(http) if " m" in name]
 
 
+@pytest.mark.promtool
+@pytest.mark.needs("promtool")
 async def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:
     """Names, units and types are as Prometheus wants them."""
     async with served(tmp_path) as http, http.client.get("/metrics") as reply:

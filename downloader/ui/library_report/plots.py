@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from downloader.library.run_records import RunRecord
+from downloader.library.state.run_records import RunRecord
 from downloader.results.amounts import count_text, size_text
 from downloader.ui.library_report.growth import GrowthPeriod
 from downloader.ui.library_report.summary import LibrarySummary, SizeClass
@@ -127,13 +127,13 @@ def _draw_growth(summary: LibrarySummary, what: str) -> Mapping[str, str]:
 
         end_at = max(summary.made_at, periods[-1].began_at)
         shown_at = (periods[0].began_at, *(period.began_at for period in periods), end_at)
-        moments = [float(date2num(at)) for at in shown_at]  # type: ignore[no-untyped-call]
+        moments = [float(date2num(at)) for at in shown_at]
         totals = [0, *map(total_of, periods), total_of(periods[-1])]
         axes.fill_between(moments, totals, step="post", color=ACCENT, alpha=0.16, linewidth=0)
         axes.step(moments, totals, where="post", color=ACCENT, linewidth=1.8)
-        locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator(minticks=3, maxticks=6)
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         axes.margins(x=0.0)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
