@@ -40,14 +40,13 @@ def always() -> bool:
 
 
 async def work_through_pages(
-    take: Callable[[], Sequence[Item]],
+    take: Callable[[], Awaitable[Sequence[Item]]],
     work: Callable[[Sequence[Item]], Awaitable[None]],
     *,
     workers: int,
-    threads: anyio.CapacityLimiter | None = None,
     needs_all: Callable[[], bool] = always,
 ) -> None:
-    """Call `take()` in threads until it gives nothing, and await `work(page)` for each page, `workers` of both side by side.
+    """Await `take()` until it gives nothing, and `work(page)` for each page, `workers` of both side by side.
 
     One worker is alone until `needs_all()` is true: several threads that wait for nothing only get into each other's way.
 
@@ -56,7 +55,7 @@ async def work_through_pages(
     """
 
     async def work_on() -> None:
-        while page := await anyio.to_thread.run_sync(take, limiter=threads):
+        while page := await take():
             await work(page)
 
     async def work_first() -> None:
@@ -66,7 +65,7 @@ async def work_through_pages(
                 is_alone = False
                 for _ in range(workers - 1):
                     group.start_soon(work_on)
-            page = await anyio.to_thread.run_sync(take, limiter=threads)
+            page = await take()
             if not page:
                 return
             await work(page)

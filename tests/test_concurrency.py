@@ -1,6 +1,5 @@
 """Workers that share pages: one is enough as long as nothing has to be waited for."""
 
-import threading
 from collections.abc import Sequence
 
 import anyio
@@ -14,19 +13,20 @@ pytestmark = pytest.mark.anyio
 
 
 class Pages:
-    """So many pages of one item; remembers which threads were inside at once, if several must come before any goes on."""
+    """So many pages of one item; `together`: how many tasks must ask for one before any gets one."""
 
     def __init__(self, count: int, together: int = 1) -> None:
         self._left = list(range(count))
-        self._lock = threading.Lock()
-        self._barrier = threading.Barrier(together)
-        self.together = together
+        self._missing = together
+        self._all_came = anyio.Event()
 
-    def take(self) -> Sequence[int]:
-        if self.together > 1:
-            self._barrier.wait(timeout=LONGEST_WAIT_SECONDS)
-        with self._lock:
-            return [self._left.pop()] if self._left else []
+    async def take(self) -> Sequence[int]:
+        self._missing -= 1
+        if self._missing <= 0:
+            self._all_came.set()
+        with anyio.fail_after(LONGEST_WAIT_SECONDS):
+            await self._all_came.wait()
+        return [self._left.pop()] if self._left else []
 
 
 async def test_every_page_is_worked_on_once() -> None:

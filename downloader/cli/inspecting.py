@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import anyio.to_thread
 import typer
 from rich.console import Console
 from rich.live import Live
@@ -17,8 +16,8 @@ from downloader.clock import SystemClock
 from downloader.config.options import RunOptions
 from downloader.config.settings import parse_flags, resolve_options
 from downloader.engine.holding import open_records
+from downloader.engine.library_state import library_state
 from downloader.errors import SettingsError
-from downloader.library.state.pause import is_paused
 from downloader.results.amounts import count_text
 from downloader.results.status import LastCycle, StatusReport
 from downloader.store.port import Store
@@ -83,7 +82,7 @@ async def _watch(library: Path, store: Store) -> None:
 async def _report_of(library: Path, store: Store) -> StatusReport:
     return StatusReport(
         library=str(library),
-        paused=await anyio.to_thread.run_sync(is_paused, library),
+        paused=await library_state(library).is_paused(),
         total=await store.tally(),
         tallies={name: await store.tally(name) for name in await store.manifests()},
         cycles={

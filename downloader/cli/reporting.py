@@ -14,6 +14,7 @@ from downloader.config.messages import one_of, refuse_choice
 from downloader.config.options import RunOptions
 from downloader.config.settings import parse_flags, resolve_options
 from downloader.engine.holding import open_records
+from downloader.engine.library_state import library_state
 from downloader.errors import SettingsError
 from downloader.model import SeriesTally
 from downloader.results.amounts import count_text, size_text
@@ -109,7 +110,9 @@ def _format_of(report_format: str | None, to: Path | None) -> ReportFormat:
 async def _write_page(order: _Order, options: RunOptions, store: Store) -> SeriesTally:
     from downloader.ui.library_report.page import render_page  # noqa: PLC0415 - with Jinja, which no other verb needs
 
-    summary = await gather_summary(store, options.output, made_at=SystemClock().now(), tool_version=__version__)
+    summary = await gather_summary(
+        store, library_state(options.output), options.output, made_at=SystemClock().now(), tool_version=__version__
+    )
     page = await anyio.to_thread.run_sync(render_page, summary)
     async with open_target(order.target) as stream:
         await anyio.to_thread.run_sync(stream.write, page.encode())

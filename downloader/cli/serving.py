@@ -7,13 +7,13 @@ from typing import Annotated, Final
 import anyio
 import typer
 
-from downloader.cli.flags import Json, Output, State, path_of, print_json, start
+from downloader.cli.flags import Json, Output, State, path_of, print_json, run_async, start
 from downloader.clock import Clock, SystemClock
 from downloader.config.quantities import parse_duration
 from downloader.config.settings import Settings, parse_flags, read_secret, resolve_options
+from downloader.engine.library_state import library_state
 from downloader.engine.mirror import decide_options
 from downloader.errors import SettingsError
-from downloader.library.state.pause import pause_library, resume_library
 from downloader.redaction import register_secrets
 from downloader.results.amounts import count_text
 from downloader.service.open_files import raise_open_file_limit
@@ -113,7 +113,7 @@ def _decide_guard(listen: str | None, token_file: Path | None, settings: Setting
 def _pause(output: Output = None, as_json: Json = False) -> int:
     """Let the service claim nothing more for a library, until `tciad resume`."""
     library = _library(output)
-    changed = pause_library(library, SystemClock().now())
+    changed = run_async(partial(library_state(library).pause, SystemClock().now()))
     _tell(library, as_json=as_json, paused=True, changed=changed)
     return 0
 
@@ -121,7 +121,7 @@ def _pause(output: Output = None, as_json: Json = False) -> int:
 def _resume(output: Output = None, as_json: Json = False) -> int:
     """Let the service go on with a library."""
     library = _library(output)
-    changed = resume_library(library)
+    changed = run_async(library_state(library).resume)
     _tell(library, as_json=as_json, paused=False, changed=changed)
     return 0
 

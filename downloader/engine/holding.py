@@ -5,7 +5,7 @@ leaves a library with an id and a store without one, which the next start binds.
 is written, since the folder may be the empty mount point of a disk that is not there.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from downloader.engine.state_store import expect_store, has_store, is_state_outs
 from downloader.errors import LibraryError, WrongLibraryError
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.presence import look_for_receipts
+from downloader.library.model import ReceiptLook
 from downloader.library.state.identity import make_identity, read_identity
 from downloader.library.state.lock import LOCK_NAME, lock_library, lock_store
 from downloader.mirroring.presence import holds_any
@@ -172,9 +173,13 @@ async def expect_identity(root: Path, identity: str) -> None:
 
 async def _holds_any(root: Path, store: Store) -> bool:
     """Whether the receipt of at least one complete series is where the store has it; never in a folder that is not there."""
+
+    async def look(folders: Sequence[str]) -> ReceiptLook:
+        return await anyio.to_thread.run_sync(look_for_receipts, root, folders)
+
     with LibraryFaults(root):
         try:
-            return await holds_any(store, partial(look_for_receipts, root))
+            return await holds_any(store, look)
         except FileNotFoundError:
             return False
 

@@ -4,7 +4,6 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -29,8 +28,8 @@ from downloader.engine.state_store import expect_store, is_state_outside, open_s
 from downloader.errors import LibraryError, SettingsError
 from downloader.indexing.metadata import write_metadata
 from downloader.library.local.foreign_tree import ForeignTree
+from downloader.library.model import LibraryConfig
 from downloader.library.port import Library
-from downloader.library.state.config import LibraryForm, read_form, write_form
 from downloader.library.state.identity import is_library
 from downloader.library.state.lock import lock_library, lock_store
 from downloader.maintenance.adoption import Adopter
@@ -112,7 +111,7 @@ async def open_verification(
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_open_existing(options, clock, to_change=repair))
-        library = await anyio.to_thread.run_sync(partial(open_library, options, to_read=not repair))
+        library = await open_library(options, to_read=not repair)
         if repair:
             await store.release([])
             await finish_changes(library, store, clock.now())
@@ -122,9 +121,9 @@ async def open_verification(
                 opened[address.name] = await stack.enter_async_context(open_named_archive(address, options, clock))
         await hold_to_lists(opened, store)
         examination = Examination(
-            library=library,
+            reader=library.reader,
             store=store,
-            threads=CapacityLimiter(WORKER_THREADS),
+            workers=WORKER_THREADS,
             deep=deep,
             archives=opened if upstream else None,
             patience=make_patience(clock),
@@ -207,11 +206,11 @@ async def open_adoption(
     async with AsyncExitStack() as stack:
         held = hold_library(options, clock, came_to_nothing=lambda: not tally.adopted)
         store = await stack.enter_async_context(held)
-        library = await anyio.to_thread.run_sync(open_library, options)
+        library = await open_library(options)
         await store.release([])
         await finish_changes(library, store, clock.now())
-        await settle(options, store)
-        needs = await anyio.to_thread.run_sync(needs_of, options)
+        await settle(options, library, store)
+        needs = await needs_of(options, library)
         archive = await stack.enter_async_context(open_named_archive(address, options, clock, needs))
         yield Adopter(
             tree=ForeignTree(tree),
@@ -222,7 +221,7 @@ async def open_adoption(
             advance=count.advance,
             tally=tally,
         )
-        await write_metadata(library, store)
+        await write_metadata(library.index, store)
 
 
 def _check_tree(tree: Path, library: Path) -> None:
@@ -249,21 +248,21 @@ async def relayout_library(options: RunOptions, count: CountListener, *, dry_run
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_open_existing(options, clock, to_change=not dry_run))
-        library = await anyio.to_thread.run_sync(partial(open_library, options, to_read=dry_run))
+        library = await open_library(options, to_read=dry_run)
         if not dry_run:
             await finish_changes(library, store, clock.now())
-        known = await anyio.to_thread.run_sync(read_form, options.output) or LibraryForm()
-        form = replace(known, layout=options.layout or known.layout)
+        known = await library.state.config() or LibraryConfig()
+        config = replace(known, layout=options.layout or known.layout)
         if not dry_run:
-            # whoever finds the library half moved knows from this where the rest belongs
-            await anyio.to_thread.run_sync(write_form, options.output, replace(form, is_moving=True))
+            # the start that finds the library half moved learns from this where the rest belongs
+            await library.state.write_config(replace(config, is_moving=True))
         count.begin("looked at", (await store.tally()).complete)
         relayout = Relayout(library=library, store=store, dry_run=dry_run, advance=count.advance)
         await relayout.move_all()
         if not dry_run:
-            await write_metadata(library, store)
-            await anyio.to_thread.run_sync(write_form, options.output, replace(form, is_moving=False))
-        return RelayoutReport(library=str(options.output), layout=form.layout, dry_run=dry_run, tally=relayout.tally)
+            await write_metadata(library.index, store)
+            await library.state.write_config(replace(config, is_moving=False))
+        return RelayoutReport(library=str(options.output), layout=config.layout, dry_run=dry_run, tally=relayout.tally)
 
 
 async def rebuild_store(options: RunOptions, count: CountListener) -> RebuildReport:
@@ -284,7 +283,7 @@ async def rebuild_store(options: RunOptions, count: CountListener) -> RebuildRep
         if is_state_outside(options):
             stack.enter_context(lock_store(path, clock.now()))
         stack.enter_context(lock_library(options.output, clock.now()))
-        library = await anyio.to_thread.run_sync(open_library, options)
+        library = await open_library(options)
         await finish_changes(library, None, clock.now())
         aside = await anyio.to_thread.run_sync(keep_aside, path, clock.now())
         store = await stack.enter_async_context(open_state(options))
@@ -292,7 +291,7 @@ async def rebuild_store(options: RunOptions, count: CountListener) -> RebuildRep
         findings: list[Finding] = []
         count.begin("read", None)
         tally = await rebuild(library, store, findings.append, count.advance)
-        await write_metadata(library, store)
+        await write_metadata(library.index, store)
         return RebuildReport(
             library=str(options.output),
             state=str(path),

@@ -28,13 +28,13 @@ from downloader.engine.holding import refuse_wrong_library, require_library
 from downloader.engine.state_store import open_store_for_reading
 from downloader.errors import SettingsError
 from downloader.fetching.attempt import Bench
+from downloader.library.config import settle_config
 from downloader.library.layout import parse_layout
 from downloader.library.local.library import LocalLibrary
+from downloader.library.local.state import LocalState
+from downloader.library.model import LibraryConfig
 from downloader.library.port import Library
-from downloader.library.state.config import LibraryForm, read_form, settle_form
 from downloader.library.state.metadata_csv import STUDY_DETAILS
-from downloader.library.state.records import CHANGES, write_record
-from downloader.library.state.run_records import write_run_record
 from downloader.maintenance.recovery import finish_changes
 from downloader.manifest import ArchiveAddress, Manifest
 from downloader.mirroring.leftovers import clear_leftovers
@@ -103,7 +103,7 @@ async def hold_library(options: RunOptions, clock: Clock) -> AsyncIterator[Store
         LibraryError, StoreError, SettingsError: something of it cannot be used, or another process holds it.
     """
     async with holding.hold_library(options, clock) as store:
-        await anyio.to_thread.run_sync(open_library, options)
+        await open_library(options)
         yield store
 
 
@@ -125,13 +125,13 @@ async def open_run(
     """
     async with AsyncExitStack() as stack:
         await require_library(options, store)
-        library = await anyio.to_thread.run_sync(open_library, options)
+        library = await open_library(options)
         # the library is held, so every claim and every folder in staging belongs to a run that is over
         await store.release([])
         await finish_changes(library, store, clock.now())
         await clear_leftovers(library, store, clock.now())
-        warnings = await settle(options, store)
-        needs = await anyio.to_thread.run_sync(needs_of, options, manifest)
+        warnings = await settle(options, library, store)
+        needs = await needs_of(options, library, manifest)
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock, needs, deployments))
         benches = _make_benches(archives, library, options, clock)
         await note_unknown_strengths(store, next(iter(benches.values())))
@@ -144,8 +144,6 @@ async def open_run(
             draw=random.random,
             options=options,
             benches=benches,
-            keep_record=partial(write_run_record, options.output),
-            keep_changes=partial(write_record, options.output, CHANGES),
             manner=manner,
             warnings=warnings,
         )
@@ -204,33 +202,35 @@ async def hold_to_lists(archives: Mapping[str, Archive], store: Store) -> None:
             archive.note_md5_lists()
 
 
-def open_library(options: RunOptions, *, to_read: bool = False) -> LocalLibrary:
-    """The library of the options, in its own layout and format unless they say otherwise. Blocks.
+async def open_library(options: RunOptions, *, to_read: bool = False) -> Library:
+    """The library of the options, in its own layout and format unless they say otherwise.
 
     It is made if need be; with `to_read` nothing is made or tried, and the library is only to be read.
     """
-    form = read_form(options.output) or LibraryForm()
-    return LocalLibrary(
+    config = await LocalState(options.output).config() or LibraryConfig()
+    opened = partial(
+        LocalLibrary,
         options.output,
-        layout=options.layout or form.layout,
-        storage=options.format or form.format,
+        layout=options.layout or config.layout,
+        storage=options.format or config.format,
         min_free_bytes=options.min_free_bytes,
         to_read=to_read,
     )
+    return await anyio.to_thread.run_sync(opened)
 
 
-def needs_of(options: RunOptions, manifest: Manifest | None = None) -> StudyNeeds:
-    """What the library of the options, and the manifest's entries, need of studies. Blocks."""
-    form = read_form(options.output) or LibraryForm()
+async def needs_of(options: RunOptions, library: Library, manifest: Manifest | None = None) -> StudyNeeds:
+    """What the library, and the manifest's entries, need of studies."""
+    config = await library.state.config() or LibraryConfig()
     chosen_by = _needs_to_choose(manifest).required if manifest is not None else frozenset()
-    return StudyNeeds(required=parse_layout(options.layout or form.layout).study_details | chosen_by, wished=STUDY_DETAILS)
+    return StudyNeeds(required=parse_layout(options.layout or config.layout).study_details | chosen_by, wished=STUDY_DETAILS)
 
 
 def _needs_to_choose(manifest: Manifest) -> StudyNeeds:
     return StudyNeeds(required=frozenset({"study_date"} if manifest.compares_study_dates else ()))
 
 
-async def settle(options: RunOptions, store: Store) -> tuple[str, ...]:
+async def settle(options: RunOptions, library: Library, store: Store) -> tuple[str, ...]:
     """Tell the library, which is held, how it is laid out from now on; what the user should know of it.
 
     Raises:
@@ -238,23 +238,21 @@ async def settle(options: RunOptions, store: Store) -> tuple[str, ...]:
     """
     holds_series = (await store.tally()).complete > 0
     if options.layout is not None and holds_series:
-        await anyio.to_thread.run_sync(_refuse_nesting, options.output, options.layout)
-    form = await anyio.to_thread.run_sync(
-        partial(settle_form, options.output, options.layout, options.format, holds_series=holds_series)
-    )
-    command = f"`tciad relayout {shlex.quote(form.layout)} -o {shlex.quote(str(options.output))}`"
-    if form.is_moving:
-        return (f"moving the library to the layout {form.layout} was interrupted: {command} finishes it",)
-    if options.layout is None or options.layout == form.layout:
+        await _refuse_nesting(options.output, options.layout, library)
+    config = await settle_config(library.state, options.layout, options.format, holds_series=holds_series)
+    command = f"`tciad relayout {shlex.quote(config.layout)} -o {shlex.quote(str(options.output))}`"
+    if config.is_moving:
+        return (f"moving the library to the layout {config.layout} was interrupted: {command} finishes it",)
+    if options.layout is None or options.layout == config.layout:
         return ()
-    command = command.replace(shlex.quote(form.layout), shlex.quote(options.layout), 1)
-    stays = f"the layout of the library is {form.layout}: what is complete stays where it is"
+    command = command.replace(shlex.quote(config.layout), shlex.quote(options.layout), 1)
+    stays = f"the layout of the library is {config.layout}: what is complete stays where it is"
     return (f"{stays}, and what is new goes where {options.layout} says; {command} moves all of it",)
 
 
-def _refuse_nesting(output: Path, layout: str) -> None:
-    """Raise SettingsError where the layout and that of the library nest. Blocks."""
-    known = (read_form(output) or LibraryForm()).layout
+async def _refuse_nesting(output: Path, layout: str, library: Library) -> None:
+    """Raise SettingsError where the layout and that of the library nest."""
+    known = (await library.state.config() or LibraryConfig()).layout
     if parse_layout(layout).may_nest(parse_layout(known)):
         raise SettingsError(
             f"the layout {layout} puts series into the folders of others, since the layout of the library is {known}",

@@ -48,8 +48,8 @@ class FormerFolder:
             return
         bench = self._bench
         try:
-            if not await bench.in_thread(bench.library.is_one_folder, self._former, place.folder):
-                await bench.in_thread(bench.library.changes.carry_out, self._record.changes[0])
+            if not await bench.library.reader.is_one_folder(self._former, place.folder):
+                await bench.library.changes.carry_out(self._record.changes[0])
         except LibraryError as error:
             # the record stays, so that the next start finishes what cannot be done now
             self._record = None
@@ -59,7 +59,7 @@ class FormerFolder:
         """Remove the record, if there is one."""
         if self._record is not None:
             record, self._record = self._record, None
-            await self._bench.in_thread(self._bench.library.changes.end, record)
+            await self._bench.library.changes.end(record)
 
     async def _write_down(self, keeper: PurePosixPath) -> None:
         if keeper == self._keeper:
@@ -69,7 +69,7 @@ class FormerFolder:
         if keeper.is_relative_to(self._former):
             return
         change = Change(kind=ChangeKind.CLEAR, series_instance_uid=self._uid, folder=self._former, keeper=keeper)
-        self._record = await self._bench.in_thread(self._bench.library.changes.begin, [change])
+        self._record = await self._bench.library.changes.begin([change])
 
 
 @asynccontextmanager

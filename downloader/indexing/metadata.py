@@ -3,19 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Final
 
 import anyio
-import anyio.to_thread
 import structlog
 
 from downloader.archive.port import Archive
 from downloader.clock import Clock
 from downloader.errors import ArchiveError, TransferError
-from downloader.library.model import Citation, KeptDescription, ShelvedSeries
-from downloader.library.port import Library
+from downloader.library.model import Citation, MetadataRow, StoredDescription
+from downloader.library.port import LibraryIndex
 from downloader.model import SeriesState
 from downloader.store.port import Store
 
@@ -26,21 +24,21 @@ ASKED_FOR_SECONDS: Final = 30.0
 """Longer than this nobody waits for descriptions: a run is complete without them."""
 
 _Counted = Counter[tuple[str, str, str, str, str]]
-_Descriptions = dict[tuple[str, str], KeptDescription]
+_Descriptions = dict[tuple[str, str], StoredDescription]
 _log = structlog.get_logger(__name__)
 
 
-async def write_metadata(library: Library, store: Store) -> None:
+async def write_metadata(index: LibraryIndex, store: Store) -> None:
     """Write the table of all complete series anew, a page at a time, and how their collections are to be cited.
 
     Raises:
         LibraryError, StoreError: it cannot be written, or they cannot be read.
     """
-    counted = await _write_table(library, store)
-    await _write_citations(library, counted, await _read_kept(library))
+    counted = await _write_table(index, store)
+    await _write_citations(index, counted, await _read_kept(index))
 
 
-async def write_described_metadata(library: Library, store: Store, archives: Mapping[str, Archive], clock: Clock) -> None:
+async def write_described_metadata(index: LibraryIndex, store: Store, archives: Mapping[str, Archive], clock: Clock) -> None:
     """The same, and ask these archives, by name, what they say of collections that they were not asked about lately.
 
     What is not to be had is done without: descriptions prove nothing.
@@ -48,25 +46,25 @@ async def write_described_metadata(library: Library, store: Store, archives: Map
     Raises:
         LibraryError, StoreError: it cannot be written, or they cannot be read.
     """
-    counted = await _write_table(library, store)
-    kept = await _read_kept(library)
+    counted = await _write_table(index, store)
+    kept = await _read_kept(index)
     # what is known is written before anybody is asked: an interruption costs new descriptions and nothing else
-    await _write_citations(library, counted, kept)
+    await _write_citations(index, counted, kept)
     if await _learn(kept, {(archive, collection) for archive, collection, *_ in counted}, archives, clock):
-        await anyio.to_thread.run_sync(library.keep_descriptions, [kept[key] for key in sorted(kept)])
-        await _write_citations(library, counted, kept)
+        await index.keep_descriptions([kept[key] for key in sorted(kept)])
+        await _write_citations(index, counted, kept)
 
 
-async def _write_table(library: Library, store: Store) -> _Counted:
+async def _write_table(index: LibraryIndex, store: Store) -> _Counted:
     """Write metadata.csv, and count the series that are to be cited alike."""
     counted: _Counted = Counter()
-    table = await anyio.to_thread.run_sync(library.begin_metadata)
-    page: list[ShelvedSeries] = []
+    table = await index.begin_metadata()
+    page: list[MetadataRow] = []
     async for row in store.find(state=SeriesState.COMPLETE):
         series = row.series
         counted[row.archive, series.collection, series.data_description_uri, series.license_name, series.license_uri] += 1
         page.append(
-            ShelvedSeries(
+            MetadataRow(
                 series=row.series,
                 folder=PurePosixPath(row.folder),
                 stored_bytes=row.stored_bytes,
@@ -75,15 +73,15 @@ async def _write_table(library: Library, store: Store) -> _Counted:
             )
         )
         if len(page) >= PAGE_SERIES:
-            await anyio.to_thread.run_sync(partial(table.add, page))
+            await table.add(page)
             page = []
-    await anyio.to_thread.run_sync(partial(table.add, page))
-    await anyio.to_thread.run_sync(table.commit)
+    await table.add(page)
+    await table.commit()
     return counted
 
 
-async def _read_kept(library: Library) -> _Descriptions:
-    kept = await anyio.to_thread.run_sync(library.descriptions)
+async def _read_kept(index: LibraryIndex) -> _Descriptions:
+    kept = await index.descriptions()
     return {(description.archive, description.collection): description for description in kept}
 
 
@@ -104,7 +102,7 @@ async def _learn(kept: _Descriptions, wanted: set[tuple[str, str]], archives: Ma
             continue
         for collection in collections:
             told = found.get(collection)
-            kept[name, collection] = KeptDescription(
+            kept[name, collection] = StoredDescription(
                 archive=name,
                 collection=collection,
                 text=told.text if told else "",
@@ -115,7 +113,7 @@ async def _learn(kept: _Descriptions, wanted: set[tuple[str, str]], archives: Ma
     return learned
 
 
-async def _write_citations(library: Library, counted: _Counted, kept: _Descriptions) -> None:
+async def _write_citations(index: LibraryIndex, counted: _Counted, kept: _Descriptions) -> None:
     """By collection."""
     citations = []
     for (archive, collection, uri, license_name, license_uri), series in sorted(
@@ -132,4 +130,4 @@ async def _write_citations(library: Library, counted: _Counted, kept: _Descripti
                 description=description.text if description else "",
             )
         )
-    await anyio.to_thread.run_sync(library.write_citations, citations)
+    await index.write_citations(citations)

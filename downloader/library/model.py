@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
-from downloader.errors import DamagedReceiptError
+from downloader.config.options import DEFAULT_FORMAT, DEFAULT_LAYOUT, StorageFormat
+from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.model import Receipt, Series, StagedImage
 
 
@@ -49,8 +51,8 @@ class ForeignImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShelvedSeries:
-    """What metadata.csv says of a series in the library. `folder` is relative to it."""
+class MetadataRow:
+    """What metadata.csv says of a series in the library."""
 
     series: Series
     folder: PurePosixPath
@@ -75,7 +77,7 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptDescription:
+class StoredDescription:
     """What an archive said of a collection when it was asked: plain text, and the address of the data; maybe nothing."""
 
     archive: str
@@ -83,6 +85,15 @@ class KeptDescription:
     text: str
     uri: str
     asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashedImage:
+    """A file as the disk has it: its MD5, or why the disk does not give it back (`unreadable`, and no MD5)."""
+
+    name: str
+    md5: str = ""
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,3 +111,58 @@ class StagedFolder:
 
     folder: PurePosixPath
     receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedSeries:
+    """Series that were found in other folders than was noted, by SeriesInstanceUID.
+
+    `unreadable` are the noted folders of series for which that cannot be found out, with the reason.
+    """
+
+    found: Mapping[str, tuple[PurePosixPath, Receipt]]
+    unreadable: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderMove:
+    """A series that lies in `folder` and belongs elsewhere, as the layout has it for `series`."""
+
+    folder: PurePosixPath
+    series: Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveResults:
+    """What became of moves, in their order: the folder of each series now, or the error that keeps it where it lies.
+
+    `failure` ended them before the last one, or before what was moved was durable; None where nothing did.
+    """
+
+    results: Sequence[PurePosixPath | LibraryError]
+    failure: LibraryError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryConfig:
+    """The layout of the library, and whether new series are kept as images or as ZIPs.
+
+    `is_moving`: a move to this layout has begun, and not every series is in its new place yet.
+    """
+
+    layout: str = DEFAULT_LAYOUT
+    format: StorageFormat = DEFAULT_FORMAT
+    is_moving: bool = False
+
+
+RUNS: Final = "runs"
+CHANGES: Final = "changes"
+"""The kinds of records: what each run reported, and what it changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a run left with the library, and the name that it is kept by, which sorts by time."""
+
+    name: str
+    document: Mapping[str, Any]

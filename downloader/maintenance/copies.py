@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from downloader.library.port import Library
+from downloader.library.port import LibraryMaintenance
 from downloader.model import Receipt, Series
 
 
@@ -22,7 +22,7 @@ class SeriesCopy:
         return frozenset((image.sop_instance_uid, image.md5) for image in self.receipt.images)
 
 
-def choose_copy(copies: Sequence[SeriesCopy], listed: Series | None, library: Library) -> SeriesCopy:
+def choose_copy(copies: Sequence[SeriesCopy], listed: Series | None, maintenance: LibraryMaintenance) -> SeriesCopy:
     """The version that the catalogue lists, or else the newest; of copies of one version, that in the place of the layout.
 
     `listed` is what the store tells of the series; None where it knows nothing. An older version is never taken for a newer one
@@ -32,5 +32,5 @@ def choose_copy(copies: Sequence[SeriesCopy], listed: Series | None, library: Li
     candidates = fitting or copies
     newest = max(candidates, key=lambda copy: copy.receipt.completed_at)
     same = [copy for copy in candidates if copy.images == newest.images]
-    best = library.best_folder(newest.receipt.series)
+    best = maintenance.best_folder(newest.receipt.series)
     return min(same, key=lambda copy: (copy.folder != best, not copy.is_known, str(copy.folder)))

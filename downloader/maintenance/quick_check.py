@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from downloader.library.local.walking import TreeWalk
 from downloader.library.model import FoundSeries
+from downloader.library.port import FolderWalk
 from downloader.model import Receipt, SeriesState
 from downloader.store.port import StoredPlace
 
@@ -38,13 +38,13 @@ class Glance:
         )
 
 
-def take_glances(walk: TreeWalk, most: int) -> Sequence[Glance]:
-    """The next folders of the walk. Blocks.
+async def take_glances(walk: FolderWalk, most: int) -> Sequence[Glance]:
+    """The next folders of the walk.
 
     Raises:
         LibraryError: a folder or a receipt cannot be read.
     """
-    return [Glance(found=found, agrees=_agrees(found)) for found in walk.take(most)]
+    return [Glance(found=found, agrees=_agrees(found)) for found in await walk.take(most)]
 
 
 def _agrees(found: FoundSeries) -> bool:

@@ -6,14 +6,12 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Final
 
-import anyio.to_thread
 from anyio import Lock
 
 from downloader.concurrency import work_through_pages
 from downloader.errors import DamagedReceiptError
-from downloader.library.local.walking import READERS, TreeWalk
 from downloader.library.model import FoundSeries
-from downloader.library.port import Library
+from downloader.library.port import READERS, FolderWalk, Library
 from downloader.maintenance.comparison import compare_contents
 from downloader.maintenance.copies import SeriesCopy, choose_copy
 from downloader.model import Receipt, SeriesTally
@@ -51,13 +49,13 @@ async def rebuild(
             await store.restore(chosen)
             advance(len(page))
 
-    walk = library.walk()
+    walk = library.reader.walk(with_contents=True)
     await work_through_pages(partial(_check_page, walk), enter, workers=READERS, needs_all=lambda: walk.is_slow)
     return await store.tally()
 
 
-def _check_page(walk: TreeWalk) -> Sequence[_Found]:
-    return [_check(found) for found in walk.take(SERIES_AT_ONCE)]
+async def _check_page(walk: FolderWalk) -> Sequence[_Found]:
+    return [_check(found) for found in await walk.take(SERIES_AT_ONCE)]
 
 
 def _check(found: FoundSeries) -> _Found:
@@ -83,7 +81,7 @@ async def _choose(
         uid = one.receipt.series.series_instance_uid
         kept = SeriesCopy(folder=one.folder, receipt=one.receipt, is_known=False)
         if uid in folders:
-            kept = await anyio.to_thread.run_sync(_better, PurePosixPath(folders[uid]), kept, library)
+            kept = await _better(PurePosixPath(folders[uid]), kept, library)
             surplus = PurePosixPath(folders[uid]) if kept.folder == one.folder else one.folder
             sentence = "another copy of the series lies in the library; the store knows that one"
             report(Finding(kind=FindingKind.SECOND_COPY, series_instance_uid=uid, path=str(surplus), sentence=sentence))
@@ -92,14 +90,14 @@ async def _choose(
     return list(chosen.values())
 
 
-def _better(earlier: PurePosixPath, later: SeriesCopy, library: Library) -> SeriesCopy:
-    """Of two copies of a series the one to believe. The images of both are read. Blocks."""
+async def _better(earlier: PurePosixPath, later: SeriesCopy, library: Library) -> SeriesCopy:
+    """Of two copies of a series the one to believe. The images of both are read."""
     try:
-        receipt = library.receipt_in(earlier)
+        receipt = await library.reader.receipt_in(earlier)
     except DamagedReceiptError:
         receipt = None
     if receipt is None:
         return later
     copies = [SeriesCopy(folder=earlier, receipt=receipt, is_known=True), later]
-    proven = [copy for copy in copies if library.proves(copy.folder, copy.receipt)]
-    return choose_copy(proven or copies, None, library)
+    proven = [copy for copy in copies if await library.reader.proves(copy.folder, copy.receipt)]
+    return choose_copy(proven or copies, None, library.maintenance)

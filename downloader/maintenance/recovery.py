@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Final
 
-import anyio.to_thread
 import structlog
 
 from downloader.errors import LibraryError
@@ -30,15 +29,15 @@ async def finish_changes(library: Library, store: Store | None, at: datetime) ->
         LibraryError: the records cannot be read or written.
         StoreError: the store cannot be used.
     """
-    for record in await anyio.to_thread.run_sync(library.changes.unfinished):
+    for record in await library.changes.unfinished():
         finished, left = await _finish_each(record, library)
         if store is not None:
             await _update_store(finished, library, store, at)
         if not left:
-            await anyio.to_thread.run_sync(library.changes.end, record)
+            await library.changes.end(record)
         elif finished:
             # what was finished must not be done again: by the next start the folder may hold what a run has fetched
-            await anyio.to_thread.run_sync(library.changes.keep, record, left)
+            await library.changes.keep(record, left)
         if finished:
             _log.info("changes of the library were finished", record=record.name, changes=len(finished), left=len(left))
 
@@ -49,7 +48,7 @@ async def _finish_each(record: ChangeRecord, library: Library) -> tuple[Sequence
     left: list[Change] = []
     for change in record.changes:
         try:
-            finished.append((change, await anyio.to_thread.run_sync(library.changes.finish, change)))
+            finished.append((change, await library.changes.finish(change)))
         except LibraryError as error:
             left.append(change)
             _log.warning("a change of the library stays unfinished", record=record.name, message=str(error))
@@ -90,7 +89,7 @@ async def _update_store(finished: Sequence[tuple[Change, Finished]], library: Li
             and change.kind is ChangeKind.QUARANTINE
             and (row is None or row.state is SeriesState.COMPLETE)
         ):
-            receipt = await anyio.to_thread.run_sync(library.receipt_in, one.lies_in)
+            receipt = await library.reader.receipt_in(one.lies_in)
             await store.restore([(receipt, str(one.lies_in))] if receipt is not None else [])
         elif one.lies_in is not None:
             relocated.append((one.series_instance_uid, str(one.lies_in)))
@@ -103,7 +102,7 @@ async def _lies_elsewhere(change: Change, one: Finished, row: StoredSeries | Non
     if row is None or row.folder in {"", str(change.folder), str(one.lies_in)}:
         return False
     try:
-        return await anyio.to_thread.run_sync(library.is_whole, PurePosixPath(row.folder), one.series_instance_uid)
+        return await library.reader.is_whole(PurePosixPath(row.folder), one.series_instance_uid)
     except LibraryError:
         return False  # what cannot be read is not known to be whole
 
@@ -114,6 +113,6 @@ async def _want_doubted(folder: PurePosixPath, row: StoredSeries | None, library
         if row.state is not SeriesState.WITHDRAWN:
             await want_again(store, row.series, row.archive, message=message, at=at)
         return
-    receipt = await anyio.to_thread.run_sync(library.doubted_receipt, folder)
+    receipt = await library.reader.doubted_receipt(folder)
     if receipt is not None:
         await want_again(store, receipt.series, receipt.archive, message=message, at=at)

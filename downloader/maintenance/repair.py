@@ -6,17 +6,14 @@ is, with its receipt set aside, until a new one takes its place; the damaged ima
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import PurePosixPath
-from typing import Final, ParamSpec, TypeVar
-
-import anyio.to_thread
+from typing import Final
 
 from downloader.archive.port import Archive
 from downloader.clock import Clock
 from downloader.errors import DamagedReceiptError
 from downloader.indexing.metadata import write_metadata
-from downloader.library.port import Library
+from downloader.library.port import Library, SeriesReader
 from downloader.maintenance.copies import SeriesCopy, choose_copy
 from downloader.maintenance.recovery import REPAIR_PREFIX, want_again
 from downloader.maintenance.verification import CheckedSeries, Examination, FindingListeners, verify_library
@@ -26,9 +23,6 @@ from downloader.results.listeners import CountListener, RunListener
 from downloader.results.verification import RepairTally, VerificationTally
 from downloader.scheduling.scheduler import Scheduler
 from downloader.store.port import Store, StoredSeries
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
 _LOST: Final = frozenset({FindingKind.MISSING_FOLDER, FindingKind.MISSING_RECEIPT})
 _DAMAGED: Final = DAMAGE | _LOST | {FindingKind.DAMAGED_RECEIPT}
@@ -118,7 +112,7 @@ class Repair:
         for series_instance_uid, folders in self._surplus.items():
             await self._set_surplus_aside(series_instance_uid, folders)
         if self.tally.fetched or self.tally.restored or self.tally.quarantined:
-            await write_metadata(self._library, self._store)
+            await write_metadata(self._library.index, self._store)
 
     async def _drain(self, manifest: str, archive: Archive, progress: RunListener) -> None:
         def take(event: Event) -> None:
@@ -142,9 +136,9 @@ class Repair:
 
     async def _has_rival(self, row: StoredSeries | None, folder: PurePosixPath) -> bool:
         """Whether the store tells of another folder of the series in which there is something."""
-        if row is None or not row.folder or await _in_thread(self._library.is_one_folder, PurePosixPath(row.folder), folder):
+        if row is None or not row.folder or await self._library.reader.is_one_folder(PurePosixPath(row.folder), folder):
             return False
-        return bool(await _in_thread(self._library.contents, PurePosixPath(row.folder)))
+        return bool(await self._library.reader.contents(PurePosixPath(row.folder)))
 
     async def _settle(self, uid: str, suspects: Mapping[PurePosixPath, _Suspect]) -> None:
         row = await self._row_of(uid)
@@ -152,7 +146,7 @@ class Repair:
         if not copies:
             await self._renew(uid, await self._with_known(suspects, uid, row), row)
             return
-        keeper = await _in_thread(choose_copy, copies, row.series if row is not None else None, self._library)
+        keeper = choose_copy(copies, row.series if row is not None else None, self._library.maintenance)
         others = {*suspects, *(copy.folder for copy in copies)} - {keeper.folder}
         if row is not None and row.folder:
             others |= {PurePosixPath(row.folder)} - {keeper.folder}
@@ -171,10 +165,10 @@ class Repair:
         for folder in folders:
             if folder in suspects and suspects[folder].kinds & _DAMAGED:
                 continue
-            receipt = await _in_thread(_receipt_in, self._library, folder)
+            receipt = await _receipt_in(self._library.reader, folder)
             if receipt is None or receipt.series.series_instance_uid != uid:
                 continue
-            if is_alone or await _in_thread(self._library.proves, folder, receipt):
+            if is_alone or await self._library.reader.proves(folder, receipt):
                 copies.append(SeriesCopy(folder=folder, receipt=receipt, is_known=folder == known))
         return copies
 
@@ -182,32 +176,32 @@ class Repair:
         """Make the good copy the store's, and move the others into quarantine; a kill between is made good by the next start."""
         now = self._clock.now()
         changes = [
-            await _in_thread(self._library.changes.plan_quarantine, folder, uid, uid, now, keeper.folder)
+            await self._library.changes.plan_quarantine(folder, uid, uid, now, keeper.folder)
             for folder in sorted(others)
             if await self._is_surplus(folder, keeper.folder)
         ]
-        record = await _in_thread(self._library.changes.begin, changes) if changes else None
+        record = await self._library.changes.begin(changes) if changes else None
         await self._update_store(keeper.folder, keeper.receipt, row)
         for change in changes:
-            await _in_thread(self._library.changes.carry_out, change)
+            await self._library.changes.carry_out(change)
             self.tally.quarantined.append(str(change.targets[0]))
         if record is not None:
-            await _in_thread(self._library.changes.end, record)
+            await self._library.changes.end(record)
 
     async def _is_surplus(self, folder: PurePosixPath, keeper: PurePosixPath) -> bool:
         """Whether there is such a folder, and it is not the one that stays under another name."""
-        if await _in_thread(self._library.is_one_folder, folder, keeper):
+        if await self._library.reader.is_one_folder(folder, keeper):
             return False
         return await self._is_there(folder)
 
     async def _is_there(self, folder: PurePosixPath) -> bool:
-        return bool(await _in_thread(self._library.contents, folder)) or await _in_thread(self._library.has_series_in, folder)
+        return bool(await self._library.reader.contents(folder)) or await self._library.reader.has_series_in(folder)
 
     async def _with_known(
         self, suspects: Mapping[PurePosixPath, _Suspect], uid: str, row: StoredSeries | None
     ) -> Mapping[PurePosixPath, _Suspect]:
         """The suspects, and the store's copy, which nothing was found wrong with until its images were read."""
-        if row is None or not row.folder or not await _in_thread(self._library.is_whole, PurePosixPath(row.folder), uid):
+        if row is None or not row.folder or not await self._library.reader.is_whole(PurePosixPath(row.folder), uid):
             return suspects
         known = PurePosixPath(row.folder)
         return {known: _Suspect(folder=known, findings=()), **suspects}
@@ -233,17 +227,17 @@ class Repair:
         """Set the receipts aside, and enqueue the series; a kill between is made good by the next start."""
         uid = series.series_instance_uid
         folders = [suspect.folder for suspect in suspects if not suspect.kinds & _LOST]
-        changes = [await _in_thread(self._library.changes.plan_doubt, folder, uid) for folder in folders]
-        record = await _in_thread(self._library.changes.begin, changes) if changes else None
+        changes = [await self._library.changes.plan_doubt(folder, uid) for folder in folders]
+        record = await self._library.changes.begin(changes) if changes else None
         for change in changes:
-            await _in_thread(self._library.changes.carry_out, change)
+            await self._library.changes.carry_out(change)
         now, resolve = self._clock.now(), self._resolves.get(archive, 0)
         self._resolves[archive] = await want_again(self._store, series, archive, message=message, at=now, resolve=resolve)
         if record is not None:
-            await _in_thread(self._library.changes.end, record)
+            await self._library.changes.end(record)
 
     async def _holds_folders(self, folder: PurePosixPath) -> bool:
-        return None in (await _in_thread(self._library.contents, folder)).values()
+        return None in (await self._library.reader.contents(folder)).values()
 
     async def _set_surplus_aside(self, uid: str, folders: Sequence[PurePosixPath]) -> None:
         """Once a series was fetched again, its damaged copies in other folders go into quarantine."""
@@ -251,8 +245,8 @@ class Repair:
         if row is None or row.state is not SeriesState.COMPLETE:
             return
         keeper = PurePosixPath(row.folder)
-        receipt = await _in_thread(_receipt_in, self._library, keeper)
-        if receipt is not None and await _in_thread(self._library.is_whole, keeper, uid):
+        receipt = await _receipt_in(self._library.reader, keeper)
+        if receipt is not None and await self._library.reader.is_whole(keeper, uid):
             copy = SeriesCopy(folder=keeper, receipt=receipt, is_known=True)
             others = [folder for folder in folders if folder != keeper and await self._is_surplus(folder, keeper)]
             if others:
@@ -262,7 +256,7 @@ class Repair:
         """The series and its archive; none where neither store nor receipt know it."""
         if row is not None:
             return row.series, row.archive
-        receipt = await _in_thread(_receipt_in, self._library, folder)
+        receipt = await _receipt_in(self._library.reader, folder)
         return (receipt.series, receipt.archive) if receipt is not None else (None, "")
 
     def _why_not(self, row: StoredSeries | None, series: Series | None, archive: str) -> str:
@@ -291,13 +285,13 @@ class Repair:
 
     async def _set_aside(self, folder: PurePosixPath, label: str) -> None:
         """Move a folder that proves nothing into quarantine; folders of series that lie in it stay."""
-        change = await _in_thread(self._library.changes.plan_quarantine, folder, label, label, self._clock.now())
-        await _in_thread(self._library.changes.carry_out, change)
+        change = await self._library.changes.plan_quarantine(folder, label, label, self._clock.now())
+        await self._library.changes.carry_out(change)
         self.tally.quarantined.append(str(change.targets[0]))
 
     async def _quarantine(self, path: PurePosixPath, series_instance_uid: str) -> None:
         label = series_instance_uid or path.name
-        moved = await _in_thread(self._library.quarantine, path, label, self._clock.now())
+        moved = await self._library.maintenance.quarantine(path, label, self._clock.now())
         self.tally.quarantined.append(str(moved))
 
 
@@ -326,13 +320,9 @@ async def verify_and_mend(
     return tally
 
 
-def _receipt_in(library: Library, folder: PurePosixPath) -> Receipt | None:
-    """The receipt in a folder; None where there is none that can be believed. Blocks."""
+async def _receipt_in(reader: SeriesReader, folder: PurePosixPath) -> Receipt | None:
+    """The receipt in a folder; None where there is none that can be believed."""
     try:
-        return library.receipt_in(folder)
+        return await reader.receipt_in(folder)
     except DamagedReceiptError:
         return None
-
-
-async def _in_thread(function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-    return await anyio.to_thread.run_sync(partial(function, *args, **kwargs))

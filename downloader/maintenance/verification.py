@@ -7,16 +7,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import ParamSpec, TypeVar
 
-import anyio.to_thread
-from anyio import CapacityLimiter, Lock
+from anyio import Lock
 
 from downloader.archive.port import Archive
 from downloader.concurrency import work_through_pages
 from downloader.errors import ArchiveError, DamagedReceiptError, ExitCode, LibraryError, TransferError
-from downloader.library.local.walking import READERS
-from downloader.library.port import Library
+from downloader.library.port import READERS, SeriesReader
 from downloader.maintenance.comparison import compare_contents, compare_members, finding_of
 from downloader.maintenance.quick_check import SERIES_AT_ONCE, Glance, SeriesKeys, take_glances
 from downloader.maintenance.upstream_digests import UpstreamStanding, compare_upstream
@@ -25,9 +22,6 @@ from downloader.results.findings import DAMAGE, Finding, FindingKind
 from downloader.results.verification import WeakSeries
 from downloader.store.port import Store, StoredSeries
 from downloader.transport.retrying import Patience
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
 ROWS_AT_ONCE = 100
 # how much is hashed before an interruption is heard
@@ -60,13 +54,13 @@ class CheckedSeries:
 class Examination:
     """What a verification works with.
 
-    `threads` bounds how many reads go on at once; `deep`: whether every image is read and hashed. `archives` by name, to
-    be asked for their digests; None asks none.
+    `workers`: how many series are read whole, or asked about, side by side. `deep`: whether every image is read and hashed.
+    `archives` by name, to be asked for their digests; None asks none.
     """
 
-    library: Library
+    reader: SeriesReader
     store: Store
-    threads: CapacityLimiter
+    workers: int
     deep: bool
     archives: Mapping[str, Archive] | None
     patience: Patience
@@ -105,15 +99,14 @@ async def verify_library(examination: Examination, take: Take) -> None:
         LibraryError, StoreError: they cannot be read.
         ArchiveError: an archive is out of reach, or refuses the credentials.
     """
-    walk = examination.library.walk()
+    walk = examination.reader.walk(with_contents=True)
     checking = _Checking(examination=examination, take=take)
     # what is read whole, or asked about, takes long by itself: a page of it would keep one worker busy and the others idle
     if checking.at_a_glance:
         take_page = partial(take_glances, walk, SERIES_AT_ONCE)
         await work_through_pages(take_page, checking.check, workers=READERS, needs_all=lambda: walk.is_slow)
     else:
-        workers = max(1, int(examination.threads.total_tokens))
-        await work_through_pages(partial(take_glances, walk, 1), checking.check, workers=workers, threads=examination.threads)
+        await work_through_pages(partial(take_glances, walk, 1), checking.check, workers=examination.workers)
     await _check_store(examination, checking.seen, checking.damaged, take)
     for folder, error in checking.damaged.items():
         await take(CheckedSeries(folder=folder, findings=(_damaged(folder, "", error),)))
@@ -159,7 +152,7 @@ async def _check_folder(folder: PurePosixPath, receipt: Receipt, examination: Ex
     checked = await _check_once(folder, receipt, examination)
     if checked.findings:
         try:
-            newest = await _in_thread(examination, examination.library.receipt_in, folder)
+            newest = await examination.reader.receipt_in(folder)
         except DamagedReceiptError as error:
             return replace(checked, findings=(_damaged(folder, checked.series_instance_uid, error),))
         if newest is not None and newest != receipt:
@@ -168,7 +161,7 @@ async def _check_folder(folder: PurePosixPath, receipt: Receipt, examination: Ex
 
 
 async def _check_once(folder: PurePosixPath, receipt: Receipt, examination: Examination) -> CheckedSeries:
-    contents = await _in_thread(examination, examination.library.contents, folder)
+    contents = await examination.reader.contents(folder)
     findings = [
         finding
         for finding in compare_contents(folder, receipt, contents)
@@ -183,7 +176,7 @@ async def _check_once(folder: PurePosixPath, receipt: Receipt, examination: Exam
         wrong = {finding.path for finding in findings}
         sound = [image for image in receipt.images if str(folder / image.name) not in wrong]
         for portion in _portions(sound):
-            findings += await _in_thread(examination, _hash, folder, receipt, portion, examination.library)
+            findings += await _hash(folder, receipt, portion, examination.reader)
             read_bytes += sum(image.size_bytes for image in portion)
     damaged = any(finding.kind in DAMAGE for finding in findings)
     rows = await examination.store.find_named([receipt.series.series_instance_uid])
@@ -206,7 +199,7 @@ async def _is_nested_series(
     path = PurePosixPath(finding.path)
     if finding.kind is not FindingKind.UNKNOWN_FILE or contents[path.name] is not None:
         return False
-    return await _in_thread(examination, examination.library.has_series_in, folder / path.name)
+    return await examination.reader.has_series_in(folder / path.name)
 
 
 def _portions(images: Sequence[Image]) -> Iterator[Sequence[Image]]:
@@ -223,18 +216,16 @@ def _portions(images: Sequence[Image]) -> Iterator[Sequence[Image]]:
         yield tuple(portion)
 
 
-def _hash(folder: PurePosixPath, receipt: Receipt, images: Sequence[Image], library: Library) -> Sequence[Finding]:
-    """Read images and compare them with their MD5. Blocks."""
+async def _hash(folder: PurePosixPath, receipt: Receipt, images: Sequence[Image], reader: SeriesReader) -> Sequence[Finding]:
+    """Read images and compare them with their MD5."""
     findings = []
-    for image in images:
+    hashed = await reader.hash_images(folder, [image.name for image in images])
+    for image, found in zip(images, hashed, strict=True):
         path = folder / image.name
-        try:
-            md5 = library.hash_image(folder, image.name)
-        except LibraryError as error:
-            findings.append(finding_of(FindingKind.UNREADABLE_IMAGE, receipt.series, path, error.what))
-            continue
-        if md5 != image.md5:
-            sentence = f"the image has MD5 {md5}, its receipt says {image.md5}"
+        if found.unreadable:
+            findings.append(finding_of(FindingKind.UNREADABLE_IMAGE, receipt.series, path, found.unreadable))
+        elif found.md5 != image.md5:
+            sentence = f"the image has MD5 {found.md5}, its receipt says {image.md5}"
             findings.append(finding_of(FindingKind.WRONG_MD5, receipt.series, path, sentence))
     return findings
 
@@ -248,8 +239,8 @@ async def _check_zip(
     findings: list[Finding] = []
     read_bytes = 0
     try:
-        contents = await _in_thread(examination, examination.library.open_zip, folder, receipt)
-        while members := await _in_thread(examination, contents.next_images, HASHED_AT_ONCE_BYTES):
+        contents = await examination.reader.open_zip(folder, receipt)
+        while members := await contents.next_images(HASHED_AT_ONCE_BYTES):
             read_bytes += sum(member.size_bytes for member in members)
             findings += compare_members(place, receipt, members, expected)
     except (LibraryError, TransferError) as error:
@@ -277,8 +268,8 @@ async def _compare_with_store(
     known = PurePosixPath(row.folder)
     if row.state is SeriesState.CLAIMED or (row.state is not SeriesState.COMPLETE and not row.folder):
         return ()
-    if known != folder and not await _in_thread(examination, examination.library.is_one_folder, known, folder):
-        if await _in_thread(examination, holds_series, examination.library, row):
+    if known != folder and not await examination.reader.is_one_folder(known, folder):
+        if await holds_series(examination.reader, row):
             return (finding_of(FindingKind.SECOND_COPY, series, folder, f"the store's copy lies in {row.folder}"),)
         return (finding_of(FindingKind.OTHER_FOLDER, series, folder, f"the store looks for the series in {row.folder}"),)
     if row.state is not SeriesState.COMPLETE:
@@ -328,14 +319,13 @@ async def _check_store(
 async def _check_rows(
     rows: Sequence[StoredSeries], examination: Examination, damaged: dict[PurePosixPath, DamagedReceiptError], take: Take
 ) -> None:
-    def find_lost() -> Sequence[StoredSeries]:
-        return [row for row in rows if not holds_series(examination.library, row)]
-
-    for row in await _in_thread(examination, find_lost):
+    for row in rows:
+        if await holds_series(examination.reader, row):
+            continue
         folder = PurePosixPath(row.folder)
         if folder in damaged:
             finding = _damaged(folder, row.series.series_instance_uid, damaged.pop(folder))
-        elif await _in_thread(examination, examination.library.contents, folder):
+        elif await examination.reader.contents(folder):
             sentence = "the store says that the series is here, and no receipt of it is"
             finding = finding_of(FindingKind.MISSING_RECEIPT, row.series, folder, sentence)
         else:
@@ -344,10 +334,10 @@ async def _check_rows(
         await take(CheckedSeries(folder=folder, row=row, findings=(finding,)))
 
 
-def holds_series(library: Library, row: StoredSeries) -> bool:
-    """Whether the folder that the row names has a receipt of the series that can be believed. Blocks."""
+async def holds_series(reader: SeriesReader, row: StoredSeries) -> bool:
+    """Whether the folder that the row names has a receipt of the series that can be believed."""
     try:
-        receipt = library.receipt_in(PurePosixPath(row.folder))
+        receipt = await reader.receipt_in(PurePosixPath(row.folder))
     except DamagedReceiptError:
         return False
     return receipt is not None and receipt.series.series_instance_uid == row.series.series_instance_uid
@@ -357,12 +347,3 @@ def _damaged(folder: PurePosixPath, series_instance_uid: str, error: DamagedRece
     return Finding(
         kind=FindingKind.DAMAGED_RECEIPT, series_instance_uid=series_instance_uid, path=str(folder), sentence=error.what
     )
-
-
-async def _in_thread(
-    examination: Examination,
-    function: Callable[Parameters, Result],
-    *args: Parameters.args,
-    **kwargs: Parameters.kwargs,
-) -> Result:
-    return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=examination.threads)

@@ -1,10 +1,8 @@
 """What dead runs left in staging: parts of series that are still to come stay, whole series are saved, the rest goes."""
 
 from datetime import datetime
-from functools import partial
 from pathlib import PurePosixPath
 
-import anyio.to_thread
 import structlog
 
 from downloader.library.model import StagedFolder
@@ -21,14 +19,14 @@ async def clear_leftovers(library: Library, store: Store, at: datetime) -> None:
     Raises:
         LibraryError, StoreError: they cannot be used.
     """
-    staged = await anyio.to_thread.run_sync(library.staged_series)
+    staged = await library.leftovers.staged_series()
     standings = zip(staged, await store.compare(staged), strict=True)
     keep = {series.series_instance_uid for series, standing in standings if standing in {Standing.PENDING, Standing.CHANGED}}
     if keep:
         keep -= {stored.series.series_instance_uid async for stored in store.find(state=SeriesState.WITHDRAWN)}
-    for found in await anyio.to_thread.run_sync(library.whole_staged, keep):
+    for found in await library.leftovers.whole_staged(keep):
         await _save(found, library, store, at)
-    await anyio.to_thread.run_sync(library.clear_staging, keep)
+    await library.leftovers.clear_staging(keep)
 
 
 async def _save(found: StagedFolder, library: Library, store: Store, at: datetime) -> None:
@@ -36,21 +34,21 @@ async def _save(found: StagedFolder, library: Library, store: Store, at: datetim
     uid = found.receipt.series.series_instance_uid
     rows = await store.find_named([uid])
     row = rows[0] if rows else None
-    if await anyio.to_thread.run_sync(_is_in_tree, found, row, library):
+    if await _is_in_tree(found, row, library):
         return
-    if not await anyio.to_thread.run_sync(library.proves, found.folder, found.receipt):
+    if not await library.reader.proves(found.folder, found.receipt):
         return
     if row is not None and (row.folder or row.state is not SeriesState.WITHDRAWN):
-        place = await anyio.to_thread.run_sync(library.put_back, found)
+        place = await library.leftovers.put_back(found)
         await store.relocate([(uid, str(place.folder))])
         _log.warning("a whole series was left in staging, and is in its place again", series_instance_uid=uid)
         return
-    moved = await anyio.to_thread.run_sync(partial(library.quarantine, found.folder, f"staged-{uid}", at))
+    moved = await library.maintenance.quarantine(found.folder, f"staged-{uid}", at)
     _log.warning("a whole series that nothing wants was left in staging", series_instance_uid=uid, quarantine=str(moved))
 
 
-def _is_in_tree(found: StagedFolder, row: StoredSeries | None, library: Library) -> bool:
+async def _is_in_tree(found: StagedFolder, row: StoredSeries | None, library: Library) -> bool:
     series = found.receipt.series
-    if row is not None and row.folder and library.is_whole(PurePosixPath(row.folder), series.series_instance_uid):
+    if row is not None and row.folder and await library.reader.is_whole(PurePosixPath(row.folder), series.series_instance_uid):
         return True
-    return library.find_receipt(series) is not None
+    return await library.finder.find_receipt(series) is not None

@@ -1,20 +1,17 @@
 """Looks whether the series that the store counts as complete are in the library, before a run says so."""
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Final
 
 import anyio
-import anyio.to_thread
-from anyio import CapacityLimiter
 
 from downloader.clock import Clock
-from downloader.errors import LibraryError, WrongLibraryError
+from downloader.errors import WrongLibraryError
 from downloader.library.model import ReceiptLook
-from downloader.library.port import Library
+from downloader.library.port import LibraryIndex, SeriesFinder
 from downloader.results.presence import Presence
 from downloader.store.port import Store, StoredSeries
 
@@ -26,7 +23,8 @@ LONGEST_LOOK_SECONDS: Final = 10.0
 FEWEST_OF_A_WHOLE: Final = 10
 """Where a store counts so many series as complete and none of them is there, the library is gone, and not its series."""
 SLOW_SECONDS: Final = 50e-6
-"""A file system that takes longer for one receipt is waited for in several threads; a faster one is slowed down by them."""
+"""A file system that takes longer for one receipt is asked by `SLOW_LOOKS` tasks; a faster one is slowed down by them."""
+SLOW_LOOKS: Final = 4
 _SERIES_AT_ONCE: Final = 500
 
 Place = tuple[str, str]
@@ -53,10 +51,10 @@ class PresenceCheck:
     lists fewer series than the store counts.
     """
 
-    library: Library
+    finder: SeriesFinder
+    index: LibraryIndex
     store: Store
     clock: Clock
-    threads: CapacityLimiter
     probed: int = PROBED_SERIES
     sampled: int = SAMPLED_SERIES
     longest_seconds: float = LONGEST_LOOK_SECONDS
@@ -101,7 +99,7 @@ class PresenceCheck:
     async def _refuse_empty_library(self, example: str) -> None:
         """Raise WrongLibraryError where the store counts many series as complete, and the library holds none of any manifest."""
         complete = (await self.store.tally()).complete
-        if complete < FEWEST_OF_A_WHOLE or await holds_any(self.store, self.library.look_for_receipts, self.threads):
+        if complete < FEWEST_OF_A_WHOLE or await holds_any(self.store, self.finder.look_for_receipts):
             return
         raise WrongLibraryError(
             f"none of the {complete:,} series that the state store counts as complete is in the library, such as {example}",
@@ -118,9 +116,9 @@ class PresenceCheck:
 
     async def _table_is_whole(self) -> bool:
         """Whether the table of the library lists no fewer series than the store counts, where it has one that is up to date."""
-        if await anyio.to_thread.run_sync(self.library.metadata_is_due, limiter=self.threads):
+        if await self.index.metadata_is_due():
             return True
-        listed = await anyio.to_thread.run_sync(self.library.listed_series, limiter=self.threads)
+        listed = await self.index.listed_series()
         return listed is None or listed >= (await self.store.tally()).complete
 
     async def _draw(self, manifest: str) -> Sequence[Place]:
@@ -147,14 +145,14 @@ class PresenceCheck:
     async def _absent_of(self, places: Sequence[Place], seconds_each: float) -> _Absent:
         """Those whose receipts are not seen where the store has them."""
         folders = [folder for _, folder in places]
-        look = await self._look(folders) if seconds_each < SLOW_SECONDS else await self._look_in_threads(folders)
+        look = await self._look(folders) if seconds_each < SLOW_SECONDS else await self._look_side_by_side(folders)
         missing = set(look.missing)
         return _Absent(
             missing=[place for place in places if place[1] in missing] if missing else [],
             unreadable=dict(look.unreadable),
         )
 
-    async def _look_in_threads(self, folders: Sequence[str]) -> ReceiptLook:
+    async def _look_side_by_side(self, folders: Sequence[str]) -> ReceiptLook:
         missing: set[str] = set()
         unreadable: dict[str, str] = {}
 
@@ -163,14 +161,13 @@ class PresenceCheck:
             missing.update(found.missing)
             unreadable.update(found.unreadable)
 
-        workers = max(1, int(self.threads.total_tokens))
         async with anyio.create_task_group() as group:
-            for number in range(workers):
-                group.start_soon(look, folders[number::workers])
+            for number in range(SLOW_LOOKS):
+                group.start_soon(look, folders[number::SLOW_LOOKS])
         return ReceiptLook(missing=list(missing), unreadable=unreadable)
 
     async def _look(self, folders: Sequence[str]) -> ReceiptLook:
-        return await anyio.to_thread.run_sync(self.library.look_for_receipts, folders, limiter=self.threads)
+        return await self.finder.look_for_receipts(folders)
 
     async def _look_elsewhere(self, absent: _Absent) -> tuple[list[str], int]:
         """Which of the missing are gone, and how many are where the layout would put them, which the store learns.
@@ -182,39 +179,35 @@ class PresenceCheck:
         for start in range(0, len(absent.missing), _SERIES_AT_ONCE):
             batch = absent.missing[start : start + _SERIES_AT_ONCE]
             rows = await self.store.find_named([series_instance_uid for series_instance_uid, _ in batch])
-            find = partial(_find_moved, rows, self.library, absent.unreadable)
-            found = await anyio.to_thread.run_sync(find, limiter=self.threads)
+            found = await self._find_moved(rows, absent.unreadable)
             if found:
                 await self.store.relocate(list(found.items()))
             moved += len(found)
             gone += [uid for uid, folder in batch if uid not in found and folder not in absent.unreadable]
         return gone, moved
 
+    async def _find_moved(self, rows: Sequence[StoredSeries], unreadable: dict[str, str]) -> dict[str, str]:
+        """The folders of those series that lie whole elsewhere, in the version that the store has."""
+        moved = await self.finder.find_moved([(row.series, PurePosixPath(row.folder)) for row in rows])
+        unreadable.update(moved.unreadable)
+        found: dict[str, str] = {}
+        for row in rows:
+            uid = row.series.series_instance_uid
+            if uid in moved.found and not moved.found[uid][1].series.version.differs_from(row.series.version):
+                folder = moved.found[uid][0]
+                await self.finder.make_durable(folder)
+                found[uid] = str(folder)
+        return found
 
-async def holds_any(store: Store, look: Callable[[Sequence[str]], ReceiptLook], threads: CapacityLimiter | None = None) -> bool:
-    """Whether the receipt of at least one complete series, of any manifest, is where the store has it. `look` blocks."""
+
+async def holds_any(store: Store, look: Callable[[Sequence[str]], Awaitable[ReceiptLook]]) -> bool:
+    """Whether the receipt of at least one complete series, of any manifest, is where the store has it."""
     after: int | None = 0
     while after is not None:
         page = await store.places(after=after)
         folders = [folder for _, folder in page.places]
-        found = await anyio.to_thread.run_sync(look, folders, limiter=threads)
+        found = await look(folders)
         if len(found.missing) + len(found.unreadable) < len(folders):
             return True
         after = page.next_after
     return False
-
-
-def _find_moved(rows: Sequence[StoredSeries], library: Library, unreadable: dict[str, str]) -> dict[str, str]:
-    """The folders of those series that lie whole elsewhere, in the version that the store has. Blocks."""
-    found: dict[str, str] = {}
-    for row in rows:
-        try:
-            moved = library.find_moved(row.series, PurePosixPath(row.folder))
-        except LibraryError as error:
-            unreadable[row.folder] = str(error)
-            continue
-        if moved is not None and not moved[1].series.version.differs_from(row.series.version):
-            folder = moved[0]
-            library.make_durable(folder)
-            found[row.series.series_instance_uid] = str(folder)
-    return found

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import anyio.to_thread
-
 from downloader.clock import Clock
 from downloader.errors import ArchiveFaultError
 from downloader.fetching.context import Bench
@@ -95,7 +93,7 @@ class CatalogueResolve:
         async def ask(archive: str, series: Sequence[Series]) -> Sequence[Series]:
             return await self.resolver.ask_own_rows(archive, series, self._listed.get(archive, ()))
 
-        for settled in await self._contradictions.settle(self.store, self.library, archives, ask):
+        for settled in await self._contradictions.settle(self.store, self.library.finder, archives, ask):
             name, row = self.manifest.name, settled.chosen
             if not settled.is_taken:
                 met = await self.store.enqueue(name, number, settled.archive, [row], rested_at=rested_at, settles=True)
@@ -131,7 +129,7 @@ class CatalogueResolve:
         if answer.unanswered:
             self.is_unproven = self.changes.doubted = True
         if answer.denied:
-            await anyio.to_thread.run_sync(self.library.expect_metadata)
+            await self.library.index.expect_metadata()
             withdrawn = await self.store.withdraw_vanished(name, number, self.clock.now(), denied=answer.denied)
             self.changes.withdrawn.add(withdrawn)
         await self._clear_leftovers()

@@ -2,11 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import anyio
-import anyio.to_thread
 import structlog
 from anyio import CancelScope
 
@@ -16,7 +14,9 @@ from downloader.config.options import RunOptions
 from downloader.errors import ExitCode, LibraryError, NoSpaceError, WrongLibraryError
 from downloader.fetching.attempt import Bench
 from downloader.indexing.metadata import write_described_metadata
+from downloader.library.model import CHANGES, RUNS
 from downloader.library.port import Library
+from downloader.library.run_records import run_document
 from downloader.manifest import Manifest
 from downloader.mirroring.attempt_log import log_attempt
 from downloader.mirroring.presence import PresenceCheck
@@ -38,9 +38,6 @@ from downloader.scheduling.scheduler import Pressure, Scheduler, SchedulerPolicy
 from downloader.store.port import CycleNote, Store
 
 _log = structlog.get_logger(__name__)
-
-
-Keep = Callable[[datetime, Mapping[str, Any]], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +62,7 @@ SINGLE_RUN: Final = Manner()
 class Parts:
     """What a run is made of. `draw` gives random numbers in [0, 1); `benches` has one for each archive of the manifest, by name.
 
-    `keep_record` and `keep_changes` keep the report of a run and the changes that it found with the library. `warnings` are told
-    with whatever comes of the run.
+    `warnings` are reported with whatever comes of the run.
     """
 
     resolver: Resolver
@@ -76,8 +72,6 @@ class Parts:
     draw: Callable[[], float]
     options: RunOptions
     benches: Mapping[str, Bench]
-    keep_record: Keep
-    keep_changes: Keep
     manner: Manner = SINGLE_RUN
     warnings: tuple[str, ...] = ()
 
@@ -220,8 +214,9 @@ class MirrorRun:
         )
         await self._parts.store.note_cycle(self._manifest.name, note)
         _log.info("run ended", **report.as_log(), **{f"{name}_series": count for name, count in changes["counts"].items()})
-        await self._parts.keep_record(self._started_at, report.as_json())
-        await self._parts.keep_changes(self._started_at, changes)
+        state = self._parts.library.state
+        await state.write_record(RUNS, self._started_at, run_document(self._started_at, report.as_json()))
+        await state.write_record(CHANGES, self._started_at, changes)
         return report
 
     async def _resolve(self) -> None:
@@ -248,8 +243,7 @@ class MirrorRun:
             WrongLibraryError: the library holds nothing of what the store counts, of any manifest.
         """
         parts = self._parts
-        threads = next(iter(parts.benches.values())).threads
-        check = PresenceCheck(library=parts.library, store=parts.store, clock=parts.clock, threads=threads)
+        check = PresenceCheck(finder=parts.library.finder, index=parts.library.index, store=parts.store, clock=parts.clock)
         self._presence = await check.look(self._manifest.name)
         self._warnings += self._presence.warnings()
 
@@ -264,7 +258,7 @@ class MirrorRun:
             NoSpaceError: the catalogue's sizes say so.
         """
         needed_bytes = max(0, tally.expected_bytes - tally.stored_bytes)
-        free_bytes = await anyio.to_thread.run_sync(self._parts.library.free_bytes)
+        free_bytes = await self._parts.library.state.free_bytes()
         if needed_bytes and needed_bytes + self._parts.options.min_free_bytes > free_bytes:
             raise NoSpaceError(
                 f"{size_text(needed_bytes)} are to come, and {size_text(free_bytes)} are free, of which "
@@ -292,12 +286,12 @@ class MirrorRun:
     async def _write_metadata(self) -> None:
         """Bring metadata.csv and CITATION.txt up to date; left alone where nothing changed since they were written."""
         parts = self._parts
-        if not await anyio.to_thread.run_sync(parts.library.metadata_is_due):
+        if not await parts.library.index.metadata_is_due():
             return
         # a run that is to end now does not ask for more
         benches = {} if self._is_drained or self._is_over else parts.benches
         archives = {name: bench.archive for name, bench in benches.items()}
-        await write_described_metadata(parts.library, parts.store, archives, parts.clock)
+        await write_described_metadata(parts.library.index, parts.store, archives, parts.clock)
 
     async def _judge(self) -> RunReport:
         name, store = self._manifest.name, self._parts.store

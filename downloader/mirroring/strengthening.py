@@ -63,7 +63,7 @@ async def note_unknown_strengths(store: Store, bench: Bench) -> None:
     looked = 0
     async for row in store.find_unknown_proofs():
         looked += 1
-        receipt = await bench.in_thread(_receipt_of, row, bench)
+        receipt = await _receipt_of(row, bench)
         if receipt is not None:
             noted.append((row.series.series_instance_uid, receipt.proof))
         if len(noted) >= _NOTED_AT_ONCE:
@@ -125,7 +125,7 @@ class Strengthening:
 
     async def _strengthen(self, row: StoredSeries, bench: Bench) -> bool:
         """Whether the series is proven by more now, or shown to be wrong."""
-        receipt = await bench.in_thread(_receipt_of, row, bench)
+        receipt = await _receipt_of(row, bench)
         if receipt is None:
             return False  # `verify` tells what is wrong with it
         match await self._compare(receipt, bench.archive):
@@ -153,12 +153,12 @@ class Strengthening:
         if newest is None or newest.version.differs_from(receipt.series.version):
             return False  # the next resolve finds it
         name, changes = row.series.series_instance_uid, bench.library.changes
-        doubt = await bench.in_thread(changes.plan_doubt, PurePosixPath(row.folder), name)
+        doubt = await changes.plan_doubt(PurePosixPath(row.folder), name)
         with CancelScope(shield=True):
-            record = await bench.in_thread(changes.begin, [doubt])
-            await bench.in_thread(changes.carry_out, doubt)
+            record = await changes.begin([doubt])
+            await changes.carry_out(doubt)
             await self.store.reopen(name, error="", message="its images differ from the archive's MD5s")
-            await bench.in_thread(changes.end, record)
+            await changes.end(record)
         _log.warning("images differ from the archive's MD5s and come again", series_instance_uid=name, folder=row.folder)
         self.tally.doubted += 1
         return True
@@ -209,10 +209,10 @@ def wants_lists(bench: Bench) -> bool:
     return bench.md5 is not Md5Mode.OFF and bench.archive.md5_lists("") is not Md5Lists.NEVER
 
 
-def _receipt_of(row: StoredSeries, bench: Bench) -> Receipt | None:
-    """The receipt of a complete series, where it can be believed. Blocks."""
+async def _receipt_of(row: StoredSeries, bench: Bench) -> Receipt | None:
+    """The receipt of a complete series, where it can be believed."""
     try:
-        receipt = bench.library.receipt_in(PurePosixPath(row.folder))
+        receipt = await bench.library.reader.receipt_in(PurePosixPath(row.folder))
     except DamagedReceiptError:
         return None
     if receipt is None or receipt.series.series_instance_uid != row.series.series_instance_uid:

@@ -150,16 +150,16 @@ class _LastQuestion:
 async def _remove(row: StoredSeries, policy: WithdrawnPolicy, at: datetime, store: Store, bench: Bench) -> RemovedSeries:
     """Take the folder out of the tree, and tell the store. Raises LibraryError, StoreError."""
     uid, folder, changes = row.series.series_instance_uid, PurePosixPath(row.folder), bench.library.changes
-    if not await bench.in_thread(bench.library.holds, folder, uid):
+    if not await bench.library.reader.holds(folder, uid):
         await store.forget_folder(uid)
         return RemovedSeries(series_instance_uid=uid, folder=row.folder)
     if policy is WithdrawnPolicy.DELETE:
-        change = changes.plan_deletion(folder, uid)
+        change = await changes.plan_deletion(folder, uid)
     else:
-        change = await bench.in_thread(changes.plan_quarantine, folder, uid, f"withdrawn-{uid}", at)
-    record = await bench.in_thread(changes.begin, [change])
-    await bench.in_thread(changes.carry_out, change)
+        change = await changes.plan_quarantine(folder, uid, f"withdrawn-{uid}", at)
+    record = await changes.begin([change])
+    await changes.carry_out(change)
     await store.forget_folder(uid)
-    await bench.in_thread(changes.end, record)
+    await changes.end(record)
     quarantine = str(change.targets[0]) if policy is WithdrawnPolicy.QUARANTINE else ""
     return RemovedSeries(series_instance_uid=uid, folder=row.folder, quarantine=quarantine)

@@ -1,8 +1,8 @@
 """Asks one archive for lists of series, and compares each with what the archive counts elsewhere.
 
-A list can be empty or short with status 200 and without a sign (docs/archives.md#empty-replies, docs/faults.md). Counts can be
-wrong as well, mostly too large. So neither is believed alone: a list that is short is asked for again, then another question is
-asked for what is missing, and what stays in doubt is told.
+A list can be empty or short with status 200 and without a sign (docs/archives.md#empty-replies; docs/faults.md, trap 9). Counts
+can be wrong as well, mostly too large. So neither is believed alone: a list that is short is asked for again, then another
+question is asked for what is missing, and what stays in doubt is told.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence

@@ -7,12 +7,11 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import anyio.to_thread
 import structlog
 
 from downloader.archive.port import Archive
 from downloader.errors import ArchiveError, TransferError
-from downloader.library.port import Library
+from downloader.library.port import SeriesFinder
 from downloader.model import Series
 from downloader.store.port import Store, StoredSeries
 
@@ -70,7 +69,7 @@ class Contradictions:
             self._rows[row.series.series_instance_uid].append(row)
 
     async def settle(
-        self, store: Store, library: Library, archives: Mapping[str, Archive], ask_own_rows: AskOwnRows
+        self, store: Store, finder: SeriesFinder, archives: Mapping[str, Archive], ask_own_rows: AskOwnRows
     ) -> list[SettledSeries]:
         """Choose one row for each of the series.
 
@@ -82,7 +81,7 @@ class Contradictions:
         found = list(await store.find_named(list(self._rows)))
         own = await self._find_own_rows(found, ask_own_rows)
         settled = [
-            await self._settle_one(stored, own.get(stored.series.series_instance_uid), library, archives.get(stored.archive))
+            await self._settle_one(stored, own.get(stored.series.series_instance_uid), finder, archives.get(stored.archive))
             for stored in found
         ]
         self._rows.clear()
@@ -102,12 +101,12 @@ class Contradictions:
         return own
 
     async def _settle_one(
-        self, stored: StoredSeries, own: Series | None, library: Library, archive: Archive | None
+        self, stored: StoredSeries, own: Series | None, finder: SeriesFinder, archive: Archive | None
     ) -> SettledSeries:
         name = stored.series.series_instance_uid
         rows = self._rows[name]
         candidates = [stored.series, *(row.series for row in rows if row.archive == stored.archive)]
-        receipt = await anyio.to_thread.run_sync(library.find_receipt, stored.series) if stored.folder else None
+        receipt = await finder.find_receipt(stored.series) if stored.folder else None
         held = receipt.series if receipt is not None else None
         if len(candidates) > 1:
             chosen, is_proven = await _choose(candidates, own, held, archive)

@@ -1,14 +1,11 @@
 """Answers to questions about several libraries at once: pages of series and of records, and how manifests stand."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-import anyio.to_thread
-
+from downloader.engine.library_state import library_state
 from downloader.errors import OrderError
-from downloader.library.state.records import read_records
 from downloader.model import SeriesTally
 from downloader.service.cycle import Work
 from downloader.service.library_worker import LibraryKeeper, summary_of
@@ -71,8 +68,8 @@ async def page_records(
     limit = max(1, min(limit, MOST_ROWS))
     found = []
     for directory in directories:
-        read = partial(read_records, directory, kind, manifest=manifest, before=before, limit=limit + 1)
-        found += [(record, directory) for record in await anyio.to_thread.run_sync(read)]
+        records = await library_state(directory).read_records(kind, manifest=manifest, before=before, limit=limit + 1)
+        found += [(record, directory) for record in records]
     found.sort(key=lambda pair: pair[0].name, reverse=True)
     shown = found[:limit]
     return RecordPage(

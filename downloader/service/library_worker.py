@@ -14,6 +14,7 @@ from downloader.clock import Clock
 from downloader.concurrency import first_of_ours
 from downloader.config.options import RunOptions
 from downloader.engine.holding import expect_identity
+from downloader.engine.library_state import library_state
 from downloader.engine.mirror import free_bytes_at
 from downloader.engine.state_store import state_path
 from downloader.errors import LibraryError, SettingsError, StoreError
@@ -75,7 +76,7 @@ class LibraryKeeper:
         self._identity = ""
         self._problem = ""
         self._bell = Bell()
-        self._pause = LibraryPause(options.output, surroundings.clock, self._bell.ring)
+        self._pause = LibraryPause(options.output, library_state(options.output), surroundings.clock, self._bell.ring)
         self._is_draining = False
         self._queued_since_at: datetime | None = None
         self.opened = anyio.Event()

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 import structlog
 
 from downloader.clock import Clock
 from downloader.errors import LibraryError
-from downloader.library.state.pause import is_paused, pause_library, resume_library
+from downloader.library.port import LibraryState
 
 _log = structlog.get_logger(__name__)
 
@@ -24,8 +23,9 @@ class LibraryPause:
         resumed: is called when a pause ends.
     """
 
-    def __init__(self, directory: Path, clock: Clock, resumed: Callable[[], None]) -> None:
+    def __init__(self, directory: Path, state: LibraryState, clock: Clock, resumed: Callable[[], None]) -> None:
         self._directory = directory
+        self._state = state
         self._clock = clock
         self._resumed = resumed
         self._opened = anyio.Event()
@@ -61,7 +61,7 @@ class LibraryPause:
         async with self._looking:
             try:
                 await self._write()
-                paused = await anyio.to_thread.run_sync(is_paused, self._directory)
+                paused = await self._state.is_paused()
             except LibraryError as error:
                 _log.warning("cannot tell whether the library is paused", library=str(self._directory), message=str(error))
                 return
@@ -77,9 +77,9 @@ class LibraryPause:
         if self._unwritten is None:
             return
         if self._unwritten:
-            await anyio.to_thread.run_sync(pause_library, self._directory, self._clock.now())
+            await self._state.pause(self._clock.now())
         else:
-            await anyio.to_thread.run_sync(resume_library, self._directory)
+            await self._state.resume()
         self._unwritten = None
 
     def _set(self, paused: bool) -> None:

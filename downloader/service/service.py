@@ -19,7 +19,7 @@ from downloader.config.messages import suggest
 from downloader.config.options import RunOptions
 from downloader.engine.state_store import state_path
 from downloader.errors import ArchiveUnreachableError, OrderError, SettingsError
-from downloader.library.state.records import CHANGES, RUNS
+from downloader.library.model import CHANGES, RUNS
 from downloader.manifest import Manifest
 from downloader.model import SeriesState
 from downloader.service.archive_watch import ArchiveWatch

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from downloader.archive.question import Attributes
-from downloader.library.state.spreadsheet_cells import cell_of
+from downloader.library.spreadsheet_cells import cell_of
 from downloader.results.amounts import count_text
 from downloader.ui.texts import printable
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from downloader.errors import SettingsError
-from downloader.library.state.spreadsheet_cells import text_of
+from downloader.library.spreadsheet_cells import text_of
 from downloader.model import SeriesState
 from downloader.sandbox import Catalogue, Fault, FaultKind, SandboxCollection, SandboxPatient, generated_series, study_of
 from downloader.ui.library_report.extras import require_extra

@@ -13,7 +13,7 @@ FILES = sorted(
     [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
     + [path for path in ROOT.iterdir() if path.suffix in {".md", ".toml"}]
 )
-OUTSIDE = re.compile(r"\b(?:ARCHIVE|DESIGN|HOUSE|PEERS|TRIALS|STYLE|TESTING|FLEET|PERFORMANCE|IDC)(?:\.md\b|\s*§)")
+OUTSIDE = re.compile(r"\b(?:ARCHIVE|DESIGN|FLEET|HOUSE|IDC|PEERS|PERFORMANCE|STYLE|TESTING|TRIALS)(?:\.md\b|\s*§)")
 # `docs/archives.md#dates, #md5s` refers to two headings of one page
 REFERENCE = re.compile(r"\bdocs/([\w/.-]+\.md)(#[\w-]+(?:,\s+#[a-z][\w-]+)*)?")
 LINK = re.compile(r"\]\(([^()#\s:]*)(#[\w-]+)?\)")

@@ -210,7 +210,7 @@ async def test_one_change_that_cannot_be_finished_harms_no_other(tmp_path: Path)
         (blocked / DOUBTED_NAME / "notes").touch()
         folders = {seed: PurePosixPath(folders_of(scene, seed)[0].relative_to(scene.library)) for seed in (1, 2)}
         changes = LocalLibrary(scene.library).changes
-        changes.begin([changes.plan_doubt(folders[seed], uid(seed)) for seed in (1, 2)])
+        await changes.begin([await changes.plan_doubt(folders[seed], uid(seed)) for seed in (1, 2)])
         downloads = scene.sandbox.count("getImage")
         for _ in range(3):
             scene.assert_complete(await cycle(scene))
@@ -239,7 +239,7 @@ async def test_a_copy_that_came_elsewhere_is_not_forgotten_for_a_change_of_befor
             targets=(PurePosixPath("moved"),),
             completed_at=scene.clock.now().fromisoformat(at),
         )
-        changes.begin([move, changes.plan_doubt(doubted, uid(1))])
+        await changes.begin([move, await changes.plan_doubt(doubted, uid(1))])
         downloads = scene.sandbox.count("getImage")
         await cycle(scene)
         assert (await stored(scene, 1)).folder == str(folder.relative_to(scene.library))

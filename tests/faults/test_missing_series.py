@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from anyio import CapacityLimiter
 
 from downloader.clock import Clock
 from downloader.config.options import RunOptions
@@ -125,7 +124,8 @@ class SlowDisk:
 
     def check(self, **settings: float) -> PresenceCheck:
         wanted = {"probed": 2, "sampled": 5, "longest_seconds": 3.0, **settings}
-        return PresenceCheck(library=self.library, store=self.store, clock=self.clock, threads=CapacityLimiter(2), **wanted)  # type: ignore[arg-type]
+        library = self.library
+        return PresenceCheck(finder=library.finder, index=library.index, store=self.store, clock=self.clock, **wanted)  # type: ignore[arg-type]
 
 
 class SlowClock(FakeClock):

@@ -40,7 +40,7 @@ async def test_a_description_is_believed_for_a_month(tmp_path: Path) -> None:
     async def write() -> int:
         """Write everything; how often the archive was asked for it."""
         before = archive.described
-        await write_described_metadata(library, store, {"tcia": archive}, clock)
+        await write_described_metadata(library.index, store, {"tcia": archive}, clock)
         return archive.described - before
 
     assert await write() == 1
@@ -59,13 +59,13 @@ async def test_other_archives_and_failures_change_nothing(tmp_path: Path) -> Non
     """What was said once stays, whoever writes the file later, and whatever fails then."""
     library, clock = LocalLibrary(tmp_path), FakeClock()
     archive = MemoryArchive(name="tcia", descriptions={"A": LUNGS})
-    await write_described_metadata(library, await stored("A"), {"tcia": archive}, clock)
+    await write_described_metadata(library.index, await stored("A"), {"tcia": archive}, clock)
     store = await stored("A", "B")
-    await write_metadata(library, store)
-    await write_described_metadata(library, store, {"another": MemoryArchive(name="another")}, clock)
+    await write_metadata(library.index, store)
+    await write_described_metadata(library.index, store, {"another": MemoryArchive(name="another")}, clock)
     archive.failures = [ArchiveBusyError("busy")]
-    await write_described_metadata(library, store, {"tcia": archive}, clock)
+    await write_described_metadata(library.index, store, {"tcia": archive}, clock)
     assert citation(tmp_path).count("    Lungs") == 1
     archive.descriptions["B"] = CollectionDescription(text="Brains")
-    await write_described_metadata(library, store, {"tcia": archive}, clock)
+    await write_described_metadata(library.index, store, {"tcia": archive}, clock)
     assert "    Brains" in citation(tmp_path)

@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime
 from io import BytesIO
 from pathlib import PurePosixPath
@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
+from downloader.errors import DamagedReceiptError, LibraryError
+from downloader.library.model import FolderMove
 from downloader.library.port import Library
 from downloader.library.sink import Staging
 from downloader.model import Image, Proof, Receipt, Series
@@ -103,3 +105,37 @@ def store(library: Library, series: Series, members: Mapping[str, bytes] | None 
 def md5_of(content: bytes) -> str:
     """Lower-case hex MD5."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+async def folders_of(library: Library) -> list[tuple[PurePosixPath, Receipt | DamagedReceiptError]]:
+    """Every folder with a receipt, as a walk finds it."""
+    walk, found = library.reader.walk(with_contents=False), []
+    while page := await walk.take(100):
+        found += [(one.folder, one.receipt) for one in page]
+    return found
+
+
+async def receipts_of(library: Library) -> list[tuple[PurePosixPath, Receipt]]:
+    """Every receipt that can be believed, with its folder."""
+    return [(folder, receipt) for folder, receipt in await folders_of(library) if isinstance(receipt, Receipt)]
+
+
+async def place_for(
+    library: Library, folder: PurePosixPath, series: Series, taken: Collection[PurePosixPath] = ()
+) -> PurePosixPath:
+    """Where a series that lies in `folder` belongs. Raises what keeps it there."""
+    (place,) = (await library.maintenance.choose_places([FolderMove(folder=folder, series=series)], taken)).results
+    if isinstance(place, LibraryError):
+        raise place
+    return place
+
+
+async def move(library: Library, folder: PurePosixPath, series: Series) -> PurePosixPath:
+    """Move a series to where it belongs. Raises what keeps it there."""
+    moved = await library.maintenance.move([FolderMove(folder=folder, series=series)])
+    for place in (moved.failure, *moved.results):
+        if isinstance(place, LibraryError):
+            raise place
+    (place,) = moved.results
+    assert isinstance(place, PurePosixPath)
+    return place

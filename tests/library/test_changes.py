@@ -15,7 +15,9 @@ from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME, encode_receipt
 from tests.fakes.clock import START_AT
-from tests.library.series_streams import SERIES, dicom_file, members_of, receipt_of, store, take_all
+from tests.library.series_streams import SERIES, dicom_file, members_of, move, place_for, receipt_of, store, take_all
+
+pytestmark = pytest.mark.anyio
 
 UID = SERIES.series_instance_uid
 NEWER = {"1-1.dcm": dicom_file(SERIES, 9)}
@@ -34,22 +36,22 @@ def library(root: Path) -> LocalLibrary:
     return LocalLibrary(root)
 
 
-def copy_to(root: Path, folder: PurePosixPath, target: str, *, later_seconds: float = 0) -> PurePosixPath:
+async def copy_to(root: Path, folder: PurePosixPath, target: str, *, later_seconds: float = 0) -> PurePosixPath:
     """Another copy of a series, proven that much later."""
     shutil.copytree(root / folder, root / target)
-    touch_receipt(root, PurePosixPath(target), later_seconds=later_seconds)
+    await touch_receipt(root, PurePosixPath(target), later_seconds=later_seconds)
     return PurePosixPath(target)
 
 
-def completed_at(library: LocalLibrary, folder: PurePosixPath) -> datetime:
-    receipt = library.receipt_in(folder)
+async def completed_at(library: LocalLibrary, folder: PurePosixPath) -> datetime:
+    receipt = await library.reader.receipt_in(folder)
     assert receipt is not None
     return receipt.completed_at
 
 
-def touch_receipt(root: Path, folder: PurePosixPath, *, later_seconds: float) -> None:
+async def touch_receipt(root: Path, folder: PurePosixPath, *, later_seconds: float) -> None:
     """As if the series had been fetched again into its folder, that much later."""
-    receipt = LocalLibrary(root).receipt_in(folder)
+    receipt = await LocalLibrary(root).reader.receipt_in(folder)
     assert receipt is not None
     told = replace(receipt, completed_at=receipt.completed_at + timedelta(seconds=later_seconds))
     (root / folder / RECEIPT_NAME).write_bytes(encode_receipt(told))
@@ -59,25 +61,25 @@ def images_in(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("*.dcm")}
 
 
-def finish_all(root: Path) -> list[Finished]:
+async def finish_all(root: Path) -> list[Finished]:
     """What the next start does; each change is finished twice, since the first time may be killed before its record goes."""
     changes = LocalLibrary(root).changes
     found: list[Finished] = []
-    for record in changes.unfinished():
-        found += [changes.finish(change) for change in record.changes]
+    for record in await changes.unfinished():
+        found += [await changes.finish(change) for change in record.changes]
         for change in record.changes:
-            changes.finish(change)
-        changes.end(record)
-    assert list(changes.unfinished()) == []
+            await changes.finish(change)
+        await changes.end(record)
+    assert list(await changes.unfinished()) == []
     return found
 
 
 class TestJournal:
     """The records themselves."""
 
-    def test_a_record_is_found_until_it_is_ended(self, library: LocalLibrary) -> None:
+    async def test_a_record_is_found_until_it_is_ended(self, library: LocalLibrary) -> None:
         """By another process, with all that it says; ending it twice does nothing."""
-        assert list(library.changes.unfinished()) == []
+        assert list(await library.changes.unfinished()) == []
         change = Change(
             kind=ChangeKind.REPLACE,
             series_instance_uid=UID,
@@ -86,25 +88,25 @@ class TestJournal:
             keeper=PurePosixPath("d"),
             completed_at=START_AT,
         )
-        record = library.changes.begin([change, change])
-        assert list(library.changes.unfinished()) == [record]
-        library.changes.end(record)
-        library.changes.end(record)
-        assert list(library.changes.unfinished()) == []
+        record = await library.changes.begin([change, change])
+        assert list(await library.changes.unfinished()) == [record]
+        await library.changes.end(record)
+        await library.changes.end(record)
+        assert list(await library.changes.unfinished()) == []
 
-    def test_a_record_keeps_what_is_not_over(self, library: LocalLibrary) -> None:
+    async def test_a_record_keeps_what_is_not_over(self, library: LocalLibrary) -> None:
         """Another process finds the rest under the same name."""
         changes = [Change(kind=ChangeKind.DOUBT, series_instance_uid=UID, folder=PurePosixPath(name)) for name in "abc"]
-        record = library.changes.begin(changes)
-        library.changes.keep(record, changes[1:2])
-        assert list(library.changes.unfinished()) == [replace(record, changes=(changes[1],))]
+        record = await library.changes.begin(changes)
+        await library.changes.keep(record, changes[1:2])
+        assert list(await library.changes.unfinished()) == [replace(record, changes=(changes[1],))]
 
-    def test_a_torn_record_stands_for_a_change_that_never_began(self, library: LocalLibrary, root: Path) -> None:
+    async def test_a_torn_record_stands_for_a_change_that_never_began(self, library: LocalLibrary, root: Path) -> None:
         """A change begins once its record is whole on the disk; a torn one goes."""
-        record = library.changes.begin([Change(kind=ChangeKind.DOUBT, series_instance_uid=UID, folder=PurePosixPath("a"))])
+        record = await library.changes.begin([Change(kind=ChangeKind.DOUBT, series_instance_uid=UID, folder=PurePosixPath("a"))])
         path = root / ".tciad" / "intents" / record.name
         (path.parent / "torn.json.new").write_bytes(path.read_bytes()[:9])
-        assert list(library.changes.unfinished()) == [record]
+        assert list(await library.changes.unfinished()) == [record]
         assert [found.name for found in path.parent.iterdir()] == [record.name]
 
     @pytest.mark.parametrize(
@@ -121,15 +123,15 @@ class TestJournal:
             lambda _: "",
         ],
     )
-    def test_a_record_of_another_form_is_not_guessed_at(
+    async def test_a_record_of_another_form_is_not_guessed_at(
         self, library: LocalLibrary, root: Path, harm: Callable[[dict[str, object]], object]
     ) -> None:
         """A newer tciad wrote it, or somebody else: it stays, and the error names it."""
-        record = library.changes.begin([Change(kind=ChangeKind.DOUBT, series_instance_uid=UID, folder=PurePosixPath("a"))])
+        record = await library.changes.begin([Change(kind=ChangeKind.DOUBT, series_instance_uid=UID, folder=PurePosixPath("a"))])
         path = root / ".tciad" / "intents" / record.name
         path.write_text(json.dumps(harm(json.loads(path.read_text()))))
         with pytest.raises(LibraryError, match=f"intents/{record.name}"):
-            library.changes.unfinished()
+            await library.changes.unfinished()
         assert path.exists()
 
     def test_a_new_series_costs_no_record(self, library: LocalLibrary, root: Path) -> None:
@@ -162,35 +164,35 @@ class TestReplacement:
         ChangeJournal(root).begin([change])
         return change
 
-    def test_nothing_of_it_is_cleared_from_staging(self, library: LocalLibrary, root: Path, change: Change) -> None:
+    async def test_nothing_of_it_is_cleared_from_staging(self, library: LocalLibrary, root: Path, change: Change) -> None:
         """Whatever the store believes of the series."""
         (root / change.folder).rename(root / change.targets[0])
-        assert library.clear_staging() == 0
+        assert await library.leftovers.clear_staging() == 0
         assert images_in(root / change.targets[0]) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
     @pytest.mark.parametrize("renames", [0, 1, 2])
-    def test_killed_between_the_renames(self, root: Path, change: Change, renames: int) -> None:
+    async def test_killed_between_the_renames(self, root: Path, change: Change, renames: int) -> None:
         """One whole version lies in its place afterwards: the newer one once the older had to give way."""
         steps = [(change.folder, change.targets[0]), (change.stays, change.folder)]
         for source, target in steps[:renames]:
             (root / source).rename(root / target)
-        assert finish_all(root) == [DONE]
+        assert await finish_all(root) == [DONE]
         assert images_in(root / change.folder) == ({"1-01.dcm", "1-02.dcm", "1-03.dcm"} if renames == 0 else {"1-1.dcm"})
         assert LocalLibrary(root).find_receipt(SERIES) is not None
         left = {path.name for path in (root / ".tciad" / "staging").iterdir()}
         assert left == ({UID} if renames == 0 else set())
 
-    def test_the_older_version_comes_back_where_the_newer_is_gone(self, root: Path, change: Change) -> None:
+    async def test_the_older_version_comes_back_where_the_newer_is_gone(self, root: Path, change: Change) -> None:
         """Somebody emptied staging, or the disk lost it."""
         (root / change.folder).rename(root / change.targets[0])
         shutil.rmtree(root / change.stays)
-        assert finish_all(root) == [DONE]
+        assert await finish_all(root) == [DONE]
         assert images_in(root / change.folder) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
-    def test_what_no_receipt_vouches_for_is_kept(self, library: LocalLibrary, root: Path) -> None:
+    async def test_what_no_receipt_vouches_for_is_kept(self, library: LocalLibrary, root: Path) -> None:
         """Damaged images go into quarantine, whole, once the series has come again."""
         folder = store(library, SERIES)
-        library.changes.carry_out(Change(kind=ChangeKind.DOUBT, series_instance_uid=UID, folder=folder))
+        await library.changes.carry_out(Change(kind=ChangeKind.DOUBT, series_instance_uid=UID, folder=folder))
         (root / folder / "notes").mkdir()
         assert library.find_receipt(SERIES) is None
         staging = library.begin(SERIES)
@@ -205,14 +207,14 @@ class TestReplacement:
             "1-02.dcm",
             "1-03.dcm",
         }
-        assert finish_all(root) == []
+        assert await finish_all(root) == []
 
-    def test_a_doubted_folder_has_its_place_in_every_layout(self, root: Path) -> None:
+    async def test_a_doubted_folder_has_its_place_in_every_layout(self, root: Path) -> None:
         """Also where the folder's name alone does not tell which series it is."""
         library = LocalLibrary(root, layout="descriptive")
         folder = store(library, SERIES)
-        library.changes.carry_out(Change(kind=ChangeKind.DOUBT, series_instance_uid=UID, folder=folder))
-        assert library.holds(folder, UID)
+        await library.changes.carry_out(Change(kind=ChangeKind.DOUBT, series_instance_uid=UID, folder=folder))
+        assert await library.reader.holds(folder, UID)
         assert store(library, SERIES) == folder
 
 
@@ -224,69 +226,71 @@ class TestClearing:
         """Where the older version lies."""
         return store(library, SERIES)
 
-    def clear(self, library: LocalLibrary, folder: PurePosixPath, keeper: str) -> None:
+    async def clear(self, library: LocalLibrary, folder: PurePosixPath, keeper: str) -> None:
         change = Change(kind=ChangeKind.CLEAR, series_instance_uid=UID, folder=folder, keeper=PurePosixPath(keeper))
-        library.changes.begin([change])
+        await library.changes.begin([change])
 
-    def test_a_newer_version_that_came_is_told_and_the_former_goes(
+    async def test_a_newer_version_that_came_is_told_and_the_former_goes(
         self, library: LocalLibrary, root: Path, folder: PurePosixPath
     ) -> None:
         """As the attempt would have done that was killed."""
-        self.clear(library, folder, "new")
-        copy_to(root, folder, "new", later_seconds=1)
-        assert finish_all(root) == [replace(DONE, lies_in=PurePosixPath("new"))]
+        await self.clear(library, folder, "new")
+        await copy_to(root, folder, "new", later_seconds=1)
+        assert await finish_all(root) == [replace(DONE, lies_in=PurePosixPath("new"))]
         assert not (root / folder).exists()
         assert images_in(root / "new") == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
     @pytest.mark.parametrize("later_seconds", [None, 0, -1])
-    def test_the_former_stays_where_nothing_newer_came(
+    async def test_the_former_stays_where_nothing_newer_came(
         self, library: LocalLibrary, root: Path, folder: PurePosixPath, later_seconds: float | None
     ) -> None:
         """The attempt was killed before it brought anything; what lies there may be of long ago."""
-        self.clear(library, folder, "new")
+        await self.clear(library, folder, "new")
         if later_seconds is not None:
-            copy_to(root, folder, "new", later_seconds=later_seconds)
-        assert finish_all(root) == [DONE]
+            await copy_to(root, folder, "new", later_seconds=later_seconds)
+        assert await finish_all(root) == [DONE]
         assert images_in(root / folder) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
-    def test_the_former_stays_where_the_newer_is_not_whole(
+    async def test_the_former_stays_where_the_newer_is_not_whole(
         self, library: LocalLibrary, root: Path, folder: PurePosixPath
     ) -> None:
         """Nothing whole is removed before something whole stands in its place."""
-        self.clear(library, folder, "new")
-        copy_to(root, folder, "new", later_seconds=1)
+        await self.clear(library, folder, "new")
+        await copy_to(root, folder, "new", later_seconds=1)
         (root / "new" / "1-01.dcm").unlink()
-        assert finish_all(root) == [DONE]
+        assert await finish_all(root) == [DONE]
         assert images_in(root / folder) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
-    def test_two_names_of_one_folder_are_no_two_folders(self, library: LocalLibrary, root: Path, folder: PurePosixPath) -> None:
+    async def test_two_names_of_one_folder_are_no_two_folders(
+        self, library: LocalLibrary, root: Path, folder: PurePosixPath
+    ) -> None:
         """The former one is a link to the newer, or the file system ignores case."""
         (root / "new").symlink_to(root / folder)
-        self.clear(library, folder, "new")
-        assert finish_all(root) == [DONE]
+        await self.clear(library, folder, "new")
+        assert await finish_all(root) == [DONE]
         assert images_in(root / folder) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
     @pytest.mark.parametrize("has_receipt", [True, False])
-    def test_a_damaged_former_folder_goes_into_quarantine(
+    async def test_a_damaged_former_folder_goes_into_quarantine(
         self, library: LocalLibrary, root: Path, folder: PurePosixPath, has_receipt: bool
     ) -> None:
         """Damaged images are never thrown away."""
-        copy_to(root, folder, "new", later_seconds=1)
+        await copy_to(root, folder, "new", later_seconds=1)
         (root / folder / RECEIPT_NAME).rename(root / folder / DOUBTED_NAME)
         if not has_receipt:
             (root / folder / DOUBTED_NAME).unlink()
-        self.clear(library, folder, "new")
-        finish_all(root)
+        await self.clear(library, folder, "new")
+        await finish_all(root)
         assert not (root / folder).exists()
         (aside,) = (root / ".tciad" / "quarantine").iterdir()
         assert images_in(aside) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
-    def test_another_series_is_not_cleared(self, library: LocalLibrary, root: Path, folder: PurePosixPath) -> None:
+    async def test_another_series_is_not_cleared(self, library: LocalLibrary, root: Path, folder: PurePosixPath) -> None:
         """Whatever the record says of it."""
         other = store(library, replace(SERIES, series_instance_uid="1.2.3"))
         change = Change(kind=ChangeKind.CLEAR, series_instance_uid=UID, folder=other, keeper=folder)
         with pytest.raises(LibraryError, match="something else"):
-            library.changes.carry_out(change)
+            await library.changes.carry_out(change)
         assert images_in(root / other) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
 
@@ -298,84 +302,90 @@ class TestTakingOut:
         """Where the series lies."""
         return store(library, SERIES)
 
-    def test_a_quarantine_that_did_not_begin_is_undone(self, library: LocalLibrary, root: Path, folder: PurePosixPath) -> None:
+    async def test_a_quarantine_that_did_not_begin_is_undone(
+        self, library: LocalLibrary, root: Path, folder: PurePosixPath
+    ) -> None:
         """The next run decides again: the archive may list the series by then."""
-        library.changes.begin([library.changes.plan_quarantine(folder, UID, "withdrawn", START_AT)])
-        assert finish_all(root) == [DONE]
+        await library.changes.begin([await library.changes.plan_quarantine(folder, UID, "withdrawn", START_AT)])
+        assert await finish_all(root) == [DONE]
         assert images_in(root / folder) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
         assert list((root / ".tciad" / "quarantine").iterdir()) == []
 
-    def test_a_quarantine_that_happened_is_told(self, library: LocalLibrary, root: Path, folder: PurePosixPath) -> None:
+    async def test_a_quarantine_that_happened_is_told(self, library: LocalLibrary, root: Path, folder: PurePosixPath) -> None:
         """The library has the series no more."""
-        change = library.changes.plan_quarantine(folder, UID, "withdrawn", START_AT)
-        library.changes.begin([change])
-        library.changes.carry_out(change)
-        assert finish_all(root) == [replace(DONE, is_gone=True)]
+        change = await library.changes.plan_quarantine(folder, UID, "withdrawn", START_AT)
+        await library.changes.begin([change])
+        await library.changes.carry_out(change)
+        assert await finish_all(root) == [replace(DONE, is_gone=True)]
         assert images_in(root / change.targets[0]) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
-    def test_a_damaged_copy_goes_only_where_the_good_one_is_whole(
+    async def test_a_damaged_copy_goes_only_where_the_good_one_is_whole(
         self, library: LocalLibrary, root: Path, folder: PurePosixPath
     ) -> None:
         """Else it stays where it is."""
-        keeper = copy_to(root, folder, "copy")
+        keeper = await copy_to(root, folder, "copy")
         image = root / keeper / "1-01.dcm"
         content = image.read_bytes()
         image.write_bytes(b"")
-        library.changes.begin([library.changes.plan_quarantine(folder, UID, UID, START_AT, keeper)])
-        assert finish_all(root) == [DONE]
+        await library.changes.begin([await library.changes.plan_quarantine(folder, UID, UID, START_AT, keeper)])
+        assert await finish_all(root) == [DONE]
         image.write_bytes(content)
-        library.changes.begin([library.changes.plan_quarantine(folder, UID, UID, START_AT, keeper)])
-        assert finish_all(root) == [replace(DONE, lies_in=keeper)]
+        await library.changes.begin([await library.changes.plan_quarantine(folder, UID, UID, START_AT, keeper)])
+        assert await finish_all(root) == [replace(DONE, lies_in=keeper)]
         assert not (root / folder).exists()
 
-    def test_a_series_inside_a_folder_stays_when_the_folder_goes(
+    async def test_a_series_inside_a_folder_stays_when_the_folder_goes(
         self, library: LocalLibrary, root: Path, folder: PurePosixPath
     ) -> None:
         """Two layouts had nested the newer version in the older one's folder. Also after a kill in the middle."""
-        keeper = copy_to(root, folder, f"{folder}/CT")
-        change = library.changes.plan_quarantine(folder, UID, UID, START_AT, keeper)
-        library.changes.begin([change])
+        keeper = await copy_to(root, folder, f"{folder}/CT")
+        change = await library.changes.plan_quarantine(folder, UID, UID, START_AT, keeper)
+        await library.changes.begin([change])
         (root / folder / RECEIPT_NAME).rename(root / change.targets[0] / RECEIPT_NAME)
-        assert finish_all(root) == [replace(DONE, lies_in=keeper)]
+        assert await finish_all(root) == [replace(DONE, lies_in=keeper)]
         assert images_in(root / keeper) == images_in(root / change.targets[0]) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
         assert [path.name for path in (root / folder).iterdir()] == ["CT"]
 
-    def test_a_deletion_that_did_not_begin_is_undone(self, library: LocalLibrary, root: Path, folder: PurePosixPath) -> None:
+    async def test_a_deletion_that_did_not_begin_is_undone(
+        self, library: LocalLibrary, root: Path, folder: PurePosixPath
+    ) -> None:
         """As a quarantine is."""
-        library.changes.begin([library.changes.plan_deletion(folder, UID)])
-        assert finish_all(root) == [DONE]
+        await library.changes.begin([await library.changes.plan_deletion(folder, UID)])
+        assert await finish_all(root) == [DONE]
         assert images_in(root / folder) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
-    def test_a_deletion_that_began_is_finished(self, library: LocalLibrary, root: Path, folder: PurePosixPath) -> None:
+    async def test_a_deletion_that_began_is_finished(self, library: LocalLibrary, root: Path, folder: PurePosixPath) -> None:
         """What is half deleted is not taken for a series that was left in staging."""
-        change = library.changes.plan_deletion(folder, UID)
-        library.changes.begin([change])
+        change = await library.changes.plan_deletion(folder, UID)
+        await library.changes.begin([change])
         (root / folder).rename(root / change.targets[0])
-        assert finish_all(root) == [replace(DONE, is_gone=True)]
+        assert await finish_all(root) == [replace(DONE, is_gone=True)]
         assert list((root / ".tciad" / "staging").iterdir()) == []
 
     @pytest.mark.parametrize("kind", ["quarantine", "deletion"])
-    def test_a_series_that_came_into_the_folder_since_stays(
+    async def test_a_series_that_came_into_the_folder_since_stays(
         self, library: LocalLibrary, root: Path, folder: PurePosixPath, kind: str
     ) -> None:
         """The former one could not be removed to its end, and the archive listed the series again."""
-        plan = library.changes.plan_deletion
-        change = plan(folder, UID) if kind == "deletion" else library.changes.plan_quarantine(folder, UID, UID, START_AT)
-        library.changes.begin([change])
+        if kind == "deletion":
+            change = await library.changes.plan_deletion(folder, UID)
+        else:
+            change = await library.changes.plan_quarantine(folder, UID, UID, START_AT)
+        await library.changes.begin([change])
         shutil.copytree(root / folder, root / change.targets[0], dirs_exist_ok=True)
-        touch_receipt(root, folder, later_seconds=1)
-        assert finish_all(root) == [DONE]
+        await touch_receipt(root, folder, later_seconds=1)
+        assert await finish_all(root) == [DONE]
         assert library.find_receipt(SERIES) is not None
 
     @pytest.mark.parametrize("later_seconds", [0, 9])
-    def test_a_newer_version_that_came_beside_the_good_copy_stays(
+    async def test_a_newer_version_that_came_beside_the_good_copy_stays(
         self, library: LocalLibrary, root: Path, folder: PurePosixPath, later_seconds: float
     ) -> None:
         """The version that the record means goes, also where the copy that stays is older."""
-        keeper = copy_to(root, folder, "copy", later_seconds=-5)
-        library.changes.begin([library.changes.plan_quarantine(folder, UID, UID, START_AT, keeper)])
-        touch_receipt(root, folder, later_seconds=later_seconds)
-        assert finish_all(root) == [replace(DONE, lies_in=keeper) if not later_seconds else DONE]
+        keeper = await copy_to(root, folder, "copy", later_seconds=-5)
+        await library.changes.begin([await library.changes.plan_quarantine(folder, UID, UID, START_AT, keeper)])
+        await touch_receipt(root, folder, later_seconds=later_seconds)
+        assert await finish_all(root) == [replace(DONE, lies_in=keeper) if not later_seconds else DONE]
         assert (root / folder).exists() == bool(later_seconds)
 
 
@@ -384,121 +394,121 @@ class TestMove:
 
     @pytest.mark.parametrize("layout", ["flat", "{collection}/{patient_id}", "descriptive"])
     @pytest.mark.parametrize("moved", [False, True])
-    def test_a_move_is_told_where_it_happened(self, library: LocalLibrary, root: Path, layout: str, moved: bool) -> None:
+    async def test_a_move_is_told_where_it_happened(self, library: LocalLibrary, root: Path, layout: str, moved: bool) -> None:
         """And nothing is told where it did not."""
         folder = store(library, SERIES)
         other = LocalLibrary(root, layout=layout)
-        change = other.changes.plan_move(folder, SERIES, completed_at(library, folder))
+        change = other.changes.plan_move(folder, SERIES, await completed_at(library, folder))
         assert change is not None
-        other.changes.begin([change])
-        target = other.place_for(folder, SERIES)
+        await other.changes.begin([change])
+        target = await place_for(other, folder, SERIES)
         if moved:
-            other.move(folder, target)
-        assert finish_all(root) == [replace(DONE, lies_in=target if moved else None)]
+            assert await move(other, folder, SERIES) == target
+        assert await finish_all(root) == [replace(DONE, lies_in=target if moved else None)]
         assert other.changes.plan_move(target, SERIES, START_AT) is None
 
-    def test_a_folder_that_stepped_aside_goes_on(self, root: Path) -> None:
+    async def test_a_folder_that_stepped_aside_goes_on(self, root: Path) -> None:
         """Old and new place lie in one another: between the two renames the folder has a third name."""
         library = LocalLibrary(root, layout="{collection}/{series_instance_uid}")
         folder = store(library, SERIES)
         other = LocalLibrary(root, layout="{collection}/{series_instance_uid}/{modality}")
-        change = other.changes.plan_move(folder, SERIES, completed_at(library, folder))
+        change = other.changes.plan_move(folder, SERIES, await completed_at(library, folder))
         assert change is not None
-        other.changes.begin([change])
+        await other.changes.begin([change])
         (root / folder).rename(root / folder.with_name(f"{folder.name}~moving"))
-        assert finish_all(root) == [replace(DONE, lies_in=folder / "CT")]
+        assert await finish_all(root) == [replace(DONE, lies_in=folder / "CT")]
         assert other.find_receipt(SERIES) is not None
 
     @pytest.mark.parametrize("other_copy", ["older", "not whole"])
-    def test_a_copy_that_lay_in_one_of_the_places_before_is_not_told(
+    async def test_a_copy_that_lay_in_one_of_the_places_before_is_not_told(
         self, library: LocalLibrary, root: Path, other_copy: str
     ) -> None:
         """Only the version that was moved is, and only where it is whole."""
         folder = store(library, SERIES)
         other = LocalLibrary(root, layout="{modality}/{patient_id}")
-        change = other.changes.plan_move(folder, SERIES, completed_at(library, folder))
+        change = other.changes.plan_move(folder, SERIES, await completed_at(library, folder))
         assert change is not None
-        best = copy_to(root, folder, str(change.targets[0]), later_seconds=-9 if other_copy == "older" else 0)
+        best = await copy_to(root, folder, str(change.targets[0]), later_seconds=-9 if other_copy == "older" else 0)
         if other_copy == "not whole":
             (root / best / "1-01.dcm").unlink()
-        other.changes.begin([change])
-        target = other.place_for(folder, SERIES)
+        await other.changes.begin([change])
+        target = await place_for(other, folder, SERIES)
         assert target != best
-        other.move(folder, target)
-        assert finish_all(root) == [replace(DONE, lies_in=target)]
+        assert await move(other, folder, SERIES) == target
+        assert await finish_all(root) == [replace(DONE, lies_in=target)]
 
-    def test_another_copy_that_stepped_aside_stays_there(self, root: Path) -> None:
+    async def test_another_copy_that_stepped_aside_stays_there(self, root: Path) -> None:
         """An older version under the third name is not what was moved, so it gets no place of the layout."""
         library = LocalLibrary(root, layout="{collection}/{series_instance_uid}")
         folder = store(library, SERIES)
         other = LocalLibrary(root, layout="{collection}/{series_instance_uid}/{modality}")
-        change = other.changes.plan_move(folder, SERIES, completed_at(library, folder))
+        change = other.changes.plan_move(folder, SERIES, await completed_at(library, folder))
         assert change is not None
-        aside = copy_to(root, folder, f"{folder}~moving", later_seconds=-9)
+        aside = await copy_to(root, folder, f"{folder}~moving", later_seconds=-9)
         shutil.rmtree(root / folder)
-        other.changes.begin([change])
-        assert finish_all(root) == [DONE]
+        await other.changes.begin([change])
+        assert await finish_all(root) == [DONE]
         assert images_in(root / aside) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
 
 class TestDoubt:
     """A damaged series whose receipt must not be believed."""
 
-    def test_a_doubt_is_finished(self, library: LocalLibrary, root: Path) -> None:
+    async def test_a_doubt_is_finished(self, library: LocalLibrary, root: Path) -> None:
         """Before or after the receipt was set aside; the images stay where they are."""
         folder = store(library, SERIES)
         change = Change(kind=ChangeKind.DOUBT, series_instance_uid=UID, folder=folder)
         for _ in range(2):
-            library.changes.begin([change])
-            assert finish_all(root) == [replace(DONE, is_doubted=True)]
+            await library.changes.begin([change])
+            assert await finish_all(root) == [replace(DONE, is_doubted=True)]
             assert library.find_receipt(SERIES) is None
-            assert library.doubted_receipt(folder) is not None
+            assert await library.reader.doubted_receipt(folder) is not None
         assert images_in(root / folder) == {"1-01.dcm", "1-02.dcm", "1-03.dcm"}
 
-    def test_a_receipt_that_came_later_is_not_doubted(self, library: LocalLibrary, root: Path) -> None:
+    async def test_a_receipt_that_came_later_is_not_doubted(self, library: LocalLibrary, root: Path) -> None:
         """The series was fetched again since the record was written."""
         folder = store(library, SERIES)
-        library.changes.begin([library.changes.plan_doubt(folder, UID)])
-        touch_receipt(root, folder, later_seconds=1)
-        assert finish_all(root) == [DONE]
+        await library.changes.begin([await library.changes.plan_doubt(folder, UID)])
+        await touch_receipt(root, folder, later_seconds=1)
+        assert await finish_all(root) == [DONE]
         assert library.find_receipt(SERIES) is not None
 
-    def test_a_record_of_an_earlier_tciad_is_finished(self, library: LocalLibrary, root: Path) -> None:
+    async def test_a_record_of_an_earlier_tciad_is_finished(self, library: LocalLibrary, root: Path) -> None:
         """It does not tell which receipt it means."""
         folder = store(library, SERIES)
-        record = library.changes.begin([library.changes.plan_doubt(folder, UID)])
+        record = await library.changes.begin([await library.changes.plan_doubt(folder, UID)])
         path = root / ".tciad" / "intents" / record.name
         document = json.loads(path.read_text())
         del document["changes"][0]["completed_at"]
         path.write_text(json.dumps(document))
-        assert finish_all(root) == [replace(DONE, is_doubted=True)]
+        assert await finish_all(root) == [replace(DONE, is_doubted=True)]
         assert library.find_receipt(SERIES) is None
 
 
 class TestStaging:
     """Nothing whole is deleted from there that is nowhere else."""
 
-    def test_what_is_whole_in_staging_is_found_and_put_back(self, library: LocalLibrary, root: Path) -> None:
+    async def test_what_is_whole_in_staging_is_found_and_put_back(self, library: LocalLibrary, root: Path) -> None:
         """With its receipt, into the place of the layout."""
         folder = store(library, SERIES)
         (root / folder).rename(root / ".tciad" / "staging" / "removed-1")
-        (found,) = library.whole_staged()
+        (found,) = await library.leftovers.whole_staged()
         assert (found.folder, found.receipt.series) == (PurePosixPath(".tciad/staging/removed-1"), SERIES)
-        assert library.proves(found.folder, found.receipt)
-        assert library.put_back(found).folder == folder
-        assert library.whole_staged() == []
+        assert await library.reader.proves(found.folder, found.receipt)
+        assert (await library.leftovers.put_back(found)).folder == folder
+        assert await library.leftovers.whole_staged() == []
         assert library.find_receipt(SERIES) is not None
 
-    def test_what_is_not_whole_is_not_found(self, library: LocalLibrary, root: Path) -> None:
+    async def test_what_is_not_whole_is_not_found(self, library: LocalLibrary, root: Path) -> None:
         """A size that is wrong shows it at once, a content when it is read."""
         folder = store(library, SERIES)
         staged = root / ".tciad" / "staging" / "removed-1"
         (root / folder).rename(staged)
         content = (staged / "1-01.dcm").read_bytes()
         (staged / "1-01.dcm").write_bytes(bytes(len(content)))
-        (found,) = library.whole_staged()
-        assert not library.proves(found.folder, found.receipt)
+        (found,) = await library.leftovers.whole_staged()
+        assert not await library.reader.proves(found.folder, found.receipt)
         (staged / "1-01.dcm").unlink()
-        assert not library.proves(found.folder, found.receipt)
-        assert library.whole_staged() == []
+        assert not await library.reader.proves(found.folder, found.receipt)
+        assert await library.leftovers.whole_staged() == []
         assert members_of(SERIES)

@@ -1,4 +1,4 @@
-"""How a library is laid out is told by the library itself."""
+"""How a library is laid out, as the library itself keeps it."""
 
 from pathlib import Path
 
@@ -6,37 +6,41 @@ import pytest
 
 from downloader.config.options import StorageFormat
 from downloader.errors import LibraryError
+from downloader.library.config import settle_config
 from downloader.library.local.library import LocalLibrary
-from downloader.library.state.config import LibraryForm, read_form, settle_form, write_form
+from downloader.library.model import LibraryConfig
+from downloader.library.port import LibraryState
+
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    LocalLibrary(tmp_path)
-    return tmp_path
+def state(tmp_path: Path) -> LibraryState:
+    return LocalLibrary(tmp_path).state
 
 
-def test_a_form_is_read_as_it_was_written(root: Path) -> None:
+async def test_a_config_is_read_as_it_was_written(state: LibraryState) -> None:
     """None where there is none yet."""
-    assert read_form(root) is None
-    form = LibraryForm(layout="{modality}/{series_instance_uid}", format=StorageFormat.ZIP, is_moving=True)
-    write_form(root, form)
-    write_form(root, form)
-    assert read_form(root) == form
+    assert await state.config() is None
+    config = LibraryConfig(layout="{modality}/{series_instance_uid}", format=StorageFormat.ZIP, is_moving=True)
+    await state.write_config(config)
+    await state.write_config(config)
+    assert await state.config() == config
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"layout": 1}', '{"format": "tar"}'])
-def test_a_file_that_is_no_form_is_told(root: Path, content: str) -> None:
+async def test_a_file_that_is_no_config_is_an_error(tmp_path: Path, state: LibraryState, content: str) -> None:
     """With what to do; it must not pass for the default."""
-    (root / ".tciad" / "form.json").write_text(content)
+    (tmp_path / ".tciad" / "form.json").write_text(content)
     with pytest.raises(LibraryError, match="does not tell how the library is laid out; remove it"):
-        read_form(root)
+        await state.config()
 
 
-def test_the_first_run_decides_and_later_ones_follow(root: Path) -> None:
-    """Who says nothing gets what is there; the layout of what lies there is not changed by saying another."""
-    assert settle_form(root, "flat", None, holds_series=False) == LibraryForm(layout="flat")
-    assert settle_form(root, None, None, holds_series=True) == LibraryForm(layout="flat")
-    assert settle_form(root, "idc", StorageFormat.ZIP, holds_series=True) == LibraryForm(layout="flat", format=StorageFormat.ZIP)
-    assert settle_form(root, None, None, holds_series=True).format is StorageFormat.ZIP
-    assert settle_form(root, "idc", None, holds_series=False).layout == "idc"
+async def test_the_first_run_decides_and_later_ones_follow(state: LibraryState) -> None:
+    """A run that says nothing gets what is there; the layout of what lies there is not changed by saying another."""
+    assert await settle_config(state, "flat", None, holds_series=False) == LibraryConfig(layout="flat")
+    assert await settle_config(state, None, None, holds_series=True) == LibraryConfig(layout="flat")
+    as_zip = LibraryConfig(layout="flat", format=StorageFormat.ZIP)
+    assert await settle_config(state, "idc", StorageFormat.ZIP, holds_series=True) == as_zip
+    assert (await settle_config(state, None, None, holds_series=True)).format is StorageFormat.ZIP
+    assert (await settle_config(state, "idc", None, holds_series=False)).layout == "idc"

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from downloader.library.model import KeptDescription
+from downloader.library.model import StoredDescription
 from downloader.library.state.descriptions import DESCRIPTIONS_NAME, read_descriptions, write_descriptions
 from downloader.own_folder import OWN_FOLDER
 
 KEPT = (
-    KeptDescription(
+    StoredDescription(
         archive="tcia", collection="A", text="Lungs\nMore µ", uri="https://doi.org/x", asked_at=datetime(2026, 1, 2, tzinfo=UTC)
     ),
-    KeptDescription(archive="tcia", collection="B", text="", uri="", asked_at=datetime(2026, 1, 3, tzinfo=UTC)),
+    StoredDescription(archive="tcia", collection="B", text="", uri="", asked_at=datetime(2026, 1, 3, tzinfo=UTC)),
 )
 
 

@@ -17,6 +17,8 @@ from downloader.zipstream import MemberStarted
 from tests.library.series_streams import SERIES, dicom_file, members_of, receipt_of, store, take_all
 from tests.tools import require_tool, skip_for_want
 
+pytestmark = pytest.mark.anyio
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
@@ -57,10 +59,10 @@ def test_other_errors_pass() -> None:
         raise KeyError
 
 
-def test_a_disk_that_fills_up_is_said_to_be_full(small_disk: Path) -> None:
+async def test_a_disk_that_fills_up_is_said_to_be_full(small_disk: Path) -> None:
     """In mid-image; after the staging is discarded a small series fits again."""
     library = LocalLibrary(small_disk)
-    assert library.free_bytes() <= 256 * 1024
+    assert await library.state.free_bytes() <= 256 * 1024
     staging = library.begin(SERIES)
     with pytest.raises(NoSpaceError, match=r"no room left, at \.tciad/staging"):
         take_all(staging, {"1-1.dcm": dicom_file(SERIES, 1) + bytes(300_000)}, chunk_bytes=50_000)
@@ -69,19 +71,19 @@ def test_a_disk_that_fills_up_is_said_to_be_full(small_disk: Path) -> None:
     assert library.find_receipt(SERIES) is not None
 
 
-def test_a_full_disk_at_commit_leaves_the_old_series(small_disk: Path) -> None:
+async def test_a_full_disk_at_commit_leaves_the_old_series(small_disk: Path) -> None:
     """The receipt does not fit: what was in the library is still there, whole."""
     library = LocalLibrary(small_disk)
     store(library, SERIES)
     staging = library.begin(SERIES)
     take_all(staging, members_of(SERIES))
     with (small_disk / "filler").open("wb") as filler:
-        os.posix_fallocate(filler.fileno(), 0, library.free_bytes())
+        os.posix_fallocate(filler.fileno(), 0, await library.state.free_bytes())
     with pytest.raises(NoSpaceError):
         staging.commit(receipt_of(SERIES, staging.named_images()))
     staging.discard()
     assert library.find_receipt(SERIES) is not None
-    assert library.clear_staging() == 0
+    assert await library.leftovers.clear_staging() == 0
 
 
 def test_a_series_that_would_not_leave_enough_is_not_begun(small_disk: Path) -> None:

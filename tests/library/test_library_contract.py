@@ -12,7 +12,9 @@ from downloader.library.local.library import LocalLibrary
 from downloader.library.port import Library
 from downloader.model import Identity
 from downloader.zipstream import MemberStarted
-from tests.library.series_streams import SERIES, dicom_file, md5_of, members_of, receipt_of, store, take_all
+from tests.library.series_streams import SERIES, dicom_file, md5_of, members_of, receipt_of, receipts_of, store, take_all
+
+pytestmark = pytest.mark.anyio
 
 OTHER = replace(SERIES, series_instance_uid=f"{SERIES.series_instance_uid}9", series_description="other")
 
@@ -43,7 +45,7 @@ def test_a_series_is_stored_as_it_came(library: Library, content_of: Callable[[s
     assert content_of(str(folder)) == members
 
 
-def test_a_stored_series_has_a_receipt(library: Library) -> None:
+async def test_a_stored_series_has_a_receipt(library: Library) -> None:
     """It is found by its series, and in the walk through all."""
     assert library.find_receipt(SERIES) is None
     folder = store(library, SERIES)
@@ -52,33 +54,35 @@ def test_a_stored_series_has_a_receipt(library: Library) -> None:
     assert receipt.series == SERIES
     assert [image.name for image in receipt.images] == ["1-01.dcm", "1-02.dcm", "1-03.dcm"]
     assert receipt.images[0].md5 == md5_of(members_of(SERIES)["1-01.dcm"])
-    assert list(library.receipts()) == [(folder, receipt)]
+    assert await receipts_of(library) == [(folder, receipt)]
 
 
-def test_a_receipt_can_be_written_anew(library: Library, content_of: Callable[[str], dict[str, bytes]], tmp_path: Path) -> None:
+async def test_a_receipt_can_be_written_anew(
+    library: Library, content_of: Callable[[str], dict[str, bytes]], tmp_path: Path
+) -> None:
     """In place of the one before it; the images stay as they are, and nothing else is left."""
     folder = store(library, SERIES)
-    receipt, images = library.receipt_in(folder), content_of(str(folder))
+    receipt, images = await library.reader.receipt_in(folder), content_of(str(folder))
     assert receipt is not None
     path = tmp_path / "library" / folder / ".receipt.json"
     path.chmod(0o640)
     newer = replace(receipt, proof=replace(receipt.proof, md5_images=0, md5_blank=3))
     library.rewrite_receipt(folder, newer)
-    assert library.receipt_in(folder) == newer
+    assert await library.reader.receipt_in(folder) == newer
     assert path.stat().st_mode & 0o777 == 0o640
     assert content_of(str(folder)) == images
     assert list((tmp_path / "library" / ".tciad" / "staging").iterdir()) == []
 
 
-def test_nothing_is_in_the_library_before_commit(library: Library) -> None:
+async def test_nothing_is_in_the_library_before_commit(library: Library) -> None:
     """A series appears whole or not at all."""
     staging = library.begin(SERIES)
     take_all(staging, members_of(SERIES))
     assert staging.images_written == 3
     assert library.find_receipt(SERIES) is None
-    assert list(library.receipts()) == []
+    assert await receipts_of(library) == []
     staging.discard()
-    assert library.clear_staging() == 0
+    assert await library.leftovers.clear_staging() == 0
 
 
 def test_staging_tells_what_came(library: Library) -> None:
@@ -130,61 +134,61 @@ def test_a_new_attempt_has_what_the_last_one_left(library: Library) -> None:
     assert [image.name for image in receipt.images] == ["1-01.dcm", "1-02.dcm"]
 
 
-def test_a_series_is_replaced_whole(library: Library, content_of: Callable[[str], dict[str, bytes]]) -> None:
+async def test_a_series_is_replaced_whole(library: Library, content_of: Callable[[str], dict[str, bytes]]) -> None:
     """After a new version of the series nothing of the old one is left."""
     store(library, SERIES)
     newer = {"1-1.dcm": dicom_file(SERIES, 9)}
     folder = store(library, SERIES, newer)
     assert content_of(str(folder)) == newer
-    assert library.clear_staging() == 0
+    assert await library.leftovers.clear_staging() == 0
 
 
-def test_a_doubted_series_counts_for_nothing_until_it_is_replaced(
+async def test_a_doubted_series_counts_for_nothing_until_it_is_replaced(
     library: Library, content_of: Callable[[str], dict[str, bytes]]
 ) -> None:
     """In its own place; what was doubted is kept in quarantine, and no change stays under way."""
     folder = store(library, SERIES)
     doubt = Change(kind=ChangeKind.DOUBT, series_instance_uid=SERIES.series_instance_uid, folder=folder)
-    record = library.changes.begin([doubt])
-    library.changes.carry_out(doubt)
-    library.changes.end(record)
+    record = await library.changes.begin([doubt])
+    await library.changes.carry_out(doubt)
+    await library.changes.end(record)
     assert library.find_receipt(SERIES) is None
-    assert not library.is_whole(folder, SERIES.series_instance_uid)
-    assert list(library.receipts()) == []
+    assert not await library.reader.is_whole(folder, SERIES.series_instance_uid)
+    assert await receipts_of(library) == []
     doubted = content_of(str(folder))
     newer = {"1-1.dcm": dicom_file(SERIES, 9)}
     staging = library.begin(SERIES)
     take_all(staging, newer)
     place = staging.commit(receipt_of(SERIES, staging.named_images()))
     assert (place.folder, content_of(str(folder)), content_of(str(place.quarantined))) == (folder, newer, doubted)
-    assert list(library.changes.unfinished()) == []
+    assert list(await library.changes.unfinished()) == []
 
 
-def test_a_receipt_proves_what_is_as_it_says(library: Library, tmp_path: Path) -> None:
+async def test_a_receipt_proves_what_is_as_it_says(library: Library, tmp_path: Path) -> None:
     """Sizes tell that a series is whole, and content that it is proven."""
     folder = store(library, SERIES)
-    receipt = library.receipt_in(folder)
+    receipt = await library.reader.receipt_in(folder)
     assert receipt is not None
-    assert library.is_whole(folder, SERIES.series_instance_uid)
-    assert library.proves(folder, receipt)
-    assert not library.is_whole(folder, OTHER.series_instance_uid)
+    assert await library.reader.is_whole(folder, SERIES.series_instance_uid)
+    assert await library.reader.proves(folder, receipt)
+    assert not await library.reader.is_whole(folder, OTHER.series_instance_uid)
     image = tmp_path / "library" / folder / "1-01.dcm"
     content = image.read_bytes()
     image.write_bytes(bytes(len(content)))
-    assert library.is_whole(folder, SERIES.series_instance_uid)
-    assert not library.proves(folder, receipt)
+    assert await library.reader.is_whole(folder, SERIES.series_instance_uid)
+    assert not await library.reader.proves(folder, receipt)
     image.write_bytes(content[:-1])
-    assert not library.is_whole(folder, SERIES.series_instance_uid)
+    assert not await library.reader.is_whole(folder, SERIES.series_instance_uid)
 
 
-def test_two_series_never_share_a_folder(library: Library) -> None:
+async def test_two_series_never_share_a_folder(library: Library) -> None:
     """Even where the layout gives both the same name (docs/faults.md, trap 34)."""
     twin = replace(SERIES, series_instance_uid=f"1.9{SERIES.series_instance_uid[3:]}")
     one, other = store(library, SERIES), store(library, twin)
     assert one != other
     assert library.folder_of(SERIES) == one
     assert library.folder_of(twin) == other
-    assert {receipt.series for _, receipt in library.receipts()} == {SERIES, twin}
+    assert {receipt.series for _, receipt in await receipts_of(library)} == {SERIES, twin}
     assert store(library, twin) == other
     assert store(library, SERIES) == one
 
@@ -210,17 +214,17 @@ def test_discard_is_harmless_after_commit_and_twice(library: Library) -> None:
     assert library.find_receipt(SERIES) is not None
 
 
-def test_staging_of_dead_runs_is_cleared(library: Library) -> None:
+async def test_staging_of_dead_runs_is_cleared(library: Library) -> None:
     """And counted; the library itself is left alone."""
     folder = store(library, SERIES)
     for series in (SERIES, OTHER):
         library.begin(series).take(MemberStarted("1-1.dcm"))
-    assert library.clear_staging() == 2
-    assert library.clear_staging() == 0
-    assert [found for found, _ in library.receipts()] == [folder]
+    assert await library.leftovers.clear_staging() == 2
+    assert await library.leftovers.clear_staging() == 0
+    assert [found for found, _ in await receipts_of(library)] == [folder]
 
 
-def test_what_is_staged_of_one_series_can_be_dropped(library: Library) -> None:
+async def test_what_is_staged_of_one_series_can_be_dropped(library: Library) -> None:
     """With all that tells of it, whatever lies there, and nothing else of the library."""
     folder = store(library, SERIES)
     for series in (SERIES, OTHER):
@@ -229,14 +233,14 @@ def test_what_is_staged_of_one_series_can_be_dropped(library: Library) -> None:
         staging.keep(received_bytes=1, line_broke=True)
     library.drop_staged(SERIES)
     library.drop_staged(SERIES)
-    assert [staged.series_instance_uid for staged in library.staged_series()] == [OTHER.series_instance_uid]
-    assert library.clear_staging() == 1
-    assert [found for found, _ in library.receipts()] == [folder]
+    assert [staged.series_instance_uid for staged in await library.leftovers.staged_series()] == [OTHER.series_instance_uid]
+    assert await library.leftovers.clear_staging() == 1
+    assert [found for found, _ in await receipts_of(library)] == [folder]
 
 
-def test_free_room_is_told(library: Library) -> None:
+async def test_free_room_is_told(library: Library) -> None:
     """In bytes, for min_free_space."""
-    assert library.free_bytes() > 0
+    assert await library.state.free_bytes() > 0
 
 
 @pytest.mark.parametrize(

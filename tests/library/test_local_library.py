@@ -14,7 +14,9 @@ from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import RECEIPT_NAME
 from downloader.model import Series
 from downloader.zipstream import MemberData, MemberStarted, ZipEvent
-from tests.library.series_streams import SERIES, dicom_file, events_of, members_of, receipt_of, store, take_all
+from tests.library.series_streams import SERIES, dicom_file, events_of, members_of, receipt_of, receipts_of, store, take_all
+
+pytestmark = pytest.mark.anyio
 
 
 def open_descriptors() -> int:
@@ -86,13 +88,13 @@ def test_a_file_that_is_gone_is_not_complete(tmp_path: Path, in_its_place: str |
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"format": 2}'])
-def test_a_damaged_receipt_is_none(tmp_path: Path, content: bytes) -> None:
+async def test_a_damaged_receipt_is_none(tmp_path: Path, content: bytes) -> None:
     """The series is fetched again, and takes the place of the damaged one."""
     library = LocalLibrary(tmp_path)
     folder = store(library, SERIES)
     (tmp_path / folder / RECEIPT_NAME).write_bytes(content)
     assert library.find_receipt(SERIES) is None
-    assert list(library.receipts()) == []
+    assert await receipts_of(library) == []
     assert store(library, SERIES) == folder
     assert library.find_receipt(SERIES) is not None
 
@@ -168,7 +170,7 @@ def test_an_exchange_leaves_no_moment_without_the_series(tmp_path: Path) -> None
     assert [path.name for path in new.iterdir()] == ["old" if exchanged else "new"]
 
 
-def test_a_collection_may_lie_elsewhere_by_a_link(tmp_path: Path) -> None:
+async def test_a_collection_may_lie_elsewhere_by_a_link(tmp_path: Path) -> None:
     """The walk follows links out of the library, once, and does not run in circles."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -178,17 +180,17 @@ def test_a_collection_may_lie_elsewhere_by_a_link(tmp_path: Path) -> None:
     (elsewhere / "round").symlink_to(tmp_path / "library")
     (elsewhere / "again").symlink_to(elsewhere)
     (tmp_path / "library" / "copy").symlink_to(elsewhere)
-    assert [found for found, _ in library.receipts()] == [folder]
+    assert [found for found, _ in await receipts_of(library)] == [folder]
     assert library.find_receipt(SERIES) is not None
 
 
-def test_a_moved_library_is_the_same_library(tmp_path: Path) -> None:
+async def test_a_moved_library_is_the_same_library(tmp_path: Path) -> None:
     """Receipts hold no paths outside of their folder."""
     folder = store(LocalLibrary(tmp_path / "here"), SERIES)
     (tmp_path / "here").rename(tmp_path / "there")
     moved = LocalLibrary(tmp_path / "there")
     assert moved.find_receipt(SERIES) is not None
-    assert [found for found, _ in moved.receipts()] == [folder]
+    assert [found for found, _ in await receipts_of(moved)] == [folder]
 
 
 def test_the_licence_is_written_with_the_first_series(tmp_path: Path) -> None:
@@ -234,12 +236,12 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     assert open_descriptors() == before
 
 
-def test_staging_that_vanished_is_a_library_error(tmp_path: Path) -> None:
+async def test_staging_that_vanished_is_a_library_error(tmp_path: Path) -> None:
     """Somebody removed it: the message says where, relative to the library, and which series."""
     library = LocalLibrary(tmp_path)
     staging = library.begin(SERIES)
     staging.take(MemberStarted("1-1.dcm"))
-    library.clear_staging()
+    await library.leftovers.clear_staging()
     with pytest.raises(LibraryError) as failed:
         staging.take(MemberStarted("1-2.dcm"))
     assert failed.value.series_instance_uid == SERIES.series_instance_uid
@@ -260,7 +262,7 @@ def test_an_unreadable_receipt_is_not_an_absent_one(tmp_path: Path) -> None:
     assert failed.value.__cause__.errno == errno.ELOOP
 
 
-def test_a_commit_that_failed_can_be_discarded(tmp_path: Path) -> None:
+async def test_a_commit_that_failed_can_be_discarded(tmp_path: Path) -> None:
     """Nothing of it remains, in staging or in the tree."""
     library = LocalLibrary(tmp_path)
     (tmp_path / "LIDC-IDRI").write_text("in the way")
@@ -269,4 +271,4 @@ def test_a_commit_that_failed_can_be_discarded(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="LIDC-IDRI"):
         staging.commit(receipt_of(SERIES, staging.named_images()))
     staging.discard()
-    assert library.clear_staging() == 0
+    assert await library.leftovers.clear_staging() == 0

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from pydicom.uid import CTImageStorage
 
 from downloader.library.local.library import LocalLibrary
-from downloader.library.model import ShelvedSeries
-from downloader.library.state.spreadsheet_cells import cell_of, text_of
+from downloader.library.model import MetadataRow
+from downloader.library.spreadsheet_cells import cell_of, text_of
 from downloader.model import Series
 from tests.library.series_streams import SERIES
+
+pytestmark = pytest.mark.anyio
 
 HEADER = (
     "Series UID,Collection,3rd Party Analysis,Data Description URI,Subject ID,Study UID,Study Description,Study Date,"
@@ -25,9 +27,11 @@ HEADER = (
 FOLDER = PurePosixPath("LIDC-IDRI/LIDC-IDRI-0001/1/2")
 
 
-def shelved(size_bytes: int, series_instance_uid: str = SERIES.series_instance_uid, description: str = "chest") -> ShelvedSeries:
+def metadata_row(
+    size_bytes: int, series_instance_uid: str = SERIES.series_instance_uid, description: str = "chest"
+) -> MetadataRow:
     series = replace(SERIES, series_instance_uid=series_instance_uid, series_description=description)
-    return ShelvedSeries(
+    return MetadataRow(
         series=series,
         folder=FOLDER,
         stored_bytes=size_bytes,
@@ -36,11 +40,11 @@ def shelved(size_bytes: int, series_instance_uid: str = SERIES.series_instance_u
     )
 
 
-def write(root: Path, *pages: Iterable[ShelvedSeries]) -> None:
-    table = LocalLibrary(root).begin_metadata()
+async def write(root: Path, *pages: Iterable[MetadataRow]) -> None:
+    table = await LocalLibrary(root).index.begin_metadata()
     for page in pages:
-        table.add(page)
-    table.commit()
+        await table.add(page)
+    await table.commit()
 
 
 def rows(root: Path) -> list[dict[str, str]]:
@@ -64,9 +68,9 @@ def rows(root: Path) -> list[dict[str, str]]:
         ("'chest", "'chest"),
     ],
 )
-def test_no_cell_is_a_formula(text: str, cell: str, tmp_path: Path) -> None:
+async def test_no_cell_is_a_formula(text: str, cell: str, tmp_path: Path) -> None:
     """A spreadsheet shows the text; programs take the apostrophe away again."""
-    write(tmp_path, [shelved(1, description=text)])
+    await write(tmp_path, [metadata_row(1, description=text)])
     assert rows(tmp_path)[0]["Series Description"] == cell
     assert text_of(cell) == text
 
@@ -79,9 +83,9 @@ def test_every_text_comes_back(text: str) -> None:
     assert cell[:1] not in {"=", "@", "\t", "\r"}
 
 
-def test_the_table_has_the_17_columns(tmp_path: Path) -> None:
+async def test_the_table_has_the_17_columns(tmp_path: Path) -> None:
     """Every value quoted, lines ended by CRLF."""
-    write(tmp_path, [shelved(12_345_678)])
+    await write(tmp_path, [metadata_row(12_345_678)])
     header, row, end = (tmp_path / "metadata.csv").read_bytes().split(b"\r\n")
     assert header.decode() == '"' + HEADER.replace(",", '","') + '"'
     assert row.decode().startswith(f'"{SERIES.series_instance_uid}","LIDC-IDRI",')
@@ -110,50 +114,50 @@ def test_the_table_has_the_17_columns(tmp_path: Path) -> None:
     ("size_bytes", "text"),
     [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (999_995, "1.00 MB"), (9_120_000_000, "9.12 GB"), (10**18, "1.00 EB")],
 )
-def test_sizes_are_for_people(tmp_path: Path, size_bytes: int, text: str) -> None:
+async def test_sizes_are_for_people(tmp_path: Path, size_bytes: int, text: str) -> None:
     """In units of 1000."""
-    write(tmp_path, [shelved(size_bytes)])
+    await write(tmp_path, [metadata_row(size_bytes)])
     assert rows(tmp_path)[0]["File Size"] == text
 
 
 @pytest.mark.parametrize("description", ["a, b", 'say "a"', "two\r\nlines", "nul\0", "µ²", ""])
-def test_any_text_survives(tmp_path: Path, description: str) -> None:
+async def test_any_text_survives(tmp_path: Path, description: str) -> None:
     """What is in the catalogue is read back from the table."""
-    write(tmp_path, [shelved(1, "1.1", description)])
+    await write(tmp_path, [metadata_row(1, "1.1", description)])
     assert [row["Series Description"] for row in rows(tmp_path)] == [description]
 
 
-def test_unknown_figures_are_blank(tmp_path: Path) -> None:
+async def test_unknown_figures_are_blank(tmp_path: Path) -> None:
     """Not `None`."""
     bare = Series(series_instance_uid="1.1")
-    write(tmp_path, [ShelvedSeries(series=bare, folder=PurePosixPath("1.1"), stored_bytes=1, completed_at=None)])
+    await write(tmp_path, [MetadataRow(series=bare, folder=PurePosixPath("1.1"), stored_bytes=1, completed_at=None)])
     (row,) = rows(tmp_path)
     assert (row["Number of Images"], row["Study Date"], row["Download Timestamp"]) == ("", "", "")
     assert (row["SOP Class Name"], row["SOP Class UID"]) == ("", "")
 
 
-def test_the_table_is_written_in_pages(tmp_path: Path) -> None:
+async def test_the_table_is_written_in_pages(tmp_path: Path) -> None:
     """A million series do not fit in memory; an empty page adds nothing."""
-    write(tmp_path, [shelved(1, "1.1"), shelved(1, "1.2")], [], [shelved(1, "1.3")])
+    await write(tmp_path, [metadata_row(1, "1.1"), metadata_row(1, "1.2")], [], [metadata_row(1, "1.3")])
     assert [row["Series UID"] for row in rows(tmp_path)] == ["1.1", "1.2", "1.3"]
 
 
-def test_the_old_table_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+async def test_the_old_table_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     """Whoever reads it meanwhile sees the old one; what a dead run left is cleared with the staging."""
-    write(tmp_path, [shelved(1, "1.1")])
+    await write(tmp_path, [metadata_row(1, "1.1")])
     library = LocalLibrary(tmp_path)
-    library.begin_metadata().add([shelved(1, "1.2")])
+    await (await library.index.begin_metadata()).add([metadata_row(1, "1.2")])
     assert [row["Series UID"] for row in rows(tmp_path)] == ["1.1"]
-    assert library.clear_staging() == 0
+    assert await library.leftovers.clear_staging() == 0
     assert list((tmp_path / ".tciad" / "staging").iterdir()) == []
 
 
-def test_two_runs_write_two_tables(tmp_path: Path) -> None:
+async def test_two_runs_write_two_tables(tmp_path: Path) -> None:
     """Each whole; the one that ends last stays."""
     library = LocalLibrary(tmp_path)
-    one, other = library.begin_metadata(), library.begin_metadata()
-    one.add([shelved(1, "1.1")])
-    other.add([shelved(1, "1.2")])
-    one.commit()
-    other.commit()
+    one, other = await library.index.begin_metadata(), await library.index.begin_metadata()
+    await one.add([metadata_row(1, "1.1")])
+    await other.add([metadata_row(1, "1.2")])
+    await one.commit()
+    await other.commit()
     assert [row["Series UID"] for row in rows(tmp_path)] == ["1.2"]

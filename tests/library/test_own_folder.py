@@ -14,11 +14,12 @@ from downloader.config.options import RunOptions
 from downloader.engine.state_store import open_state
 from downloader.errors import LibraryError
 from downloader.library.local.library import LocalLibrary
-from downloader.library.state.config import LibraryForm, read_form, write_form
+from downloader.library.model import CHANGES, RUNS, LibraryConfig
+from downloader.library.state.config import read_config, write_config
 from downloader.library.state.descriptions import read_descriptions, write_descriptions
 from downloader.library.state.lock import lock_library
 from downloader.library.state.pause import is_paused, pause_library, resume_library
-from downloader.library.state.records import CHANGES, RUNS, read_records, write_record
+from downloader.library.state.records import read_records, write_record
 from downloader.own_folder import OWN_FOLDER, has_own_folder, open_own_folder
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
@@ -43,7 +44,7 @@ def open_and_close(root: Path) -> None:
 
 
 def record(kind: str) -> Callable[[Path], object]:
-    return lambda root: anyio.run(write_record, root, kind, AT, {})
+    return lambda root: write_record(root, kind, AT, {})
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def treasure(tmp_path: Path) -> Iterator[Path]:
     ("name", "work"),
     [
         ("staging", LocalLibrary),
-        ("staging", lambda root: LocalLibrary.clear_staging(_opened_before(root))),
+        ("staging", lambda root: anyio.run(_opened_before(root).leftovers.clear_staging)),
         ("quarantine", LocalLibrary),
         ("runs", LocalLibrary),
         ("runs", record(RUNS)),
@@ -99,7 +100,7 @@ def _opened_before(root: Path) -> LocalLibrary:
     ("name", "work"),
     [
         ("lock", lock),
-        ("form.json", read_form),
+        ("form.json", read_config),
         ("descriptions.json", read_descriptions),
         ("state.db", open_and_close),
     ],
@@ -118,8 +119,8 @@ def test_a_link_in_place_of_a_file_is_not_followed(
 @pytest.mark.parametrize(
     ("name", "work"),
     [
-        ("form.json", lambda root: write_form(root, LibraryForm())),
-        ("form.json.new", lambda root: write_form(root, LibraryForm())),
+        ("form.json", lambda root: write_config(root, LibraryConfig())),
+        ("form.json.new", lambda root: write_config(root, LibraryConfig())),
         ("descriptions.json", lambda root: write_descriptions(root, ())),
         ("descriptions.json.new", lambda root: write_descriptions(root, ())),
         ("paused.new", lambda root: pause_library(root, AT)),
@@ -140,7 +141,7 @@ def test_a_file_is_written_in_place_of_a_link(tmp_path: Path, treasure: Path, na
     [
         LocalLibrary,
         lock,
-        read_form,
+        read_config,
         is_paused,
         open_and_close,
         has_own_folder,
@@ -266,7 +267,7 @@ def test_state_is_as_shared_as_its_folder(tmp_path: Path, umask: int, setgid: bo
     try:
         LocalLibrary(tmp_path)
         lock(tmp_path)
-        write_form(tmp_path, LibraryForm())
+        write_config(tmp_path, LibraryConfig())
         open_and_close(tmp_path)
     finally:
         os.umask(before)

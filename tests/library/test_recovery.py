@@ -16,6 +16,8 @@ from downloader.model import Series
 from downloader.zipstream import MemberData, MemberStarted
 from tests.library.series_streams import SERIES, dicom_file, md5_of, receipt_of, take_all
 
+pytestmark = pytest.mark.anyio
+
 ONE, TWO, THREE = (dicom_file(SERIES, number) for number in (1, 2, 3))
 CUT_TWO = TWO[:-100]
 
@@ -276,7 +278,7 @@ def test_what_was_discarded_stays_so(tmp_path: Path) -> None:
     assert list((tmp_path / ".tciad" / "staging").iterdir()) == []
 
 
-def test_staging_is_cleared_of_all_but_what_is_still_wanted(tmp_path: Path) -> None:
+async def test_staging_is_cleared_of_all_but_what_is_still_wanted(tmp_path: Path) -> None:
     """Folders without journal, journals without folder, and whatever else a dead run left."""
     library = LocalLibrary(tmp_path)
     break_off(library, {"1-1.dcm": ONE})
@@ -286,7 +288,10 @@ def test_staging_is_cleared_of_all_but_what_is_still_wanted(tmp_path: Path) -> N
     (staging / "1.2.4").mkdir()
     (staging / "1.2.5.jsonl").write_text("x\n")
     (staging / "metadata.csv.new").touch()
-    assert {series.series_instance_uid for series in library.staged_series()} == {SERIES.series_instance_uid, "1.2.3"}
-    assert library.clear_staging({SERIES.series_instance_uid}) == 2
+    assert {series.series_instance_uid for series in await library.leftovers.staged_series()} == {
+        SERIES.series_instance_uid,
+        "1.2.3",
+    }
+    assert await library.leftovers.clear_staging({SERIES.series_instance_uid}) == 2
     assert sorted(path.name for path in staging.iterdir()) == [SERIES.series_instance_uid, f"{SERIES.series_instance_uid}.jsonl"]
     assert found(library.begin(SERIES)) == [sop(1)]

@@ -17,6 +17,8 @@ from tests.fakes.clock import START_AT
 from tests.library.series_streams import SERIES
 from tests.library.series_streams import store as put
 
+pytestmark = pytest.mark.anyio
+
 UID = SERIES.series_instance_uid
 
 
@@ -26,35 +28,37 @@ def library(tmp_path: Path) -> LocalLibrary:
     return LocalLibrary(tmp_path / "library")
 
 
-def delete(library: LocalLibrary, folder: PurePosixPath) -> None:
+async def delete(library: LocalLibrary, folder: PurePosixPath) -> None:
     """As a run does it whose manifest says so."""
-    change = library.changes.plan_deletion(folder, UID)
-    record = library.changes.begin([change])
-    library.changes.carry_out(change)
-    library.changes.end(record)
+    change = await library.changes.plan_deletion(folder, UID)
+    record = await library.changes.begin([change])
+    await library.changes.carry_out(change)
+    await library.changes.end(record)
 
 
-def test_a_removed_series_leaves_no_folder_behind(library: LocalLibrary, tmp_path: Path) -> None:
+async def test_a_removed_series_leaves_no_folder_behind(library: LocalLibrary, tmp_path: Path) -> None:
     """Nor the folders that held nothing else; the collection keeps its licence, staging is empty."""
     folder = put(library, SERIES)
-    assert library.holds(folder, UID)
-    delete(library, folder)
-    assert not library.holds(folder, UID)
+    assert await library.reader.holds(folder, UID)
+    await delete(library, folder)
+    assert not await library.reader.holds(folder, UID)
     assert [path.name for path in (tmp_path / "library" / folder.parts[0]).iterdir()] == ["LICENSE"]
     assert list((tmp_path / "library" / ".tciad" / "staging").iterdir()) == []
 
 
-def test_neighbours_stay(library: LocalLibrary) -> None:
+async def test_neighbours_stay(library: LocalLibrary) -> None:
     """Only what is empty goes."""
     folder = put(library, SERIES)
     neighbour = replace(SERIES, series_instance_uid=f"{UID}.7")
     kept = put(library, neighbour)
-    delete(library, folder)
-    assert library.holds(kept, neighbour.series_instance_uid)
+    await delete(library, folder)
+    assert await library.reader.holds(kept, neighbour.series_instance_uid)
 
 
 @pytest.mark.parametrize("content", [None, b"{}"], ids=["no receipt", "a damaged receipt"])
-def test_what_is_not_surely_the_series_is_not_said_to_be(library: LocalLibrary, tmp_path: Path, content: bytes | None) -> None:
+async def test_what_is_not_surely_the_series_is_not_said_to_be(
+    library: LocalLibrary, tmp_path: Path, content: bytes | None
+) -> None:
     """Whoever wants to remove it must stop."""
     folder = put(library, SERIES)
     receipt = tmp_path / "library" / folder / ".receipt.json"
@@ -62,14 +66,14 @@ def test_what_is_not_surely_the_series_is_not_said_to_be(library: LocalLibrary, 
     if content is not None:
         receipt.write_bytes(content)
     with pytest.raises(LibraryError if content is None else DamagedReceiptError):
-        library.holds(folder, UID)
+        await library.reader.holds(folder, UID)
 
 
-def test_another_series_is_not_said_to_be_this_one(library: LocalLibrary) -> None:
+async def test_another_series_is_not_said_to_be_this_one(library: LocalLibrary) -> None:
     """Whatever the store believes."""
     folder = put(library, SERIES)
     with pytest.raises(LibraryError, match="something else"):
-        library.holds(folder, f"{UID}.7")
+        await library.reader.holds(folder, f"{UID}.7")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,11 @@ class Eventful(Layout):
         return Layout.collection_folder(self, series)
 
 
-def test_a_folder_stays_while_a_series_is_about_to_come_into_it(library: LocalLibrary, tmp_path: Path) -> None:
+async def test_a_folder_stays_while_a_series_is_about_to_come_into_it(library: LocalLibrary, tmp_path: Path) -> None:
     """The last other series of the study is removed at that moment, by another thread."""
     root = tmp_path / "library"
     former = put(library, SERIES)
-    receipt = library.receipt_in(former)
+    receipt = await library.reader.receipt_in(former)
     assert receipt is not None
     newer = replace(receipt, series=replace(SERIES, series_instance_uid=f"{UID}.7"))
     finished = root / OWN_FOLDER / "staging" / "finished"
@@ -106,13 +110,13 @@ def test_a_folder_stays_while_a_series_is_about_to_come_into_it(library: LocalLi
     assert not (root / former).exists()
 
 
-def test_a_folder_that_is_not_there_holds_nothing(library: LocalLibrary) -> None:
+async def test_a_folder_that_is_not_there_holds_nothing(library: LocalLibrary) -> None:
     """Somebody was faster."""
-    assert not library.holds(PurePosixPath("a", "b"), UID)
+    assert not await library.reader.holds(PurePosixPath("a", "b"), UID)
 
 
-def test_quarantine_leaves_no_empty_folders_behind(library: LocalLibrary, tmp_path: Path) -> None:
+async def test_quarantine_leaves_no_empty_folders_behind(library: LocalLibrary, tmp_path: Path) -> None:
     """As removing does."""
     folder = put(library, SERIES)
-    library.quarantine(folder, "withdrawn", START_AT)
+    await library.maintenance.quarantine(folder, "withdrawn", START_AT)
     assert [path.name for path in (tmp_path / "library" / folder.parts[0]).iterdir()] == ["LICENSE"]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from downloader.library.state.run_records import RunRecord, RunRecords, read_run_records, write_run_record
+from downloader.library.model import RUNS
+from downloader.library.run_records import RunRecord, RunRecords, read_runs, run_document
+from downloader.library.state.records import read_records, write_record
 from downloader.own_folder import OWN_FOLDER
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
@@ -30,10 +30,18 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-async def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+def write(root: Path, started_at: datetime, document: dict[str, Any]) -> None:
+    write_record(root, RUNS, started_at, run_document(started_at, document))
+
+
+def read(root: Path, newest: int) -> RunRecords:
+    return read_runs(read_records(root, RUNS, limit=newest))
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     """With the throughput of the whole run."""
-    await write_run_record(tmp_path, STARTED_AT, DOCUMENT)
-    (run,) = read_run_records(tmp_path, 10).runs
+    write(tmp_path, STARTED_AT, DOCUMENT)
+    (run,) = read(tmp_path, 10).runs
     assert run == RunRecord(
         started_at=STARTED_AT,
         manifest="lung-ct",
@@ -47,34 +55,34 @@ async def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert run.bytes_per_second == 2000
 
 
-async def test_the_newest_are_read_oldest_first(tmp_path: Path) -> None:
+def test_the_newest_are_read_oldest_first(tmp_path: Path) -> None:
     """As many as are asked for."""
     for hours in (2, 0, 1):
-        await write_run_record(tmp_path, STARTED_AT + timedelta(hours=hours), DOCUMENT)
-    started = [run.started_at for run in read_run_records(tmp_path, 2).runs]
+        write(tmp_path, STARTED_AT + timedelta(hours=hours), DOCUMENT)
+    started = [run.started_at for run in read(tmp_path, 2).runs]
     assert started == [STARTED_AT + timedelta(hours=1), STARTED_AT + timedelta(hours=2)]
 
 
-async def test_a_run_of_no_time_has_no_throughput(tmp_path: Path) -> None:
+def test_a_run_of_no_time_has_no_throughput(tmp_path: Path) -> None:
     """Rather than an endless one."""
-    await write_run_record(tmp_path, STARTED_AT, {**DOCUMENT, "elapsed_seconds": 0})
-    assert read_run_records(tmp_path, 1).runs[0].bytes_per_second == 0
+    write(tmp_path, STARTED_AT, {**DOCUMENT, "elapsed_seconds": 0})
+    assert read(tmp_path, 1).runs[0].bytes_per_second == 0
 
 
 @pytest.mark.parametrize(
     "broken",
     [{"elapsed_seconds": "NaN"}, {"series": None}, {"series": {}}, {"received_bytes": "many"}, {"started_at": "yesterday"}],
 )
-async def test_a_record_that_says_something_else_is_named(tmp_path: Path, broken: dict[str, Any]) -> None:
+def test_a_record_that_says_something_else_is_named(tmp_path: Path, broken: dict[str, Any]) -> None:
     """And the others are read."""
-    await write_run_record(tmp_path, STARTED_AT, DOCUMENT)
+    write(tmp_path, STARTED_AT, DOCUMENT)
     folder = tmp_path / ".tciad" / "runs"
     (folder / "20270101T000000.000000Z.json").write_text(json.dumps({"started_at": "2027-01-01", **DOCUMENT, **broken}))
-    records = read_run_records(tmp_path, 10)
+    records = read(tmp_path, 10)
     assert len(records.runs) == 1
     assert records.unreadable == ("20270101T000000.000000Z",)
 
 
 def test_a_library_without_runs_has_no_records(tmp_path: Path) -> None:
     """Nor has one that was only looked at."""
-    assert read_run_records(tmp_path, 10) == RunRecords()
+    assert read(tmp_path, 10) == RunRecords()

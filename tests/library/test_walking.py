@@ -13,6 +13,8 @@ from downloader.library.receipt import RECEIPT_NAME
 from downloader.model import Series
 from tests.library.series_streams import SERIES, store
 
+pytestmark = pytest.mark.anyio
+
 MANY = [replace(SERIES, series_instance_uid=f"1.2.{number}", patient_id=f"P-{number % 7}") for number in range(60)]
 
 
@@ -51,7 +53,7 @@ def test_threads_side_by_side_find_each_series_once(tmp_path: Path) -> None:
     assert sorted(found) == sorted(folders.values())
 
 
-def test_what_lies_in_a_folder_is_told_as_the_library_tells_it(tmp_path: Path) -> None:
+async def test_what_lies_in_a_folder_is_told_as_the_library_tells_it(tmp_path: Path) -> None:
     """Sizes of files, by way of links too; nothing for folders and for links that lead nowhere."""
     (folder,) = fill(tmp_path, [SERIES]).values()
     path = tmp_path / folder
@@ -59,7 +61,7 @@ def test_what_lies_in_a_folder_is_told_as_the_library_tells_it(tmp_path: Path) -
     (path / "lost").symlink_to("nowhere")
     (path / "link").symlink_to(next(path.glob("*.dcm")))
     (found,) = TreeWalk(tmp_path, with_contents=True).take(9)
-    assert found.contents == LocalLibrary(tmp_path).contents(folder)
+    assert found.contents == await LocalLibrary(tmp_path).reader.contents(folder)
     assert {name for name, size_bytes in found.contents.items() if size_bytes is None} == {"folder", "lost"}
 
 

@@ -12,8 +12,10 @@ from downloader.library.local.library import LocalLibrary
 from downloader.library.local.zip_staging import ZipStaging
 from downloader.library.receipt import RECEIPT_NAME
 from downloader.model import Receipt
-from tests.library.series_streams import SERIES, dicom_file, md5_of, members_of, receipt_of, store, take_all
+from tests.library.series_streams import SERIES, dicom_file, md5_of, members_of, receipt_of, receipts_of, store, take_all
 from tests.library.zips import store_zip, take_zip, zip_of
+
+pytestmark = pytest.mark.anyio
 
 ZIP_NAME = f"{SERIES.series_instance_uid}.zip"
 OTHER = replace(SERIES, series_instance_uid="1.2.3.4")
@@ -43,7 +45,7 @@ def test_the_zip_is_stored_as_it_came(library: LocalLibrary, root: Path) -> None
     assert staged(library) == []
 
 
-def test_the_receipt_tells_of_the_zip_and_of_every_image_in_it(library: LocalLibrary) -> None:
+async def test_the_receipt_tells_of_the_zip_and_of_every_image_in_it(library: LocalLibrary) -> None:
     """By the names of the members; sizes are those of the images."""
     folder = store_zip(library, SERIES)
     receipt = library.find_receipt(SERIES)
@@ -56,21 +58,25 @@ def test_the_receipt_tells_of_the_zip_and_of_every_image_in_it(library: LocalLib
         name: (len(member), md5_of(member)) for name, member in images.items()
     }
     assert receipt.stored_bytes == sum(map(len, images.values()))
-    assert list(library.receipts()) == [(folder, receipt)]
+    assert await receipts_of(library) == [(folder, receipt)]
 
 
-def test_nothing_is_in_the_library_before_the_commit(library: LocalLibrary, root: Path) -> None:
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_nothing_is_in_the_library_before_the_commit(library: LocalLibrary, root: Path) -> None:
     """And nothing in staging after an attempt that failed, in whatever way it ended."""
     for end in (ZipStaging.discard, lambda staging: staging.keep(received_bytes=1, line_broke=True)):
         staging = library.begin(SERIES)
         take_zip(staging, zip_of(members_of(SERIES)))
-        assert list(library.receipts()) == []
+        assert await receipts_of(library) == []
         assert staging.salvage.images == ()
         assert isinstance(staging, ZipStaging)
         end(staging)
         end(staging)
         assert staged(library) == []
-    assert [path.name for path in root.iterdir()] == [".tciad"]
+    assert names_in(root) == [".tciad"]
 
 
 def test_what_a_killed_attempt_left_is_cleared_away(library: LocalLibrary) -> None:
@@ -116,7 +122,7 @@ def test_members_are_proven_by_the_same_rules(library: LocalLibrary, members: di
     assert staged(library) == []
 
 
-def test_a_receipt_of_another_zip_is_our_mistake(library: LocalLibrary) -> None:
+async def test_a_receipt_of_another_zip_is_our_mistake(library: LocalLibrary) -> None:
     """Nothing is put into the library."""
     staging = library.begin(SERIES)
     take_zip(staging, zip_of(members_of(SERIES)))
@@ -124,7 +130,7 @@ def test_a_receipt_of_another_zip_is_our_mistake(library: LocalLibrary) -> None:
         staging.commit(receipt_of(SERIES, staging.named_images()))
     with pytest.raises(TciadError, match="came singly"):
         staging.begin_image("1.2.3")
-    assert list(library.receipts()) == []
+    assert await receipts_of(library) == []
 
 
 def test_a_zip_of_another_size_is_no_stored_series(library: LocalLibrary, root: Path) -> None:
@@ -144,16 +150,16 @@ def test_room_is_kept_free_for_zips_too(root: Path) -> None:
         library.begin(replace(SERIES, file_size_bytes=2**60))
 
 
-def test_a_stored_zip_is_read_again_image_by_image(library: LocalLibrary) -> None:
+async def test_a_stored_zip_is_read_again_image_by_image(library: LocalLibrary) -> None:
     """In portions; the MD5 of the whole stands at the end."""
     folder = store_zip(library, SERIES)
     receipt = library.find_receipt(SERIES)
     assert isinstance(receipt, Receipt)
-    contents = library.open_zip(folder, receipt)
-    read = [member for _ in range(3) for member in contents.next_images(1)]
+    contents = await library.reader.open_zip(folder, receipt)
+    read = [member for _ in range(3) for member in await contents.next_images(1)]
     assert {member.name: (member.size_bytes, member.md5) for member in read} == {
         image.name: (image.size_bytes, image.md5) for image in receipt.images
     }
-    assert contents.next_images(1) == []
+    assert await contents.next_images(1) == []
     assert receipt.zip is not None
     assert contents.md5 == receipt.zip.md5

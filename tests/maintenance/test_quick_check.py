@@ -6,7 +6,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from anyio import CapacityLimiter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +17,7 @@ from downloader.store.port import StoredPlace, StoredSeries
 from downloader.transport.retrying import Patience
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore
-from tests.library.series_streams import SERIES, store
+from tests.library.series_streams import SERIES, receipts_of, store
 
 
 class CountingStore(MemoryStore):
@@ -44,7 +43,7 @@ async def test_a_sound_library_costs_one_question_for_many_series(tmp_path: Path
     library, database = LocalLibrary(tmp_path), CountingStore()
     many = [replace(SERIES, series_instance_uid=f"1.2.{number}") for number in range(40)]
     folders = [store(library, series) for series in many]
-    await database.restore([(receipt, str(folder)) for folder, receipt in library.receipts()])
+    await database.restore([(receipt, str(folder)) for folder, receipt in await receipts_of(library)])
     (tmp_path / folders[7] / "more").touch()
     checked: list[CheckedSeries] = []
 
@@ -52,9 +51,7 @@ async def test_a_sound_library_costs_one_question_for_many_series(tmp_path: Path
         checked.append(one)
 
     patience = Patience(clock=FakeClock(), pace=RetryPace(), attempts=1, draw=Random(1).random)
-    examination = Examination(
-        library=library, store=database, threads=CapacityLimiter(4), deep=False, archives=None, patience=patience
-    )
+    examination = Examination(reader=library.reader, store=database, workers=4, deep=False, archives=None, patience=patience)
     await verify_library(examination, take)
     assert len(checked) == 40
     assert [one.folder for one in checked if one.findings] == [folders[7]]

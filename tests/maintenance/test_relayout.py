@@ -14,7 +14,7 @@ from downloader.model import SeriesState
 from downloader.results.relayout import LeftFolder, RelayoutReport, RelayoutTally, SeriesMove, SharedFolder
 from downloader.ui.relayout import render_relayout
 from tests.fakes.memory_store import MemoryStore
-from tests.library.series_streams import SERIES, store
+from tests.library.series_streams import SERIES, move, receipts_of, store
 
 pytestmark = pytest.mark.anyio
 TWIN = replace(SERIES, series_instance_uid=f"2{SERIES.series_instance_uid}")
@@ -33,7 +33,7 @@ class Place:
         library = LocalLibrary(self.root)
         for series in (SERIES, TWIN):
             store(library, series)
-        await self.database.restore([(receipt, str(folder)) for folder, receipt in library.receipts()])
+        await self.database.restore([(receipt, str(folder)) for folder, receipt in await receipts_of(library)])
 
     async def move(self, layout: str, *, dry_run: bool = False) -> RelayoutTally:
         def count(series: int) -> None:
@@ -94,8 +94,8 @@ async def test_a_dry_run_tells_what_a_run_does(place: Place) -> None:
 async def test_a_move_that_the_store_did_not_hear_of_is_told_it_later(place: Place) -> None:
     """The process was killed between the rename and the store."""
     library = LocalLibrary(place.root, layout="flat")
-    for folder, receipt in list(library.receipts()):
-        library.move(folder, library.place_for(folder, receipt.series))
+    for folder, receipt in await receipts_of(library):
+        await move(library, folder, receipt.series)
     tally = await place.move("flat")
     assert (tally.moved, tally.in_place) == (0, 2)
     assert sorted(await place.folders()) == place.found()
@@ -188,7 +188,7 @@ async def test_layouts_that_nest_are_moved_between(tmp_path: Path, old: str, new
     library = LocalLibrary(tmp_path, layout=old)
     for series in (TWIN, SERIES):
         store(library, series)
-    await place.database.restore([(receipt, str(folder)) for folder, receipt in library.receipts()])
+    await place.database.restore([(receipt, str(folder)) for folder, receipt in await receipts_of(library)])
     assert (await place.move(new)).moved == 2
     assert sorted(await place.folders()) == place.found()
     library = LocalLibrary(tmp_path, layout=new)
@@ -196,7 +196,7 @@ async def test_layouts_that_nest_are_moved_between(tmp_path: Path, old: str, new
     assert library.find_receipt(TWIN) is not None
     again = await place.move(new)
     assert (again.moved, again.in_place, again.left) == (0, 2, [])
-    assert list(library.changes.unfinished()) == []
+    assert list(await library.changes.unfinished()) == []
 
 
 async def test_what_is_blocked_at_first_is_moved_once_the_way_is_free(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ async def test_what_is_blocked_at_first_is_moved_once_the_way_is_free(tmp_path: 
     second = replace(TWIN, series_number="2", patient_id="9")
     for series in (first, second):
         store(library, series)
-    await place.database.restore([(receipt, str(folder)) for folder, receipt in library.receipts()])
+    await place.database.restore([(receipt, str(folder)) for folder, receipt in await receipts_of(library)])
     tally = await place.move("{patient_id}/{series_number}")
     assert (tally.moved, tally.left) == (2, [])
     assert await place.folders() == ["2/1", "9/2"]

@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from random import Random
 
 import pytest
-from anyio import CapacityLimiter
 
 from downloader.archive.port import Archive
 from downloader.config.options import StorageFormat
@@ -30,7 +29,7 @@ from downloader.transport.retrying import Patience
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_archive import MemoryArchive
 from tests.fakes.memory_store import MemoryStore
-from tests.library.series_streams import SERIES, md5_of, members_of, store
+from tests.library.series_streams import SERIES, md5_of, members_of, receipts_of, store
 from tests.library.zips import store_zip, zip_of
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +57,7 @@ class Place:
         return sorted(self.path.glob("*.dcm"))[number]
 
     async def enter(self) -> None:
-        await self.store.restore([(receipt, str(folder)) for folder, receipt in self.library.receipts()])
+        await self.store.restore([(receipt, str(folder)) for folder, receipt in await receipts_of(self.library)])
 
     async def check(self, *, deep: bool = False) -> list[CheckedSeries]:
         checked: list[CheckedSeries] = []
@@ -68,9 +67,9 @@ class Place:
 
         patience = Patience(clock=FakeClock(), pace=RetryPace(), attempts=1, draw=Random(1).random)
         examination = Examination(
-            library=self.library,
+            reader=self.library.reader,
             store=self.store,
-            threads=CapacityLimiter(2),
+            workers=2,
             deep=deep,
             archives=self.archives,
             patience=patience,
@@ -82,10 +81,10 @@ class Place:
         """Kind and path of each."""
         return [(finding.kind, finding.path) for one in await self.check(deep=deep) for finding in one.findings]
 
-    def archive(self) -> MemoryArchive:
+    async def archive(self) -> MemoryArchive:
         """An archive that has what the library has."""
         archive = MemoryArchive(name="tcia")
-        for folder, receipt in self.library.receipts():
+        for folder, receipt in await receipts_of(self.library):
             contents = {image.sop_instance_uid: (self.root / folder / image.name).read_bytes() for image in receipt.images}
             archive.rows.append(replace(receipt.series, image_count=3, file_size_bytes=sum(map(len, contents.values()))))
             archive.images[receipt.series.series_instance_uid] = contents
@@ -108,11 +107,11 @@ class ZipPlace(Place):
         """The first series' ZIP."""
         return self.path / f"{SERIES.series_instance_uid}.zip"
 
-    def replace_zip(self, members: Mapping[str, bytes]) -> None:
+    async def replace_zip(self, members: Mapping[str, bytes]) -> None:
         """Put another ZIP in the place of the first, which the receipt calls the right one in size and MD5."""
         content = zip_of(members)
         self.zip.write_bytes(content)
-        receipt = self.library.receipt_in(self.folder)
+        receipt = await self.library.reader.receipt_in(self.folder)
         assert receipt is not None
         assert receipt.zip is not None
         told = replace(receipt, zip=replace(receipt.zip, size_bytes=len(content), md5=md5_of(content)))
@@ -132,7 +131,7 @@ async def test_nothing_is_found_where_no_zip_is_wrong(zips: ZipPlace, deep: bool
     """A deep verification reads every image in the ZIPs."""
     checked = await zips.check(deep=deep)
     assert [finding for one in checked for finding in one.findings] == []
-    stored_bytes = sum(receipt.stored_bytes for _, receipt in zips.library.receipts())
+    stored_bytes = sum(receipt.stored_bytes for _, receipt in await receipts_of(zips.library))
     assert sum(one.read_bytes for one in checked) == (stored_bytes if deep else 0)
 
 
@@ -164,7 +163,9 @@ async def test_members_are_compared_with_the_receipt_one_by_one(zips: ZipPlace) 
     """A ZIP that is sound in itself, and is not the one that was proven."""
     members = members_of(SERIES)
     gone, other = members.pop("1-01.dcm"), members["1-02.dcm"]
-    zips.replace_zip({**members, "1-02.dcm": other[:-1] + b"x", "1-03.dcm": members["1-03.dcm"] + b"\0\0", "1-09.dcm": gone})
+    await zips.replace_zip(
+        {**members, "1-02.dcm": other[:-1] + b"x", "1-03.dcm": members["1-03.dcm"] + b"\0\0", "1-09.dcm": gone}
+    )
     path = f"{zips.folder}/{zips.zip.name}"
     assert sorted(await zips.findings(deep=True)) == sorted(
         [
@@ -190,7 +191,7 @@ async def test_nothing_is_found_where_nothing_is_wrong(place: Place, deep: bool)
     checked = await place.check(deep=deep)
     assert {one.series_instance_uid for one in checked} == {SERIES.series_instance_uid, OTHER.series_instance_uid}
     assert [finding for one in checked for finding in one.findings] == []
-    stored_bytes = sum(receipt.stored_bytes for _, receipt in place.library.receipts())
+    stored_bytes = sum(receipt.stored_bytes for _, receipt in await receipts_of(place.library))
     assert sum(one.read_bytes for one in checked) == (stored_bytes if deep else 0)
 
 
@@ -199,7 +200,7 @@ async def test_a_missing_image(place: Place) -> None:
     place.image(0).unlink()
     place.image(0).unlink()
     (place.path / "notes").mkdir()
-    receipt = place.library.receipt_in(place.folder)
+    receipt = await place.library.reader.receipt_in(place.folder)
     assert receipt is not None
     assert await place.findings(deep=True) == [
         (FindingKind.MISSING_IMAGE, str(place.folder / receipt.images[0].name)),
@@ -271,7 +272,7 @@ async def test_a_series_that_the_store_does_not_know(place: Place) -> None:
 
 async def test_a_store_that_says_otherwise(place: Place) -> None:
     """Of how many bytes were proven."""
-    receipt = place.library.receipt_in(place.folder)
+    receipt = await place.library.reader.receipt_in(place.folder)
     assert receipt is not None
     await place.store.restore([(replace(receipt, images=receipt.images[:2]), str(place.folder))])
     assert await place.findings() == [(FindingKind.STORE_DIFFERS, str(place.folder))]
@@ -299,7 +300,7 @@ async def test_a_folder_that_the_store_knows_by_another_name_is_no_second_copy(p
 
 async def test_what_a_run_replaces_meanwhile_is_looked_at_again(place: Place) -> None:
     """A newer version took the place of the folder after its receipt was read."""
-    receipt = place.library.receipt_in(place.folder)
+    receipt = await place.library.reader.receipt_in(place.folder)
     assert receipt is not None
     stale = replace(receipt, images=tuple(replace(image, size_bytes=1) for image in receipt.images))
 
@@ -313,14 +314,14 @@ async def test_what_a_run_replaces_meanwhile_is_looked_at_again(place: Place) ->
 
 async def test_the_archive_vouches_for_every_series(place: Place) -> None:
     """Without a single download."""
-    archive = place.archive()
+    archive = await place.archive()
     assert await place.findings() == []
     assert archive.opened == []
 
 
 async def test_what_the_archive_has_otherwise(place: Place) -> None:
     """Changed, withdrawn, or not to be had."""
-    archive = place.archive()
+    archive = await place.archive()
     archive.rows = [row for row in archive.rows if row.series_instance_uid != OTHER.series_instance_uid]
     archive.images.pop(OTHER.series_instance_uid)
     changed = archive.images[SERIES.series_instance_uid]
@@ -337,7 +338,7 @@ async def test_what_the_archive_has_otherwise(place: Place) -> None:
 
 async def test_a_refusal_concerns_one_series_and_an_outage_all(place: Place) -> None:
     """The second ends the verification."""
-    archive = place.archive()
+    archive = await place.archive()
     refusals: list[TciadError] = [AccessDeniedError("not for you"), CutTransferError("the connection ended")]
     for refusal in refusals:
         archive.failures = [refusal]
@@ -352,7 +353,7 @@ async def test_a_refusal_concerns_one_series_and_an_outage_all(place: Place) -> 
 async def test_memory_of_a_series_is_let_go(tmp_path: Path) -> None:
     """More series than are held at once, each found once."""
     place = Place(tmp_path)
-    receipt = place.library.receipt_in(place.folder)
+    receipt = await place.library.reader.receipt_in(place.folder)
     assert receipt is not None
     for number in range(150):
         series = Series(series_instance_uid=f"1.9.{number}")

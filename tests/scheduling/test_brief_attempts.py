@@ -26,7 +26,7 @@ from downloader.library.local.library import LocalLibrary
 from downloader.model import Series, SeriesFailed, SeriesSetBack, SeriesState
 from tests.fakes.clock import turning_clock
 from tests.fakes.memory_archive import MemoryBody
-from tests.library.series_streams import dicom_file
+from tests.library.series_streams import dicom_file, receipts_of
 from tests.scheduling.test_scheduler import Scene, listed
 
 pytestmark = pytest.mark.anyio
@@ -107,7 +107,7 @@ async def test_a_series_that_grew_beyond_its_limits_completes_in_the_same_run(sc
     await scene.store.enqueue("m", resolve, "memory", scene.archive.rows)
     scene.archive.rows = [grown]
     await scene.scheduler().drain("m")
-    (receipt,) = [receipt for _, receipt in scene.library.receipts()]
+    (receipt,) = [receipt for _, receipt in await receipts_of(scene.library)]
     assert (len(receipt.images), receipt.series.version) == (2, grown.version)
     assert scene.seen(SeriesSetBack) == []
 

@@ -12,6 +12,7 @@ from downloader.model import Series, SeriesCompleted, SeriesState
 from downloader.scheduling.outcomes import LONGEST_NO_ROOM_PAUSE_SECONDS, NO_ROOM_PAUSE_SECONDS
 from tests.fakes.clock import turning_clock
 from tests.fakes.memory_archive import MemoryBody
+from tests.library.series_streams import receipts_of
 from tests.scheduling.test_pressure import UnleasedClock
 from tests.scheduling.test_scheduler import Scene, listed, zip_of
 
@@ -84,7 +85,7 @@ async def test_the_room_that_a_series_needs_is_learned_from_what_came(scene: Roo
     scene.fill_disk(times=1)
     library_of(scene).free_room_bytes = 10**12
     await scene.drain()
-    (receipt,) = [receipt for _, receipt in scene.library.receipts()]
+    (receipt,) = [receipt for _, receipt in await receipts_of(scene.library)]
     (needed_bytes,) = library_of(scene).asked_bytes
     assert receipt.stored_bytes / 3 < needed_bytes <= receipt.stored_bytes * 1.5
 

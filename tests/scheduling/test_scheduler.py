@@ -40,7 +40,7 @@ from downloader.scheduling.scheduler import Scheduler, SchedulerPolicy, always
 from tests.fakes.clock import FakeClock, turning_clock
 from tests.fakes.memory_archive import MemoryArchive, MemoryBody
 from tests.fakes.memory_store import MemoryStore
-from tests.library.series_streams import SERIES, dicom_file, members_of
+from tests.library.series_streams import SERIES, dicom_file, members_of, receipts_of
 from tests.library.series_streams import store as put_into_library
 
 pytestmark = pytest.mark.anyio
@@ -141,7 +141,7 @@ async def test_everything_that_the_archive_gives_becomes_complete(scene: Scene) 
         scene.offer(listed(number))
     await scene.drain()
     assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
-    assert len(list(scene.library.receipts())) == 5
+    assert len(await receipts_of(scene.library)) == 5
     assert len(scene.seen(SeriesCompleted)) == 5
 
 
@@ -286,7 +286,7 @@ async def test_images_that_are_too_few_are_not_kept_because_the_catalogue_could_
     await scene.drain()
     (failure,) = await scene.store.failures("m")
     assert failure.error == "IncompleteSeriesError"
-    assert scene.library.staged_series() == []
+    assert await scene.library.leftovers.staged_series() == []
 
 
 async def test_an_outage_that_does_not_end_ends_the_run(scene: Scene) -> None:
@@ -312,7 +312,7 @@ async def test_each_series_is_asked_of_its_own_archive(scene: Scene) -> None:
     await scene.store.enqueue("m", resolve, "other", [far])
     await scene.scheduler(benches).drain("m")
     assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
-    assert {receipt.archive for _, receipt in scene.library.receipts()} == {"memory", "other"}
+    assert {receipt.archive for _, receipt in await receipts_of(scene.library)} == {"memory", "other"}
     assert [name for name, _ in scene.archive.opened] == [near.series_instance_uid]
 
 
@@ -385,7 +385,7 @@ async def test_an_interrupted_run_gives_its_claims_back(scene: Scene) -> None:
         group.cancel_scope.cancel()
     (row,) = [row async for row in scene.store.find("m")]
     assert (row.state, row.attempts) == (SeriesState.PENDING, 0)
-    assert list(scene.library.receipts()) == []
+    assert await receipts_of(scene.library) == []
 
 
 async def test_a_full_disk_makes_claiming_wait_where_that_is_wanted(scene: Scene) -> None:

@@ -23,7 +23,7 @@ REMOVED_PREFIX = "removed-"
 
 
 class TreeChanges:
-    """Implements LibraryChanges for the tree at `root`."""
+    """Changes the tree at `root`, as LibraryChanges says. Blocks."""
 
     def __init__(self, root: Path, tree: SeriesTree, journal: ChangeJournal) -> None:
         self._root = root
@@ -35,18 +35,18 @@ class TreeChanges:
     def plan_quarantine(
         self, folder: PurePosixPath, series_instance_uid: str, label: str, at: datetime, keeper: PurePosixPath | None = None
     ) -> Change:
-        """See LibraryChanges."""
+        """See the port."""
         with self._faults:
             target = make_quarantine(self._own / "quarantine", safe_name(label), at)
         return self._change(ChangeKind.QUARANTINE, folder, series_instance_uid, target, keeper)
 
     def plan_deletion(self, folder: PurePosixPath, series_instance_uid: str) -> Change:
-        """See LibraryChanges."""
+        """See the port."""
         target = self._own / "staging" / f"{REMOVED_PREFIX}{uuid4().hex}"
         return self._change(ChangeKind.DELETE, folder, series_instance_uid, target)
 
     def plan_doubt(self, folder: PurePosixPath, series_instance_uid: str) -> Change:
-        """See LibraryChanges."""
+        """See the port."""
         return Change(
             kind=ChangeKind.DOUBT,
             series_instance_uid=series_instance_uid,
@@ -55,7 +55,7 @@ class TreeChanges:
         )
 
     def plan_move(self, folder: PurePosixPath, series: Series, completed_at: datetime) -> Change | None:
-        """See LibraryChanges."""
+        """See the port."""
         targets = self._tree.places_of(series)
         if folder in targets:
             return None
@@ -68,27 +68,27 @@ class TreeChanges:
         )
 
     def begin(self, changes: Sequence[Change]) -> ChangeRecord:
-        """See LibraryChanges."""
+        """See the port."""
         with self._faults:
             return self._journal.begin(changes)
 
     def end(self, record: ChangeRecord) -> None:
-        """See LibraryChanges."""
+        """See the port."""
         with self._faults:
             self._journal.end(record)
 
     def keep(self, record: ChangeRecord, changes: Sequence[Change]) -> None:
-        """See LibraryChanges."""
+        """See the port."""
         with self._faults:
             self._journal.keep(record, changes)
 
     def unfinished(self) -> Sequence[ChangeRecord]:
-        """See LibraryChanges."""
+        """See the port."""
         with self._faults:
             return self._journal.unfinished()
 
     def carry_out(self, change: Change) -> None:
-        """See LibraryChanges."""
+        """See the port."""
         with LibraryFaults(self._root, place=str(change.folder), series_instance_uid=change.series_instance_uid):
             match change.kind:
                 case ChangeKind.QUARANTINE:
@@ -103,7 +103,7 @@ class TreeChanges:
                     raise LibraryError(f"a {change.kind} is not carried out by itself")
 
     def finish(self, change: Change) -> Finished:
-        """See LibraryChanges."""
+        """See the port."""
         with LibraryFaults(self._root, place=str(change.folder), series_instance_uid=change.series_instance_uid):
             match change.kind:
                 case ChangeKind.REPLACE:

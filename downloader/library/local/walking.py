@@ -16,8 +16,6 @@ from downloader.library.receipt import RECEIPT_NAME, read_receipt_file
 from downloader.model import Receipt
 from downloader.own_folder import OWN_FOLDER
 
-READERS: Final = 16
-"""Threads that take folders side by side where that is slow: a disk that has to seek, or a network, answers many at once."""
 LONGEST_PAGE_SECONDS: Final = 0.5
 """After which a page is handed out even if it is short: an interruption waits for it."""
 

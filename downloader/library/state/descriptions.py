@@ -9,15 +9,15 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from downloader.library.local.errors import LibraryFaults
-from downloader.library.model import KeptDescription
+from downloader.library.model import StoredDescription
 from downloader.own_folder import OWN_FOLDER, open_own_folder, read_own_file
 
 DESCRIPTIONS_NAME: Final = "descriptions.json"
-_KEPT: Final = TypeAdapter(tuple[KeptDescription, ...])
+_KEPT: Final = TypeAdapter(tuple[StoredDescription, ...])
 _log = structlog.get_logger(__name__)
 
 
-def read_descriptions(root: Path) -> Sequence[KeptDescription]:
+def read_descriptions(root: Path) -> Sequence[StoredDescription]:
     """What is kept; nothing where the file cannot be read, since the archive can be asked again. Blocks.
 
     Raises:
@@ -35,7 +35,7 @@ def read_descriptions(root: Path) -> Sequence[KeptDescription]:
         return ()
 
 
-def write_descriptions(root: Path, kept: Sequence[KeptDescription]) -> None:
+def write_descriptions(root: Path, kept: Sequence[StoredDescription]) -> None:
     """Keep these, and nothing else. Blocks. The library is locked.
 
     Raises:

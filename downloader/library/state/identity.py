@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from downloader.errors import LibraryError
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.receipt import RECEIPT_NAME
-from downloader.library.state.config import FORM_NAME
+from downloader.library.state.config import CONFIG_NAME
 from downloader.own_folder import OWN_FOLDER, open_own_folder, read_own_file
 
 IDENTITY_NAME: Final = "library.json"
@@ -69,7 +69,7 @@ def is_library(root: Path) -> bool:
         LibraryError: it cannot be read.
     """
     with LibraryFaults(root):
-        if any(read_own_file(root, name) is not None for name in (IDENTITY_NAME, FORM_NAME)):
+        if any(read_own_file(root, name) is not None for name in (IDENTITY_NAME, CONFIG_NAME)):
             return True
         for folder, below, names in os.walk(root):
             if Path(folder) == root and OWN_FOLDER in below:

@@ -10,8 +10,8 @@ from uuid import uuid4
 from downloader.dicomstream import sop_class_name
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.filesystem import put_file
-from downloader.library.model import ShelvedSeries
-from downloader.library.state.spreadsheet_cells import cell_of
+from downloader.library.model import MetadataRow
+from downloader.library.spreadsheet_cells import cell_of
 
 METADATA_NAME = "metadata.csv"
 OVERDUE_NAME: Final = "metadata.due"
@@ -83,9 +83,9 @@ class MetadataFile:
         self._temporary = staging / f"{METADATA_NAME}.{uuid4().hex}"
         self._write([COLUMNS])
 
-    def add(self, shelved: Iterable[ShelvedSeries]) -> None:
+    def add(self, rows: Iterable[MetadataRow]) -> None:
         """See the port."""
-        self._write(tuple(map(cell_of, row_of(one))) for one in shelved)
+        self._write(tuple(map(cell_of, cells_of(row))) for row in rows)
 
     def commit(self) -> None:
         """See the port."""
@@ -98,9 +98,9 @@ class MetadataFile:
             csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows(rows)
 
 
-def row_of(shelved: ShelvedSeries) -> tuple[str, ...]:
-    """The row of one series, in the order of COLUMNS."""
-    series = shelved.series
+def cells_of(row: MetadataRow) -> tuple[str, ...]:
+    """The cells of one row, in the order of COLUMNS."""
+    series = row.series
     return (
         series.series_instance_uid,
         series.collection,
@@ -113,12 +113,12 @@ def row_of(shelved: ShelvedSeries) -> tuple[str, ...]:
         series.series_description,
         series.manufacturer,
         series.modality,
-        sop_class_name(shelved.sop_class_uid),
-        shelved.sop_class_uid,
+        sop_class_name(row.sop_class_uid),
+        row.sop_class_uid,
         "" if series.image_count is None else str(series.image_count),
-        _human_size(shelved.stored_bytes),
-        f"./{shelved.folder}",
-        shelved.completed_at.isoformat(timespec="seconds") if shelved.completed_at else "",
+        _human_size(row.stored_bytes),
+        f"./{row.folder}",
+        row.completed_at.isoformat(timespec="seconds") if row.completed_at else "",
     )
 
 

@@ -2,45 +2,30 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import anyio.to_thread
 import structlog
 
 from downloader.library.local.errors import LibraryFaults
+from downloader.library.model import Record
 from downloader.own_folder import OWN_FOLDER, OwnFolder, open_own_folder
 
-RUNS: Final = "runs"
-CHANGES: Final = "changes"
 MOST_RECORDS: Final = 1000
 """Of each kind; the oldest go."""
 
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptRecord:
-    """A record and the name that it is kept by, which sorts by time."""
-
-    name: str
-    document: Mapping[str, Any]
-
-
-async def write_record(root: Path, kind: str, began_at: datetime, document: Mapping[str, Any]) -> Path:
-    """Keep what a run that began then has to say; a second one of the same instant replaces it.
+def write_record(root: Path, kind: str, began_at: datetime, document: Mapping[str, Any]) -> None:
+    """Keep what a run that began then has to say; a second one of the same instant replaces it. Blocks.
 
     Raises:
         LibraryError, NoSpaceError: it cannot be written.
     """
     name = began_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ.json")
-    await anyio.to_thread.run_sync(_write, root, kind, name, f"{json.dumps(document, indent=2)}\n".encode())
-    return root / OWN_FOLDER / kind / name
-
-
-def _write(root: Path, kind: str, name: str, content: bytes) -> None:
+    content = f"{json.dumps(document, indent=2)}\n".encode()
     with (
         LibraryFaults(root, place=f"{OWN_FOLDER}/{kind}/{name}"),
         open_own_folder(root) as own,
@@ -53,7 +38,7 @@ def _write(root: Path, kind: str, name: str, content: bytes) -> None:
 
 def read_records(
     root: Path, kind: str, *, manifest: str | None = None, before: str | None = None, limit: int = 20
-) -> Sequence[KeptRecord]:
+) -> Sequence[Record]:
     """Up to `limit` records, newest first: those of one manifest or all, those older than the one named `before`. Blocks.
 
     One that cannot be read is left out, with a warning in the log: a record is no proof of anything.
@@ -69,8 +54,8 @@ def read_records(
             return []
 
 
-def _read_newest(records: OwnFolder, *, manifest: str | None, before: str | None, limit: int) -> Sequence[KeptRecord]:
-    found: list[KeptRecord] = []
+def _read_newest(records: OwnFolder, *, manifest: str | None, before: str | None, limit: int) -> Sequence[Record]:
+    found: list[Record] = []
     for name in _names(records.names()):
         if len(found) >= limit:
             break
@@ -79,7 +64,7 @@ def _read_newest(records: OwnFolder, *, manifest: str | None, before: str | None
             continue
         document = _read(records, name)
         if document is not None and manifest in {None, document.get("manifest")}:
-            found.append(KeptRecord(name=stem, document=document))
+            found.append(Record(name=stem, document=document))
     return found
 
 

@@ -5,9 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import anyio.to_thread
+import anyio
 
-from downloader.library.state.run_records import read_run_records
+from downloader.library.model import RUNS
+from downloader.library.port import LibraryState
+from downloader.library.run_records import read_runs
 from downloader.model import Failure, SeriesState
 from downloader.store.port import Store
 from downloader.ui.library_report.summary import LibrarySummary, summarise
@@ -16,7 +18,9 @@ MOST_FAILURES: Final = 200
 MOST_RUNS: Final = 200
 
 
-async def gather_summary(store: Store, library: Path, *, made_at: datetime, tool_version: str) -> LibrarySummary:
+async def gather_summary(
+    store: Store, state: LibraryState, library: Path, *, made_at: datetime, tool_version: str
+) -> LibrarySummary:
     """The figures of the library; memory does not grow with its series.
 
     A run may write meanwhile: then manifests and examples of failures are some moments newer than the other figures.
@@ -32,7 +36,7 @@ async def gather_summary(store: Store, library: Path, *, made_at: datetime, tool
         tool_version=tool_version,
         manifests={name: await store.tally(name) for name in await store.manifests()},
         failures=[failure async for failure in _first_failures(store)],
-        records=await anyio.to_thread.run_sync(read_run_records, library, MOST_RUNS),
+        records=read_runs(await state.read_records(RUNS, limit=MOST_RUNS)),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from downloader.library.state.run_records import RunRecord
+from downloader.library.run_records import RunRecord
 from downloader.results.amounts import count_text, size_text
 from downloader.ui.library_report.growth import GrowthPeriod
 from downloader.ui.library_report.summary import LibrarySummary, SizeClass

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from downloader.library.state.run_records import RunRecords
+from downloader.library.run_records import RunRecords
 from downloader.model import Failure, SeriesState, SeriesTally
 from downloader.store.sqlite.holdings import HeldAmount, HeldGroup, HeldLicence, Holdings
 from downloader.ui.library_report.growth import Growth, growth_of

@@ -1,22 +1,12 @@
-"""`.tciad/runs/<started>.json`: what each run reported, kept with the library."""
+"""What `.tciad/runs/<started>.json` says of a run."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from downloader.library.state.records import RUNS, read_records, write_record
-
-
-async def write_run_record(root: Path, started_at: datetime, document: Mapping[str, Any]) -> Path:
-    """Keep the report of a run that started then; a second one of the same instant replaces it.
-
-    Raises:
-        LibraryError, NoSpaceError: it cannot be written.
-    """
-    return await write_record(root, RUNS, started_at, {"started_at": started_at.isoformat(), **document})
+from downloader.library.model import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,21 +36,21 @@ class RunRecords:
     unreadable: tuple[str, ...] = ()
 
 
-def read_run_records(root: Path, newest: int) -> RunRecords:
-    """What the newest runs reported. Blocks.
-
-    Raises:
-        LibraryError: the folder of the records cannot be read.
-    """
+def read_runs(records: Sequence[Record]) -> RunRecords:
+    """What runs reported, of their records, newest first. One that is broken is named, and no error: it proves nothing."""
     runs: list[RunRecord] = []
     unreadable: list[str] = []
-    for kept in reversed(read_records(root, RUNS, limit=newest)):
+    for kept in reversed(records):
         try:
             runs.append(_record_of(kept.document))
         except (ValueError, KeyError, TypeError, OverflowError):
-            # a record is no proof of anything: one that is broken is told, and that is all
             unreadable.append(kept.name)
     return RunRecords(runs=tuple(runs), unreadable=tuple(unreadable))
+
+
+def run_document(started_at: datetime, report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is kept of a run that started then."""
+    return {"started_at": started_at.isoformat(), **report}
 
 
 def _record_of(document: Mapping[str, Any]) -> RunRecord:
