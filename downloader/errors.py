@@ -28,6 +28,7 @@ TciadError                      exit 1
 ├── LibraryError                exit 5   the library cannot be written
 │   ├── NoSpaceError                     not enough room
 │   ├── WrongLibraryError                it is not the library of the state store, or its series are gone
+│   ├── OccupiedFolderError     give up  something else lies in the place of a series
 │   └── DamagedReceiptError              the receipt of a series cannot be believed
 └── StoreError                  exit 6   the state store cannot be used
     ├── StoreLockedError                 another run holds it
@@ -270,6 +271,12 @@ class NoSpaceError(LibraryError):
 
 class WrongLibraryError(LibraryError):
     """The folder is not the library that the state store belongs to, or what the store counts as complete is not there."""
+
+
+class OccupiedFolderError(LibraryError):
+    """Something else lies where a series belongs, and tciad neither replaces it nor looks into it. Other series can go on."""
+
+    verdict = Verdict.GIVE_UP
 
 
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})

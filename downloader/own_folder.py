@@ -46,10 +46,14 @@ class OwnFolder:
     def read(self, name: str) -> bytes:
         """The content of a file. Raises FileNotFoundError where there is none."""
         descriptor = self.open_file(name, _READ)
-        with os.fdopen(descriptor, "rb") as file:
+        # a descriptor of a directory makes no file object, so that none would close it
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise LibraryError(f"{self.path / name} is no file", next_step="remove it, and run again")
-            return file.read()
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
 
     def write(self, name: str, content: bytes, *, durable: bool = True) -> None:
         """Replace the file in one step. Without `durable` it may be gone after a power cut."""

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 import structlog
 
+from downloader.errors import OccupiedFolderError
 from downloader.library.model import StagedFolder
 from downloader.library.port import Library
 from downloader.model import SeriesState
@@ -39,12 +40,16 @@ async def _save(found: StagedFolder, library: Library, store: Store, at: datetim
     if not await library.reader.proves(found.folder, found.receipt):
         return
     if row is not None and (row.folder or row.state is not SeriesState.WITHDRAWN):
-        place = await library.leftovers.put_back(found)
-        await store.relocate([(uid, str(place.folder))])
-        _log.warning("a whole series was left in staging, and is in its place again", series_instance_uid=uid)
-        return
+        try:
+            place = await library.leftovers.put_back(found)
+        except OccupiedFolderError as error:
+            _log.warning("a whole series that was left in staging has no place", series_instance_uid=uid, message=str(error))
+        else:
+            await store.relocate([(uid, str(place.folder))])
+            _log.warning("a whole series was left in staging, and is in its place again", series_instance_uid=uid)
+            return
     moved = await library.maintenance.quarantine(found.folder, f"staged-{uid}", at)
-    _log.warning("a whole series that nothing wants was left in staging", series_instance_uid=uid, quarantine=str(moved))
+    _log.warning("a whole series from staging is kept in quarantine", series_instance_uid=uid, quarantine=str(moved))
 
 
 async def _is_in_tree(found: StagedFolder, row: StoredSeries | None, library: Library) -> bool:

@@ -312,3 +312,22 @@ async def test_a_layout_that_nests_with_that_of_the_library_is_refused(tmp_path:
         await relayout_library(RunOptions(output=scene.library, layout=long), SilentCount(), dry_run=False)
         scene.assert_complete(await scene.run(options=RunOptions(layout=long, attempts=1)))
         assert {path.parent.name for seed in (1, 2) for path in folders_of(scene, seed)} == {uid(1), uid(2)}
+
+
+async def test_what_lies_in_the_place_of_a_series_fails_that_series_alone(tmp_path: Path) -> None:
+    """With a sentence that names the place; it is not touched, and the run goes on."""
+    async with open_scene(tmp_path) as scene:
+        await scene.run()
+        folder, _ = scene.receipts()[scene.victim]
+        shutil.rmtree(scene.library)
+        (folder / "mine").mkdir(parents=True)
+        report = await scene.run()
+        (failure,) = report.failures
+        assert failure.series_instance_uid == scene.victim
+        assert f"{folder.relative_to(scene.library)} in the library is in the way" in failure.message
+        assert "move it elsewhere" in failure.message
+        assert report.tally.complete == 1
+        assert (folder / "mine").is_dir()
+        (folder / "mine").rmdir()
+        folder.rmdir()
+        assert (await scene.run()).tally.complete == 2

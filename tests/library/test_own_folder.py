@@ -276,3 +276,14 @@ def test_state_is_as_shared_as_its_folder(tmp_path: Path, umask: int, setgid: bo
     assert modes == dict.fromkeys(("lock", "form.json", "state.db"), file_mode)
     if setgid:
         assert stat.S_IMODE((own / "staging").stat().st_mode) == 0o2770
+
+
+def test_a_folder_in_place_of_a_file_is_refused_and_left_closed(tmp_path: Path) -> None:
+    """By a sentence; a service that asks every few seconds must not run out of descriptors."""
+    LocalLibrary(tmp_path)
+    (tmp_path / OWN_FOLDER / "form.json").mkdir()
+    before = len(os.listdir("/dev/fd"))  # noqa: PTH208 - of this process
+    for _ in range(3):
+        with pytest.raises(LibraryError, match=r"form\.json is no file; remove it"):
+            read_config(tmp_path)
+    assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208

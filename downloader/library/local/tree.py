@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from downloader.errors import DamagedReceiptError, LibraryError
+from downloader.errors import DamagedReceiptError, OccupiedFolderError
 from downloader.library.layout import Layout, collection_folders
 from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.local.errors import LibraryFaults
@@ -79,8 +79,14 @@ class SeriesTree:
 
     def receipt_in(self, folder: PurePosixPath) -> Receipt | None:
         """See the port."""
-        with LibraryFaults(self._root, place=str(folder)):
-            return read_receipt_file(self._root / folder / RECEIPT_NAME)
+        faults = LibraryFaults(self._root, place=str(folder))
+        with faults:
+            try:
+                return read_receipt_file(self._root / folder / RECEIPT_NAME)
+            except PermissionError as error:
+                # another user's folder stands in the place of this one series; all others can go on
+                denied = faults.translated(error)
+                raise OccupiedFolderError(denied.what, next_step=denied.next_step) from error
 
     def read_receipt(self, folder: PurePosixPath) -> Receipt | None:
         """The receipt in a folder; None where there is none, or none that can be believed."""
@@ -119,7 +125,7 @@ class SeriesTree:
 
         Raises:
             OSError: see errors.py.
-            LibraryError: something else lies where the series belongs.
+            OccupiedFolderError: something else lies where the series belongs.
         """
         with self._changing:
             self.overdue.set()
@@ -210,10 +216,10 @@ class SeriesTree:
             del self._on_disk[next(iter(self._on_disk))]
 
     def _refuse_nesting(self, folder: PurePosixPath, series: Series) -> None:
-        """Raise LibraryError where the folder would lie in that of another series."""
+        """Raise OccupiedFolderError where the folder would lie in that of another series."""
         for above in folder.parents:
             if above.parts and above not in self._on_disk and is_series(self._root / above):
-                raise LibraryError(
+                raise OccupiedFolderError(
                     f"{above} in the library is the folder of a series, and {folder} would lie in it",
                     series_instance_uid=series.series_instance_uid,
                     next_step="bring all series into one layout with `tciad relayout`, or choose another layout",
@@ -230,7 +236,7 @@ class SeriesTree:
         is_other = told is not None and not _is_of(told, receipt.series)
         may_hold_folders = older is None and doubted is not None and not self.has_series_in(place)
         if is_other or not target.is_dir() or not (may_hold_folders or not any(path.is_dir() for path in target.iterdir())):
-            raise LibraryError(
+            raise OccupiedFolderError(
                 f"{place} in the library is in the way: it is not this series",
                 series_instance_uid=receipt.series.series_instance_uid,
                 next_step="move it elsewhere, or choose another directory",
