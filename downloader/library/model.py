@@ -88,7 +88,7 @@ class StoredDescription:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HashedImage:
+class ImageDigest:
     """A file as the disk has it: its MD5, or why the disk does not give it back (`unreadable`, and no MD5)."""
 
     name: str

@@ -14,8 +14,8 @@ from downloader.library.model import (
     Citation,
     FolderMove,
     FoundSeries,
-    HashedImage,
     HashedMember,
+    ImageDigest,
     LibraryConfig,
     MetadataRow,
     MovedSeries,
@@ -67,7 +67,7 @@ class ZipContents(Protocol):
         ...
 
 
-class SeriesReader(Protocol):
+class LibraryReader(Protocol):
     """Reads the folders of series, for those who prove or mend them."""
 
     def walk(self, *, with_contents: bool) -> FolderWalk:
@@ -93,7 +93,7 @@ class SeriesReader(Protocol):
         """
         ...
 
-    async def hash_images(self, folder: PurePosixPath, names: Sequence[str]) -> Sequence[HashedImage]:
+    async def hash_images(self, folder: PurePosixPath, names: Sequence[str]) -> Sequence[ImageDigest]:
         """The MD5s of files in a folder as the disk has them, without crowding other files out of the system's memory.
 
         A file that cannot be read is one of the results, and no error.
@@ -377,7 +377,7 @@ class Library(SeriesSink, Protocol):
     """The tree of completed series. A client takes the part that it works with."""
 
     @property
-    def reader(self) -> SeriesReader:
+    def reader(self) -> LibraryReader:
         """Reads the folders of series."""
         ...
 

@@ -13,7 +13,7 @@ from downloader.archive.port import Archive
 from downloader.clock import Clock
 from downloader.errors import DamagedReceiptError
 from downloader.indexing.metadata import write_metadata
-from downloader.library.port import Library, SeriesReader
+from downloader.library.port import Library, LibraryReader
 from downloader.maintenance.copies import SeriesCopy, choose_copy
 from downloader.maintenance.recovery import REPAIR_PREFIX, want_again
 from downloader.maintenance.verification import CheckedSeries, Examination, FindingListeners, verify_library
@@ -320,7 +320,7 @@ async def verify_and_mend(
     return tally
 
 
-async def _receipt_in(reader: SeriesReader, folder: PurePosixPath) -> Receipt | None:
+async def _receipt_in(reader: LibraryReader, folder: PurePosixPath) -> Receipt | None:
     """The receipt in a folder; None where there is none that can be believed."""
     try:
         return await reader.receipt_in(folder)

@@ -13,7 +13,7 @@ from anyio import Lock
 from downloader.archive.port import Archive
 from downloader.concurrency import work_through_pages
 from downloader.errors import ArchiveError, DamagedReceiptError, ExitCode, LibraryError, TransferError
-from downloader.library.port import READERS, SeriesReader
+from downloader.library.port import READERS, LibraryReader
 from downloader.maintenance.comparison import compare_contents, compare_members, finding_of
 from downloader.maintenance.quick_check import SERIES_AT_ONCE, Glance, SeriesKeys, take_glances
 from downloader.maintenance.upstream_digests import UpstreamStanding, compare_upstream
@@ -58,7 +58,7 @@ class Examination:
     `archives` by name, to be asked for their digests; None asks none.
     """
 
-    reader: SeriesReader
+    reader: LibraryReader
     store: Store
     workers: int
     deep: bool
@@ -216,7 +216,7 @@ def _portions(images: Sequence[Image]) -> Iterator[Sequence[Image]]:
         yield tuple(portion)
 
 
-async def _hash(folder: PurePosixPath, receipt: Receipt, images: Sequence[Image], reader: SeriesReader) -> Sequence[Finding]:
+async def _hash(folder: PurePosixPath, receipt: Receipt, images: Sequence[Image], reader: LibraryReader) -> Sequence[Finding]:
     """Read images and compare them with their MD5."""
     findings = []
     hashed = await reader.hash_images(folder, [image.name for image in images])
@@ -334,7 +334,7 @@ async def _check_rows(
         await take(CheckedSeries(folder=folder, row=row, findings=(finding,)))
 
 
-async def holds_series(reader: SeriesReader, row: StoredSeries) -> bool:
+async def holds_series(reader: LibraryReader, row: StoredSeries) -> bool:
     """Whether the folder that the row names has a receipt of the series that can be believed."""
     try:
         receipt = await reader.receipt_in(PurePosixPath(row.folder))

@@ -153,6 +153,21 @@ async def test_a_whole_series_that_nothing_wants_is_kept_in_quarantine(tmp_path:
         scene.assert_nothing_staged()
 
 
+async def test_a_whole_series_in_staging_whose_place_is_taken_is_kept_in_quarantine(tmp_path: Path) -> None:
+    """The next start goes on with all others; what lies in the place stays."""
+    async with open_scene(tmp_path, catalogue=catalogue_of([series(1), series(2)])) as scene:
+        await cycle(scene)
+        (target,) = folders_of(scene, 1)
+        target.rename(scene.library / OWN_FOLDER / "staging" / f"{uid(1)}.old")
+        (target / "mine").mkdir(parents=True)
+        scene.sandbox.replace_catalogue(catalogue_of([series(2)]))
+        await cycle(scene)
+        (aside,) = (scene.library / OWN_FOLDER / "quarantine").iterdir()
+        assert len(list(aside.glob("*.dcm"))) == 2
+        assert (target / "mine").is_dir()
+        scene.assert_nothing_staged()
+
+
 @pytest.mark.parametrize("then", ["the same", "withdrawn", "another name"])
 async def test_a_former_folder_goes_at_the_next_start(tmp_path: Path, then: str) -> None:
     """Killed after the newer version came into its new place, before the older went: one folder stays, and the store knows it."""

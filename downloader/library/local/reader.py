@@ -1,4 +1,4 @@
-"""Reads the folders of series. Implements SeriesReader."""
+"""Reads the folders of series. Implements LibraryReader."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -12,7 +12,7 @@ from downloader.library.local.threads import LibraryThreads
 from downloader.library.local.tree import SeriesTree, has_files
 from downloader.library.local.walking import TreeWalk
 from downloader.library.local.zip_members import LONGEST_TEXT_BYTES
-from downloader.library.model import FoundSeries, HashedImage, HashedMember
+from downloader.library.model import FoundSeries, HashedMember, ImageDigest
 from downloader.model import Receipt
 from downloader.zipstream import ZipLimits
 
@@ -43,7 +43,7 @@ class LocalReader:
         with LibraryFaults(self._root, place=str(folder)):
             return await self._threads.run(list_folder, self._root / folder)
 
-    async def hash_images(self, folder: PurePosixPath, names: Sequence[str]) -> Sequence[HashedImage]:
+    async def hash_images(self, folder: PurePosixPath, names: Sequence[str]) -> Sequence[ImageDigest]:
         """See the port."""
         return await self._threads.run(self._hash_each, folder, names)
 
@@ -73,15 +73,15 @@ class LocalReader:
         with LibraryFaults(self._root, place=str(folder)):
             return await self._threads.run(_is_one, self._root / folder, self._root / other)
 
-    def _hash_each(self, folder: PurePosixPath, names: Sequence[str]) -> Sequence[HashedImage]:
+    def _hash_each(self, folder: PurePosixPath, names: Sequence[str]) -> Sequence[ImageDigest]:
         return [self._hash(folder, name) for name in names]
 
-    def _hash(self, folder: PurePosixPath, name: str) -> HashedImage:
+    def _hash(self, folder: PurePosixPath, name: str) -> ImageDigest:
         try:
             with LibraryFaults(self._root, place=str(folder / name)):
-                return HashedImage(name=name, md5=hash_file(self._root / folder / name))
+                return ImageDigest(name=name, md5=hash_file(self._root / folder / name))
         except LibraryError as error:
-            return HashedImage(name=name, unreadable=error.what)
+            return ImageDigest(name=name, unreadable=error.what)
 
     def _open_zip(self, folder: PurePosixPath, receipt: Receipt) -> StoredZipFile:
         if receipt.zip is None:
