@@ -1,17 +1,28 @@
-"""A few workers that share the items of one blocking iterator, and one error out of a task group."""
+"""Task groups with one error, and a few workers that share the items of one iterator."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
-from anyio.abc import ObjectReceiveStream
+from anyio.abc import ObjectReceiveStream, TaskGroup
 
 from downloader.errors import TciadError
 
 PAGE_ITEMS = 32
 Item = TypeVar("Item")
+
+
+@asynccontextmanager
+async def task_group() -> AsyncIterator[TaskGroup]:
+    """A task group whose error is the first of ours that its tasks, or its body, raised, and no group of errors."""
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+    except BaseExceptionGroup as error:
+        raise first_of_ours(error) from error
 
 
 async def work_through(items: Iterator[Item], work: Callable[[Item], Awaitable[None]], *, workers: int) -> None:
@@ -21,17 +32,14 @@ async def work_through(items: Iterator[Item], work: Callable[[Item], Awaitable[N
         TciadError: the first that a worker or the iterator raised.
     """
     send, receive = anyio.create_memory_object_stream[Item]()
-    try:
-        async with anyio.create_task_group() as group:
-            async with receive:
-                for _ in range(workers):
-                    group.start_soon(_work, receive.clone(), work)
-            async with send:
-                while page := await anyio.to_thread.run_sync(_take_page, items):
-                    for item in page:
-                        await send.send(item)
-    except BaseExceptionGroup as error:
-        raise first_of_ours(error) from error
+    async with task_group() as group:
+        async with receive:
+            for _ in range(workers):
+                group.start_soon(_work, receive.clone(), work)
+        async with send:
+            while page := await anyio.to_thread.run_sync(_take_page, items):
+                for item in page:
+                    await send.send(item)
 
 
 def always() -> bool:
@@ -70,11 +78,8 @@ async def work_through_pages(
                 return
             await work(page)
 
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(work_first)
-    except BaseExceptionGroup as error:
-        raise first_of_ours(error) from error
+    async with task_group() as group:
+        group.start_soon(work_first)
 
 
 def _take_page(items: Iterator[Item]) -> list[Item]:

@@ -4,12 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-import anyio
 import structlog
 from anyio import CancelScope
 
 from downloader.clock import Clock
-from downloader.concurrency import first_of_ours
+from downloader.concurrency import task_group
 from downloader.config.options import RunOptions
 from downloader.errors import ExitCode, LibraryError, NoSpaceError, WrongLibraryError
 from downloader.fetching.attempt import Bench
@@ -180,13 +179,10 @@ class MirrorRun:
             self._is_over = True
             group.cancel_scope.cancel()
 
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(expire)
-                await work()
-                group.cancel_scope.cancel()
-        except BaseExceptionGroup as error:
-            raise first_of_ours(error) from error
+        async with task_group() as group:
+            group.start_soon(expire)
+            await work()
+            group.cancel_scope.cancel()
         if self._is_over:
             # resolving may have been cut short as well, so what looks complete need not be
             self._unproven = True

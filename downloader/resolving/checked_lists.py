@@ -13,8 +13,10 @@ from typing import Final, TypeVar
 
 import anyio
 import structlog
+from anyio.abc import ObjectReceiveStream
 
 from downloader.archive.port import Archive, StudyCount, UnreadableRow
+from downloader.concurrency import task_group
 from downloader.errors import (
     AccessDeniedError,
     ArchiveError,
@@ -30,7 +32,7 @@ from downloader.resolving.listing import Comparison, Listing, RowCount, Shortfal
 from downloader.resolving.query_plan import describe, is_whole_collection
 from downloader.transport.retrying import Patience
 
-BATCH_SERIES: Final = 5_000
+BATCH_SERIES: Final = 2_000
 MOST_ASKED: Final = 100
 """Of more studies or patients than this, only a sample is asked for."""
 SAMPLED: Final = 20
@@ -145,7 +147,6 @@ class CheckedLists:
     ) -> "_Counts":
         """Ask for the list, and at the same time for what it is to be compared with, so that one need not wait for the other."""
         counts = _Counts()
-        failures: list[TciadError] = []
 
         async def count(*, is_patient: bool) -> None:
             counts.error = None
@@ -156,17 +157,10 @@ class CheckedLists:
                 counts.error = error
 
         is_on_the_way = self._archive.capabilities.counts_with_rows
-        async with anyio.create_task_group() as group:
+        async with task_group() as group:
             if not is_on_the_way:
                 group.start_soon(partial(count, is_patient=False))
-            try:
-                await self._pour(query, listing, lets_pass, sink)
-            except TciadError as error:
-                # the group would wrap it, and callers catch our errors bare
-                failures.append(error)
-                group.cancel_scope.cancel()
-        if failures:
-            raise failures[0]
+            await self._pour(query, listing, lets_pass, sink)
         if counts.error is not None or is_on_the_way:
             # what kept the archive from counting may be over, now that the list has come
             await count(is_patient=True)
@@ -295,18 +289,27 @@ def _sample(missing: Sequence[Missing]) -> Sequence[Missing]:
 
 
 async def pour(rows: AsyncGenerator[Series, None], takes: Callable[[Series], bool], sink: Batches) -> None:
-    """Pass the wanted rows on in batches."""
-    batch: list[Series] = []
-    async with aclosing(rows):
-        async for series in rows:
-            if not takes(series):
-                continue
-            batch.append(series)
-            if len(batch) >= BATCH_SERIES:
-                await sink(batch)
-                batch = []
-    if batch:
-        await sink(batch)
+    """Pass the wanted rows on in batches: while the sink takes one, the next is read."""
+    send, receive = anyio.create_memory_object_stream[Sequence[Series]]()
+    async with task_group() as group:
+        group.start_soon(_pass_on, receive, sink)
+        async with send, aclosing(rows):
+            batch: list[Series] = []
+            async for series in rows:
+                if not takes(series):
+                    continue
+                batch.append(series)
+                if len(batch) >= BATCH_SERIES:
+                    await send.send(batch)
+                    batch = []
+            if batch:
+                await send.send(batch)
+
+
+async def _pass_on(receive: ObjectReceiveStream[Sequence[Series]], sink: Batches) -> None:
+    async with receive:
+        async for batch in receive:
+            await sink(batch)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import anyio.to_thread
 import structlog
 
 from downloader.clock import Clock
-from downloader.concurrency import first_of_ours
+from downloader.concurrency import task_group
 from downloader.config.options import RunOptions
 from downloader.engine.holding import expect_identity
 from downloader.engine.library_state import library_state
@@ -251,7 +251,7 @@ class LibraryKeeper:
 
     async def _keep(self, store: Store) -> None:
         try:
-            async with anyio.create_task_group() as group:
+            async with task_group() as group:
                 group.start_soon(self._pause.watch, self._around.pace.pause_seconds)
                 while not self._is_over:
                     work = self._next()
@@ -261,8 +261,6 @@ class LibraryKeeper:
                         await expect_identity(self.directory, self._identity)
                         await self._cycle(work, store)
                 group.cancel_scope.cancel()
-        except BaseExceptionGroup as group_error:
-            raise first_of_ours(group_error) from group_error
         finally:
             self._store = None
 

@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from downloader import __version__
 from downloader.clock import Clock
-from downloader.concurrency import first_of_ours
+from downloader.concurrency import task_group
 from downloader.config.messages import suggest
 from downloader.config.options import RunOptions
 from downloader.engine.state_store import state_path
@@ -106,22 +106,19 @@ class MirrorService:
             PartDiedError, TciadError: a part died.
         """
         await self._expect_folder()
-        try:
-            async with anyio.create_task_group() as group:
-                self._group = group
-                async with self._looking:
-                    await self._look(at_start=True)
-                self._is_paused = bool(self._keepers) and all(keeper.is_paused for keeper in self._keepers.values())
-                self._start_part("heartbeat", self._beat)
-                self._start_part("manifest folder", self._watch)
-                for part in parts:
-                    self._start_part(part.name, partial(part.run, self))
-                _log.info("service started", folder=str(self._settings.folder), manifests=len(self._view.files))
-                task_status.started()
-                await self._drained.wait()
-                group.cancel_scope.cancel()
-        except BaseExceptionGroup as group_error:
-            raise first_of_ours(group_error) from group_error
+        async with task_group() as group:
+            self._group = group
+            async with self._looking:
+                await self._look(at_start=True)
+            self._is_paused = bool(self._keepers) and all(keeper.is_paused for keeper in self._keepers.values())
+            self._start_part("heartbeat", self._beat)
+            self._start_part("manifest folder", self._watch)
+            for part in parts:
+                self._start_part(part.name, partial(part.run, self))
+            _log.info("service started", folder=str(self._settings.folder), manifests=len(self._view.files))
+            task_status.started()
+            await self._drained.wait()
+            group.cancel_scope.cancel()
         _log.info("service ended")
 
     async def drain(self, grace_seconds: float) -> None:

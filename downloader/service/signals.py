@@ -8,7 +8,7 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from downloader.concurrency import first_of_ours
+from downloader.concurrency import task_group
 from downloader.service.port import ServicePart
 from downloader.service.service import MirrorService
 
@@ -21,13 +21,10 @@ async def serve_until_signal(service: MirrorService, parts: Sequence[ServicePart
     Raises:
         TciadError: what the service cannot go on with.
     """
-    try:
-        async with anyio.create_task_group() as group:
-            await group.start(_obey_signals, service, grace_seconds, group)
-            await service.run(parts)
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as error:
-        raise first_of_ours(error) from error
+    async with task_group() as group:
+        await group.start(_obey_signals, service, grace_seconds, group)
+        await service.run(parts)
+        group.cancel_scope.cancel()
 
 
 async def _obey_signals(

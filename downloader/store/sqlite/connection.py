@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class Connection:
         """How many rows the statement changed."""
         return self._database.execute(self._queries[name], values).rowcount
 
-    def change_each(self, name: str, sets: Iterable[Mapping[str, Value]]) -> None:
+    def change_each(self, name: str, sets: Iterable[Mapping[str, Value] | Sequence[Value]]) -> None:
         """Run the statement once per set of values."""
         self._database.executemany(self._queries[name], sets)
 

@@ -7,7 +7,7 @@ from downloader.errors import StoreError
 from downloader.model import Series, SeriesState, WithdrawalRule
 from downloader.store.port import CycleNote, Enqueued, Standing, StoredSeries
 from downloader.store.sqlite.connection import PAGE_SIZE, Connection
-from downloader.store.sqlite.rows import series_values, time_value, to_series, to_stored_series, to_text, to_version
+from downloader.store.sqlite.rows import staged_values, time_value, to_series, to_stored_series, to_text, to_version
 
 
 def begin_resolve(connection: Connection, manifest: str, at: datetime) -> int:
@@ -154,7 +154,7 @@ def stage(connection: Connection, batch: Sequence[Series]) -> int:
     connection.change("clear_incoming")
     # a series that is named twice counts once: in its first place, with its last row
     newest = {series.series_instance_uid: series for series in batch}
-    connection.change_each("stage_incoming", map(series_values, newest.values()))
+    connection.change_each("stage_incoming", map(staged_values, newest.values()))
     known = connection.change("match_incoming")
     connection.change("keep_time_of_day")
     return known

@@ -2,6 +2,8 @@
 
 from dataclasses import fields
 from datetime import UTC, date, datetime
+from functools import lru_cache
+from operator import attrgetter
 
 from downloader.model import Claim, Digests, Failure, Series, SeriesState, SeriesVersion
 from downloader.store.port import CycleNote, StoredSeries
@@ -12,6 +14,10 @@ _DATES = ("series_date", "study_date", "date_released")
 _TIMES = ("submitted_at",)
 _NUMBERS = ("image_count", "file_size_bytes")
 _TEXTS = tuple(name for name in _SERIES_ATTRIBUTES if name not in {*_DATES, *_TIMES, *_NUMBERS})
+STAGED_COLUMNS = (*_TEXTS, *_NUMBERS, *_DATES, *_TIMES)
+
+_texts_and_numbers_of = attrgetter(*_TEXTS, *_NUMBERS)
+_dates_of = attrgetter(*_DATES)
 
 
 def to_text(at: datetime) -> str:
@@ -29,13 +35,20 @@ def time_value(at: datetime | None) -> Value:
     return None if at is None else to_text(at)
 
 
-def series_values(series: Series) -> Row:
-    """The values of every catalogue column by name; absent is NULL, whether None or empty text."""
-    values: Row = {name: getattr(series, name) or None for name in _TEXTS}
-    values |= {name: getattr(series, name) for name in _NUMBERS}
-    values |= {name: date_value(getattr(series, name)) for name in _DATES}
-    values |= {name: time_value(getattr(series, name)) for name in _TIMES}
-    return values
+def staged_values(series: Series) -> tuple[Value, ...]:
+    """The values of STAGED_COLUMNS, in their order; empty text is what the archive did not tell, and becomes NULL there."""
+    submitted_at = None if series.submitted_at is None else _stored_time(series.submitted_at)
+    return (*_texts_and_numbers_of(series), *map(_stored_date, _dates_of(series)), submitted_at)
+
+
+@lru_cache(maxsize=4096)  # a catalogue repeats a few thousand dates a million times
+def _stored_date(on: date | None) -> Value:
+    return date_value(on)
+
+
+@lru_cache(maxsize=4096)
+def _stored_time(at: datetime) -> str:
+    return to_text(at)
 
 
 def version_values(version: SeriesVersion) -> Row:

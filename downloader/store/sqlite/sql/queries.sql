@@ -41,17 +41,16 @@ CREATE TEMP TABLE incoming (
 DELETE FROM incoming;
 
 -- stage_incoming --
--- In the order in which they came: add_incoming goes by it.
+-- In the order in which they came: add_incoming goes by it. By position: names would take longer to bind than all else here.
 INSERT INTO incoming (
     series_instance_uid, study_instance_uid, collection, patient_id, modality, body_part_examined, manufacturer,
-    manufacturer_model_name, software_versions, series_number, series_description, protocol_name, series_date, study_date,
-    study_description, study_id, annotations_flag, third_party_analysis, license_name, license_uri, data_description_uri,
-    image_count, file_size_bytes, date_released, submitted_at, released_status
+    manufacturer_model_name, software_versions, series_number, series_description, protocol_name, study_description, study_id,
+    annotations_flag, third_party_analysis, license_name, license_uri, data_description_uri, released_status, image_count,
+    file_size_bytes, series_date, study_date, date_released, submitted_at
 ) VALUES (
-    :series_instance_uid, :study_instance_uid, :collection, :patient_id, :modality, :body_part_examined, :manufacturer,
-    :manufacturer_model_name, :software_versions, :series_number, :series_description, :protocol_name, :series_date, :study_date,
-    :study_description, :study_id, :annotations_flag, :third_party_analysis, :license_name, :license_uri, :data_description_uri,
-    :image_count, :file_size_bytes, :date_released, :submitted_at, :released_status
+    nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''),
+    nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''),
+    nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, ?, ?, ?, ?, ?
 );
 
 -- match_incoming --
