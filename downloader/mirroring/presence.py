@@ -123,7 +123,7 @@ class PresenceCheck:
 
     async def _draw(self, manifest: str) -> Sequence[Place]:
         """Some of the complete series, each as likely as every other, in memory that does not grow with the library."""
-        dice = random.SystemRandom()
+        draw = random.Random().random  # noqa: S311 - a sample, not a secret
         drawn: list[Place] = []
         number = 0
         async for page in self._pages(manifest):
@@ -131,7 +131,7 @@ class PresenceCheck:
                 number += 1
                 if len(drawn) < self.sampled:
                     drawn.append(place)
-                elif (position := dice.randrange(number)) < self.sampled:
+                elif (position := int(draw() * number)) < self.sampled:
                     drawn[position] = place
         return drawn
 
