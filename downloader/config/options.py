@@ -10,6 +10,7 @@ from typing import Annotated, Final, TypedDict, TypeVar
 from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from downloader.config.bandwidth_schedule import NO_LIMIT, WINDOW_PATTERN, BandwidthPlan, parse_bandwidth
+from downloader.config.layouts import LAYOUT_FIELDS, LAYOUTS
 from downloader.config.messages import kind_of, quote, refuse_choice, suggest
 from downloader.config.quantities import (
     DURATION_PATTERN,
@@ -25,27 +26,6 @@ from downloader.model import FetchOrder, Md5Mode
 
 MOST_CONCURRENCY: Final = 64
 MOST_ATTEMPTS: Final = 100
-LAYOUTS: Final = ("classic", "descriptive", "idc", "flat")
-LAYOUT_FIELDS: Final = (
-    "collection",
-    "collection_id",
-    "patient_id",
-    "study_instance_uid",
-    "study_id",
-    "study_date",
-    "study_description",
-    "study_label",
-    "series_instance_uid",
-    "series_number",
-    "series_date",
-    "series_description",
-    "series_label",
-    "modality",
-    "body_part_examined",
-    "protocol_name",
-    "manufacturer",
-    "manufacturer_model_name",
-)
 _NOT_IN_FOLDER_NAMES: Final = frozenset('<>:"\\|?*')
 
 
@@ -140,7 +120,9 @@ def check_layout(layout: str) -> str:
     if layout in LAYOUTS:
         return layout
     if "{" not in layout and "}" not in layout:
-        raise ValueError(f"{refuse_choice(layout, LAYOUTS)}, nor a template such as {{collection}}/{{series_instance_uid}}")
+        raise ValueError(
+            f"{refuse_choice(layout, tuple(LAYOUTS))}, nor a template such as {{collection}}/{{series_instance_uid}}"
+        )
     try:
         parts = list(string.Formatter().parse(layout))
     except ValueError as error:

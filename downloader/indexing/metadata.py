@@ -12,8 +12,8 @@ import structlog
 from downloader.archive.port import Archive
 from downloader.clock import Clock
 from downloader.errors import ArchiveError, TransferError
+from downloader.library.index import LibraryIndex
 from downloader.library.model import Citation, MetadataRow, StoredDescription
-from downloader.library.port import LibraryIndex
 from downloader.model import SeriesState
 from downloader.store.port import Store
 

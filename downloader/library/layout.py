@@ -9,20 +9,12 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final
 
+from downloader.config.layouts import LAYOUT_FIELDS, LAYOUTS
 from downloader.errors import SettingsError
 from downloader.library.safe_names import LONGEST_NAME_BYTES, NOTHING, cut_name, safe_name
 from downloader.model import Series
 
 _REMEMBERED_SERIES: Final = 1024
-
-LAYOUTS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "classic": "{collection}/{patient_id}/{study_instance_uid}/{series_instance_uid}",
-        "descriptive": "{collection}/{patient_id}/{study_label}/{series_label}",
-        "idc": "{collection_id}/{patient_id}/{study_instance_uid}/{modality}_{series_instance_uid}",
-        "flat": "{series_instance_uid}",
-    }
-)
 
 _LABEL_CHARACTERS = 53
 _LABEL_UID_CHARACTERS = 5
@@ -47,28 +39,14 @@ def _collection_id(series: Series) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in series.collection.lower())
 
 
-_ATTRIBUTES: Final[Mapping[str, Callable[[Series], str]]] = MappingProxyType(
+# what is no attribute of a series by that name
+_COMPUTED: Final[Mapping[str, Callable[[Series], str]]] = MappingProxyType(
     {
-        "collection": lambda series: series.collection,
         "collection_id": _collection_id,
-        "patient_id": lambda series: series.patient_id,
-        "study_instance_uid": lambda series: series.study_instance_uid,
-        "study_id": lambda series: series.study_id,
-        "study_date": lambda series: series.study_date.isoformat() if series.study_date else "",
-        "study_description": lambda series: series.study_description,
         "study_label": lambda series: _label(
             series.study_date, series.study_id, series.study_description, series.study_instance_uid
         ),
-        "series_instance_uid": lambda series: series.series_instance_uid,
-        "series_number": lambda series: series.series_number,
-        "series_date": lambda series: series.series_date.isoformat() if series.series_date else "",
-        "series_description": lambda series: series.series_description,
         "series_label": lambda series: _label(None, series.series_number, series.series_description, series.series_instance_uid),
-        "modality": lambda series: series.modality,
-        "body_part_examined": lambda series: series.body_part_examined,
-        "protocol_name": lambda series: series.protocol_name,
-        "manufacturer": lambda series: series.manufacturer,
-        "manufacturer_model_name": lambda series: series.manufacturer_model_name,
     }
 )
 
@@ -181,8 +159,8 @@ def _parse_level(level: str, layout: str) -> tuple[_Part, ...]:
         raise _refusal(layout, f"its braces do not match: {error}") from error
     parts = []
     for literal, attribute, form, conversion in parsed:
-        if attribute is not None and attribute not in _ATTRIBUTES:
-            raise _refusal(layout, f"there is no {{{attribute}}}; there are {', '.join(_ATTRIBUTES)}")
+        if attribute is not None and attribute not in LAYOUT_FIELDS:
+            raise _refusal(layout, f"there is no {{{attribute}}}; there are {', '.join(LAYOUT_FIELDS)}")
         if form or conversion:
             raise _refusal(layout, f"{{{attribute}}} takes no format")
         if safe_name(f"x{literal}x") != f"x{literal}x":
@@ -192,7 +170,14 @@ def _parse_level(level: str, layout: str) -> tuple[_Part, ...]:
 
 
 def _fill(level: tuple[_Part, ...], series: Series) -> str:
-    return "".join(part.literal + ((_ATTRIBUTES[part.attribute](series) or NOTHING) if part.attribute else "") for part in level)
+    return "".join(part.literal + (_value_of(part.attribute, series) if part.attribute else "") for part in level)
+
+
+def _value_of(field: str, series: Series) -> str:
+    if field in _COMPUTED:
+        return _COMPUTED[field](series) or NOTHING
+    value: object = getattr(series, field)
+    return value.isoformat() if isinstance(value, date) else str(value or NOTHING)
 
 
 def _refusal(layout: str, why: str) -> SettingsError:

@@ -1,30 +1,30 @@
-"""What the rest of tciad asks of a library, cut by who asks. `sink.py` has the port by which series come into it.
+"""What the rest of tciad asks of a library, cut by who asks.
+
+`sink.py` has the port by which series come into it, and `index.py` that of the files that describe it.
 
 All calls are awaited, except those that say that they do not block; the library has threads of its own for what blocks. Paths are
 relative to the library. Every call raises LibraryError where the disk fails, and what writes NoSpaceError where there is no room.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Final, Protocol
 
 from downloader.library.changes import Change, ChangeRecord, Finished
+from downloader.library.index import LibraryIndex
 from downloader.library.model import (
-    Citation,
     FolderMove,
     FoundSeries,
     HashedMember,
     ImageDigest,
     LibraryConfig,
-    MetadataRow,
     MovedSeries,
     MoveResults,
     ReceiptLook,
     Record,
     SeriesLocation,
     StagedFolder,
-    StoredDescription,
 )
 from downloader.library.sink import SeriesSink
 from downloader.model import Receipt, Series
@@ -258,53 +258,6 @@ class StagedLeftovers(Protocol):
 
         What belongs to an unfinished change stays.
         """
-        ...
-
-
-class MetadataTable(Protocol):
-    """A new metadata.csv in the making. Until `commit` the old one is there."""
-
-    async def add(self, rows: Iterable[MetadataRow]) -> None:
-        """Write these rows; nothing is held in memory or open between two calls."""
-        ...
-
-    async def commit(self) -> None:
-        """Put the table where the old one was, in one step."""
-        ...
-
-
-class LibraryIndex(Protocol):
-    """The files that describe the whole library: metadata.csv, CITATION.txt, and what archives said of collections."""
-
-    async def begin_metadata(self) -> MetadataTable:
-        """Start to write metadata.csv anew, for all series of the library."""
-        ...
-
-    async def expect_metadata(self) -> None:
-        """Remember, also through a kill, that what metadata.csv tells is about to change, until it is written anew.
-
-        What is put, moved or taken out is remembered by itself.
-        """
-        ...
-
-    async def metadata_is_due(self) -> bool:
-        """Whether metadata.csv does not tell what the library holds: it was not written since that changed."""
-        ...
-
-    async def listed_series(self) -> int | None:
-        """How many series metadata.csv lists; None where there is none."""
-        ...
-
-    async def write_citations(self, citations: Sequence[Citation]) -> None:
-        """Write CITATION.txt anew, for all collections of the library."""
-        ...
-
-    async def descriptions(self) -> Sequence[StoredDescription]:
-        """What archives said of their collections, as `keep_descriptions` kept it; empty where that is lost."""
-        ...
-
-    async def keep_descriptions(self, kept: Sequence[StoredDescription]) -> None:
-        """Keep these in place of those that were kept before."""
         ...
 
 

@@ -10,8 +10,9 @@ import anyio
 
 from downloader.clock import Clock
 from downloader.errors import WrongLibraryError
+from downloader.library.index import LibraryIndex
 from downloader.library.model import ReceiptLook
-from downloader.library.port import LibraryIndex, SeriesFinder
+from downloader.library.port import SeriesFinder
 from downloader.results.presence import Presence
 from downloader.store.port import Store, StoredSeries
 

@@ -11,6 +11,7 @@ from downloader.service.cycle import Work
 from downloader.service.library_worker import LibraryKeeper, summary_of
 from downloader.service.manifest_folder import ManifestFile
 from downloader.service.port import (
+    MOST_ROWS,
     ManifestState,
     ManifestStatus,
     RecordPage,
@@ -19,8 +20,6 @@ from downloader.service.port import (
     ServedSeries,
 )
 from downloader.service.schedule import describe_schedule
-
-MOST_ROWS: Final = 1000
 
 
 async def page_series(keepers: Sequence[LibraryKeeper], wanted: SeriesFilter, after: str | None, limit: int) -> SeriesPage:

@@ -8,12 +8,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from downloader.model import Event, SeriesTally
 from downloader.pacing import BreakerState
 from downloader.store.port import SeriesFilter as SeriesFilter  # noqa: PLC0414 - told here to those who ask by it
 from downloader.store.port import StoredSeries
+
+MOST_ROWS: Final = 1000
+"""Series or records in one page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +301,7 @@ class Service(Protocol):
         ...
 
     async def series(self, wanted: SeriesFilter, *, after: str | None = None, limit: int = 100) -> SeriesPage:
-        """Up to `limit` series (1000 at most) after those of an earlier page."""
+        """Up to `limit` series (at most MOST_ROWS) after those of an earlier page."""
         ...
 
     async def failures(self, manifest: str | None = None, *, after: str | None = None, limit: int = 100) -> SeriesPage:

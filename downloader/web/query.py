@@ -9,9 +9,7 @@ from aiohttp import web
 from downloader.config.messages import refuse_choice, suggest
 from downloader.errors import SettingsError
 from downloader.model import SeriesState
-from downloader.service.port import SeriesFilter
-
-MOST_ROWS: Final = 1000
+from downloader.service.port import MOST_ROWS, SeriesFilter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

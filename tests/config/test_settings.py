@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from downloader.config.bandwidth_schedule import BandwidthPlan
-from downloader.config.options import LAYOUT_FIELDS, LAYOUTS, OptionValues, RunOptions, StorageFormat, check_layout
+from downloader.config.layouts import LAYOUT_FIELDS, LAYOUTS
+from downloader.config.options import OptionValues, RunOptions, StorageFormat, check_layout
 from downloader.config.settings import LogFormat, LogLevel, load_settings, parse_flags, read_secret, resolve_options
 from downloader.errors import SettingsError
 from downloader.library.layout import parse_layout

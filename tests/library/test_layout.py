@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from downloader.config.layouts import LAYOUTS
 from downloader.errors import SettingsError
-from downloader.library.layout import LAYOUTS, parse_layout
+from downloader.library.layout import parse_layout
 from downloader.model import Series
 from tests.library.series_streams import SERIES
 

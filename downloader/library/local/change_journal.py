@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from downloader.errors import LibraryError
 from downloader.library.changes import Change, ChangeKind, ChangeRecord
-from downloader.own_folder import OwnFolder, open_own_folder
+from downloader.own_folder import OWN_FOLDER, OwnFolder, open_own_folder
 
 INTENTS_NAME: Final = "intents"
 _FORMAT: Final = 1
@@ -119,6 +119,6 @@ def _can_be_true(change: Change) -> bool:
 
 def _unknown(name: str) -> LibraryError:
     return LibraryError(
-        f".tciad/{INTENTS_NAME}/{name} tells of a change that this tciad cannot finish",
+        f"{OWN_FOLDER}/{INTENTS_NAME}/{name} tells of a change that this tciad cannot finish",
         next_step="use the tciad that began it, or remove the record and run `tciad verify --repair`",
     )

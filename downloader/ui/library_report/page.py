@@ -14,7 +14,7 @@ from downloader.ui.library_report.plots import draw_plots
 from downloader.ui.library_report.summary import LibrarySummary
 from downloader.ui.texts import printable
 
-MOST_ROWS: Final = 1000
+MOST_TABLE_ROWS: Final = 1000
 """Rows of a table on the page; what is left out is said, and is in the files of series."""
 
 _TEMPLATE: Final = "page.html.jinja"
@@ -29,7 +29,7 @@ def render_page(summary: LibrarySummary) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(_filters())
     template = environment.from_string((files(__package__) / _TEMPLATE).read_text(encoding="utf-8"))
-    return template.render(summary=summary, plots=draw_plots(summary), most_rows=MOST_ROWS, most_runs=MOST_RUNS)
+    return template.render(summary=summary, plots=draw_plots(summary), most_rows=MOST_TABLE_ROWS, most_runs=MOST_RUNS)
 
 
 def _filters() -> Mapping[str, Callable[..., Any]]:
