@@ -13,6 +13,7 @@ from downloader.sandbox.catalogue import (
     Catalogue,
     SandboxCollection,
     SandboxPatient,
+    SandboxSeries,
 )
 
 
@@ -25,6 +26,16 @@ def builtin_catalogue() -> Catalogue:
 
 def _lung() -> SandboxCollection:
     """CT, the plainest case: thick and thin series, two acquisitions, one series that cannot be downloaded."""
+    return SandboxCollection(
+        name="Sandbox-Lung",
+        patients=(_thorax(), _abdomen(), _bare()),
+        site="Sandbox",
+        data_description_uri="https://sandbox.invalid/lung",
+    )
+
+
+def _thorax() -> SandboxPatient:
+    """A thin series and a scout; everything is told of the patient."""
     thin = generated_series(
         seed=1,
         images=24,
@@ -38,6 +49,18 @@ def _lung() -> SandboxCollection:
         series_number=3,
     )
     scout = generated_series(seed=2, images=2, rows=64, columns=64, body_part_examined="CHEST", series_date=None)
+    return SandboxPatient(
+        patient_id="SL-0001",
+        patient_name="Roe^Jane",
+        patient_sex="F",
+        ethnic_group="2",
+        patient_birth_date=date(1950, 1, 1),
+        studies=(study_of(thin, scout, seed=1, study_description="CT Thorax w/o", study_id="1", patient_age="071Y"),),
+    )
+
+
+def _abdomen() -> SandboxPatient:
+    """Two acquisitions in one series, and a series that is only listed."""
     phases = generated_series(
         seed=3,
         images=20,
@@ -51,6 +74,14 @@ def _lung() -> SandboxCollection:
         date_released=date(2024, 3, 1),
     )
     listed = generated_series(seed=4, images=3, rows=64, columns=64, visibility=LISTED_ONLY)
+    return SandboxPatient(
+        patient_id="SL-0002",
+        studies=(study_of(phases, listed, seed=2, study_description="CT Abdomen, 2 phases"),),
+    )
+
+
+def _bare() -> SandboxPatient:
+    """A series of which little is told."""
     bare = generated_series(
         seed=5,
         images=4,
@@ -62,30 +93,27 @@ def _lung() -> SandboxCollection:
         series_number=None,
         third_party_analysis=None,
     )
-    first = SandboxPatient(
-        patient_id="SL-0001",
-        patient_name="Roe^Jane",
-        patient_sex="F",
-        ethnic_group="2",
-        patient_birth_date=date(1950, 1, 1),
-        studies=(study_of(thin, scout, seed=1, study_description="CT Thorax w/o", study_id="1", patient_age="071Y"),),
-    )
-    second = SandboxPatient(
-        patient_id="SL-0002",
-        studies=(study_of(phases, listed, seed=2, study_description="CT Abdomen, 2 phases"),),
-    )
-    third = SandboxPatient(patient_id="SL-0003", studies=(study_of(bare, seed=3, study_date=None),))
-    return SandboxCollection(
-        name="Sandbox-Lung",
-        patients=(first, second, third),
-        site="Sandbox",
-        data_description_uri="https://sandbox.invalid/lung",
-    )
+    return SandboxPatient(patient_id="SL-0003", studies=(study_of(bare, seed=3, study_date=None),))
 
 
 def _brain() -> SandboxCollection:
     """MR, with blanks in patient ids, no instance numbers, and one image in six transfer syntaxes."""
-    flair = generated_series(
+    syntaxes = study_of(_six_transfer_syntaxes(), seed=13, study_id="4MR1")
+    return SandboxCollection(
+        name="Sandbox Brain",
+        patients=(
+            SandboxPatient(patient_id="Patient 01", studies=(study_of(_flair(), seed=11), study_of(_unnumbered(), seed=12))),
+            SandboxPatient(patient_id="Patient 02", studies=(syntaxes,)),
+            SandboxPatient(patient_id="Patient  03 b", studies=(study_of(_early(), seed=14),)),
+        ),
+        license_name="Creative Commons Attribution 4.0, International",
+        license_uri="https://creativecommons.org/licenses/by/4.0/",
+    )
+
+
+def _flair() -> SandboxSeries:
+    """With an annotation beside it."""
+    return generated_series(
         seed=11,
         images=32,
         modality="MR",
@@ -96,7 +124,11 @@ def _brain() -> SandboxCollection:
         series_description="FLAIR",
         annotation="<annotations><note>none</note></annotations>\n",
     )
-    unnumbered = generated_series(
+
+
+def _unnumbered() -> SandboxSeries:
+    """Images without instance numbers."""
+    return generated_series(
         seed=12,
         images=10,
         modality="MR",
@@ -106,7 +138,11 @@ def _brain() -> SandboxCollection:
         body_part_examined="BRAIN",
         series_description="T2² trace",
     )
-    syntaxes = sample_series(
+
+
+def _six_transfer_syntaxes() -> SandboxSeries:
+    """One image, encoded in six ways."""
+    return sample_series(
         "MR_small.dcm",
         "MR_small_implicit.dcm",
         "MR_small_bigendian.dcm",
@@ -119,7 +155,11 @@ def _brain() -> SandboxCollection:
         manufacturer_model_name="MRT50H1",
         series_description="one image, six transfer syntaxes",
     )
-    early = generated_series(
+
+
+def _early() -> SandboxSeries:
+    """Submitted and released in 2015."""
+    return generated_series(
         seed=14,
         images=12,
         modality="MR",
@@ -127,16 +167,6 @@ def _brain() -> SandboxCollection:
         columns=128,
         submitted_at=datetime(2015, 1, 2, tzinfo=UTC),
         date_released=date(2015, 2, 3),
-    )
-    return SandboxCollection(
-        name="Sandbox Brain",
-        patients=(
-            SandboxPatient(patient_id="Patient 01", studies=(study_of(flair, seed=11), study_of(unnumbered, seed=12))),
-            SandboxPatient(patient_id="Patient 02", studies=(study_of(syntaxes, seed=13, study_id="4MR1"),)),
-            SandboxPatient(patient_id="Patient  03 b", studies=(study_of(early, seed=14),)),
-        ),
-        license_name="Creative Commons Attribution 4.0, International",
-        license_uri="https://creativecommons.org/licenses/by/4.0/",
     )
 
 

@@ -281,8 +281,8 @@ class Subscription(Protocol):
     async def __anext__(self) -> LiveEvent: ...
 
 
-class Service(Protocol):
-    """The running service. Questions and orders raise OrderError for what does not exist, and StoreError."""
+class ServiceReports(Protocol):
+    """What the running service reports. Raises OrderError for what does not exist, and StoreError."""
 
     def beat_at(self) -> datetime:
         """When the loop last turned; costs nothing."""
@@ -320,6 +320,10 @@ class Service(Protocol):
         """Live events for as long as the context lasts."""
         ...
 
+
+class ServiceOrders(Protocol):
+    """The orders that the running service takes. Raises OrderError for what does not exist, and StoreError."""
+
     async def start(self, manifest: str) -> None:
         """Begin a cycle of the manifest as soon as its library is free; one that is waiting or running is left alone."""
         ...
@@ -341,6 +345,10 @@ class Service(Protocol):
         A cycle of each manifest concerned is started.
         """
         ...
+
+
+class Service(ServiceReports, ServiceOrders, Protocol):
+    """The running service."""
 
 
 class ServicePart(Protocol):

@@ -9,7 +9,7 @@ from anyio.abc import TaskGroup
 
 from downloader.clock import Clock
 from downloader.errors import StoreError
-from downloader.service.port import LiveEvent, Service, Subscription
+from downloader.service.port import LiveEvent, ServiceReports, Subscription
 from downloader.web.responses import as_json
 from downloader.web.schemas import Happening, Progress
 
@@ -21,7 +21,7 @@ _RETRY_MILLISECONDS: Final = 3000
 class EventStream:
     """Tells every listener what happens, and once a second how far the running cycles are."""
 
-    def __init__(self, service: Service, clock: Clock, most: int) -> None:
+    def __init__(self, service: ServiceReports, clock: Clock, most: int) -> None:
         self._service = service
         self._clock = clock
         self._most = min(MOST_LISTENERS, most)

@@ -7,20 +7,20 @@ from typing import Final
 from aiohttp import web
 
 from downloader.clock import Clock
-from downloader.service.port import Service, ServiceStatus
+from downloader.service.port import ServiceReports, ServiceStatus
 from downloader.web.responses import adapter_of, reply_json
 
 BEAT_AGE: Final = timedelta(seconds=30)
 """A loop that has not turned for so long is stuck, though it may still answer now and then."""
 
 
-async def respond_alive(service: Service, clock: Clock) -> web.Response:
+async def respond_alive(service: ServiceReports, clock: Clock) -> web.Response:
     """200 while the loop turns."""
     alive = clock.now() - service.beat_at() < BEAT_AGE
     return _respond([] if alive else ["the service has not turned for half a minute"])
 
 
-async def respond_ready(service: Service) -> web.Response:
+async def respond_ready(service: ServiceReports) -> web.Response:
     """200 when every library can be used and every archive was reachable lately."""
     return _respond(_problems(await service.status()))
 

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from downloader.model import BytesReceived, SeriesCompleted, SeriesFailed, SeriesSetBack
 from downloader.pacing import BreakerState
-from downloader.service.port import CycleEnded, LibraryStatus, ManifestStatus, Service, ServiceEvent, ServiceStatus
+from downloader.service.port import CycleEnded, LibraryStatus, ManifestStatus, ServiceEvent, ServiceReports, ServiceStatus
 
 _SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 _RATES: Final = (1e4, 3e4, 1e5, 3e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8, 5e8)
@@ -72,7 +72,7 @@ class Metrics:
         """What is counted, without the endings that Prometheus gives to counters and histograms."""
         return {metric.name for metric in self._registry.collect()}
 
-    async def expose(self, service: Service, accept: str) -> tuple[bytes, str]:
+    async def expose(self, service: ServiceReports, accept: str) -> tuple[bytes, str]:
         """All figures, and their content type: OpenMetrics for those who accept it.
 
         Raises:

@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 from downloader.clock import Clock
-from downloader.service.port import Service
+from downloader.service.port import ServiceReports
 from downloader.web.schemas import ThroughputSample
 
 SAMPLE_SECONDS: Final = 10.0
@@ -14,7 +14,7 @@ KEPT_SECONDS: Final = 3_600.0
 class Throughput:
     """Samples the rate of all running cycles together."""
 
-    def __init__(self, service: Service, clock: Clock) -> None:
+    def __init__(self, service: ServiceReports, clock: Clock) -> None:
         self._service = service
         self._clock = clock
         self._samples: deque[ThroughputSample] = deque(maxlen=int(KEPT_SECONDS / SAMPLE_SECONDS))

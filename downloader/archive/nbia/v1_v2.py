@@ -4,6 +4,7 @@ Source: docs/archives.md#queries.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from downloader.archive.nbia.endpoints import Endpoint, ImageRoute, QueryEndpoint
@@ -112,19 +113,7 @@ _METADATA: Final = (
 
 def make_queries(prefix: str) -> dict[Topic, QueryEndpoint]:
     """The queries that both have; `prefix` is `v1` or `v2`."""
-
-    def query(
-        name: str,
-        filters: Mapping[str, str],
-        attributes: tuple[str, ...],
-        *,
-        required: frozenset[str] = frozenset(),
-        date_format: str = "",
-    ) -> QueryEndpoint:
-        optional = (_FORMAT | frozenset(filters.values())) - required
-        endpoint = Endpoint(path=f"{prefix}/{name}", required=required, optional=optional)
-        return QueryEndpoint(endpoint=endpoint, filters=filters, attributes=attributes, date_format=date_format)
-
+    query = partial(_make_query, prefix)
     by_part = {"collection": "Collection", "body_part_examined": "BodyPartExamined"}
     by_modality = {"collection": "Collection", "modality": "Modality"}
     since = {"collection": "Collection", "since": "Date"}
@@ -153,6 +142,20 @@ def make_queries(prefix: str) -> dict[Topic, QueryEndpoint]:
         Topic.IMAGES: query("getSOPInstanceUIDs", _OF_SERIES, ("SOPInstanceUID",), required=SERIES),
         Topic.SHARED_CART: make_cart_query(prefix),
     }
+
+
+def _make_query(
+    prefix: str,
+    name: str,
+    filters: Mapping[str, str],
+    attributes: tuple[str, ...],
+    *,
+    required: frozenset[str] = frozenset(),
+    date_format: str = "",
+) -> QueryEndpoint:
+    optional = (_FORMAT | frozenset(filters.values())) - required
+    endpoint = Endpoint(path=f"{prefix}/{name}", required=required, optional=optional)
+    return QueryEndpoint(endpoint=endpoint, filters=filters, attributes=attributes, date_format=date_format)
 
 
 def make_cart_query(prefix: str) -> QueryEndpoint:
