@@ -39,7 +39,7 @@ from downloader.maintenance.recovery import finish_changes
 from downloader.manifest import ArchiveAddress, Manifest
 from downloader.mirroring.leftovers import clear_leftovers
 from downloader.mirroring.plan import plan_manifest
-from downloader.mirroring.run import SINGLE_RUN, Manner, MirrorRun, Parts
+from downloader.mirroring.run import SINGLE_RUN, MirrorRun, Parts, RunPolicy
 from downloader.mirroring.strengthening import note_unknown_strengths
 from downloader.model import Series
 from downloader.pacing import BandwidthPace, RetryPace
@@ -115,7 +115,7 @@ async def open_run(
     progress: RunListener,
     *,
     clock: Clock,
-    manner: Manner = SINGLE_RUN,
+    run_policy: RunPolicy = SINGLE_RUN,
     deployments: Deployments | None = None,
 ) -> AsyncIterator[MirrorRun]:
     """Everything else that one run needs, while its library is held and no other run is at it.
@@ -144,7 +144,7 @@ async def open_run(
             draw=random.random,
             options=options,
             benches=benches,
-            manner=manner,
+            run_policy=run_policy,
             warnings=warnings,
         )
         yield MirrorRun(manifest, parts, progress)

@@ -40,8 +40,8 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How a run goes about trouble: one that somebody waits for says so and ends; the service's waits until it is over.
+class RunPolicy:
+    """How a run treats trouble: a single run reports it and ends, a run of the service waits until it is over.
 
     `lets_failed_rest`: series that failed lately are left alone. `waits_for_room`: a full disk makes claiming wait.
     `outage_seconds`: how long an archive may be out of reach. `admit` is awaited before each claim, for as long as nothing may be
@@ -54,7 +54,7 @@ class Manner:
     admit: Callable[[], Awaitable[None]] = always
 
 
-SINGLE_RUN: Final = Manner()
+SINGLE_RUN: Final = RunPolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Parts:
     draw: Callable[[], float]
     options: RunOptions
     benches: Mapping[str, Bench]
-    manner: Manner = SINGLE_RUN
+    run_policy: RunPolicy = SINGLE_RUN
     warnings: tuple[str, ...] = ()
 
 
@@ -133,7 +133,7 @@ class MirrorRun:
             await self._resolve()
             await self._look_for_complete()
             tally = await self._parts.store.tally(self._manifest.name)
-            if not self._parts.manner.waits_for_room:
+            if not self._parts.run_policy.waits_for_room:
                 await self._check_room(tally)
             self._progress.begin(self._manifest.name, tally)
             self._take(self._changes.as_event())
@@ -152,7 +152,7 @@ class MirrorRun:
         strengthening = Strengthening(
             store=parts.store,
             benches={name: replace(bench, listener=self._counter.count_bytes) for name, bench in parts.benches.items()},
-            admit=parts.manner.admit,
+            admit=parts.run_policy.admit,
         )
         try:
             await strengthening.work(self._manifest.name)
@@ -225,7 +225,7 @@ class MirrorRun:
             benches=parts.benches,
             clock=parts.clock,
             max_shrink_percent=parts.options.max_shrink_percent,
-            lets_failed_rest=parts.manner.lets_failed_rest,
+            lets_failed_rest=parts.run_policy.lets_failed_rest,
             changes=self._changes,
             warnings=self._warnings,
         )
@@ -267,11 +267,11 @@ class MirrorRun:
         return Scheduler(
             store=parts.store,
             benches={name: replace(bench, listener=self._take) for name, bench in parts.benches.items()},
-            policy=policy_of(parts.options, parts.manner),
+            policy=policy_of(parts.options, parts.run_policy),
             clock=parts.clock,
             draw=parts.draw,
             listener=self._take,
-            admit=parts.manner.admit,
+            admit=parts.run_policy.admit,
         )
 
     def _take(self, event: Event) -> None:
@@ -320,13 +320,13 @@ class MirrorRun:
         )
 
 
-def policy_of(options: RunOptions, manner: Manner) -> SchedulerPolicy:
-    """How the options, and the manner of the run, want series to be fetched."""
+def policy_of(options: RunOptions, run_policy: RunPolicy) -> SchedulerPolicy:
+    """How the options, and the policy of the run, want series to be fetched."""
     return SchedulerPolicy(
         concurrency=options.concurrency,
         attempts=options.attempts,
         order=options.order,
         retry=RetryPace(),
-        outage_seconds=manner.outage_seconds,
-        waits_for_room=manner.waits_for_room,
+        outage_seconds=run_policy.outage_seconds,
+        waits_for_room=run_policy.waits_for_room,
     )

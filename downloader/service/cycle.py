@@ -16,7 +16,7 @@ from downloader.engine.mirror import hold_library, open_run
 from downloader.errors import ArchiveError, ExitCode
 from downloader.manifest import Manifest
 from downloader.mirroring.ending import EndedRun, Interruption, run_to_end
-from downloader.mirroring.run import Manner, MirrorRun
+from downloader.mirroring.run import MirrorRun, RunPolicy
 from downloader.results.listeners import RunListener
 from downloader.results.run import RunReport, empty_report
 from downloader.service.progress import CycleProgress
@@ -36,7 +36,7 @@ class OpenRun(Protocol):
         progress: RunListener,
         *,
         clock: Clock,
-        manner: Manner,
+        run_policy: RunPolicy,
         deployments: Deployments,
     ) -> AbstractAsyncContextManager[MirrorRun]: ...
 
@@ -51,7 +51,7 @@ class Openers:
 
 
 @dataclass(slots=True, kw_only=True)
-class Work:
+class ManifestJob:
     """One manifest in force, and how it stands. `run`, `progress` and `scope` are those of the cycle that runs now."""
 
     manifest: Manifest
@@ -97,25 +97,25 @@ class CycleOutcome:
 
 @dataclass(slots=True, kw_only=True)
 class Cycle:
-    """What one cycle of `work` needs."""
+    """What one cycle of `job` needs."""
 
-    work: Work
+    job: ManifestJob
     store: Store
     progress: CycleProgress
     clock: Clock
-    manner: Manner
+    run_policy: RunPolicy
     openers: Openers
 
     async def run(self) -> CycleOutcome:
         """Run, and report how it ended. Raises nothing but the cancellation of the caller."""
         began_at = self.clock.now()
-        scope = self.work.scope = CancelScope()
+        scope = self.job.scope = CancelScope()
         try:
             with structlog.contextvars.bound_contextvars(run=began_at.isoformat()):
                 ended = await self._guarded(scope)
         finally:
-            self.work.run = self.work.scope = None
-        before = self.work.last.succeeded_at if self.work.last else None
+            self.job.run = self.job.scope = None
+        before = self.job.last.succeeded_at if self.job.last else None
         report, ended_at = ended.report, self.clock.now()
         note = CycleNote(
             began_at=began_at,
@@ -129,7 +129,7 @@ class Cycle:
         return CycleOutcome(report=report, note=note, archive_error=archive_error)
 
     async def _guarded(self, scope: CancelScope) -> EndedRun:
-        name = self.work.name
+        name = self.job.name
         try:
             ended = await run_to_end(name, self._opened(), Interruption(exit_code=ExitCode.TERMINATED, scope=scope))
         except Exception:
@@ -145,15 +145,15 @@ class Cycle:
     async def _opened(self) -> AsyncIterator[MirrorRun]:
         """The run of the cycle, which is that of its manifest for as long as it is open."""
         async with self.openers.open_run(
-            self.work.manifest,
-            self.work.options,
+            self.job.manifest,
+            self.job.options,
             self.store,
             self.progress,
             clock=self.clock,
-            manner=self.manner,
+            run_policy=self.run_policy,
             deployments=self.openers.deployments,
         ) as run:
-            self.work.run = run
-            if self.work.is_draining:
+            self.job.run = run
+            if self.job.is_draining:
                 run.drain()
             yield run

@@ -7,8 +7,8 @@ from typing import Final
 from downloader.engine.library_state import library_state
 from downloader.errors import OrderError
 from downloader.model import SeriesTally
-from downloader.service.cycle import Work
-from downloader.service.library_worker import LibraryKeeper, summary_of
+from downloader.service.cycle import ManifestJob
+from downloader.service.library_worker import LibraryWorker, summary_of
 from downloader.service.manifest_folder import ManifestFile
 from downloader.service.port import (
     MOST_ROWS,
@@ -22,7 +22,7 @@ from downloader.service.port import (
 from downloader.service.schedule import describe_schedule
 
 
-async def page_series(keepers: Sequence[LibraryKeeper], wanted: SeriesFilter, after: str | None, limit: int) -> SeriesPage:
+async def page_series(workers: Sequence[LibraryWorker], wanted: SeriesFilter, after: str | None, limit: int) -> SeriesPage:
     """Series of the libraries one after another, in the order of their folders; `after` is `<key>:<library>`.
 
     Raises:
@@ -31,11 +31,11 @@ async def page_series(keepers: Sequence[LibraryKeeper], wanted: SeriesFilter, af
     limit = max(1, min(limit, MOST_ROWS))
     key, directory = _parse_after(after)
     found: list[ServedSeries] = []
-    for keeper in sorted(keepers, key=lambda keeper: str(keeper.directory)):
-        name = str(keeper.directory)
-        if name < directory or keeper.store is None:
+    for worker in sorted(workers, key=lambda worker: str(worker.directory)):
+        name = str(worker.directory)
+        if name < directory or worker.store is None:
             continue
-        page = await keeper.store.find_page(wanted, after=key if name == directory else 0, limit=limit - len(found))
+        page = await worker.store.find_page(wanted, after=key if name == directory else 0, limit=limit - len(found))
         found += [ServedSeries(library=name, stored=row) for row in page.rows]
         if page.next_after is not None:
             return SeriesPage(series=tuple(found), next_after=f"{page.next_after}:{name}")
@@ -77,10 +77,10 @@ async def page_records(
     )
 
 
-async def tell_manifest(file: ManifestFile, problem: str, keeper: LibraryKeeper | None) -> ManifestStatus:
+async def tell_manifest(file: ManifestFile, problem: str, worker: LibraryWorker | None) -> ManifestStatus:
     """How the manifest of a file stands; `problem` is what is wrong with the file."""
-    work = keeper.work(file.name) if keeper else None
-    if keeper is None or work is None:
+    job = worker.job(file.name) if worker else None
+    if worker is None or job is None:
         return ManifestStatus(
             name=file.name,
             file=str(file.path),
@@ -101,21 +101,21 @@ async def tell_manifest(file: ManifestFile, problem: str, keeper: LibraryKeeper 
         file=str(file.path),
         problem=problem,
         in_force=True,
-        state=_state_of(work, keeper),
-        archive=", ".join(address.name for address in work.manifest.archives),
-        library=str(keeper.directory),
-        schedule=describe_schedule(work.manifest.schedule),
-        next_run_at=None if work.is_running else work.due_at,
-        last_cycle=summary_of(work.last) if work.last else None,
-        last_success_at=work.last.succeeded_at if work.last else None,
-        tally=await keeper.store.tally(work.name) if keeper.store else SeriesTally(),
-        progress=work.progress.now(work.run.pressure if work.run else None) if work.progress else None,
+        state=_state_of(job, worker),
+        archive=", ".join(address.name for address in job.manifest.archives),
+        library=str(worker.directory),
+        schedule=describe_schedule(job.manifest.schedule),
+        next_run_at=None if job.is_running else job.due_at,
+        last_cycle=summary_of(job.last) if job.last else None,
+        last_success_at=job.last.succeeded_at if job.last else None,
+        tally=await worker.store.tally(job.name) if worker.store else SeriesTally(),
+        progress=job.progress.now(job.run.pressure if job.run else None) if job.progress else None,
     )
 
 
-def _state_of(work: Work, keeper: LibraryKeeper) -> ManifestState:
-    if keeper.is_paused:
+def _state_of(job: ManifestJob, worker: LibraryWorker) -> ManifestState:
+    if worker.is_paused:
         return ManifestState.PAUSED
-    if work.is_running:
+    if job.is_running:
         return ManifestState.RUNNING
-    return ManifestState.WAITING if keeper.is_due(work) else ManifestState.IDLE
+    return ManifestState.WAITING if worker.is_due(job) else ManifestState.IDLE

@@ -19,16 +19,16 @@ from downloader.engine.mirror import free_bytes_at
 from downloader.engine.state_store import state_path
 from downloader.errors import LibraryError, SettingsError, StoreError
 from downloader.manifest import Manifest
-from downloader.mirroring.run import Manner
+from downloader.mirroring.run import RunPolicy
 from downloader.model import CatalogueResolved, SeriesCompleted, SeriesState, SeriesTally
 from downloader.results.run import Outcome
 from downloader.service.archive_watch import ArchiveWatch
-from downloader.service.cycle import Cycle, CycleOutcome, Openers, Work
+from downloader.service.cycle import Cycle, CycleOutcome, ManifestJob, Openers
 from downloader.service.pause import LibraryPause
 from downloader.service.port import CycleBegan, CycleEnded, CycleSummary, LibraryOrder, LibraryStatus, ServiceEvent
 from downloader.service.progress import CycleProgress
 from downloader.service.schedule import next_run_at
-from downloader.service.waiting import Bell
+from downloader.service.waiting import AutoResetEvent
 from downloader.store.port import CycleNote, SeriesFilter, Store
 
 LONGEST_WAIT_SECONDS: Final = 3_600.0
@@ -53,8 +53,8 @@ class ServicePace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What all keepers of a service share. `tell` passes on what happens in a cycle of a manifest."""
+class ServiceContext:
+    """What all library workers of a service share. `tell` passes on what happens in a cycle of a manifest."""
 
     clock: Clock
     zone: tzinfo
@@ -64,19 +64,19 @@ class Surroundings:
     tell: Callable[[str, ServiceEvent], None]
 
 
-class LibraryKeeper:
+class LibraryWorker:
     """One library with its store and the manifests that fill it. `opened` and `ended` are set once each."""
 
-    def __init__(self, options: RunOptions, surroundings: Surroundings) -> None:
+    def __init__(self, options: RunOptions, context: ServiceContext) -> None:
         self._options = options
-        self._around = surroundings
-        self._works: dict[str, Work] = {}
+        self._context = context
+        self._jobs: dict[str, ManifestJob] = {}
         self._notes: dict[str, CycleNote] = {}
         self._store: Store | None = None
         self._identity = ""
         self._problem = ""
-        self._bell = Bell()
-        self._pause = LibraryPause(options.output, library_state(options.output), surroundings.clock, self._bell.ring)
+        self._woken = AutoResetEvent()
+        self._pause = LibraryPause(options.output, library_state(options.output), context.clock, self._woken.set)
         self._is_draining = False
         self._queued_since_at: datetime | None = None
         self.opened = anyio.Event()
@@ -93,13 +93,13 @@ class LibraryKeeper:
         return self._store
 
     @property
-    def works(self) -> Iterable[Work]:
+    def jobs(self) -> Iterable[ManifestJob]:
         """The manifests in force."""
-        return self._works.values()
+        return self._jobs.values()
 
-    def work(self, manifest: str) -> Work | None:
+    def job(self, manifest: str) -> ManifestJob | None:
         """The manifest of that name, if it is one of this library's."""
-        return self._works.get(manifest)
+        return self._jobs.get(manifest)
 
     @property
     def is_paused(self) -> bool:
@@ -108,31 +108,31 @@ class LibraryKeeper:
 
     def put(self, manifest: Manifest, options: RunOptions) -> None:
         """Work by this manifest from now on. A running cycle of an older one is interrupted, and a new one is due."""
-        work = self._works.get(manifest.name)
-        if work is None:
+        job = self._jobs.get(manifest.name)
+        if job is None:
             due_at = self._next_due_at(manifest, self._notes.get(manifest.name))
-            self._works[manifest.name] = Work(
+            self._jobs[manifest.name] = ManifestJob(
                 manifest=manifest, options=options, due_at=due_at, last=self._notes.get(manifest.name)
             )
-        elif (work.manifest, work.options) == (manifest, options):
+        elif (job.manifest, job.options) == (manifest, options):
             return
         else:
-            wants_the_same = replace(work.manifest, schedule=None) == replace(manifest, schedule=None) and work.options == options
-            work.manifest, work.options = manifest, options
-            work.due_at = self._next_due_at(manifest, work.last if wants_the_same else None)
+            wants_the_same = replace(job.manifest, schedule=None) == replace(manifest, schedule=None) and job.options == options
+            job.manifest, job.options = manifest, options
+            job.due_at = self._next_due_at(manifest, job.last if wants_the_same else None)
             if not wants_the_same:
-                work.interrupt()
-        self._bell.ring()
+                job.interrupt()
+        self._woken.set()
 
     def drop(self, name: str) -> None:
         """Work by this manifest no more. Its series stay."""
-        self._works.pop(name).interrupt()
-        self._bell.ring()
+        self._jobs.pop(name).interrupt()
+        self._woken.set()
 
     def order(self, name: str) -> None:
         """Begin a cycle of the manifest as soon as can be."""
-        self._works[name].is_ordered = True
-        self._bell.ring()
+        self._jobs[name].is_ordered = True
+        self._woken.set()
 
     async def pause(self) -> LibraryOrder:
         """Claim nothing more."""
@@ -145,14 +145,14 @@ class LibraryKeeper:
     def drain(self) -> None:
         """Begin nothing more, and end once what is in flight has."""
         self._is_draining = True
-        for work in self._works.values():
-            work.drain()
-        self._bell.ring()
+        for job in self._jobs.values():
+            job.drain()
+        self._woken.set()
 
     def interrupt(self) -> None:
         """Set back what is in flight."""
-        for work in self._works.values():
-            work.interrupt()
+        for job in self._jobs.values():
+            job.interrupt()
 
     async def run(self, *, at_start: bool) -> None:
         """Keep the library until there is nothing more to do for it. A library that cannot be used is tried again and again.
@@ -166,7 +166,7 @@ class LibraryKeeper:
                     if self._identity:
                         # a store inside a library goes with it: without this look, an empty mount point would be a new library
                         await expect_identity(self.directory, self._identity)
-                    async with self._around.openers.hold_library(self._options, self._around.clock) as store:
+                    async with self._context.openers.hold_library(self._options, self._context.clock) as store:
                         await self._open(store)
                         self.opened.set()
                         await self._keep(store)
@@ -175,14 +175,14 @@ class LibraryKeeper:
                         raise
                     self._problem = str(error)
                     _log.error("library cannot be used", library=str(self.directory), message=str(error))
-                    await self._bell.wait(self._around.clock, self._around.pace.reopen_seconds)
+                    await self._woken.wait(self._context.clock, self._context.pace.reopen_seconds)
         finally:
             self.opened.set()
             self.ended.set()
 
-    def is_due(self, work: Work) -> bool:
+    def is_due(self, job: ManifestJob) -> bool:
         """Whether a cycle is to begin as soon as the library is free."""
-        return work.is_ordered or work.due_at <= self._around.clock.now()
+        return job.is_ordered or job.due_at <= self._context.clock.now()
 
     async def retry(self, manifest: str | None, series_instance_uid: str | None) -> int:
         """Give failed series a new chance, and begin cycles of the manifests that want them; how many there were.
@@ -193,12 +193,12 @@ class LibraryKeeper:
         if self._store is None:
             return 0
         wanted = SeriesFilter(state=SeriesState.FAILED, text=series_instance_uid or "")
-        names = [name for name in self._works if manifest in {None, name}]
+        names = [name for name in self._jobs if manifest in {None, name}]
         concerned = [name for name in names if (await self._store.find_page(replace(wanted, manifest=name), limit=1)).rows]
         retried = await self._store.retry(manifest, series_instance_uid)
         for name in concerned:
             # a running cycle comes to them by itself
-            if retried and name in self._works and not self._works[name].is_running:
+            if retried and name in self._jobs and not self._jobs[name].is_running:
                 self.order(name)
         return retried
 
@@ -212,7 +212,7 @@ class LibraryKeeper:
                 await expect_identity(self.directory, self._identity)
             except (StoreError, LibraryError) as error:
                 problem = str(error)
-        pressures = [work.run.pressure for work in self._works.values() if work.run]
+        pressures = [job.run.pressure for job in self._jobs.values() if job.run]
         return LibraryStatus(
             directory=str(self.directory),
             store=str(state_path(self._options)),
@@ -221,14 +221,14 @@ class LibraryKeeper:
             short_of_room=any(pressure.short_of_room for pressure in pressures if pressure),
             room_problem=next((pressure.room_problem for pressure in pressures if pressure and pressure.room_problem), ""),
             free_bytes=await self._free_bytes(),
-            min_free_bytes=max((work.options.min_free_bytes for work in self._works.values()), default=0),
+            min_free_bytes=max((job.options.min_free_bytes for job in self._jobs.values()), default=0),
             tally=tally,
             queued_since_at=self._queued_since_at if tally.pending + tally.claimed else None,
         )
 
     @property
     def _is_over(self) -> bool:
-        return self._is_draining or not self._works
+        return self._is_draining or not self._jobs
 
     async def _free_bytes(self) -> int | None:
         try:
@@ -241,79 +241,79 @@ class LibraryKeeper:
         self._identity = await store.library_id()
         self._problem = ""
         self._notes = dict(await store.cycles())
-        for work in self._works.values():
-            work.last = self._notes.get(work.name)
-            work.due_at = self._next_due_at(work.manifest, work.last)
+        for job in self._jobs.values():
+            job.last = self._notes.get(job.name)
+            job.due_at = self._next_due_at(job.manifest, job.last)
         if self._queued_since_at is None:
             began = [note.began_at for note in self._notes.values()]
-            self._queued_since_at = min(began, default=self._around.clock.now())
+            self._queued_since_at = min(began, default=self._context.clock.now())
         await self._pause.settle()
 
     async def _keep(self, store: Store) -> None:
         try:
             async with task_group() as group:
-                group.start_soon(self._pause.watch, self._around.pace.pause_seconds)
+                group.start_soon(self._pause.watch, self._context.pace.pause_seconds)
                 while not self._is_over:
-                    work = self._next()
-                    if work is None:
-                        await self._bell.wait(self._around.clock, self._seconds_until_due())
+                    job = self._next()
+                    if job is None:
+                        await self._woken.wait(self._context.clock, self._seconds_until_due())
                     else:
                         await expect_identity(self.directory, self._identity)
-                        await self._cycle(work, store)
+                        await self._cycle(job, store)
                 group.cancel_scope.cancel()
         finally:
             self._store = None
 
-    def _next(self) -> Work | None:
-        """The work whose turn it is: what was ordered first, then what has been due for longest."""
+    def _next(self) -> ManifestJob | None:
+        """The manifest whose turn it is: one that was ordered first, then the one that has been due for longest."""
         if self.is_paused:
             return None
-        due = [work for work in self._works.values() if self.is_due(work)]
-        return min(due, key=lambda work: (not work.is_ordered, work.due_at), default=None)
+        due = [job for job in self._jobs.values() if self.is_due(job)]
+        return min(due, key=lambda job: (not job.is_ordered, job.due_at), default=None)
 
     def _seconds_until_due(self) -> float:
         if self.is_paused:
             return LONGEST_WAIT_SECONDS
-        now = self._around.clock.now()
-        soonest = min((work.due_at for work in self._works.values()), default=now + timedelta(seconds=LONGEST_WAIT_SECONDS))
+        now = self._context.clock.now()
+        soonest = min((job.due_at for job in self._jobs.values()), default=now + timedelta(seconds=LONGEST_WAIT_SECONDS))
         return min(LONGEST_WAIT_SECONDS, max(0.0, (soonest - now).total_seconds()))
 
-    async def _cycle(self, work: Work, store: Store) -> None:
-        around, name, manifest = self._around, work.name, work.manifest
-        progress = CycleProgress(around.clock, work.options.concurrency, lambda event: self._hear(manifest, event))
-        work.is_ordered = False
-        work.progress = progress
-        around.tell(name, CycleBegan())
+    async def _cycle(self, job: ManifestJob, store: Store) -> None:
+        context, name, manifest = self._context, job.name, job.manifest
+        progress = CycleProgress(context.clock, job.options.concurrency, lambda event: self._hear(manifest, event))
+        job.is_ordered = False
+        job.progress = progress
+        context.tell(name, CycleBegan())
         cycle = Cycle(
-            work=work,
+            job=job,
             store=store,
             progress=progress,
-            clock=around.clock,
-            manner=Manner(
+            clock=context.clock,
+            run_policy=RunPolicy(
                 lets_failed_rest=True,
                 waits_for_room=True,
-                outage_seconds=around.pace.outage_seconds,
+                outage_seconds=context.pace.outage_seconds,
                 admit=self._pause.pass_through,
             ),
-            openers=around.openers,
+            openers=context.openers,
         )
         try:
             with structlog.contextvars.bound_contextvars(library=str(self.directory)):
                 outcome = await cycle.run()
         finally:
-            work.progress = None
-        await self._settle(work, manifest, outcome, store)
+            job.progress = None
+        await self._settle(job, manifest, outcome, store)
 
-    async def _settle(self, work: Work, manifest: Manifest, outcome: CycleOutcome, store: Store) -> None:
+    async def _settle(self, job: ManifestJob, manifest: Manifest, outcome: CycleOutcome, store: Store) -> None:
         """Remember how a cycle ended, and when the next one begins."""
         note, report = outcome.note, outcome.report
         if outcome.archive_error:
-            self._around.archives.failed(manifest.archives, note.ended_at, outcome.archive_error)
-        work.last = self._notes[work.name] = note
-        if work.manifest is manifest:
-            work.due_at = self._next_due_at(manifest, note)
-        self._around.tell(
-            work.name,
+            self._context.archives.failed(manifest.archives, note.ended_at, outcome.archive_error)
+        job.last = self._notes[job.name] = note
+        if job.manifest is manifest:
+            job.due_at = self._next_due_at(manifest, note)
+        self._context.tell(
+            job.name,
             CycleEnded(
                 summary=summary_of(note),
                 completed=report.completed,
@@ -322,25 +322,25 @@ class LibraryKeeper:
             ),
         )
         # runs note how they ended, but for those that could not begin or could not go on
-        await store.note_cycle(work.name, note)
+        await store.note_cycle(job.name, note)
         tally = await store.tally()
         if not tally.pending + tally.claimed:
-            self._queued_since_at = self._around.clock.now()
+            self._queued_since_at = self._context.clock.now()
 
     def _hear(self, manifest: Manifest, event: ServiceEvent) -> None:
-        archives = self._around.archives
+        archives = self._context.archives
         if isinstance(event, CatalogueResolved):
-            archives.reached(manifest.archives, self._around.clock.now())
+            archives.reached(manifest.archives, self._context.clock.now())
         elif isinstance(event, SeriesCompleted) and event.downloaded:
             answered = [address for address in manifest.archives if address.name == event.receipt.archive]
-            archives.reached(answered, self._around.clock.now())
-        self._around.tell(manifest.name, event)
+            archives.reached(answered, self._context.clock.now())
+        self._context.tell(manifest.name, event)
 
     def _next_due_at(self, manifest: Manifest, last: CycleNote | None) -> datetime:
-        around = self._around
+        context = self._context
         # a cycle that was interrupted is made up for
         began_at = None if last is None or last.outcome == Outcome.INTERRUPTED else last.began_at
-        return next_run_at(manifest.schedule, began_at, around.clock.now(), around.zone)
+        return next_run_at(manifest.schedule, began_at, context.clock.now(), context.zone)
 
 
 def summary_of(note: CycleNote) -> CycleSummary:

@@ -1,4 +1,4 @@
-"""The service: manifests of a folder, a keeper for each library, and whatever runs beside them, in one task group."""
+"""The service: manifests of a folder, a worker for each library, and whatever runs beside them, in one task group."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -25,7 +25,7 @@ from downloader.model import SeriesState
 from downloader.service.archive_watch import ArchiveWatch
 from downloader.service.cycle import Openers
 from downloader.service.library_pages import page_records, page_series, tell_manifest
-from downloader.service.library_worker import LibraryKeeper, ServicePace, Surroundings
+from downloader.service.library_worker import LibraryWorker, ServiceContext, ServicePace
 from downloader.service.live import LiveFeed, LiveSubscription
 from downloader.service.manifest_folder import FolderView, ManifestFile, ManifestFolder
 from downloader.service.port import (
@@ -42,7 +42,7 @@ from downloader.service.port import (
     ServiceStatus,
 )
 from downloader.service.supervision import Supervision
-from downloader.service.waiting import Bell
+from downloader.service.waiting import AutoResetEvent
 
 _log = structlog.get_logger(__name__)
 _OUT_OF_REACH = ArchiveUnreachableError("the archive does not answer; it is probed from time to time")
@@ -77,18 +77,18 @@ class MirrorService:
         self._folder = ManifestFolder(settings.folder)
         self._view = FolderView()
         self._problems: dict[Path, str] = {}
-        self._keepers: dict[tuple[Path, Path], LibraryKeeper] = {}
+        self._workers: dict[tuple[Path, Path], LibraryWorker] = {}
         self._archives = ArchiveWatch()
         self._feed = LiveFeed(settings.clock)
         self._supervision = Supervision()
-        self._look_again = Bell()
+        self._look_again = AutoResetEvent()
         self._looking = anyio.Lock()
         self._is_thorough = False
         self._is_draining = False
         self._is_paused = False
         self._drained = anyio.Event()
         self._group: TaskGroup | None = None
-        self._surroundings = Surroundings(
+        self._context = ServiceContext(
             clock=settings.clock,
             zone=settings.zone,
             pace=settings.pace,
@@ -110,7 +110,7 @@ class MirrorService:
             self._group = group
             async with self._looking:
                 await self._look(at_start=True)
-            self._is_paused = bool(self._keepers) and all(keeper.is_paused for keeper in self._keepers.values())
+            self._is_paused = bool(self._workers) and all(worker.is_paused for worker in self._workers.values())
             self._start_part("heartbeat", self._beat)
             self._start_part("manifest folder", self._watch)
             for part in parts:
@@ -130,28 +130,28 @@ class MirrorService:
             async def lose_patience() -> None:
                 await self._clock.sleep(grace_seconds)
                 _log.warning("what is in flight is set back", grace_seconds=grace_seconds)
-                for keeper in self._keepers.values():
-                    keeper.interrupt()
+                for worker in self._workers.values():
+                    worker.interrupt()
 
             # before anything is waited for: a look at a slow folder must not add to the grace
             group.start_soon(lose_patience)
-            self._drain_keepers()
+            self._drain_workers()
             async with self._looking:
                 # those that the look has opened meanwhile
-                self._drain_keepers()
-            for keeper in self._keepers.values():
-                await keeper.ended.wait()
+                self._drain_workers()
+            for worker in self._workers.values():
+                await worker.ended.wait()
             group.cancel_scope.cancel()
         self._drained.set()
 
-    def _drain_keepers(self) -> None:
-        for keeper in self._keepers.values():
-            keeper.drain()
+    def _drain_workers(self) -> None:
+        for worker in self._workers.values():
+            worker.drain()
 
     def reload(self) -> None:
         """Look at every manifest again, now."""
         self._is_thorough = True
-        self._look_again.ring()
+        self._look_again.set()
 
     # what the port says
 
@@ -162,15 +162,15 @@ class MirrorService:
     def progress(self) -> Mapping[str, RunProgress]:
         """See the port."""
         return {
-            work.name: work.progress.now(work.run.pressure if work.run else None)
-            for keeper in self._keepers.values()
-            for work in keeper.works
-            if work.progress
+            job.name: job.progress.now(job.run.pressure if job.run else None)
+            for worker in self._workers.values()
+            for job in worker.jobs
+            if job.progress
         }
 
     async def status(self) -> ServiceStatus:
         """See the port."""
-        keepers = self._sorted_keepers()
+        workers = self._sorted_workers()
         self._note_outages()
         return ServiceStatus(
             version=__version__,
@@ -182,24 +182,24 @@ class MirrorService:
             folder=str(self._settings.folder),
             folder_problem=self._view.problem,
             parts=self._supervision.statuses(),
-            libraries=tuple([await keeper.status() for keeper in keepers]),
+            libraries=tuple([await worker.status() for worker in workers]),
             archives=self._archives.statuses(),
         )
 
     async def manifests(self) -> Sequence[ManifestStatus]:
         """See the port."""
         told = [
-            await tell_manifest(file, file.problem or self._problems.get(file.path, ""), self._keeper_of(file.name))
+            await tell_manifest(file, file.problem or self._problems.get(file.path, ""), self._worker_of(file.name))
             for file in self._view.files
         ]
         return sorted(told, key=lambda status: status.name)
 
     async def series(self, wanted: SeriesFilter, *, after: str | None = None, limit: int = 100) -> SeriesPage:
         """See the port."""
-        keepers: Sequence[LibraryKeeper] = self._sorted_keepers()
+        workers: Sequence[LibraryWorker] = self._sorted_workers()
         if wanted.manifest is not None:
-            keepers = [self._require(wanted.manifest)]
-        return await page_series(keepers, wanted, after, limit)
+            workers = [self._require(wanted.manifest)]
+        return await page_series(workers, wanted, after, limit)
 
     async def failures(self, manifest: str | None = None, *, after: str | None = None, limit: int = 100) -> SeriesPage:
         """See the port."""
@@ -219,14 +219,14 @@ class MirrorService:
 
     async def start(self, manifest: str) -> None:
         """See the port."""
-        keeper = self._require(manifest)
+        worker = self._require(manifest)
         _log.info("cycle ordered", manifest=manifest)
-        keeper.order(manifest)
+        worker.order(manifest)
 
     async def pause(self) -> Sequence[LibraryOrder]:
         """See the port."""
         self._is_paused = True
-        orders = [await keeper.pause() for keeper in self._sorted_keepers()]
+        orders = [await worker.pause() for worker in self._sorted_workers()]
         _log.info("paused")
         self._feed.publish(LiveKind.PAUSED)
         return orders
@@ -234,17 +234,17 @@ class MirrorService:
     async def resume(self) -> Sequence[LibraryOrder]:
         """See the port."""
         self._is_paused = False
-        orders = [await keeper.resume() for keeper in self._sorted_keepers()]
+        orders = [await worker.resume() for worker in self._sorted_workers()]
         _log.info("resumed")
         self._feed.publish(LiveKind.RESUMED)
         return orders
 
     async def retry(self, *, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
         """See the port."""
-        keepers = self._sorted_keepers() if manifest is None else [self._require(manifest)]
+        workers = self._sorted_workers() if manifest is None else [self._require(manifest)]
         retried = 0
-        for keeper in keepers:
-            retried += await keeper.retry(manifest, series_instance_uid)
+        for worker in workers:
+            retried += await worker.retry(manifest, series_instance_uid)
         if series_instance_uid is not None and not retried:
             raise OrderError(f"series {series_instance_uid} has not failed", next_step="look it up with `tciad failures`")
         return retried
@@ -282,9 +282,9 @@ class MirrorService:
         self._is_thorough = False
         before, problems_before = self._view, self._problems
         self._view = await anyio.to_thread.run_sync(look)
-        self._keepers = {place: keeper for place, keeper in self._keepers.items() if not keeper.ended.is_set()}
+        self._workers = {place: worker for place, worker in self._workers.items() if not worker.ended.is_set()}
         problems: dict[Path, str] = {}
-        opened: list[LibraryKeeper] = []
+        opened: list[LibraryWorker] = []
         for file in self._view.files:
             if file.manifest is None:
                 continue
@@ -295,52 +295,52 @@ class MirrorService:
         self._problems = problems
         self._drop_removed()
         self._archives.know(
-            address for keeper in self._keepers.values() for work in keeper.works for address in work.manifest.archives
+            address for worker in self._workers.values() for job in worker.jobs for address in job.manifest.archives
         )
         if (before, problems_before) != (self._view, problems):
             tell_changes(before, self._view, problems_before, problems)
             self._feed.publish(LiveKind.MANIFESTS_CHANGED)
         await self._open(opened, at_start=at_start)
 
-    async def _put(self, manifest: Manifest, opened: list[LibraryKeeper]) -> None:
-        """Give the manifest to the keeper of its library; one that it makes is added to `opened`.
+    async def _put(self, manifest: Manifest, opened: list[LibraryWorker]) -> None:
+        """Give the manifest to the worker of its library; one that it makes is added to `opened`.
 
         Raises:
             SettingsError: the manifest cannot be worked by; an older one of its name stays in force.
         """
         options = await anyio.to_thread.run_sync(self._settings.decide, manifest)
         place = (options.output.absolute(), state_path(options).absolute())
-        for directory, store in self._keepers:
+        for directory, store in self._workers:
             if store == place[1] and directory != place[0]:
                 raise SettingsError(
                     f"{manifest.path}: the state store {store} is that of the library {directory}, and a store has one library",
                     next_step="leave --state out, or serve one library",
                 )
-        keeper = self._keeper_of(manifest.name)
-        if keeper is not None and keeper is not self._keepers.get(place):
-            keeper.drop(manifest.name)
-        if place not in self._keepers:
-            self._keepers[place] = LibraryKeeper(options, self._surroundings)
-            opened.append(self._keepers[place])
-        self._keepers[place].put(manifest, options)
+        worker = self._worker_of(manifest.name)
+        if worker is not None and worker is not self._workers.get(place):
+            worker.drop(manifest.name)
+        if place not in self._workers:
+            self._workers[place] = LibraryWorker(options, self._context)
+            opened.append(self._workers[place])
+        self._workers[place].put(manifest, options)
 
     def _drop_removed(self) -> None:
         """What has no file any more is worked by no more."""
         names = {file.name for file in self._view.files}
-        for keeper in self._keepers.values():
-            for name in [work.name for work in keeper.works if work.name not in names]:
-                keeper.drop(name)
+        for worker in self._workers.values():
+            for name in [job.name for job in worker.jobs if job.name not in names]:
+                worker.drop(name)
 
-    async def _open(self, keepers: Sequence[LibraryKeeper], *, at_start: bool) -> None:
-        for keeper in keepers:
-            run = partial(keeper.run, at_start=at_start)
-            self._start_part(f"library {keeper.directory}", run, may_end=True)
+    async def _open(self, workers: Sequence[LibraryWorker], *, at_start: bool) -> None:
+        for worker in workers:
+            run = partial(worker.run, at_start=at_start)
+            self._start_part(f"library {worker.directory}", run, may_end=True)
         if at_start:
-            for keeper in keepers:
-                await keeper.opened.wait()
+            for worker in workers:
+                await worker.opened.wait()
         elif self._is_paused:
-            for keeper in keepers:
-                await keeper.pause()
+            for worker in workers:
+                await worker.pause()
 
     def _tell(self, manifest: str, event: ServiceEvent) -> None:
         for observer in self._settings.observers:
@@ -349,29 +349,29 @@ class MirrorService:
 
     def _note_outages(self) -> None:
         """An archive that a running cycle probes in vain is out of reach now, whatever it was before."""
-        for keeper in self._keepers.values():
-            for work in keeper.works:
-                pressure = work.run.pressure if work.run else None
+        for worker in self._workers.values():
+            for job in worker.jobs:
+                pressure = job.run.pressure if job.run else None
                 if pressure and pressure.archives_out:
-                    out = [address for address in work.manifest.archives if address.name in pressure.archives_out]
+                    out = [address for address in job.manifest.archives if address.name in pressure.archives_out]
                     self._archives.failed(out, self._clock.now(), _OUT_OF_REACH)
 
-    def _sorted_keepers(self) -> list[LibraryKeeper]:
-        return sorted(self._keepers.values(), key=lambda keeper: str(keeper.directory))
+    def _sorted_workers(self) -> list[LibraryWorker]:
+        return sorted(self._workers.values(), key=lambda worker: str(worker.directory))
 
-    def _keeper_of(self, manifest: str) -> LibraryKeeper | None:
-        return next((keeper for keeper in self._keepers.values() if keeper.work(manifest)), None)
+    def _worker_of(self, manifest: str) -> LibraryWorker | None:
+        return next((worker for worker in self._workers.values() if worker.job(manifest)), None)
 
-    def _require(self, manifest: str) -> LibraryKeeper:
-        keeper = self._keeper_of(manifest)
-        if keeper is None:
-            names = sorted(work.name for known in self._keepers.values() for work in known.works)
+    def _require(self, manifest: str) -> LibraryWorker:
+        worker = self._worker_of(manifest)
+        if worker is None:
+            names = sorted(job.name for known in self._workers.values() for job in known.jobs)
             raise OrderError(f"no manifest {manifest!r} is in force{suggest(manifest, names)}")
-        return keeper
+        return worker
 
     def _directories(self, manifest: str | None) -> list[Path]:
-        keepers = self._sorted_keepers() if manifest is None else [self._require(manifest)]
-        return [keeper.directory for keeper in keepers]
+        workers = self._sorted_workers() if manifest is None else [self._require(manifest)]
+        return [worker.directory for worker in workers]
 
 
 def tell_changes(

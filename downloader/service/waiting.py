@@ -19,18 +19,18 @@ async def wait_for(event: anyio.Event, clock: Clock, seconds: float) -> bool:
     return event.is_set()
 
 
-class Bell:
-    """Wakes whoever waits; rung while nobody does, it wakes the next one at once."""
+class AutoResetEvent:
+    """An event that clears itself once a task was woken by it; set while no task waits, it wakes the next one at once."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
 
-    def ring(self) -> None:
-        """Wake."""
+    def set(self) -> None:
+        """Wake the task that waits."""
         self._event.set()
 
     async def wait(self, clock: Clock, seconds: float) -> bool:
-        """Wait until it rings, or for that time; whether it rang."""
-        rang = await wait_for(self._event, clock, seconds)
+        """Wait until it is set, or for that time; returns whether it was set."""
+        was_set = await wait_for(self._event, clock, seconds)
         self._event = anyio.Event()
-        return rang
+        return was_set
