@@ -1,16 +1,14 @@
 """The rules of docs/completeness.md that look at a whole series. Pure functions that return nothing or raise.
 
-What a single member can show (CRC-32, size, being DICOM) was checked while it passed by. Here stand the rules that need all
+What a single image can show (checksum, size, being DICOM) was checked while it passed by. Here stand the rules that need all
 images at once, because the archive answers its own failures with HTTP 200 and a well-formed ZIP
 (docs/archives.md#failed-downloads).
 """
 
-import csv
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from downloader.errors import (
     DigestMismatchError,
@@ -19,9 +17,27 @@ from downloader.errors import (
     UnexpectedReplyError,
     WrongSeriesError,
 )
-from downloader.model import Identity, Md5Mode, Proof, Series, StagedImage, StagedSeries
+from downloader.model import Identity, Md5Mode, Proof, Series, StagedImage
 
 _ADVICE = "the archive stopped half-way or the series is being changed; it is tried again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a source says of a transfer that came whole.
+
+    Attributes:
+        announced_images: how many images the source said that it would send; None where it did not say.
+        digests_expected: digests come with every whole transfer of this kind, so that the source stopped half-way without them.
+        digests: the source's MD5 by name of the image (`ImageStarted.name`), 32 lower-case hex digits; empty where it has none.
+        digests_flaw: why the digests are not the source's last word on the series: they are absent, something followed them, or
+            they cannot be read. Empty where nothing is wrong.
+    """
+
+    announced_images: int | None = None
+    digests_expected: bool = False
+    digests: Mapping[str, str] = field(default_factory=dict)
+    digests_flaw: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,45 +77,43 @@ def match_catalogue(series: Series, images: tuple[StagedImage, ...]) -> None:
         )
 
 
-def prove(
-    series: Series, staged: StagedSeries, *, md5: Md5Mode, md5_list_expected: bool, announced_images: int | None = None
-) -> Proof:
+def prove(series: Series, images: tuple[StagedImage, ...], evidence: Evidence, *, md5: Md5Mode) -> Proof:
     """Rules 3, 4 and 5 over the whole series.
 
     Args:
         series: what the catalogue says.
-        staged: what one ZIP brought.
+        images: what one transfer brought.
+        evidence: what the source says of the transfer.
         md5: as the manifest says.
-        md5_list_expected: the archive was asked for its list.
-        announced_images: how many images the reply's headers said; None where they said nothing.
 
     Raises:
-        IncompleteSeriesError: images are missing, or the MD5 list is.
+        IncompleteSeriesError: images are missing, or the digests are.
         DigestMismatchError: an image differs from its MD5, or has none and `md5` is `require`.
         NotDicomError: an image that our scanner cannot follow, and no MD5 vouches for it.
         WrongSeriesError: an image of another series, or the same SOP instance twice.
-        UnexpectedReplyError: `md5` is `require` and no list was offered.
+        UnexpectedReplyError: `md5` is `require` and no digests were offered.
     """
-    match_catalogue(series, staged.images)
-    if announced_images not in (None, len(staged.images)):
+    match_catalogue(series, images)
+    if evidence.announced_images not in (None, len(images)):
         raise IncompleteSeriesError(
-            f"{len(staged.images)} images came where the reply's header announced {announced_images}",
+            f"{len(images)} images came where the reply's header announced {evidence.announced_images}",
             series_instance_uid=series.series_instance_uid,
             next_step=_ADVICE,
         )
-    _check_identities(series, staged.images)
-    digests = _Digests(matched=0, blank=len(staged.images), unvouched=staged.images)
-    has_list = md5_list_expected and md5 is not Md5Mode.OFF
-    if has_list:
-        digests = _check_digests(series, staged)
-    if md5 is Md5Mode.REQUIRE and not md5_list_expected:
+    _check_identities(series, images)
+    has_digests = evidence.digests_expected and md5 is not Md5Mode.OFF
+    if has_digests:
+        digests = _check_digests(series, images, evidence)
+    elif md5 is Md5Mode.REQUIRE:
         raise UnexpectedReplyError(
             "the manifest requires MD5 proof, and this archive offers no MD5 list",
             series_instance_uid=series.series_instance_uid,
             next_step="set download.md5 to auto",
         )
-    proof = _conclude(series, staged.images, md5=md5, digests=digests)
-    return replace(proof, md5_list=has_list)
+    else:
+        digests = _Digests(matched=0, blank=len(images), unvouched=images)
+    proof = _conclude(series, images, md5=md5, digests=digests)
+    return replace(proof, md5_list=has_digests)
 
 
 def prove_merged(
@@ -185,30 +199,19 @@ def _check_identities(series: Series, images: tuple[StagedImage, ...]) -> None:
         raise WrongSeriesError(f"image {repeated[0]} came twice", series_instance_uid=series.series_instance_uid)
 
 
-def _check_digests(series: Series, staged: StagedSeries) -> _Digests:
-    """Rule 4: the list is there, is last, names exactly the images, and every hash that it gives matches.
-
-    The archive writes the list only after its last image, so a list that is absent proves that it stopped
-    (docs/archives.md#failed-downloads).
-    """
-    if staged.md5_list is None:
-        raise IncompleteSeriesError(
-            "the MD5 list that ends every whole ZIP is missing",
-            series_instance_uid=series.series_instance_uid,
-            next_step=_ADVICE,
-        )
-    if not staged.md5_list_is_last:
-        raise IncompleteSeriesError("members follow the MD5 list", series_instance_uid=series.series_instance_uid)
-    expected = parse_md5_list(staged.md5_list, series.series_instance_uid)
-    by_name = {image.member_name: image for image in staged.images}
-    if expected.keys() != by_name.keys():
-        unlisted, absent = by_name.keys() - expected.keys(), expected.keys() - by_name.keys()
+def _check_digests(series: Series, images: tuple[StagedImage, ...], evidence: Evidence) -> _Digests:
+    """Rule 4: the digests are there, are the source's last word, name exactly the images, and every one that is given matches."""
+    if evidence.digests_flaw:
+        raise IncompleteSeriesError(evidence.digests_flaw, series_instance_uid=series.series_instance_uid, next_step=_ADVICE)
+    by_name = {image.member_name: image for image in images}
+    if evidence.digests.keys() != by_name.keys():
+        unlisted, absent = by_name.keys() - evidence.digests.keys(), evidence.digests.keys() - by_name.keys()
         raise IncompleteSeriesError(
             f"the MD5 list names {len(absent)} images that did not come and lacks {len(unlisted)} that did",
             series_instance_uid=series.series_instance_uid,
             next_step=_ADVICE,
         )
-    return _compare_digests(series, ((by_name[name], md5) for name, md5 in expected.items()))
+    return _compare_digests(series, ((by_name[name], md5) for name, md5 in evidence.digests.items()))
 
 
 def _compare_digests(series: Series, expected: Iterable[tuple[StagedImage, str]]) -> _Digests:
@@ -227,30 +230,6 @@ def _compare_digests(series: Series, expected: Iterable[tuple[StagedImage, str]]
                 next_step="it is tried again",
             )
     return _Digests(matched=matched, blank=len(unvouched), unvouched=tuple(unvouched))
-
-
-def parse_md5_list(content: bytes, series_instance_uid: str) -> dict[str, str]:
-    """Read md5hashes.csv into member name → 32 lower-case hex digits, empty where the archive has no hash.
-
-    Hashes older than 2021 can lack leading zeros (docs/archives.md#md5s), so they are padded.
-
-    Raises:
-        IncompleteSeriesError: not the list that the archive writes, or a name twice.
-    """
-    rows = csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline=""))
-    header = next(rows, [])
-    if [column.strip().lower() for column in header] != ["filename", "md5hash"]:
-        raise IncompleteSeriesError("the MD5 list does not begin as one", series_instance_uid=series_instance_uid)
-    digests: dict[str, str] = {}
-    for row in rows:
-        if not row:
-            continue
-        # names are unquoted and may hold commas: the hash is what follows the last one
-        name, md5 = ",".join(row[:-1]), row[-1].strip().lower()
-        if len(row) < 2 or name in digests:
-            raise IncompleteSeriesError("the MD5 list has a broken line or a name twice", series_instance_uid=series_instance_uid)
-        digests[name] = "" if md5 in ("", "null") else md5.zfill(32)
-    return digests
 
 
 def _check_ends(series: Series, images: tuple[StagedImage, ...]) -> None:

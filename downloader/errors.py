@@ -224,6 +224,12 @@ class CorruptZipError(TransferError):
     """The body is no ZIP, or members and central directory contradict each other."""
 
 
+BROKEN_LINE: Final = (CutTransferError, StalledTransferError, TruncatedZipError)
+"""A transfer that ended too early."""
+BROKEN_TRANSFER: Final = (*BROKEN_LINE, CorruptZipError)
+"""How a transfer breaks off. The images that it brought before passed its checksums, and may be kept."""
+
+
 class DigestMismatchError(TransferError):
     """An image is not what the archive's MD5 says it is."""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, time
 from enum import StrEnum
@@ -98,6 +98,10 @@ class SeriesVersion:
     def differs_in_dates_from(self, other: "SeriesVersion") -> bool:
         """Whether one of the dates is another one: a re-curation that may have left every image as it was."""
         return _differ(self.date_released, other.date_released) or _differ_in_time(self.submitted_at, other.submitted_at)
+
+    def differs_in_dates_alone_from(self, other: "SeriesVersion") -> bool:
+        """Whether a date is another one, and neither the count nor the size."""
+        return self.differs_in_dates_from(other) and not self.differs_in_images_from(other)
 
 
 def _differ(before: object, now: object) -> bool:
@@ -429,7 +433,7 @@ Event = AttemptStarted | BytesReceived | SeriesCompleted | SeriesSetBack | Serie
 class StagedImage:
     """An image in staging: hashed and identified, not yet proven to belong to a complete series.
 
-    `position` counts members from 0 and names the staged file; `member_name` is the ZIP's word for it, empty for an image that
+    `position` counts images from 0 and names the staged file; `member_name` is the source's word for it, empty for an image that
     came singly, and is never used as a path. `ends_whole` tells whether the data set ends exactly where the member does
     (PS3.10 §7, PS3.5 §7): None where the encoding leaves that open. Numbers are Instance Number (0020,0013) and Acquisition
     Number (0020,0012).
@@ -455,18 +459,64 @@ class StagedImage:
     @property
     def label(self) -> str:
         """How messages call it."""
-        return f"image {self.sop_instance_uid}" if self.identity is Identity.READ else f"member {self.member_name!r}"
+        return f"image {self.sop_instance_uid}" if self.identity is Identity.READ else f"image {self.member_name!r}"
+
+
+# What a transfer of a series brings, in the order in which it comes.
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStarted:
+    """An image begins.
+
+    `name` is the source's word for it in this transfer, never used as a path. It is empty for an image that was asked for by its
+    `sop_instance_uid`: no other one may come then.
+    """
+
+    name: str
+    sop_instance_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageData:
+    """The next bytes, 1 to about a million, of the image that began last."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEnded:
+    """The image that began last came as the source framed it: checksum or length hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextStarted:
+    """Something that is no image begins, so the source did not stop within the image that ended last."""
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseReceived:
+    """The licence of the series came whole."""
+
+    text: bytes
+
+
+ImageEvent = ImageStarted | ImageData | ImageEnded | TextStarted | LicenseReceived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StagedSeries:
-    """Everything one stream brought: images in order of arrival, the other members by name.
+class Portion:
+    """The next part of a transfer, about a mebibyte.
 
-    `md5_list` is the content of md5hashes.csv, `md5_list_is_last` whether no member followed it.
+    Attributes:
+        events: what the part brings. To iterate parses, inflates and checks, so do it once, in a worker thread. It raises
+            TransferErrors.
+        received_bytes: how many bytes came over the line for it.
+        is_last: the transfer of the whole series ends with it. An end that shows itself later comes without a portion.
+        original: the bytes themselves, where the source sends the series as one file (see `Capabilities.original_bytes`).
     """
 
-    images: tuple[StagedImage, ...]
-    md5_list: bytes | None
-    md5_list_is_last: bool
-    license_text: bytes | None
-    other_members: tuple[str, ...]
+    events: Iterable[ImageEvent]
+    received_bytes: int
+    is_last: bool = False
+    original: Sequence[bytes] = ()

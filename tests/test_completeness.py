@@ -1,11 +1,10 @@
 """The rules that say when a series is complete."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from downloader.completeness import match_catalogue, parse_md5_list, prove, prove_merged, series_digests
+from downloader.completeness import Evidence, match_catalogue, prove, prove_merged, series_digests
 from downloader.errors import (
     DigestMismatchError,
     IncompleteSeriesError,
@@ -13,7 +12,7 @@ from downloader.errors import (
     UnexpectedReplyError,
     WrongSeriesError,
 )
-from downloader.model import Md5Mode, Proof, Series, StagedImage, StagedSeries
+from downloader.model import Md5Mode, Proof, Series, StagedImage
 
 SERIES = Series(series_instance_uid="1.2.3", image_count=3, file_size_bytes=300)
 
@@ -35,87 +34,55 @@ def image(position: int) -> StagedImage:
 IMAGES = tuple(image(position) for position in (1, 2, 3))
 
 
-def md5_list(*lines: str) -> bytes:
-    return "\n".join(["Filename,MD5Hash", *lines, ""]).encode()
-
-
-WHOLE_LIST = md5_list(*(f"{one.member_name},{one.md5}" for one in IMAGES))
-WHOLE = StagedSeries(images=IMAGES, md5_list=WHOLE_LIST, md5_list_is_last=True, license_text=b"CC BY", other_members=())
+ALL = {one.member_name: one.md5 for one in IMAGES}
+WHOLE = Evidence(digests_expected=True, digests=ALL)
+NO_LIST = Evidence()
 
 
 def test_a_whole_series_is_proven_by_size_and_every_md5() -> None:
     """The ordinary case: everything that the archive says holds."""
-    proof = prove(SERIES, WHOLE, md5=Md5Mode.AUTO, md5_list_expected=True)
+    proof = prove(SERIES, IMAGES, WHOLE, md5=Md5Mode.AUTO)
     assert proof == Proof(size=True, md5_images=3, md5_blank=0, md5_list=True)
 
 
 def test_without_a_list_count_and_size_prove_the_series() -> None:
     """An archive that offers no hashes is believed by count, size and identity."""
-    staged = replace(WHOLE, md5_list=None, md5_list_is_last=False)
-    assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=False) == Proof(
-        size=True, md5_images=0, md5_blank=3, md5_list=False
-    )
+    assert prove(SERIES, IMAGES, NO_LIST, md5=Md5Mode.AUTO) == Proof(size=True, md5_images=0, md5_blank=3, md5_list=False)
 
 
 def test_a_header_that_announces_other_images_is_believed() -> None:
     """The API of 2013 tells the number of images before it sends them; it has no MD5s."""
-    staged = replace(WHOLE, md5_list=None, md5_list_is_last=False)
-    assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=False, announced_images=3).size
+    assert prove(SERIES, IMAGES, Evidence(announced_images=3), md5=Md5Mode.AUTO).size
     with pytest.raises(IncompleteSeriesError, match="3 images came where the reply's header announced 4"):
-        prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=False, announced_images=4)
+        prove(SERIES, IMAGES, Evidence(announced_images=4), md5=Md5Mode.AUTO)
 
 
-def shortened(staged: StagedSeries) -> StagedSeries:
-    return replace(staged, images=staged.images[:2])
+ONE, TWO, THREE = IMAGES
 
 
-def halved(staged: StagedSeries) -> StagedSeries:
-    return replace(staged, images=(*staged.images[:2], replace(staged.images[2], size_bytes=50)))
-
-
-def without_list(staged: StagedSeries) -> StagedSeries:
-    return replace(staged, md5_list=None)
-
-
-def with_list(*lines: str) -> Callable[[StagedSeries], StagedSeries]:
-    return lambda staged: replace(staged, md5_list=md5_list(*lines))
-
-
-def list_not_last(staged: StagedSeries) -> StagedSeries:
-    return replace(staged, md5_list_is_last=False)
-
-
-def of_another_series(staged: StagedSeries) -> StagedSeries:
-    return replace(staged, images=(*staged.images[:2], replace(staged.images[2], series_instance_uid="1.2.4")))
-
-
-def with_a_repeated_image(staged: StagedSeries) -> StagedSeries:
-    return replace(staged, images=(*staged.images[:2], replace(staged.images[2], sop_instance_uid="1.2.3.1")))
-
-
-ONE, TWO, THREE = (f"{one.member_name},{one.md5}" for one in IMAGES)
+def listed(**digests: str) -> Evidence:
+    """Evidence with other digests, by the number of the image."""
+    return replace(WHOLE, digests={f"1-{name[1:]}.dcm": md5 for name, md5 in digests.items()})
 
 
 @pytest.mark.parametrize(
-    ("spoil", "error"),
+    ("images", "evidence", "error"),
     [
-        (shortened, IncompleteSeriesError),
-        (halved, IncompleteSeriesError),
-        (without_list, IncompleteSeriesError),
-        (list_not_last, IncompleteSeriesError),
-        (with_list(ONE, TWO), IncompleteSeriesError),
-        (with_list(ONE, TWO, THREE, "1-4.dcm," + "0" * 32), IncompleteSeriesError),
-        (with_list(ONE, TWO, THREE, THREE), IncompleteSeriesError),
-        (with_list(ONE, TWO, "1-3.dcm," + "f" * 32), DigestMismatchError),
-        (with_list(ONE, TWO, "no comma"), IncompleteSeriesError),
-        (of_another_series, WrongSeriesError),
-        (with_a_repeated_image, WrongSeriesError),
+        ((ONE, TWO), WHOLE, IncompleteSeriesError),
+        ((ONE, TWO, replace(THREE, size_bytes=50)), WHOLE, IncompleteSeriesError),
+        (IMAGES, replace(WHOLE, digests={}, digests_flaw="the list is missing"), IncompleteSeriesError),
+        (IMAGES, replace(WHOLE, digests_flaw="members follow the list"), IncompleteSeriesError),
+        (IMAGES, listed(_1=ONE.md5, _2=TWO.md5), IncompleteSeriesError),
+        (IMAGES, listed(_1=ONE.md5, _2=TWO.md5, _3=THREE.md5, _4="0" * 32), IncompleteSeriesError),
+        (IMAGES, listed(_1=ONE.md5, _2=TWO.md5, _3="f" * 32), DigestMismatchError),
+        ((ONE, TWO, replace(THREE, series_instance_uid="1.2.4")), WHOLE, WrongSeriesError),
+        ((ONE, TWO, replace(THREE, sop_instance_uid="1.2.3.1")), WHOLE, WrongSeriesError),
     ],
 )
-def test_anything_less_is_not_complete(spoil: Callable[[StagedSeries], StagedSeries], error: type[TciadError]) -> None:
+def test_anything_less_is_not_complete(images: tuple[StagedImage, ...], evidence: Evidence, error: type[TciadError]) -> None:
     """Each way in which an archive is known to fail half-way is an error with its own name, and names the series."""
     with pytest.raises(error) as caught:
-        prove(SERIES, spoil(WHOLE), md5=Md5Mode.AUTO, md5_list_expected=True)
+        prove(SERIES, images, evidence, md5=Md5Mode.AUTO)
     assert caught.value.series_instance_uid == "1.2.3"
 
 
@@ -133,38 +100,30 @@ def test_a_series_of_unknown_count_is_never_complete() -> None:
 
 def test_blank_hashes_are_unverified_and_only_require_refuses_them() -> None:
     """A blank hash is no mismatch (docs/archives.md#md5s)."""
-    staged = with_list(ONE, TWO, "1-3.dcm,")(WHOLE)
-    assert prove(SERIES, staged, md5=Md5Mode.AUTO, md5_list_expected=True) == Proof(
-        size=True, md5_images=2, md5_blank=1, md5_list=True
-    )
+    blank = listed(_1=ONE.md5, _2=TWO.md5, _3="")
+    assert prove(SERIES, IMAGES, blank, md5=Md5Mode.AUTO) == Proof(size=True, md5_images=2, md5_blank=1, md5_list=True)
     with pytest.raises(DigestMismatchError, match="no MD5 for 1 of 3"):
-        prove(SERIES, staged, md5=Md5Mode.REQUIRE, md5_list_expected=True)
+        prove(SERIES, IMAGES, blank, md5=Md5Mode.REQUIRE)
 
 
 def test_require_refuses_an_archive_without_lists() -> None:
     """The user asked for more proof than this archive gives."""
     with pytest.raises(UnexpectedReplyError, match="auto"):
-        prove(SERIES, replace(WHOLE, md5_list=None), md5=Md5Mode.REQUIRE, md5_list_expected=False)
+        prove(SERIES, IMAGES, NO_LIST, md5=Md5Mode.REQUIRE)
 
 
 def test_half_an_image_is_seen_by_its_structure_where_nothing_else_vouches_for_it() -> None:
     """No FileSize and no MD5: a cut image has a valid CRC, so its own end must speak."""
     series = replace(SERIES, file_size_bytes=None)
-    cut = replace(WHOLE, md5_list=None, images=(*IMAGES[:2], replace(IMAGES[2], ends_whole=False)))
+    cut = (ONE, TWO, replace(THREE, ends_whole=False))
     with pytest.raises(IncompleteSeriesError, match="ends in the middle"):
-        prove(series, cut, md5=Md5Mode.OFF, md5_list_expected=False)
+        prove(series, cut, NO_LIST, md5=Md5Mode.OFF)
 
 
 def test_an_image_that_is_odd_upstream_is_accepted_when_its_size_or_md5_vouches_for_it() -> None:
     """Archives hold files whose last element is short; they are what the archive has."""
-    odd = replace(WHOLE, images=(*IMAGES[:2], replace(IMAGES[2], ends_whole=False)))
-    assert prove(SERIES, odd, md5=Md5Mode.AUTO, md5_list_expected=True).md5_images == 3
-
-
-def test_old_hashes_lack_leading_zeros_and_names_may_hold_commas() -> None:
-    """Hashes written before 2021 are shorter than 32 digits."""
-    digests = parse_md5_list(md5_list("a,b.dcm," + "A" * 31, "c.dcm,null"), "1.2.3")
-    assert digests == {"a,b.dcm": "0" + "a" * 31, "c.dcm": ""}
+    odd = (ONE, TWO, replace(THREE, ends_whole=False))
+    assert prove(SERIES, odd, WHOLE, md5=Md5Mode.AUTO).md5_images == 3
 
 
 # over the three hashes, and over "123"

@@ -1,6 +1,7 @@
 """Asks archives: for lists of series, and for the images of one.
 
-`port.py` is what the rest of tciad knows of an archive: queries that give rows of series, and transfers that give images.
+`port.py` is what the rest of tciad knows of a source: queries that give rows of series, and transfers that give images.
+`question.py` is the port of `tciad query`.
 `registry.py` makes the client that a manifest means, with the credentials that belong to it. `nbia/` speaks the NBIA REST API
 in its four generations, each of which is a table.
 

@@ -1,4 +1,4 @@
-"""What every generation of the archive's API offers to the rest of tciad."""
+"""The port of a source of images: its catalogue, its transfers, its digests and its descriptions."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from downloader.model import Md5Mode, Series, SeriesQuery
+from downloader.completeness import Evidence
+from downloader.model import Md5Mode, Portion, Series, SeriesQuery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,68 +108,45 @@ class StudyCount:
 NoteUnreadable = Callable[[UnreadableRow], None]
 
 
-class SeriesBody(Protocol):
-    """The body of one getImage, while it arrives.
+class Transfer(Protocol):
+    """Images while they arrive."""
 
-    `md5_list_expected`: the request asked for md5hashes.csv, so its absence proves that the archive stopped half-way
-    (docs/archives.md#failed-downloads). `names_are_ordered`: member names are `<acquisition>-<instance>.dcm` (NewFileNames).
-    `announced_images`: how many images the reply's headers say that it holds; None where they say nothing
-    (docs/archives.md#image-endpoints).
-    """
+    def portions(self) -> AsyncIterator[Portion]:
+        """Yield what comes, in portions of about a mebibyte, as it comes.
 
-    @property
-    def md5_list_expected(self) -> bool: ...  # noqa: D102  told above
-
-    @property
-    def names_are_ordered(self) -> bool: ...  # noqa: D102  told above
-
-    @property
-    def announced_images(self) -> int | None: ...  # noqa: D102  told above
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the body has ended as HTTP says it must, and all of it was given."""
-        ...
-
-    def note_md5_list(self) -> None:
-        """An MD5 list came with images in this body: only that shows that the deployment offers lists. Status 200 does not."""
-        ...
-
-    def batches(self) -> AsyncIterator[Sequence[bytes]]:
-        """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer).
+        A portion costs the event loop nothing: its events are parsed where they are iterated, which is to be a worker thread. The
+        events of one portion must have been iterated to their end before the next portion is.
 
         Raises:
-            CutTransferError: the connection ended before the body did.
+            CutTransferError: the connection ended before the transfer did.
             StalledTransferError: no bytes for the idle time, or fewer than the minimum rate.
         """
         ...
 
 
-class ImageBody(Protocol):
-    """The body of one getSingleImage, while it arrives: a bare DICOM file."""
+class SeriesTransfer(Transfer, Protocol):
+    """All images of one series while they arrive."""
 
-    def batches(self) -> AsyncIterator[Sequence[bytes]]:
-        """Yield the body as `SeriesBody.batches` does, and raise as it does."""
+    @property
+    def brings_digests(self) -> bool:
+        """Whether the source was asked for the digests of the images, which then come with them."""
+        ...
+
+    def evidence(self) -> Evidence:
+        """What the source says of the transfer, once all portions came and all their events were iterated. Safe in any thread.
+
+        Raises:
+            TruncatedZipError: what came is not whole by the source's own framing, such as the central directory of a ZIP.
+        """
         ...
 
 
-class Archive(Protocol):
-    """One archive, spoken to in one generation. Methods raise ArchiveError or TransferError and nothing else."""
-
-    name: str
-    generation: str
+class Catalogue(Protocol):
+    """What a source lists. For those who resolve a manifest, and those who ask again about one series."""
 
     @property
     def capabilities(self) -> Capabilities:
         """What the source can do, as far as it is known now."""
-        ...
-
-    def md5_lists(self, series_instance_uid: str) -> Md5Lists:
-        """Whether a ZIP of this series can be expected to bring an MD5 list. Asks nothing."""
-        ...
-
-    def note_md5_lists(self) -> None:
-        """MD5 lists came from this archive before: it is held to them from now on."""
         ...
 
     def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
@@ -193,6 +171,21 @@ class Archive(Protocol):
         """
         ...
 
+    async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:
+        """The catalogue's rows of these series, asked for in every way in which the generation asks for single ones.
+
+        By list and by series, or by study where it knows neither; a series is missing only where each way left it out. Their
+        former rows say in which study they were. Rows lack what only getPatientStudy tells.
+
+        Raises:
+            UnexpectedReplyError: the generation can be asked by study only, and a former row names none.
+        """
+        ...
+
+    async def find_series_size(self, series_instance_uid: str) -> SeriesSize:
+        """Ask getSeriesSize, which is slow: for catalogues whose rows say neither image count nor size."""
+        ...
+
     async def find_study_counts(self, query: SeriesQuery) -> Sequence[StudyCount]:
         """How many series the archive counts for each study of this collection, patient or study.
 
@@ -209,15 +202,8 @@ class Archive(Protocol):
         """
         ...
 
-    async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:
-        """The catalogue's rows of these series, asked for in every way in which the generation asks for single ones.
-
-        By list and by series, or by study where it knows neither; a series is missing only where each way left it out. Their
-        former rows say in which study they were. Rows lack what only getPatientStudy tells.
-
-        Raises:
-            UnexpectedReplyError: the generation can be asked by study only, and a former row names none.
-        """
+    async def find_collections(self) -> Sequence[str]:
+        """Names of all collections that the caller may see (getCollectionValues)."""
         ...
 
     async def find_shared_cart(self, name: str) -> Sequence[str]:
@@ -230,29 +216,27 @@ class Archive(Protocol):
         """
         ...
 
-    async def find_collections(self) -> Sequence[str]:
-        """Names of all collections that the caller may see (getCollectionValues)."""
-        ...
 
-    async def find_descriptions(self, collections: Sequence[str]) -> Mapping[str, CollectionDescription]:
-        """What the archive says of these collections, by their exact names; those it says nothing of are missing.
+class Transfers(Protocol):
+    """How images come from a source. For those who fetch series."""
 
-        None at all where the generation has no descriptions.
-        """
-        ...
-
-    def open_series(self, series: Series, md5: Md5Mode) -> AbstractAsyncContextManager[SeriesBody]:
-        """Ask for the images of one series and enter once status and headers say that a ZIP follows.
+    def open_series(self, series: Series, md5: Md5Mode) -> AbstractAsyncContextManager[SeriesTransfer]:
+        """Ask for the images of one series and enter once the source shows that they follow.
 
         Raises:
             AccessDeniedError: the archive refuses this series (docs/archives.md#failed-downloads: unknown, private, or a
                 passing fault).
-            UnexpectedReplyError: `md5` is `require` and this generation offers no list.
+            UnexpectedReplyError: `md5` is `require` and this source offers no digests.
         """
         ...
 
-    async def find_series_size(self, series_instance_uid: str) -> SeriesSize:
-        """Ask getSeriesSize, which is slow: for catalogues whose rows say neither image count nor size."""
+    def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AbstractAsyncContextManager[Transfer]:
+        """Ask for one image and enter once the source shows that it follows.
+
+        Raises:
+            ArchiveFaultError: the archive failed; NBIA answers the same for an image that it does not have.
+            UnexpectedReplyError: the source gives no single images.
+        """
         ...
 
     async def find_sop_instance_uids(self, series_instance_uid: str) -> Sequence[str]:
@@ -264,15 +248,17 @@ class Archive(Protocol):
         """
         ...
 
-    def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AbstractAsyncContextManager[ImageBody]:
-        """Ask for one image and enter once status and headers say that it follows.
-
-        Raises:
-            ArchiveFaultError: the archive failed; it says the same of an image that it does not have
-                (docs/archives.md#image-endpoints).
-            UnexpectedReplyError: the generation gives no single images.
-        """
+    def md5_lists(self, series_instance_uid: str) -> Md5Lists:
+        """Whether a ZIP of this series can be expected to bring an MD5 list. Asks nothing."""
         ...
+
+    def note_md5_lists(self) -> None:
+        """MD5 lists came from this archive before: it is held to them from now on."""
+        ...
+
+
+class Digests(Protocol):
+    """MD5s that a source has of its images. For those who prove parts, and those who verify what is stored."""
 
     async def find_image_md5(self, sop_instance_uid: str) -> str:
         """The archive's MD5 of one image, 32 lower-case hex digits; empty where it has none."""
@@ -284,3 +270,24 @@ class Archive(Protocol):
         Source: docs/archives.md#md5s.
         """
         ...
+
+
+class Descriptions(Protocol):
+    """What a source says of its collections. For those who index a library."""
+
+    async def find_descriptions(self, collections: Sequence[str]) -> Mapping[str, CollectionDescription]:
+        """What the archive says of these collections, by their exact names; those it says nothing of are missing.
+
+        None at all where the generation has no descriptions.
+        """
+        ...
+
+
+class Source(Catalogue, Transfers, Digests, Descriptions, Protocol):
+    """One archive, spoken to in one generation of its API. Methods raise ArchiveError or TransferError and nothing else.
+
+    This is what a source implements and what a run is put together from. Code that needs a part of it names that part.
+    """
+
+    name: str
+    generation: str

@@ -13,7 +13,7 @@ from downloader.archive.nbia.endpoints import Generation
 from downloader.archive.nbia.generations import GENERATIONS
 from downloader.archive.nbia.queries import NbiaQueries
 from downloader.archive.nbia.requests import Asker
-from downloader.archive.port import NO_STUDY_NEEDS, Archive, StudyNeeds
+from downloader.archive.port import NO_STUDY_NEEDS, Source, StudyNeeds
 from downloader.archive.question import ArchiveQueries
 from downloader.clock import Clock
 from downloader.errors import SettingsError
@@ -36,7 +36,7 @@ def open_archive(
     deployments: Deployments | None = None,
     needs: StudyNeeds = NO_STUDY_NEEDS,
     attempts: int = REFUSALS_NEEDED,
-) -> Archive:
+) -> Source:
     """The client for one archive. Nothing is asked of it yet.
 
     Args:

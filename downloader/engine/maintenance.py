@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.clock import Clock, SystemClock
 from downloader.config.options import RunOptions
 from downloader.engine.holding import bind, hold_library, open_records
@@ -115,7 +115,7 @@ async def open_verification(
         if repair:
             await store.release([])
             await finish_changes(library, store, clock.now())
-        opened: dict[str, Archive] = {}
+        opened: dict[str, Source] = {}
         if repair or upstream:
             for address in await _addresses_of(store, archives):
                 opened[address.name] = await stack.enter_async_context(open_named_archive(address, options, clock))
@@ -141,10 +141,10 @@ async def _open_existing(options: RunOptions, clock: Clock, *, to_change: bool) 
         yield store
 
 
-def _make_repair(library: Library, store: Store, archives: Mapping[str, Archive], options: RunOptions, clock: Clock) -> Repair:
+def _make_repair(library: Library, store: Store, archives: Mapping[str, Source], options: RunOptions, clock: Clock) -> Repair:
     threads = CapacityLimiter(WORKER_THREADS)
 
-    def make_scheduler(archive: Archive, listener: Callable[[Event], None]) -> Scheduler:
+    def make_scheduler(archive: Source, listener: Callable[[Event], None]) -> Scheduler:
         bench = replace(make_bench(archive, library, options, clock, threads=threads), listener=listener)
         return Scheduler(
             store=store,

@@ -16,7 +16,7 @@ from anyio import CapacityLimiter
 
 from downloader.archive.credentials import gather_secrets, make_authentication
 from downloader.archive.nbia.deployments import Deployments
-from downloader.archive.port import NO_STUDY_NEEDS, Archive, StudyNeeds
+from downloader.archive.port import NO_STUDY_NEEDS, Source, StudyNeeds
 from downloader.archive.question import ArchiveQueries
 from downloader.archive.registry import open_archive, open_queries
 from downloader.clock import Clock, SystemClock
@@ -27,7 +27,7 @@ from downloader.engine import holding
 from downloader.engine.holding import refuse_wrong_library, require_library
 from downloader.engine.state_store import open_store_for_reading
 from downloader.errors import SettingsError
-from downloader.fetching.attempt import Bench
+from downloader.fetching.attempt import AttemptContext
 from downloader.library.config import settle_config
 from downloader.library.layout import parse_layout
 from downloader.library.local.library import LocalLibrary
@@ -195,7 +195,7 @@ async def open_archive_queries(address: ArchiveAddress, settings: Settings) -> A
         )
 
 
-async def hold_to_lists(archives: Mapping[str, Archive], store: Store) -> None:
+async def hold_to_lists(archives: Mapping[str, Source], store: Store) -> None:
     """Let each archive know whether MD5 lists came from it before: a refusal of them is a fault then, and no sign of its age."""
     for name, archive in archives.items():
         if await store.sent_md5_lists(name):
@@ -275,7 +275,7 @@ async def open_named_archive(
     clock: Clock,
     needs: StudyNeeds = NO_STUDY_NEEDS,
     deployments: Deployments | None = None,
-) -> AsyncIterator[Archive]:
+) -> AsyncIterator[Source]:
     """The client for the archive, asked as whoever the options' secrets name. `needs`: see `open_archive`."""
     async with _reach(address, options, clock) as (base_url, transport):
         yield open_archive(
@@ -325,7 +325,7 @@ def _make_throttle(plan: BandwidthPlan, clock: Clock) -> Callable[[int], float]:
 @asynccontextmanager
 async def _open_archives(
     manifest: Manifest, options: RunOptions, clock: Clock, needs: StudyNeeds, deployments: Deployments | None = None
-) -> AsyncIterator[Mapping[str, Archive]]:
+) -> AsyncIterator[Mapping[str, Source]]:
     """Every archive that the manifest asks, by name."""
     async with AsyncExitStack() as stack:
         yield {
@@ -334,11 +334,13 @@ async def _open_archives(
         }
 
 
-def _make_resolver(archives: Mapping[str, Archive], clock: Clock) -> Resolver:
+def _make_resolver(archives: Mapping[str, Source], clock: Clock) -> Resolver:
     return Resolver(archives, make_patience(clock))
 
 
-def _make_benches(archives: Mapping[str, Archive], library: Library, options: RunOptions, clock: Clock) -> Mapping[str, Bench]:
+def _make_benches(
+    archives: Mapping[str, Source], library: Library, options: RunOptions, clock: Clock
+) -> Mapping[str, AttemptContext]:
     """One for each archive of a run, by name: they share threads and bandwidth."""
     threads = CapacityLimiter(WORKER_THREADS)
     throttle = _make_throttle(options.bandwidth, clock)
@@ -349,16 +351,16 @@ def _make_benches(archives: Mapping[str, Archive], library: Library, options: Ru
 
 
 def make_bench(
-    archive: Archive,
+    archive: Source,
     library: Library,
     options: RunOptions,
     clock: Clock,
     *,
     threads: CapacityLimiter,
     throttle: Callable[[int], float] | None = None,
-) -> Bench:
+) -> AttemptContext:
     """What attempts at series of one archive work with. Archives that share a run share `threads` and `throttle`."""
-    return Bench(
+    return AttemptContext(
         archive=archive,
         library=library,
         clock=clock,

@@ -1,7 +1,8 @@
-"""One attempt at one series, from the archive's stream to the library. It never tries again and knows no store."""
+"""One attempt at one series, from the source's transfer to the library. It never tries again and knows no store.
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+An attempt begins a staging, takes a transfer into it, has the images proven and publishes them with their receipt.
+"""
+
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Final
@@ -10,36 +11,28 @@ import anyio
 from anyio import CancelScope
 
 from downloader import __version__
-from downloader.archive.port import Archive, SeriesBody
-from downloader.completeness import match_catalogue, prove
+from downloader.archive.port import Catalogue, SeriesTransfer
+from downloader.completeness import Evidence, match_catalogue, prove
 from downloader.errors import (
+    BROKEN_LINE,
+    BROKEN_TRANSFER,
     ArchiveError,
-    CorruptZipError,
-    CutTransferError,
     IncompleteSeriesError,
     NoSpaceError,
     SeriesWithdrawnError,
-    StalledTransferError,
     TciadError,
     TransferError,
-    TruncatedZipError,
     UnexpectedReplyError,
     UnsafeMemberError,
 )
-from downloader.fetching.context import Bench, Intake
-from downloader.fetching.recheck import ask_again
+from downloader.fetching.context import Attempt, AttemptContext
+from downloader.fetching.recheck import ask_again, receipt_if_unchanged
 from downloader.fetching.resume import ProvenSeries, fetch_singly, find_missing, is_weaker_than_whole, prove_salvaged
-from downloader.fetching.small_series import StoredSeries, WholeSeries, limits_for, store_whole
-from downloader.fetching.unchanged import differs_in_dates_alone, receipt_if_unchanged
 from downloader.library.model import SeriesLocation
-from downloader.library.port import Library
-from downloader.library.sink import Salvage, Staging
-from downloader.model import Receipt, Series, StagedSeries
-from downloader.zipstream import ZipReader
+from downloader.library.sink import SeriesSink, StagedSeries, Staging
+from downloader.model import Portion, Receipt, Series, StagedImage
 
-__all__ = ["Bench", "FetchedSeries", "fetch_series"]
-
-NOTHING_SALVAGED: Final = Salvage()
+__all__ = ["AttemptContext", "FetchedSeries", "fetch_series", "fetch_with_list", "make_receipt"]
 
 MORE_THAN_CAME: Final = 1.5
 NO_PARTS: Final = "a ZIP cannot be continued and begins anew; if it breaks off each time, use output.format images"
@@ -48,9 +41,6 @@ WEAK_PARTS: Final = (
     "if it breaks off each time, md5: off takes them by count and size"
 )
 LOOK_IT_UP: Final = "look it up on the archive's site; it may have been withdrawn or renamed"
-LINE_BROKE: Final = (CutTransferError, StalledTransferError, TruncatedZipError)
-BROKEN_STREAM: Final = (*LINE_BROKE, CorruptZipError)
-"""How a ZIP breaks off. What it brought before passed CRC-32 and size, and may be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +57,7 @@ class FetchedSeries:
     first_byte_seconds: float = 0.0
 
 
-async def fetch_series(series: Series, bench: Bench, *, needed_bytes: int = 0) -> FetchedSeries:
+async def fetch_series(series: Series, context: AttemptContext, *, needed_bytes: int = 0) -> FetchedSeries:
     """Fetch, prove and store one series, or leave nothing but whole images in staging for the next attempt.
 
     A series that has grown since it was listed can look like a bomb: its limits are then those of its newest catalogue row.
@@ -78,15 +68,15 @@ async def fetch_series(series: Series, bench: Bench, *, needed_bytes: int = 0) -
         LibraryError: the library cannot take it.
     """
     try:
-        return await _fetch_listed(series, bench, needed_bytes)
+        return await _fetch_listed(series, context, needed_bytes)
     except UnsafeMemberError:
-        newest = await _changed_since(series, bench.archive)
+        newest = await _changed_since(series, context.archive)
         if newest is None:
             raise
-    return await _fetch_listed(newest, bench, needed_bytes)
+    return await _fetch_listed(newest, context, needed_bytes)
 
 
-async def _changed_since(series: Series, archive: Archive) -> Series | None:
+async def _changed_since(series: Series, archive: Catalogue) -> Series | None:
     """The series' newest row, where it tells of another version; None where it does not, or cannot be had."""
     try:
         newest = await ask_again(series, archive)
@@ -95,24 +85,25 @@ async def _changed_since(series: Series, archive: Archive) -> Series | None:
     return newest if newest is not None and newest.version.differs_from(series.version) else None
 
 
-async def _fetch_listed(series: Series, bench: Bench, needed_bytes: int) -> FetchedSeries:
+async def _fetch_listed(series: Series, context: AttemptContext, needed_bytes: int) -> FetchedSeries:
     """One attempt at the series as this row lists it."""
     # each hop to a thread costs more than most of what small series need done there: few do all (docs/decisions/0010)
-    begun = await bench.in_thread(_find_or_begin, series, bench.library, needed_bytes)
+    begun = await context.in_thread(_find_or_begin, series, context, needed_bytes)
     if isinstance(begun, Receipt):
-        same = await receipt_if_unchanged(series, begun, bench.archive, bench.md5)
+        same = await receipt_if_unchanged(series, begun, context.archive, context.md5)
         if same is not None:
-            return await bench.in_thread(_rewrite, same, bench.library)
-        begun = await bench.in_thread(_begin, series, bench.library, needed_bytes)
+            return await context.in_thread(_rewrite, same, context.library)
+        begun = await context.in_thread(_begin, series, context, needed_bytes)
     if isinstance(begun, FetchedSeries):
         return begun
     try:
-        return await _attempt(series, begun, bench)
+        return await _run(Attempt(series=series, staging=begun, context=context))
     except _OutdatedRowError as outdated:
         newest = outdated.newest
     # what came may be of two versions: it comes once more, to be compared with the row of today
     try:
-        return await _attempt(newest, await bench.in_thread(bench.library.begin, newest), bench)
+        begun = await context.in_thread(_begin, newest, context, 0)
+        return await _run(Attempt(series=newest, staging=begun, context=context))
     except _OutdatedRowError as outdated:
         raise IncompleteSeriesError(
             "the catalogue changed the series twice, and no MD5 list tells of which version the images are that came",
@@ -121,7 +112,7 @@ async def _fetch_listed(series: Series, bench: Bench, needed_bytes: int) -> Fetc
         ) from outdated
 
 
-async def fetch_with_list(series: Series, bench: Bench) -> FetchedSeries:
+async def fetch_with_list(series: Series, context: AttemptContext) -> FetchedSeries:
     """Fetch a series that lies complete in the library once more, with the archive's MD5 list, and put it in the place of that.
 
     Whatever goes wrong, what lies there stays, and nothing is left in staging.
@@ -130,12 +121,12 @@ async def fetch_with_list(series: Series, bench: Bench) -> FetchedSeries:
         ArchiveError, TransferError: the archive did not give the series with a list, or gave something else.
         LibraryError: the library cannot take it.
     """
-    staging = await bench.in_thread(bench.library.begin, series)
+    staging = await context.in_thread(_begin, series, context, 0)
     try:
-        return await _stream(series, staging, Intake(series.series_instance_uid, bench), bench, needs_list=True)
+        return await _fetch_whole(Attempt(series=series, staging=staging, context=context), needs_list=True)
     finally:
         with CancelScope(shield=True):
-            await bench.in_thread(staging.discard)
+            await context.in_thread(staging.discard)
 
 
 class _OutdatedRowError(Exception):
@@ -146,42 +137,37 @@ class _OutdatedRowError(Exception):
         self.newest = newest
 
 
-async def _attempt(series: Series, begun: Staging, bench: Bench) -> FetchedSeries:
-    intake = Intake(series.series_instance_uid, bench)
-    async with _kept_if_good(series, begun, intake, bench) as staging:
-        return await _bring(series, staging, intake, bench)
-
-
-def _find_or_begin(series: Series, library: Library, needed_bytes: int) -> FetchedSeries | Receipt | Staging:
+def _find_or_begin(series: Series, context: AttemptContext, needed_bytes: int) -> FetchedSeries | Receipt | Staging:
     """The series as it already lies in the library, if its receipt is of what the catalogue lists now; else its staging.
 
     Only its receipt, where that differs in dates alone: the archive's digest may show that the images are the same.
     A run that was killed between the rename and the store's word leaves such a series behind: it needs no download. What else it
     left of the series in staging is removed.
     """
+    library: SeriesSink = context.library
     receipt = library.find_receipt(series)
     if receipt is None:
-        return _begin(series, library, needed_bytes)
-    if differs_in_dates_alone(receipt.series, series):
+        return _begin(series, context, needed_bytes)
+    if receipt.series.version.differs_in_dates_alone_from(series.version):
         return receipt
     if receipt.series.version.differs_from(series.version):
-        return _begin(series, library, needed_bytes)
+        return _begin(series, context, needed_bytes)
     return _as_it_lies(receipt, series, library)
 
 
-def _begin(series: Series, library: Library, needed_bytes: int) -> Staging:
+def _begin(series: Series, context: AttemptContext, needed_bytes: int) -> Staging:
     if needed_bytes:
-        library.require_room(series, needed_bytes)
-    return library.begin(series)
+        context.library.require_room(series, needed_bytes)
+    return context.library.begin(series, has_original=context.archive.capabilities.original_bytes)
 
 
-def _rewrite(receipt: Receipt, library: Library) -> FetchedSeries:
+def _rewrite(receipt: Receipt, library: SeriesSink) -> FetchedSeries:
     """Note the row of today with a series that lies in the library, whose images it means as the one before did."""
     library.rewrite_receipt(library.folder_of(receipt.series), receipt)
     return _as_it_lies(receipt, receipt.series, library)
 
 
-def _as_it_lies(receipt: Receipt, series: Series, library: Library) -> FetchedSeries:
+def _as_it_lies(receipt: Receipt, series: Series, library: SeriesSink) -> FetchedSeries:
     library.drop_staged(series)
     folder = library.folder_of(series)
     library.make_durable(folder)
@@ -189,42 +175,135 @@ def _as_it_lies(receipt: Receipt, series: Series, library: Library) -> FetchedSe
     return FetchedSeries(receipt=receipt, place=place, downloaded=False)
 
 
-def _store(proven: ProvenSeries, staging: Staging, intake: Intake, bench: Bench) -> FetchedSeries:
-    """Put what is proven into the library, with its receipt."""
-    receipt = Receipt(
-        series=proven.series,
-        archive=bench.archive.name,
-        generation=bench.archive.generation,
-        completed_at=bench.clock.now().astimezone(UTC),
-        tool_version=__version__,
-        images=staging.named_images(),
-        proof=proven.proof,
-        received_bytes=staging.salvage.received_bytes + intake.received_bytes,
-        zip=staging.stored_zip(),
-    )
-    return _fetched(StoredSeries(receipt=receipt, place=staging.commit(receipt)), intake)
-
-
-@asynccontextmanager
-async def _kept_if_good(series: Series, staging: Staging, intake: Intake, bench: Bench) -> AsyncIterator[Staging]:
-    """Staging that outlives a failed attempt only where its images can be believed."""
+async def _run(attempt: Attempt) -> FetchedSeries:
+    """Have all images proven and published; what is staged outlives a failure only where it can be believed."""
+    staging = attempt.staging
     try:
-        yield staging
+        return await _fetch(attempt)
     except BaseException as error:
         if isinstance(error, TciadError):
-            error.series_instance_uid = error.series_instance_uid or series.series_instance_uid
-            if isinstance(error, LINE_BROKE) and not staging.keeps_parts:
-                error.next_step = error.next_step or NO_PARTS
-            if isinstance(error, NoSpaceError):
-                error.received_bytes = intake.received_bytes
-                error.needed_bytes = estimate_bytes(series, staging, intake.received_bytes)
+            _complete_error(error, attempt)
         with CancelScope(shield=True):
             if leaves_images(error):
-                line_broke = isinstance(error, LINE_BROKE)
-                await bench.in_thread(staging.keep, received_bytes=intake.received_bytes, line_broke=line_broke)
+                line_broke = isinstance(error, BROKEN_LINE)
+                await attempt.context.in_thread(staging.keep, received_bytes=attempt.received_bytes, line_broke=line_broke)
             else:
-                await bench.in_thread(staging.discard)
+                await attempt.context.in_thread(staging.discard)
         raise
+
+
+def _complete_error(error: TciadError, attempt: Attempt) -> None:
+    """Say which series it was, what to do next, and how much room it needs."""
+    error.series_instance_uid = error.series_instance_uid or attempt.series.series_instance_uid
+    if isinstance(error, BROKEN_LINE) and not attempt.staging.keeps_parts:
+        error.next_step = error.next_step or NO_PARTS
+    if isinstance(error, NoSpaceError):
+        error.received_bytes = attempt.received_bytes
+        error.needed_bytes = estimate_bytes(attempt.series, attempt.staging, attempt.received_bytes)
+
+
+async def _fetch(attempt: Attempt) -> FetchedSeries:
+    """Get what is missing singly where that is the better way, else all images in one transfer."""
+    series, staging, context = attempt.series, attempt.staging, attempt.context
+    missing = await find_missing(attempt)
+    if missing is None or not await fetch_singly(attempt, missing):
+        try:
+            return await _fetch_whole(attempt)
+        except BROKEN_TRANSFER as broken:
+            images = await context.in_thread(staging.images)
+            if not staging.salvage.images or len(images) != series.image_count:
+                raise
+            # this transfer broke off, but not before it brought what earlier ones had not
+            proven = await prove_salvaged(series, staging, context)
+            if is_weaker_than_whole(proven, context):
+                broken.next_step = broken.next_step or WEAK_PARTS
+                raise
+    else:
+        proven = await prove_salvaged(series, staging, context)
+        if is_weaker_than_whole(proven, context):
+            return await _fetch_whole(attempt)
+    return await context.in_thread(_publish, proven, attempt)
+
+
+async def _fetch_whole(attempt: Attempt, *, needs_list: bool = False) -> FetchedSeries:
+    """All images in one transfer, which proves itself: what was in staging before and did not come with it is dropped."""
+    series, context = attempt.series, attempt.context
+    asked_at = context.clock.monotonic()
+    async with context.archive.open_series(series, context.md5) as transfer:
+        attempt.first_byte_seconds = context.clock.monotonic() - asked_at
+        if needs_list and not transfer.brings_digests:
+            raise UnexpectedReplyError("no MD5 list comes with the images", series_instance_uid=series.series_instance_uid)
+        fetched: FetchedSeries | None = None
+        async for portion in transfer.portions():
+            await attempt.note_received(portion)
+            fetched = await context.in_thread(_stage, portion, transfer, attempt)
+        evidence = transfer.evidence()
+    if fetched is not None:
+        return fetched
+    proven = await _prove(attempt, evidence)
+    return await context.in_thread(_publish_whole, proven, attempt)
+
+
+def _stage(portion: Portion, transfer: SeriesTransfer, attempt: Attempt) -> FetchedSeries | None:
+    """Stage a portion. Behind the last one, publish the series at once if nothing has to be asked first.
+
+    That is so where the images fit the catalogue's row and came with digests. All of it takes one hop to a thread: for a small
+    series a hop costs more than most of what is done there (docs/decisions/0010).
+    """
+    attempt.staging.take(portion)
+    if not portion.is_last:
+        return None
+    evidence, images = transfer.evidence(), attempt.staging.arrived
+    try:
+        match_catalogue(attempt.series, images)
+    except IncompleteSeriesError:
+        return None  # the series may have been re-curated: the catalogue is asked again
+    proof = prove(attempt.series, images, evidence, md5=attempt.context.md5)
+    if not proof.came_with_list:
+        return None  # nothing but the row says that these are all: the catalogue is asked whether it still holds
+    return _publish_whole(ProvenSeries(series=attempt.series, proof=proof), attempt)
+
+
+def _publish_whole(proven: ProvenSeries, attempt: Attempt) -> FetchedSeries:
+    """Publish what one transfer brought, without what was there before and did not come with it."""
+    if attempt.staging.salvage.images:
+        attempt.staging.narrow_to(attempt.staging.arrived)
+    return _publish(proven, attempt)
+
+
+def _publish(proven: ProvenSeries, attempt: Attempt) -> FetchedSeries:
+    """Put what is proven into the library, with its receipt."""
+    staging = attempt.staging
+    receipt = make_receipt(
+        proven, staging, attempt.context, received_bytes=staging.salvage.received_bytes + attempt.received_bytes
+    )
+    place = staging.commit(receipt)
+    return FetchedSeries(receipt=receipt, place=place, downloaded=True, first_byte_seconds=attempt.first_byte_seconds)
+
+
+def make_receipt(proven: ProvenSeries, staged: StagedSeries, context: AttemptContext, *, received_bytes: int) -> Receipt:
+    """The receipt of a series that is proven: the only place where one is made."""
+    return Receipt(
+        series=proven.series,
+        archive=context.archive.name,
+        generation=context.archive.generation,
+        completed_at=context.clock.now().astimezone(UTC),
+        tool_version=__version__,
+        images=staged.named_images(),
+        proof=proven.proof,
+        received_bytes=received_bytes,
+        zip=staged.stored_zip(),
+    )
+
+
+async def _prove(attempt: Attempt, evidence: Evidence) -> ProvenSeries:
+    """Prove what a transfer brought, and ask the catalogue again where the row alone cannot decide."""
+    series, context, images = attempt.series, attempt.context, attempt.staging.arrived
+    confirmed = await _confirm_catalogue(series, images, context.archive)
+    proof = prove(confirmed, images, evidence, md5=context.md5)
+    if not proof.came_with_list and confirmed is series:
+        confirmed = await _confirm_version(series, context.archive)
+    return ProvenSeries(series=confirmed, proof=proof)
 
 
 def estimate_bytes(series: Series, staging: Staging, received_bytes: int) -> int:
@@ -248,65 +327,10 @@ def leaves_images(error: BaseException) -> bool:
     """
     if isinstance(error, ArchiveError):
         return not isinstance(error, SeriesWithdrawnError)
-    return isinstance(error, (*BROKEN_STREAM, anyio.get_cancelled_exc_class()))
+    return isinstance(error, (*BROKEN_TRANSFER, anyio.get_cancelled_exc_class()))
 
 
-async def _bring(series: Series, staging: Staging, intake: Intake, bench: Bench) -> FetchedSeries:
-    """Have all images proven and stored: those that were there and the missing ones singly, or all in one ZIP."""
-    missing = await find_missing(series, staging, intake, bench)
-    if missing is None or not await fetch_singly(series, missing, staging, intake, bench):
-        try:
-            return await _stream(series, staging, intake, bench)
-        except BROKEN_STREAM as broken:
-            images = await bench.in_thread(staging.images)
-            if not staging.salvage.images or len(images) != series.image_count:
-                raise
-            # this ZIP broke off, but not before it brought what earlier ones had not
-            proven = await prove_salvaged(series, staging, bench)
-            if is_weaker_than_whole(proven, bench):
-                broken.next_step = broken.next_step or WEAK_PARTS
-                raise
-    else:
-        proven = await prove_salvaged(series, staging, bench)
-        if is_weaker_than_whole(proven, bench):
-            return await _stream(series, staging, intake, bench)
-    return await bench.in_thread(_store, proven, staging, intake, bench)
-
-
-async def _stream(series: Series, staging: Staging, intake: Intake, bench: Bench, *, needs_list: bool = False) -> FetchedSeries:
-    """All images in one ZIP, which proves itself: what was in staging before and did not come with it is dropped."""
-    asked_at = bench.clock.monotonic()
-    async with bench.archive.open_series(series, bench.md5) as body:
-        intake.first_byte_seconds = bench.clock.monotonic() - asked_at
-        if needs_list and not body.md5_list_expected:
-            raise UnexpectedReplyError("no MD5 list comes with the images", series_instance_uid=series.series_instance_uid)
-        stored = await _receive(series, body, staging, intake, bench)
-    if stored is not None:
-        return stored
-    staged = staging.contents()
-    proven = await _prove(series, staged, body, bench)
-    if staging.salvage.images:
-        await bench.in_thread(staging.narrow_to, staged.images)
-    return await bench.in_thread(_store, proven, staging, intake, bench)
-
-
-async def _prove(series: Series, staged: StagedSeries, body: SeriesBody, bench: Bench) -> ProvenSeries:
-    if body.md5_list_expected and staged.md5_list is not None and staged.images:
-        body.note_md5_list()
-    confirmed = await _confirm_catalogue(series, staged, bench.archive)
-    proof = prove(
-        confirmed,
-        staged,
-        md5=bench.md5,
-        md5_list_expected=body.md5_list_expected,
-        announced_images=body.announced_images,
-    )
-    if not proof.came_with_list and confirmed is series:
-        confirmed = await _confirm_version(series, bench.archive)
-    return ProvenSeries(series=confirmed, proof=proof)
-
-
-async def _confirm_version(series: Series, archive: Archive) -> Series:
+async def _confirm_version(series: Series, archive: Catalogue) -> Series:
     """The series, whose images came without a list and fit its row, once the catalogue has shown that the row still holds.
 
     The row may be hours old. A series that grew by an image since and was sent short by one fits it.
@@ -326,64 +350,18 @@ async def _confirm_version(series: Series, archive: Archive) -> Series:
     return series
 
 
-async def _receive(series: Series, body: SeriesBody, staging: Staging, intake: Intake, bench: Bench) -> FetchedSeries | None:
-    """Stream the body through the ZIP reader into staging; rules 1 and 2 hold when this returns.
-
-    A small series that came whole and proves itself at once, by its MD5 list, is stored at once, and returned.
-    """
-    reader = ZipReader(limits_for(series))
-    async for batch in body.batches():
-        is_first = not intake.received_bytes
-        await intake.count(batch, staging.images_written)
-        if is_first and body.has_ended and body.md5_list_expected and staging.salvage == NOTHING_SALVAGED:
-            stored = await bench.in_thread(store_whole, _whole(series, batch, body, bench), bench.library)
-            if stored is not None:
-                if stored.receipt.proof.came_with_list:
-                    body.note_md5_list()
-                return _fetched(stored, intake)
-        await bench.in_thread(_take_batch, reader, staging, batch)
-    reader.finish()
-    return None
-
-
-def _whole(series: Series, batch: Sequence[bytes], body: SeriesBody, bench: Bench) -> WholeSeries:
-    return WholeSeries(
-        series=series,
-        chunks=batch,
-        md5=bench.md5,
-        md5_list_expected=body.md5_list_expected,
-        announced_images=body.announced_images,
-        archive=bench.archive.name,
-        generation=bench.archive.generation,
-        completed_at=bench.clock.now().astimezone(UTC),
-    )
-
-
-def _fetched(stored: StoredSeries, intake: Intake) -> FetchedSeries:
-    return FetchedSeries(
-        receipt=stored.receipt, place=stored.place, downloaded=True, first_byte_seconds=intake.first_byte_seconds
-    )
-
-
-def _take_batch(reader: ZipReader, staging: Staging, batch: Sequence[bytes]) -> None:
-    for chunk in batch:
-        staging.receive(chunk)
-        for event in reader.feed(chunk):
-            staging.take(event)
-
-
-async def _confirm_catalogue(series: Series, staged: StagedSeries, archive: Archive) -> Series:
+async def _confirm_catalogue(series: Series, images: tuple[StagedImage, ...], archive: Catalogue) -> Series:
     """The series as the catalogue has it: asked once more when the images differ from it, since it may have been re-curated."""
     try:
-        match_catalogue(series, staged.images)
+        match_catalogue(series, images)
     except IncompleteSeriesError as mismatch:
         newest = await _ask_catalogue(series, archive, mismatch)
-        match_catalogue(newest, staged.images)
+        match_catalogue(newest, images)
         return newest
     return series
 
 
-async def _ask_catalogue(series: Series, archive: Archive, mismatch: IncompleteSeriesError) -> Series:
+async def _ask_catalogue(series: Series, archive: Catalogue, mismatch: IncompleteSeriesError) -> Series:
     try:
         newest = await ask_again(series, archive)
     except (ArchiveError, TransferError) as unanswered:

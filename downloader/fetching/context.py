@@ -1,6 +1,6 @@
-"""What every attempt works with, and the count of what one of them takes in."""
+"""What all attempts work with, and the state of one of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -8,35 +8,42 @@ from typing import ParamSpec, TypeVar
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.clock import Clock
 from downloader.library.port import Library
-from downloader.model import BytesReceived, Md5Mode
+from downloader.library.sink import Staging
+from downloader.model import BytesReceived, Md5Mode, Portion, Series
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-def _nothing(_first_byte_seconds: float) -> None:
-    """Tell nobody."""
+def _ignore(_first_byte_seconds: float) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """What every attempt works with.
+class AttemptContext:
+    """What all attempts at series of one archive work with.
 
-    `threads` bounds how many attempts use the processor at once; `throttle` is told how many bytes came in and may take its time.
-    `answered` is told how long the archive took to begin its reply, in seconds, once images of a series really come.
+    Attributes:
+        archive: where images come from.
+        library: where they go.
+        threads: bounds how many attempts use the processor at once.
+        md5: as the manifest says.
+        throttle: gets how many bytes came in, and returns how many seconds to wait.
+        listener: gets what came in, for the progress.
+        answered: gets how many seconds the archive took to begin its reply, once images of a series really come.
     """
 
-    archive: Archive
+    archive: Source
     library: Library
     clock: Clock
     threads: CapacityLimiter
     md5: Md5Mode
     throttle: Callable[[int], float]
     listener: Callable[[BytesReceived], None]
-    answered: Callable[[float], None] = _nothing
+    answered: Callable[[float], None] = _ignore
 
     async def in_thread(
         self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
@@ -45,29 +52,34 @@ class Bench:
         return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=self.threads)
 
 
-class Intake:
-    """Counts and paces what comes over the line in one attempt.
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One attempt at one series: where its images are staged, and what came in.
 
-    `first_byte_seconds` is how long the archive took to begin its reply; whoever asked sets it.
+    `first_byte_seconds` is how long the archive took to begin its reply.
     """
 
-    __slots__ = ("_bench", "_series_instance_uid", "first_byte_seconds", "received_bytes")
+    series: Series
+    staging: Staging
+    context: AttemptContext
+    received_bytes: int = 0
+    first_byte_seconds: float = 0.0
 
-    def __init__(self, series_instance_uid: str, bench: Bench) -> None:
-        self._series_instance_uid = series_instance_uid
-        self._bench = bench
-        self.received_bytes = 0
-        self.first_byte_seconds = 0.0
-
-    async def count(self, batch: Sequence[bytes], images: int) -> None:
-        """Bytes of a body came in, and `images` have been written in this attempt; waits where a bandwidth is set."""
-        batch_bytes = sum(map(len, batch))
+    async def note_received(self, portion: Portion) -> None:
+        """Count and report what came over the line; wait where a bandwidth is set."""
+        if not portion.received_bytes:
+            return
+        context = self.context
         if not self.received_bytes:
-            self._bench.answered(self.first_byte_seconds)
-        self.received_bytes += batch_bytes
-        self._bench.listener(
-            BytesReceived(series_instance_uid=self._series_instance_uid, received_bytes=batch_bytes, images=images)
+            context.answered(self.first_byte_seconds)
+        self.received_bytes += portion.received_bytes
+        context.listener(
+            BytesReceived(
+                series_instance_uid=self.series.series_instance_uid,
+                received_bytes=portion.received_bytes,
+                images=self.staging.images_written,
+            )
         )
-        pause_seconds = self._bench.throttle(batch_bytes)
+        pause_seconds = context.throttle(portion.received_bytes)
         if pause_seconds > 0:
-            await self._bench.clock.sleep(pause_seconds)
+            await context.clock.sleep(pause_seconds)

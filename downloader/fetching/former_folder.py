@@ -8,7 +8,7 @@ import structlog
 from anyio import CancelScope
 
 from downloader.errors import LibraryError
-from downloader.fetching.context import Bench
+from downloader.fetching.context import AttemptContext
 from downloader.library.changes import Change, ChangeKind, ChangeRecord
 from downloader.library.model import SeriesLocation
 from downloader.model import Claim
@@ -23,7 +23,7 @@ class FormerFolder:
     cannot be removed now, leaves one folder once a later start has looked.
     """
 
-    def __init__(self, claim: Claim, bench: Bench) -> None:
+    def __init__(self, claim: Claim, bench: AttemptContext) -> None:
         self._uid = claim.series.series_instance_uid
         self._former = PurePosixPath(claim.folder)
         self._has_former = bool(claim.folder)
@@ -73,7 +73,7 @@ class FormerFolder:
 
 
 @asynccontextmanager
-async def watch_former(claim: Claim, bench: Bench) -> AsyncIterator[FormerFolder]:
+async def watch_former(claim: Claim, bench: AttemptContext) -> AsyncIterator[FormerFolder]:
     """The former folder of a claimed series, with a record while this lasts where the series gets another one.
 
     Raises:

@@ -1,13 +1,20 @@
-"""What the catalogue says now of one series that was listed before."""
+"""What the archive says now of one series that was listed before: its row, and the digest of its images."""
 
 from contextlib import aclosing
 from dataclasses import replace
 
-from downloader.archive.port import Archive
-from downloader.model import Series
+import structlog
+
+from downloader.archive.port import Catalogue, Digests
+from downloader.completeness import series_digests
+from downloader.errors import REFUSED_DIGEST, ArchiveFaultError, TransferError
+from downloader.model import Md5Mode, Receipt, Series
+
+_NO_DIGEST = (*REFUSED_DIGEST, ArchiveFaultError, TransferError)
+_log = structlog.get_logger(__name__)
 
 
-async def ask_again(series: Series, archive: Archive) -> Series | None:
+async def ask_again(series: Series, archive: Catalogue) -> Series | None:
     """The series' row as it is now, with the count that getSeriesSize gives where the row has none; None when it is not listed.
 
     What the row leaves out and another way of asking told before, such as StudyID (docs/archives.md#series-queries), stays, as
@@ -22,8 +29,30 @@ async def ask_again(series: Series, archive: Archive) -> Series | None:
     return None
 
 
-async def _with_count(series: Series, archive: Archive) -> Series:
+async def _with_count(series: Series, archive: Catalogue) -> Series:
     if series.image_count is not None:
         return series
     size = await archive.find_series_size(series.series_instance_uid)
     return replace(series, image_count=size.image_count, file_size_bytes=size.file_size_bytes)
+
+
+async def receipt_if_unchanged(series: Series, receipt: Receipt, archive: Digests, md5: Md5Mode) -> Receipt | None:
+    """The receipt with the row of today, where the archive's digest of the series is that of the receipt's MD5s; else None.
+
+    The digest is over the MD5s of all images of the series, so that it fits no other set of them. One request takes the place of
+    a download; where the archive has no digest, or it does not fit, nothing is known (docs/archives.md#md5s).
+
+    Raises:
+        ArchiveUnreachableError, ArchiveBusyError: the archive cannot be asked now.
+    """
+    if md5 is Md5Mode.OFF:
+        return None
+    try:
+        digest = await archive.find_series_md5(series.series_instance_uid)
+    except _NO_DIGEST as refusal:
+        _log.info("no digest of the series", series_instance_uid=series.series_instance_uid, message=str(refusal))
+        return None
+    if not digest or digest not in series_digests(image.md5 for image in receipt.images):
+        return None
+    _log.info("other dates, same images", series_instance_uid=series.series_instance_uid)
+    return replace(receipt, series=series, proof=replace(receipt.proof, md5_images=len(receipt.images), md5_blank=0))

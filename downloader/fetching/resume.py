@@ -1,11 +1,12 @@
 """Goes on where an attempt at a series broke off: which images are missing, how they come singly, what proves the whole."""
 
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
-from downloader.archive.port import Archive, Md5Lists
+from downloader.archive.port import Digests as DigestSource
+from downloader.archive.port import Md5Lists
 from downloader.completeness import prove_merged, series_digests
 from downloader.errors import (
     REFUSED_DIGEST,
@@ -19,11 +20,10 @@ from downloader.errors import (
     UnexpectedReplyError,
     UnsafeMemberError,
 )
-from downloader.fetching.context import Bench, Intake
+from downloader.fetching.context import Attempt, AttemptContext
 from downloader.fetching.recheck import ask_again
-from downloader.library.sink import Salvage, Staging
+from downloader.library.sink import Salvage, StagedSeries
 from downloader.model import Digests, Md5Mode, Proof, Series, StagedImage
-from downloader.zipstream import ZipLimits
 
 WORTH_SHARE: Final = 0.1
 """Less of a series than this, lost on a broken line, is not worth asking for every image: the line is tried once more."""
@@ -34,19 +34,14 @@ INTERRUPTED_SHARE: Final = 0.5
 Single images come uncompressed and cost a request each; a ZIP of all of them is about half as large.
 """
 
+LARGEST_IMAGE_BYTES: Final = 32 * 1024**3
+"""More than twenty times the largest image of the public collections: where the catalogue gives no size, a larger one is none."""
+
 FAULTS_IN_A_ROW: Final = 3
 """After so many images that could not be had, one after the other, the rest is not asked for."""
 
 _REFUSALS: Final = (ArchiveFaultError, UnexpectedReplyError, AccessDeniedError, CredentialsRejectedError)
 _log = structlog.get_logger(__name__)
-
-
-class Gathered(Protocol):
-    """Images of one series that are here, however they came."""
-
-    def images(self) -> tuple[StagedImage, ...]:
-        """All of them. Blocks."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +52,7 @@ class ProvenSeries:
     proof: Proof
 
 
-async def find_missing(series: Series, staging: Staging, intake: Intake, bench: Bench) -> tuple[str, ...] | None:
+async def find_missing(attempt: Attempt) -> tuple[str, ...] | None:
     """The images to ask for singly, none where all are here; None where a ZIP of the whole series is the better way.
 
     The archive's list is taken only where it names as many images as the catalogue counts, all that are here among them: it can
@@ -66,36 +61,36 @@ async def find_missing(series: Series, staging: Staging, intake: Intake, bench: 
     Raises:
         ArchiveUnreachableError, ArchiveBusyError: the archive cannot be asked now.
     """
-    salvage = staging.salvage
-    if not prefers_single_images(series, salvage):
+    series, salvage, context = attempt.series, attempt.staging.salvage, attempt.context
+    if not prefers_single_images(series, salvage) or not context.archive.capabilities.single_images:
         return None
-    asked_at = bench.clock.monotonic()
+    asked_at = context.clock.monotonic()
     try:
-        listed = await bench.archive.find_sop_instance_uids(series.series_instance_uid)
+        listed = await context.archive.find_sop_instance_uids(series.series_instance_uid)
     except _REFUSALS as refusal:
         _log.info("images are not listed", series_instance_uid=series.series_instance_uid, message=str(refusal))
         return None
-    intake.first_byte_seconds = bench.clock.monotonic() - asked_at
+    attempt.first_byte_seconds = context.clock.monotonic() - asked_at
     here = {image.sop_instance_uid for image in salvage.images}
     if not listed or len(listed) != series.image_count or len(set(listed)) != len(listed) or not here.issubset(listed):
         return None
-    if may_have_list(series, bench) and not await _vouches_for_parts(series, listed[0], bench):
+    if may_have_list(series, context) and not await _vouches_for_parts(series, listed[0], context):
         return None
     return tuple(sop_instance_uid for sop_instance_uid in listed if sop_instance_uid not in here)
 
 
-def may_have_list(series: Series, bench: Bench) -> bool:
+def may_have_list(series: Series, context: AttemptContext) -> bool:
     """Whether a ZIP of the series can be expected to bring an MD5 list, so that parts must not be believed with less."""
-    lists = bench.archive.md5_lists(series.series_instance_uid)
-    return bench.md5 is not Md5Mode.OFF and lists in {Md5Lists.UNKNOWN, Md5Lists.SENT}
+    lists = context.archive.md5_lists(series.series_instance_uid)
+    return context.md5 is not Md5Mode.OFF and lists in {Md5Lists.UNKNOWN, Md5Lists.SENT}
 
 
-def is_weaker_than_whole(proven: "ProvenSeries", bench: Bench) -> bool:
+def is_weaker_than_whole(proven: "ProvenSeries", context: AttemptContext) -> bool:
     """Whether a ZIP of the series would have been proven by more than these parts are."""
-    return proven.proof.digests is not Digests.ALL and may_have_list(proven.series, bench)
+    return proven.proof.digests is not Digests.ALL and may_have_list(proven.series, context)
 
 
-async def _vouches_for_parts(series: Series, sop_instance_uid: str, bench: Bench) -> bool:
+async def _vouches_for_parts(series: Series, sop_instance_uid: str, context: AttemptContext) -> bool:
     """Whether the archive has digests for images that do not come in a ZIP; where it has none, single images are no use.
 
     Raises:
@@ -103,8 +98,8 @@ async def _vouches_for_parts(series: Series, sop_instance_uid: str, bench: Bench
     """
     try:
         return bool(
-            await bench.archive.find_series_md5(series.series_instance_uid)
-            or await bench.archive.find_image_md5(sop_instance_uid)
+            await context.archive.find_series_md5(series.series_instance_uid)
+            or await context.archive.find_image_md5(sop_instance_uid)
         )
     except REFUSED_DIGEST as refusal:
         _note_no_md5(series, refusal)
@@ -130,7 +125,7 @@ def prefers_single_images(series: Series, salvage: Salvage) -> bool:
     return came_bytes > 0 and salvage.broken_streams > 1
 
 
-async def fetch_singly(series: Series, missing: tuple[str, ...], staging: Staging, intake: Intake, bench: Bench) -> bool:
+async def fetch_singly(attempt: Attempt, missing: tuple[str, ...]) -> bool:
     """Ask for each missing image, one after the other; whether all came. False when the archive gives none of them.
 
     An image that cannot be had does not keep the others from coming.
@@ -143,7 +138,7 @@ async def fetch_singly(series: Series, missing: tuple[str, ...], staging: Stagin
     came = faults_in_a_row = 0
     for sop_instance_uid in missing:
         try:
-            await _fetch_image(series, sop_instance_uid, staging, intake, bench)
+            await _fetch_image(attempt, sop_instance_uid)
         except (*_REFUSALS, TransferError) as fault:
             failed = fault
             faults_in_a_row += 1
@@ -155,7 +150,7 @@ async def fetch_singly(series: Series, missing: tuple[str, ...], staging: Stagin
     if failed is None:
         return True
     if not came:
-        _log.info("images cannot be had singly", series_instance_uid=series.series_instance_uid, message=str(failed))
+        _log.info("images cannot be had singly", series_instance_uid=attempt.series.series_instance_uid, message=str(failed))
         return False
     raise ArchiveFaultError(
         f"{len(missing) - came} of {len(missing)} images that were asked for singly did not come; the last because: {failed}",
@@ -163,23 +158,22 @@ async def fetch_singly(series: Series, missing: tuple[str, ...], staging: Stagin
     ) from failed
 
 
-async def _fetch_image(series: Series, sop_instance_uid: str, staging: Staging, intake: Intake, bench: Bench) -> None:
-    limit_bytes = series.file_size_bytes or ZipLimits().member_bytes
+async def _fetch_image(attempt: Attempt, sop_instance_uid: str) -> None:
+    series, context = attempt.series, attempt.context
+    limit_bytes = series.file_size_bytes or LARGEST_IMAGE_BYTES
     image_bytes = 0
-    asked_at = bench.clock.monotonic()
-    async with bench.archive.open_image(series.series_instance_uid, sop_instance_uid) as body:
-        intake.first_byte_seconds = bench.clock.monotonic() - asked_at
-        await bench.in_thread(staging.begin_image, sop_instance_uid)
-        async for batch in body.batches():
-            image_bytes += sum(map(len, batch))
-            await intake.count(batch, staging.images_written)
+    asked_at = context.clock.monotonic()
+    async with context.archive.open_image(series.series_instance_uid, sop_instance_uid) as transfer:
+        attempt.first_byte_seconds = context.clock.monotonic() - asked_at
+        async for portion in transfer.portions():
+            image_bytes += portion.received_bytes
+            await attempt.note_received(portion)
             if image_bytes > limit_bytes:
                 raise UnsafeMemberError(f"image {sop_instance_uid} is larger than its whole series can be")
-            await bench.in_thread(staging.write_image, batch)
-    await bench.in_thread(staging.end_image, sop_instance_uid)
+            await context.in_thread(attempt.staging.take, portion)
 
 
-async def prove_salvaged(series: Series, staging: Gathered, bench: Bench) -> ProvenSeries:
+async def prove_salvaged(series: Series, staging: StagedSeries, context: AttemptContext) -> ProvenSeries:
     """Prove a series whose images came in parts. The parts are of different times, so the catalogue is asked whether it changed.
 
     Raises:
@@ -187,7 +181,7 @@ async def prove_salvaged(series: Series, staging: Gathered, bench: Bench) -> Pro
         SeriesWithdrawnError: the catalogue no longer lists the series.
         TransferError: the parts are not the series, and nothing of them should be kept.
     """
-    newest = await ask_again(series, bench.archive)
+    newest = await ask_again(series, context.archive)
     if newest is None:
         raise SeriesWithdrawnError(
             "the archive no longer lists the series",
@@ -201,9 +195,9 @@ async def prove_salvaged(series: Series, staging: Gathered, bench: Bench) -> Pro
             next_step="it is fetched anew",
         )
     series = _with_figures(series, newest)
-    images = await bench.in_thread(staging.images)
-    series_md5, image_md5s = await _find_md5s(series, images, bench)
-    proof = prove_merged(series, images, md5=bench.md5, series_md5=series_md5, image_md5s=image_md5s)
+    images = await context.in_thread(staging.images)
+    series_md5, image_md5s = await _find_md5s(series, images, context)
+    proof = prove_merged(series, images, md5=context.md5, series_md5=series_md5, image_md5s=image_md5s)
     return ProvenSeries(series=series, proof=proof)
 
 
@@ -215,21 +209,21 @@ def _with_figures(series: Series, newest: Series) -> Series:
     )
 
 
-async def _find_md5s(series: Series, images: tuple[StagedImage, ...], bench: Bench) -> tuple[str, dict[str, str]]:
+async def _find_md5s(series: Series, images: tuple[StagedImage, ...], context: AttemptContext) -> tuple[str, dict[str, str]]:
     """The archive's MD5 of the series, and where that does not decide, those of its images."""
-    if bench.md5 is Md5Mode.OFF:
+    if context.md5 is Md5Mode.OFF:
         return "", {}
     try:
-        series_md5 = await bench.archive.find_series_md5(series.series_instance_uid)
+        series_md5 = await context.archive.find_series_md5(series.series_instance_uid)
     except REFUSED_DIGEST as refusal:
         _note_no_md5(series, refusal)
         series_md5 = ""
     if series_md5 in series_digests(image.md5 for image in images):
         return series_md5, {}
-    return series_md5, await _find_image_md5s(series, images, bench.archive)
+    return series_md5, await _find_image_md5s(series, images, context.archive)
 
 
-async def _find_image_md5s(series: Series, images: tuple[StagedImage, ...], archive: Archive) -> dict[str, str]:
+async def _find_image_md5s(series: Series, images: tuple[StagedImage, ...], archive: DigestSource) -> dict[str, str]:
     image_md5s: dict[str, str] = {}
     try:
         for image in images:

@@ -6,8 +6,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from downloader.library.model import ForeignImage, SeriesLocation
-from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries, StoredZip
-from downloader.zipstream import ZipEvent, ZipLimits
+from downloader.model import Image, Portion, Receipt, Series, StagedImage, StoredZip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,96 +22,15 @@ class Salvage:
     broken_streams: int = 0
 
 
-class HeldStaging(Protocol):
-    """A small series that is taken whole from memory. Nothing is on the disk before `commit`, so there is nothing to undo."""
+class StagedSeries(Protocol):
+    """Images of one series that are here and wait for their place in the library. Blocks.
 
-    @property
-    def limits(self) -> ZipLimits:
-        """How much a ZIP may hold to be held."""
-        ...
-
-    def take(self, event: ZipEvent) -> None:
-        """Hash, identify and hold what the ZIP reader found. Raises as `Staging.take`."""
-        ...
-
-    def contents(self) -> StagedSeries:
-        """See `Staging.contents`."""
-        ...
-
-    def named_images(self) -> tuple[Image, ...]:
-        """See `Staging.named_images`."""
-        ...
-
-    def commit(self, receipt: Receipt) -> SeriesLocation:
-        """Write everything, and put it into the library as `Staging.commit` does."""
-        ...
-
-
-class Staging(Protocol):
-    """One series under construction. Raises LibraryError and NoSpaceError; the `take` of a member also TransferErrors."""
-
-    @property
-    def salvage(self) -> Salvage:
-        """What was here when this attempt began."""
-        ...
-
-    @property
-    def keeps_parts(self) -> bool:
-        """Whether images of an attempt that broke off are of use to the next one."""
-        ...
-
-    @property
-    def images_written(self) -> int:
-        """Images written and closed so far in this attempt."""
-        ...
-
-    def receive(self, chunk: bytes) -> None:
-        """Take the next bytes of the ZIP itself, before what the ZIP reader finds in them."""
-        ...
-
-    def take(self, event: ZipEvent) -> None:
-        """Write what the ZIP reader found; hash and identify it while it passes by.
-
-        Raises:
-            NotDicomError: a member that should be an image is none.
-            WrongSeriesError: an image of another series, or an SOP instance that is already here.
-        """
-        ...
-
-    def begin_image(self, sop_instance_uid: str) -> None:
-        """Start to write an image that comes singly. One that began and did not end is dropped."""
-        ...
-
-    def write_image(self, chunks: Sequence[bytes]) -> None:
-        """Write the next bytes of it.
-
-        Raises:
-            NotDicomError: it is no DICOM file.
-        """
-        ...
-
-    def end_image(self, sop_instance_uid: str) -> None:
-        """The image is whole: its body ended as HTTP says it must.
-
-        Raises:
-            NotDicomError: it is no DICOM file.
-            WrongSeriesError: an image of another series, or another one of this.
-        """
-        ...
-
-    def contents(self) -> StagedSeries:
-        """What the ZIP of this attempt brought, for the completeness rules. Images that were here before are named as it does.
-
-        Does not block.
-        """
-        ...
+    Raises LibraryError and NoSpaceError. A series that is adopted from a foreign tree is linked or copied by `commit`; nothing of
+    the tree is changed.
+    """
 
     def images(self) -> tuple[StagedImage, ...]:
         """All images that are here, however they came, each SOP instance once: the newest of it."""
-        ...
-
-    def narrow_to(self, images: Iterable[StagedImage]) -> None:
-        """Remove all images but these, which are here."""
         ...
 
     def named_images(self) -> tuple[Image, ...]:
@@ -127,7 +45,58 @@ class Staging(Protocol):
         """Sync every file, write the receipt, rename the folder into the library, sync the folder above.
 
         A series folder that is already there is replaced by one exchange.
+
+        Raises:
+            DigestMismatchError: an image of a foreign tree changed after it was hashed.
         """
+        ...
+
+    def discard(self) -> None:
+        """Remove everything staged. Safe to call twice, and after `commit` or `keep` (then it does nothing)."""
+        ...
+
+
+class Staging(StagedSeries, Protocol):
+    """One series under construction in one attempt, for one thread at a time."""
+
+    @property
+    def salvage(self) -> Salvage:
+        """What was here when this attempt began."""
+        ...
+
+    @property
+    def keeps_parts(self) -> bool:
+        """Whether images of an attempt that broke off are of use to the next one."""
+        ...
+
+    @property
+    def images_written(self) -> int:
+        """Images that ended so far in this attempt."""
+        ...
+
+    def take(self, portion: Portion) -> None:
+        """Hash, identify and stage what a transfer brings. An image that began and did not end is dropped when another begins.
+
+        Afterwards the images are on the disk, so that a kill does not lose them. Only a series of which nothing is here, and
+        which comes in one portion, stays in memory until it grows too large.
+
+        Raises:
+            NotDicomError: an image is empty, or one that was asked for singly is none.
+            WrongSeriesError: an image of another series, another one than was asked for, or one that came before in this attempt.
+            TransferError: the events of the portion raised it.
+        """
+        ...
+
+    @property
+    def arrived(self) -> tuple[StagedImage, ...]:
+        """The images that the transfer of the whole series brought in this attempt, in order of arrival. Does not block.
+
+        Images that were here before are named as this transfer names them.
+        """
+        ...
+
+    def narrow_to(self, images: Iterable[StagedImage]) -> None:
+        """Remove all images but these, which are here."""
         ...
 
     def keep(self, *, received_bytes: int, line_broke: bool) -> None:
@@ -138,47 +107,17 @@ class Staging(Protocol):
         """
         ...
 
-    def discard(self) -> None:
-        """Remove everything staged. Safe to call twice, and after `commit` or `keep` (then it does nothing)."""
-        ...
-
-
-class Adoption(Protocol):
-    """One series of a foreign tree on its way into the library. Nothing of the tree is changed."""
-
-    def images(self) -> tuple[StagedImage, ...]:
-        """All images, as they were hashed in the tree."""
-        ...
-
-    def named_images(self) -> tuple[Image, ...]:
-        """The images under the names that they will have in the library, in the order of those names."""
-        ...
-
-    def commit(self, receipt: Receipt) -> SeriesLocation:
-        """Link or copy the images, and put the series into the library as Staging.commit does.
-
-        Raises:
-            DigestMismatchError: a file changed after it was hashed.
-        """
-        ...
-
-    def discard(self) -> None:
-        """Remove what was brought so far. Does nothing after `commit`."""
-        ...
-
 
 class SeriesSink(Protocol):
     """Takes in series: what an attempt at one works with. Blocks: call it in a worker thread."""
 
-    def begin(self, series: Series) -> Staging:
-        """Make a staging folder for one attempt at `series`, with the images that earlier ones left and that can be believed.
+    def begin(self, series: Series, *, has_original: bool = True) -> Staging:
+        """Begin one attempt at `series`, with the images that earlier ones left and that can be believed.
 
-        Each is hashed again. None are kept of a series whose ImageCount, FileSize or dates have changed since.
+        Each is hashed again. None are kept of a series whose ImageCount, FileSize or dates have changed since. `has_original`
+        means that the series comes as one ZIP, which a library that keeps ZIPs stores; else its images become files in any
+        library.
         """
-        ...
-
-    def hold(self, series: Series) -> HeldStaging | None:
-        """A way to take a whole series from memory when nothing of it is staged; None where it is too large, or kept as a ZIP."""
         ...
 
     def require_room(self, series: Series, needed_bytes: int) -> None:
@@ -189,7 +128,7 @@ class SeriesSink(Protocol):
         """
         ...
 
-    def adopt(self, series: Series, images: Sequence[ForeignImage], *, link: bool) -> Adoption:
+    def adopt(self, series: Series, images: Sequence[ForeignImage], *, link: bool) -> StagedSeries:
         """Begin to take over a series whose images lie elsewhere, each SOP instance once.
 
         `link`: the library shares the files with the tree where the file system can; else, and where it cannot, they are copied.

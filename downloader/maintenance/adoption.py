@@ -6,26 +6,24 @@ What names the files have, and how their folders are called, means nothing. Noth
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
 from pathlib import Path
 
 from anyio import CancelScope
 
-from downloader import __version__
+from downloader.archive.nbia.transfers import ZipImages, limits_for
 from downloader.concurrency import work_through
 from downloader.errors import ArchiveError, CorruptZipError, ExitCode, SeriesWithdrawnError, TransferError, TruncatedZipError
-from downloader.fetching.context import Bench
+from downloader.fetching.attempt import make_receipt
+from downloader.fetching.context import AttemptContext
 from downloader.fetching.recheck import ask_again
 from downloader.fetching.resume import prove_salvaged
-from downloader.fetching.small_series import limits_for
 from downloader.library.local.foreign_tree import ForeignFiles, ForeignTree, Unreadable
 from downloader.library.model import ForeignImage
-from downloader.library.sink import Adoption, Staging
-from downloader.model import Receipt, Series, SeriesState, StoredZip
+from downloader.library.sink import StagedSeries, Staging
+from downloader.model import Portion, Series, SeriesState
 from downloader.results.adoption import AdoptionTally, LeftSeries
 from downloader.store.port import Store
 from downloader.transport.retrying import Patience
-from downloader.zipstream import ZipLimits, ZipReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +36,7 @@ class Adopter:
     """
 
     tree: ForeignTree
-    bench: Bench
+    bench: AttemptContext
     store: Store
     patience: Patience
     link: bool
@@ -133,30 +131,20 @@ class Adopter:
     async def _bring_zip(self, listed: Series, path: Path) -> None:
         staging = await self.bench.in_thread(self.bench.library.begin, listed)
         try:
-            await self.bench.in_thread(_unpack, self.tree, path, staging, limits_for(listed))
-            await self._commit(listed, staging, await self.bench.in_thread(staging.stored_zip))
+            await self.bench.in_thread(_unpack, self.tree, path, staging, listed)
+            await self._commit(listed, staging)
         finally:
             with CancelScope(shield=True):
                 await self.bench.in_thread(staging.discard)
 
-    async def _commit(self, listed: Series, adoption: Adoption | Staging, stored_zip: StoredZip | None = None) -> None:
+    async def _commit(self, listed: Series, adoption: StagedSeries) -> None:
         """Prove the images against the archive, and let library and store have them.
 
         Raises:
             TransferError, ArchiveError: they are not proven.
         """
         proven = await prove_salvaged(listed, adoption, self.bench)
-        receipt = Receipt(
-            series=proven.series,
-            archive=self.bench.archive.name,
-            generation=self.bench.archive.generation,
-            completed_at=self.bench.clock.now().astimezone(UTC),
-            tool_version=__version__,
-            images=await self.bench.in_thread(adoption.named_images),
-            proof=proven.proof,
-            received_bytes=0,
-            zip=stored_zip,
-        )
+        receipt = await self.bench.in_thread(make_receipt, proven, adoption, self.bench, received_bytes=0)
         place = await self.bench.in_thread(adoption.commit, receipt)
         await self.store.restore([(receipt, str(place.folder))])
         self.tally.take(receipt)
@@ -188,19 +176,17 @@ class Adopter:
         self.tally.left.append(LeftSeries(kind=kind, series_instance_uid=series_instance_uid, path=str(path), sentence=sentence))
 
 
-def _unpack(tree: ForeignTree, path: Path, staging: Staging, limits: ZipLimits) -> None:
+def _unpack(tree: ForeignTree, path: Path, staging: Staging, listed: Series) -> None:
     """Read a kept ZIP into staging, CRC-32 and directory checked. Blocks.
 
     Raises:
         TransferError: it is broken, or holds what it should not.
     """
-    reader = ZipReader(limits)
+    images = ZipImages(limits_for(listed))
     try:
         for block in tree.blocks(path):
-            staging.receive(block)
-            for event in reader.feed(block):
-                staging.take(event)
-        reader.finish()
+            staging.take(Portion(events=images.read([block]), received_bytes=0, original=[block]))
+        images.evidence()
     except OSError as error:
         raise TruncatedZipError(f"{path} cannot be read: {error.strerror or error}") from error
     if not staging.images():

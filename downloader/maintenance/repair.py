@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Final
 
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.clock import Clock
 from downloader.errors import DamagedReceiptError
 from downloader.indexing.metadata import write_metadata
@@ -58,8 +58,8 @@ class Repair:
         library: Library,
         store: Store,
         clock: Clock,
-        archives: Mapping[str, Archive],
-        make_scheduler: Callable[[Archive, Callable[[Event], None]], Scheduler],
+        archives: Mapping[str, Source],
+        make_scheduler: Callable[[Source, Callable[[Event], None]], Scheduler],
     ) -> None:
         self._library = library
         self._store = store
@@ -114,7 +114,7 @@ class Repair:
         if self.tally.fetched or self.tally.restored or self.tally.quarantined:
             await write_metadata(self._library.index, self._store)
 
-    async def _drain(self, manifest: str, archive: Archive, progress: RunListener) -> None:
+    async def _drain(self, manifest: str, archive: Source, progress: RunListener) -> None:
         def take(event: Event) -> None:
             progress.take(event)
             if isinstance(event, SeriesCompleted) and event.quarantined:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Protocol
 
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.completeness import series_digests
 from downloader.model import Series
 from downloader.transport.retrying import Patience
@@ -41,7 +41,7 @@ class HashedImage(Protocol):
 
 
 async def compare_upstream(
-    series_instance_uid: str, images: Sequence[HashedImage], size_bytes: int, archive: Archive, patience: Patience
+    series_instance_uid: str, images: Sequence[HashedImage], size_bytes: int, archive: Source, patience: Patience
 ) -> UpstreamComparison:
     """Compare by the digest of the series; where that does not decide, by the catalogue's figures and image by image.
 
@@ -61,7 +61,7 @@ async def compare_upstream(
     return await _compare_images(images, archive, patience)
 
 
-async def _compare_images(images: Sequence[HashedImage], archive: Archive, patience: Patience) -> UpstreamComparison:
+async def _compare_images(images: Sequence[HashedImage], archive: Source, patience: Patience) -> UpstreamComparison:
     """The archive's digest of a series also counts images that it has no hash of, or hides: only the images can tell then."""
     matched = 0
     for image in images:
@@ -80,7 +80,7 @@ async def _compare_images(images: Sequence[HashedImage], archive: Archive, patie
     return UpstreamComparison(standing=UpstreamStanding.SAME, matched=matched)
 
 
-async def _find_listed(archive: Archive, series_instance_uid: str) -> Series | None:
+async def _find_listed(archive: Source, series_instance_uid: str) -> Series | None:
     async with aclosing(archive.find_listed_series([series_instance_uid])) as rows:
         async for row in rows:
             return row

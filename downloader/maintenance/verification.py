@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from anyio import Lock
 
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.concurrency import work_through_pages
 from downloader.errors import ArchiveError, DamagedReceiptError, ExitCode, LibraryError, TransferError
 from downloader.library.port import READERS, LibraryReader
@@ -62,7 +62,7 @@ class Examination:
     store: Store
     workers: int
     deep: bool
-    archives: Mapping[str, Archive] | None
+    archives: Mapping[str, Source] | None
     patience: Patience
 
 
@@ -281,7 +281,7 @@ async def _compare_with_store(
 
 
 async def _compare_with_archive(
-    folder: PurePosixPath, receipt: Receipt, archives: Mapping[str, Archive], patience: Patience
+    folder: PurePosixPath, receipt: Receipt, archives: Mapping[str, Source], patience: Patience
 ) -> Sequence[Finding]:
     series = receipt.series
     archive = archives.get(receipt.archive)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from downloader.clock import Clock
 from downloader.errors import ArchiveFaultError
-from downloader.fetching.context import Bench
+from downloader.fetching.context import AttemptContext
 from downloader.library.port import Library
 from downloader.manifest import Manifest
 from downloader.mirroring.leftovers import clear_leftovers
@@ -31,7 +31,7 @@ class CatalogueResolve:
     resolver: Resolver
     store: Store
     library: Library
-    benches: Mapping[str, Bench]
+    benches: Mapping[str, AttemptContext]
     clock: Clock
     max_shrink_percent: float
     lets_failed_rest: bool

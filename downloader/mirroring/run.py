@@ -11,7 +11,7 @@ from downloader.clock import Clock
 from downloader.concurrency import task_group
 from downloader.config.options import RunOptions
 from downloader.errors import ExitCode, LibraryError, NoSpaceError, WrongLibraryError
-from downloader.fetching.attempt import Bench
+from downloader.fetching.attempt import AttemptContext
 from downloader.indexing.metadata import write_described_metadata
 from downloader.library.model import CHANGES, RUNS
 from downloader.library.port import Library
@@ -70,7 +70,7 @@ class Parts:
     clock: Clock
     draw: Callable[[], float]
     options: RunOptions
-    benches: Mapping[str, Bench]
+    benches: Mapping[str, AttemptContext]
     run_policy: RunPolicy = SINGLE_RUN
     warnings: tuple[str, ...] = ()
 

@@ -15,11 +15,11 @@ from typing import Final
 import structlog
 from anyio import CancelScope
 
-from downloader.archive.port import Archive, Md5Lists
+from downloader.archive.port import Md5Lists, Source
 from downloader.completeness import series_digests
 from downloader.errors import REFUSED_DIGEST, ArchiveError, DamagedReceiptError, DigestMismatchError, ExitCode, TransferError
 from downloader.fetching.attempt import fetch_with_list
-from downloader.fetching.context import Bench
+from downloader.fetching.context import AttemptContext
 from downloader.fetching.recheck import ask_again
 from downloader.model import Md5Mode, Proof, Receipt
 from downloader.store.port import Store, StoredSeries
@@ -57,7 +57,7 @@ class StrengthTally:
     contradicted: int = 0
 
 
-async def note_unknown_strengths(store: Store, bench: Bench) -> None:
+async def note_unknown_strengths(store: Store, bench: AttemptContext) -> None:
     """Look into receipts for what a store does not know that an older tciad wrote: some thousands in each run."""
     noted: list[tuple[str, Proof]] = []
     looked = 0
@@ -85,7 +85,7 @@ class Strengthening:
     """
 
     store: Store
-    benches: Mapping[str, Bench]
+    benches: Mapping[str, AttemptContext]
     admit: Callable[[], Awaitable[None]]
     tally: StrengthTally = field(default_factory=StrengthTally)
     _misses: Counter[str] = field(default_factory=Counter)
@@ -120,10 +120,10 @@ class Strengthening:
             if self._is_hopeless(bench.archive):
                 del hopeful[row.archive]
 
-    def _is_hopeless(self, archive: Archive) -> bool:
+    def _is_hopeless(self, archive: Source) -> bool:
         return self._misses[archive.name] >= MISSES_IN_A_ROW and archive.md5_lists("") is not Md5Lists.SENT
 
-    async def _strengthen(self, row: StoredSeries, bench: Bench) -> bool:
+    async def _strengthen(self, row: StoredSeries, bench: AttemptContext) -> bool:
         """Whether the series is proven by more now, or shown to be wrong."""
         receipt = await _receipt_of(row, bench)
         if receipt is None:
@@ -137,14 +137,14 @@ class Strengthening:
             case _Digested.UNTOLD:
                 return await self._fetch(row, receipt, bench)
 
-    async def _note_same(self, row: StoredSeries, receipt: Receipt, bench: Bench) -> None:
+    async def _note_same(self, row: StoredSeries, receipt: Receipt, bench: AttemptContext) -> None:
         proof = replace(receipt.proof, md5_images=len(receipt.images), md5_blank=0, md5_list=receipt.proof.came_with_list)
         with CancelScope(shield=True):
             await bench.in_thread(bench.library.rewrite_receipt, PurePosixPath(row.folder), replace(receipt, proof=proof))
             await self.store.note_proofs([(row.series.series_instance_uid, proof)])
         self.tally.compared += 1
 
-    async def _doubt(self, row: StoredSeries, receipt: Receipt, bench: Bench) -> bool:
+    async def _doubt(self, row: StoredSeries, receipt: Receipt, bench: AttemptContext) -> bool:
         """Let nothing believe images that are not what the archive has, unless it has other ones since the last resolve.
 
         They stay where they are until the right ones take their place, and go to quarantine then.
@@ -163,7 +163,7 @@ class Strengthening:
         self.tally.doubted += 1
         return True
 
-    async def _fetch(self, row: StoredSeries, receipt: Receipt, bench: Bench) -> bool:
+    async def _fetch(self, row: StoredSeries, receipt: Receipt, bench: AttemptContext) -> bool:
         """Fetch the series again for its list, in place of what lies there, where a list can be expected."""
         series = row.series
         lists = bench.archive.md5_lists(series.series_instance_uid)
@@ -182,7 +182,7 @@ class Strengthening:
         self.tally.fetched += 1
         return True
 
-    async def _compare(self, receipt: Receipt, archive: Archive) -> _Digested:
+    async def _compare(self, receipt: Receipt, archive: Source) -> _Digested:
         """What the archive's digests say, as far as they vouch for every image; an image without one ends the questions.
 
         Raises:
@@ -204,12 +204,12 @@ class Strengthening:
         return _Digested.SAME
 
 
-def wants_lists(bench: Bench) -> bool:
+def wants_lists(bench: AttemptContext) -> bool:
     """Whether series of this archive are to have MD5 lists, and its generation knows of such."""
     return bench.md5 is not Md5Mode.OFF and bench.archive.md5_lists("") is not Md5Lists.NEVER
 
 
-async def _receipt_of(row: StoredSeries, bench: Bench) -> Receipt | None:
+async def _receipt_of(row: StoredSeries, bench: AttemptContext) -> Receipt | None:
     """The receipt of a complete series, where it can be believed."""
     try:
         receipt = await bench.library.reader.receipt_in(PurePosixPath(row.folder))

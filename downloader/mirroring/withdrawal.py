@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import structlog
 
 from downloader.errors import ArchiveError, LibraryError, TransferError
-from downloader.fetching.context import Bench
+from downloader.fetching.context import AttemptContext
 from downloader.manifest import Manifest, WithdrawnPolicy
 from downloader.model import Series, SeriesQuery, SeriesState
 from downloader.resolving.own_rows import CONTROLS, ask_own_rows
@@ -28,7 +28,7 @@ class RemovedSeries:
 
 
 async def remove_withdrawn(
-    manifest: Manifest, store: Store, benches: Mapping[str, Bench], warn: Callable[[str], None]
+    manifest: Manifest, store: Store, benches: Mapping[str, AttemptContext], warn: Callable[[str], None]
 ) -> AsyncIterator[RemovedSeries]:
     """Move aside or delete withdrawn series whose grace is over, one after another.
 
@@ -75,7 +75,7 @@ class _LastQuestion:
     An archive that cannot be asked, or answers with nothing for series that it has, is not asked again in the same run.
     """
 
-    def __init__(self, store: Store, benches: Mapping[str, Bench], warn: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, benches: Mapping[str, AttemptContext], warn: Callable[[str], None]) -> None:
         self._store = store
         self._benches = benches
         self._warn = warn
@@ -125,7 +125,7 @@ class _LastQuestion:
                 "the list of the study cannot be asked for"
             )
 
-    async def _is_listed(self, series: Series, bench: Bench) -> bool:
+    async def _is_listed(self, series: Series, bench: AttemptContext) -> bool:
         if await ask_own_rows([series], bench.archive, await self._controls_of(bench.archive.name)):
             return True
         query = SeriesQuery(study_instance_uid=series.study_instance_uid)
@@ -147,7 +147,7 @@ class _LastQuestion:
         return self._controls[archive]
 
 
-async def _remove(row: StoredSeries, policy: WithdrawnPolicy, at: datetime, store: Store, bench: Bench) -> RemovedSeries:
+async def _remove(row: StoredSeries, policy: WithdrawnPolicy, at: datetime, store: Store, bench: AttemptContext) -> RemovedSeries:
     """Take the folder out of the tree, and tell the store. Raises LibraryError, StoreError."""
     uid, folder, changes = row.series.series_instance_uid, PurePosixPath(row.folder), bench.library.changes
     if not await bench.library.reader.holds(folder, uid):

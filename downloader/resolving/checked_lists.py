@@ -15,7 +15,7 @@ import anyio
 import structlog
 from anyio.abc import ObjectReceiveStream
 
-from downloader.archive.port import Archive, StudyCount, UnreadableRow
+from downloader.archive.port import Source, StudyCount, UnreadableRow
 from downloader.concurrency import task_group
 from downloader.errors import (
     AccessDeniedError,
@@ -63,7 +63,7 @@ class CheckedLists:
 
     def __init__(
         self,
-        archive: Archive,
+        archive: Source,
         patience: Patience,
         list_collections: Callable[[], Awaitable[Sequence[str]]],
         begin_answer: BeginAnswer = ignore_answers,

@@ -7,7 +7,7 @@ import anyio
 import structlog
 from anyio import Event as Signal
 
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.clock import Clock
 from downloader.errors import (
     ArchiveBusyError,
@@ -35,7 +35,7 @@ class _Door:
     monotonic clock.
     """
 
-    archive: Archive
+    archive: Source
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     faulted: Signal = field(default_factory=Signal)
     given_up: ArchiveError | TransferError | None = None
@@ -63,7 +63,7 @@ class Gate:
         changed: is called when an archive that was out has answered, or is given up.
     """
 
-    def __init__(self, archives: Mapping[str, Archive], clock: Clock, outage_seconds: float, changed: Callable[[], None]) -> None:
+    def __init__(self, archives: Mapping[str, Source], clock: Clock, outage_seconds: float, changed: Callable[[], None]) -> None:
         self._doors = {name: _Door(archive) for name, archive in archives.items()}
         self._clock = clock
         self._outage_seconds = outage_seconds

@@ -23,7 +23,7 @@ from downloader.errors import (
     TciadError,
     Verdict,
 )
-from downloader.fetching.attempt import Bench, FetchedSeries, fetch_series
+from downloader.fetching.attempt import AttemptContext, FetchedSeries, fetch_series
 from downloader.fetching.former_folder import watch_former
 from downloader.model import (
     AttemptStarted,
@@ -93,7 +93,7 @@ class Scheduler:
         self,
         *,
         store: Store,
-        benches: Mapping[str, Bench],
+        benches: Mapping[str, AttemptContext],
         policy: SchedulerPolicy,
         clock: Clock,
         draw: Callable[[], float],
@@ -294,7 +294,7 @@ class Scheduler:
         """The archive to ask. One that the manifest named before, and no longer does, cannot be: then its first is."""
         return claim.archive if claim.archive in self._benches else next(iter(self._benches))
 
-    def _bench_of(self, claim: Claim) -> Bench:
+    def _bench_of(self, claim: Claim) -> AttemptContext:
         return self._benches[self._archive_of(claim)]
 
     def _note_answer(self, first_byte_seconds: float) -> None:

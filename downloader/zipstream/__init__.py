@@ -11,11 +11,14 @@ turn out to be cut, or to contradict its own directory.
 """
 
 from downloader.zipstream.events import MemberData, MemberEnded, MemberStarted, ZipEvent
-from downloader.zipstream.limits import ZipLimits
+from downloader.zipstream.limits import LICENSE_MEMBER, LONGEST_TEXT_BYTES, MD5_LIST_MEMBER, ZipLimits
 from downloader.zipstream.members import ZipMember, ZipSummary
 from downloader.zipstream.reader import ZipReader
 
 __all__ = [
+    "LICENSE_MEMBER",
+    "LONGEST_TEXT_BYTES",
+    "MD5_LIST_MEMBER",
     "MemberData",
     "MemberEnded",
     "MemberStarted",

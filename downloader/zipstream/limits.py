@@ -1,8 +1,17 @@
 """How much one ZIP may hold before it is taken for a bomb."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 _GIB = 1024**3
+
+LICENSE_MEMBER: Final = "LICENSE"
+MD5_LIST_MEMBER: Final = "md5hashes.csv"
+# a list has about 50 bytes for each image
+LONGEST_TEXT_BYTES: Final[Mapping[str, int]] = MappingProxyType({LICENSE_MEMBER: 1024 * 1024, MD5_LIST_MEMBER: 64 * 1024 * 1024})
+"""The members of an archive's ZIP that are no images (docs/archives.md), and how long each may be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from downloader.archive.nbia.deployments import Deployments
 from downloader.archive.registry import open_archive
 from downloader.model import Md5Mode, Series
 from downloader.transport.client import TransportSettings, open_transport
+from tests.archive.transfers import read_images, zip_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.scripted_archive import ScriptedArchive, ScriptedReply, ScriptedRequest, serve_script
 
@@ -18,7 +19,10 @@ def without_md5(request: ScriptedRequest) -> ScriptedReply:
     """A deployment from before November 2025."""
     if "IncludeMD5" in request.parameters:
         return ScriptedReply(status=400, body=b"Invalid query parameter: 'IncludeMD5'.")
-    return ScriptedReply(body=b"PK...", content_type="application/octet-stream")
+    return ScriptedReply(
+        body=zip_of({"1-1.dcm": b"pixels", "md5hashes.csv": b"Filename,MD5Hash\n1-1.dcm,\n"}),
+        content_type="application/octet-stream",
+    )
 
 
 async def test_clients_of_one_deployment_share_what_they_found_out() -> None:
@@ -32,8 +36,8 @@ async def test_clients_of_one_deployment_share_what_they_found_out() -> None:
         before = len(server.requests)
         async with open_transport(TransportSettings(), FakeClock()) as transport:
             archive = open_archive("test", base_url, api="v4", transport=transport, clock=clock, deployments=deployments)
-            async with archive.open_series(Series(series_instance_uid=f"1.3.{next(numbers)}"), Md5Mode.AUTO) as body:
-                body.note_md5_list()
+            async with archive.open_series(Series(series_instance_uid=f"1.3.{next(numbers)}"), Md5Mode.AUTO) as transfer:
+                await read_images(transfer)
         return len(server.requests) - before
 
     async with serve_script(without_md5) as server:

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from downloader.archive.nbia.authentication import Authentication, Guest
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.archive.registry import open_archive
 from downloader.errors import (
     ArchiveBusyError,
@@ -24,21 +24,23 @@ from downloader.errors import (
 from downloader.model import Md5Mode, Series, SeriesQuery
 from downloader.sandbox import Fault, FaultKind, Sandbox, catalogue_of, generated_series, serve_sandbox
 from downloader.transport.client import TransportSettings, open_transport
+from tests.archive.transfers import read_images, zip_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.scripted_archive import Script, ScriptedArchive, ScriptedReply, ScriptedRequest, serve_script
 
 pytestmark = pytest.mark.anyio
 SERIES_UID = "1.3.6.1"
 SERIES = Series(series_instance_uid=SERIES_UID)
-ZIP = ScriptedReply(body=b"PK...", content_type="application/octet-stream")
+ZIP_BYTES = zip_of({"1-1.dcm": b"pixels", "md5hashes.csv": b"Filename,MD5Hash\n1-1.dcm,\n"})
+ZIP = ScriptedReply(body=ZIP_BYTES, content_type="application/octet-stream")
 MISSING = ScriptedReply(status=404, body=b"<html>Not Found</html>", content_type="text/html")
 PAGE = ScriptedReply(body=b"<html><body>Maintenance</body></html>", content_type="text/html")
-_CLOCKS: WeakKeyDictionary[Archive, FakeClock] = WeakKeyDictionary()
+_CLOCKS: WeakKeyDictionary[Source, FakeClock] = WeakKeyDictionary()
 both_generations = pytest.mark.parametrize("api", ["v1", "v4"])
 
 
 @asynccontextmanager
-async def client_of(base_url: str, api: str, authentication: Authentication | None = None) -> AsyncIterator[Archive]:
+async def client_of(base_url: str, api: str, authentication: Authentication | None = None) -> AsyncIterator[Source]:
     """A client on a transport of its own."""
     clock = FakeClock()
     async with open_transport(TransportSettings(), clock) as transport:
@@ -49,7 +51,7 @@ async def client_of(base_url: str, api: str, authentication: Authentication | No
         yield archive
 
 
-def clock_of(archive: Archive) -> FakeClock:
+def clock_of(archive: Source) -> FakeClock:
     """The clock that the client goes by."""
     return _CLOCKS[archive]
 
@@ -57,14 +59,14 @@ def clock_of(archive: Archive) -> FakeClock:
 @asynccontextmanager
 async def scripted(
     script: Script, api: str = "v4", authentication: Authentication | None = None
-) -> AsyncIterator[tuple[Archive, ScriptedArchive]]:
+) -> AsyncIterator[tuple[Source, ScriptedArchive]]:
     """A client of a scripted archive."""
     async with serve_script(script) as server, client_of(server.base_url, api, authentication) as archive:
         yield archive, server
 
 
 @asynccontextmanager
-async def sandboxed(api: str, *faults: Fault, include_md5: bool = True) -> AsyncIterator[tuple[Archive, Sandbox]]:
+async def sandboxed(api: str, *faults: Fault, include_md5: bool = True) -> AsyncIterator[tuple[Source, Sandbox]]:
     """A client of a sandbox that holds one series of two images."""
     catalogue = catalogue_of([generated_series(seed=1, images=2, rows=8, columns=8, series_instance_uid=SERIES_UID)])
     async with (
@@ -74,15 +76,15 @@ async def sandboxed(api: str, *faults: Fault, include_md5: bool = True) -> Async
         yield archive, sandbox
 
 
-async def list_all(archive: Archive, **attributes: str) -> list[Series]:
+async def list_all(archive: Source, **attributes: str) -> list[Series]:
     """Every row of a query."""
     return [series async for series in archive.find_series(SeriesQuery(**attributes))]
 
 
-async def open_and_read(archive: Archive, md5: Md5Mode = Md5Mode.AUTO) -> bytes:
+async def open_and_read(archive: Source, md5: Md5Mode = Md5Mode.AUTO) -> bytes:
     """The whole body of one series."""
-    async with archive.open_series(SERIES, md5) as body:
-        return b"".join([b"".join(batch) async for batch in body.batches()])
+    async with archive.open_series(SERIES, md5) as transfer:
+        return b"".join([b"".join(portion.original) async for portion in transfer.portions()])
 
 
 def rows(*rows: Mapping[str, object]) -> ScriptedReply:
@@ -274,12 +276,11 @@ ALL_V4 = ("IncludeMD5", "v4/getImageWithMD5Hash")
 V1_LIST = ("v1/getImageWithMD5Hash",)
 
 
-async def opened(archive: Archive, series: Series = SERIES, md5: Md5Mode = Md5Mode.AUTO) -> tuple[bool, bool]:
-    """Whether a list comes with the images, and whether their names are ordered."""
-    async with archive.open_series(series, md5) as body:
-        if body.md5_list_expected:
-            body.note_md5_list()
-        return body.md5_list_expected, body.names_are_ordered
+async def opened(archive: Source, series: Series = SERIES, md5: Md5Mode = Md5Mode.AUTO) -> bool:
+    """Whether a list comes with the images, all of which are read."""
+    async with archive.open_series(series, md5) as transfer:
+        await read_images(transfer)
+        return transfer.brings_digests
 
 
 @pytest.mark.parametrize(
@@ -301,7 +302,7 @@ async def test_the_best_way_that_is_offered_is_taken_and_remembered(
     async with scripted(not_offering(*missing), api) as (archive, server):
         for number in range(5):
             series = Series(series_instance_uid=f"1.3.{number}")
-            assert await opened(archive, series, md5) == (has_list, path.endswith("/getImage"))
+            assert await opened(archive, series, md5) == has_list
         assert len(server.requests) == 5 + 3 * len(missing)
         assert {request.path for request in server.requests[-2:]} == {path}
         assert server.requests[-1].parameters.get("IncludeMD5") == ("Yes" if has_list and path == "v4/getImage" else None)
@@ -317,9 +318,9 @@ async def test_a_list_that_is_refused_must_be_refused_often_before_less_is_taken
                 with pytest.raises(ArchiveFaultError, match="tried again before images are taken without a list"):
                     await opened(archive, series)
                 clock_of(archive).elapsed_seconds += 2.0
-            assert (await opened(archive, series))[0] is False
+            assert await opened(archive, series) is False
         before = len(server.requests)
-        assert (await opened(archive, Series(series_instance_uid="1.3.9")))[0] is False
+        assert await opened(archive, Series(series_instance_uid="1.3.9")) is False
         assert len(server.requests) == before + 1
 
 
@@ -343,13 +344,13 @@ async def test_an_archive_that_sent_a_list_is_held_to_it(api: str, missing: tupl
         return ScriptedReply(status=status) if refusing and reply.status != 200 else ZIP
 
     async with scripted(script, api) as (archive, _server):
-        assert (await opened(archive))[0] is True
+        assert await opened(archive) is True
         refusing.append(True)
         for number in range(20):
             with pytest.raises(ArchiveFaultError, match=r"sent MD5 lists before.*md5: off"):
                 await opened(archive, Series(series_instance_uid=f"1.3.{number % 4}"))
             clock_of(archive).elapsed_seconds += 3_600.0
-        assert (await opened(archive, md5=Md5Mode.OFF))[0] is False
+        assert await opened(archive, md5=Md5Mode.OFF) is False
 
 
 async def test_a_way_that_is_not_offered_is_logged_once() -> None:
@@ -389,8 +390,8 @@ async def test_an_archive_that_offers_nothing_is_the_wrong_address(api: str) -> 
         with pytest.raises(UnexpectedReplyError, match=r"404.*check base_url"):
             await open_and_read(archive)
         healthy.append(True)
-        async with archive.open_series(SERIES, Md5Mode.AUTO) as body:
-            assert body.md5_list_expected
+        async with archive.open_series(SERIES, Md5Mode.AUTO) as transfer:
+            assert transfer.brings_digests
 
 
 @both_generations
@@ -440,8 +441,8 @@ async def test_a_token_that_expired_is_renewed_once() -> None:
     """The attempt goes on as if nothing had been (docs/archives.md#tokens)."""
     tokens = Tokens(left=["new", "newer"])
     async with scripted(taking("new"), authentication=tokens) as (archive, server):
-        assert await open_and_read(archive) == b"PK..."
-        assert await open_and_read(archive) == b"PK..."
+        assert await open_and_read(archive) == ZIP_BYTES
+        assert await open_and_read(archive) == ZIP_BYTES
     assert tokens.renewed == ["Bearer old"]
     assert len(server.requests) == 3
 

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from downloader.archive.nbia.oauth import Account, BearerTokens
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.archive.registry import open_archive
 from downloader.errors import (
     ArchiveBusyError,
@@ -45,7 +45,7 @@ both_styles = pytest.mark.parametrize("style", list(TokenStyle))
 class Signed:
     """A client that signs in, the sandbox it asks, and the clock of both."""
 
-    archive: Archive
+    archive: Source
     sandbox: Sandbox
     clock: FakeClock
 
@@ -85,7 +85,7 @@ async def signed(
 
 
 @asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[tuple[Archive, Callable[[], list[str]]]]:
+async def scripted(script: Script) -> AsyncIterator[tuple[Source, Callable[[], list[str]]]]:
     """A client with an account, at an archive that answers what the test wrote; and what was asked of it."""
     clock = FakeClock()
     async with serve_script(script) as server, open_transport(TransportSettings(), clock) as transport:
@@ -163,8 +163,8 @@ async def test_tokens_that_the_archive_forgets_cost_no_attempt(style: TokenStyle
     async with signed(Access(style=style)) as here:
         await here.list_all()
         here.sandbox.tokens.forget(refresh_tokens=refresh_tokens)
-        async with here.archive.open_series(SERIES, Md5Mode.AUTO) as body:
-            assert b"".join([b"".join(batch) async for batch in body.batches()]).startswith(b"PK")
+        async with here.archive.open_series(SERIES, Md5Mode.AUTO) as transfer:
+            assert b"".join([b"".join(portion.original) async for portion in transfer.portions()]).startswith(b"PK")
         assert here.sandbox.tokens.grants[-1] == ("password" if refresh_tokens else "refresh_token")
 
 

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 from structlog.testing import capture_logs
 
-from downloader.archive.port import Archive, StudyNeeds
+from downloader.archive.port import Source, StudyNeeds
 from downloader.archive.registry import GENERATIONS, open_archive
 from downloader.errors import ArchiveBusyError, ArchiveFaultError, UnexpectedReplyError
 from downloader.fetching.recheck import ask_again
@@ -32,7 +32,7 @@ def rows(*rows: Mapping[str, object]) -> ScriptedReply:
 @asynccontextmanager
 async def served(
     script: Script, *, api: str = "v4", required: frozenset[str] = LABEL, wished: frozenset[str] = frozenset()
-) -> AsyncIterator[tuple[Archive, ScriptedArchive]]:
+) -> AsyncIterator[tuple[Source, ScriptedArchive]]:
     """A client that needs so much of studies."""
     clock = FakeClock()
     async with serve_script(script) as server, open_transport(TransportSettings(), clock) as transport:
@@ -46,12 +46,12 @@ def scripted(
     api: str = "v4",
     required: frozenset[str] = LABEL,
     wished: frozenset[str] = frozenset(),
-) -> AbstractAsyncContextManager[tuple[Archive, ScriptedArchive]]:
+) -> AbstractAsyncContextManager[tuple[Source, ScriptedArchive]]:
     """The same for `answers` by endpoint, which may change as the test goes on."""
     return served(lambda request: answers[request.path.rpartition("/")[2]], api=api, required=required, wished=wished)
 
 
-async def list_all(archive: Archive, **attributes: str) -> list[Series]:
+async def list_all(archive: Source, **attributes: str) -> list[Series]:
     return [series async for series in archive.find_series(SeriesQuery(**attributes))]
 
 

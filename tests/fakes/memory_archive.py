@@ -6,9 +6,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import md5 as hash_md5
 
-from downloader.archive.port import Capabilities, CollectionDescription, Md5Lists, NoteUnreadable, SeriesSize, StudyCount
+from downloader.archive.nbia.transfers import ZipImages, limits_for
+from downloader.archive.port import (
+    Capabilities,
+    CollectionDescription,
+    Md5Lists,
+    NoteUnreadable,
+    SeriesSize,
+    SeriesTransfer,
+    StudyCount,
+    Transfer,
+)
 from downloader.errors import AccessDeniedError, ArchiveFaultError, TciadError, UnexpectedReplyError
-from downloader.model import Md5Mode, Series, SeriesQuery
+from downloader.model import ImageData, ImageEnded, ImageStarted, Md5Mode, Portion, Series, SeriesQuery
 
 _ASKED = (
     "collection",
@@ -33,16 +43,6 @@ class MemoryBody:
 
     pieces: Sequence[bytes | TciadError]
     md5_list_expected: bool = False
-    names_are_ordered: bool = True
-    announced_images: int | None = None
-
-    @property
-    def has_ended(self) -> bool:
-        """A body of one piece has come whole when that has."""
-        return len(self.pieces) == 1
-
-    def note_md5_list(self) -> None:
-        """What came is not remembered."""
 
     async def batches(self) -> AsyncGenerator[list[bytes], None]:
         """Yield piece by piece."""
@@ -52,13 +52,41 @@ class MemoryBody:
             yield [piece]
 
 
+class MemoryTransfer:
+    """The ZIP that a body is. A body of one piece has come whole when that has."""
+
+    def __init__(self, body: MemoryBody, series: Series) -> None:
+        self._body = body
+        self._images = ZipImages(limits_for(series), has_md5_list=body.md5_list_expected)
+        self.brings_digests = body.md5_list_expected
+        self.evidence = self._images.evidence
+
+    async def portions(self) -> AsyncIterator[Portion]:
+        """Yield piece by piece."""
+        is_last = len(self._body.pieces) == 1
+        async for batch in self._body.batches():
+            yield Portion(events=self._images.read(batch), received_bytes=sum(map(len, batch)), is_last=is_last, original=batch)
+
+
+class MemoryImage:
+    """One image that was asked for by its UID."""
+
+    def __init__(self, sop_instance_uid: str, content: bytes) -> None:
+        self._started = ImageStarted("", sop_instance_uid)
+        self._content = content
+
+    async def portions(self) -> AsyncIterator[Portion]:
+        """Yield all of it."""
+        yield Portion(events=(self._started, ImageData(self._content), ImageEnded()), received_bytes=len(self._content))
+
+
 Answer = MemoryBody | TciadError
 """What one open_series gives: a body to read, or an error before there is one."""
 
 
 @dataclass(slots=True)
 class MemoryArchive:
-    """Implements `downloader.archive.port.Archive`. Change the attributes as the test goes on.
+    """Implements `downloader.archive.port.Source`. Change the attributes as the test goes on.
 
     `answers` holds for each series what its downloads give, one after the other; the last is given again and again.
     `images` holds each series' images by SOP Instance UID. `failures` are raised by the next queries, one each. `opened` lists
@@ -153,7 +181,7 @@ class MemoryArchive:
         return {name: self.descriptions[name] for name in collections if name in self.descriptions}
 
     @asynccontextmanager
-    async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[MemoryBody]:
+    async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[SeriesTransfer]:
         """Give the next answer of the series."""
         self.opened.append((series.series_instance_uid, md5))
         answers = self.answers.get(series.series_instance_uid)
@@ -162,7 +190,7 @@ class MemoryArchive:
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, TciadError):
             raise answer
-        yield answer
+        yield MemoryTransfer(answer, series)
 
     async def find_series_size(self, series_instance_uid: str) -> SeriesSize:
         """Count the images."""
@@ -178,13 +206,13 @@ class MemoryArchive:
         return list(self.images.get(series_instance_uid, {}))
 
     @asynccontextmanager
-    async def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AsyncIterator[MemoryBody]:
+    async def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AsyncIterator[Transfer]:
         """Give one image."""
         self._fail()
         image = self.images.get(series_instance_uid, {}).get(sop_instance_uid)
         if image is None:
             raise ArchiveFaultError("no such image", series_instance_uid=series_instance_uid)
-        yield MemoryBody(pieces=[image])
+        yield MemoryImage(sop_instance_uid, image)
 
     async def find_image_md5(self, sop_instance_uid: str) -> str:
         """Hash one image."""

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.archive.registry import open_archive
 from downloader.clock import SystemClock
 from downloader.errors import (
@@ -23,7 +23,7 @@ from downloader.errors import (
     TciadError,
     TruncatedZipError,
 )
-from downloader.fetching.attempt import Bench, FetchedSeries, fetch_series
+from downloader.fetching.attempt import AttemptContext, FetchedSeries, fetch_series
 from downloader.library.local.library import LocalLibrary
 from downloader.model import BytesReceived, Md5Mode, Proof, Receipt, Series, SeriesQuery
 from downloader.sandbox import Fault, FaultKind, Sandbox, SandboxSeries, catalogue_of, generated_series, serve_sandbox
@@ -45,7 +45,7 @@ class Scene:
     """A sandbox with one series, what the catalogue says of it, and every byte that came."""
 
     sandbox: Sandbox
-    archive: Archive
+    archive: Source
     series: Series
     folder: Path
     clock: FakeClock
@@ -69,7 +69,7 @@ class Scene:
         (self.series,) = [series async for series in self.archive.find_series(SeriesQuery())]
 
     async def attempt(self) -> FetchedSeries:
-        bench = Bench(
+        bench = AttemptContext(
             archive=self.archive,
             library=LocalLibrary(self.folder),
             clock=SystemClock(),
@@ -287,8 +287,8 @@ async def test_a_stream_that_broke_behind_its_last_image_needs_no_other(scene: S
 
 
 async def _zip_of(scene: Scene) -> bytes:
-    async with scene.archive.open_series(scene.series, Md5Mode.AUTO) as body:
-        return b"".join([chunk async for batch in body.batches() for chunk in batch])
+    async with scene.archive.open_series(scene.series, Md5Mode.AUTO) as transfer:
+        return b"".join([chunk async for portion in transfer.portions() for chunk in portion.original])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
-"""Small real series, as the ZIP reader tells of them."""
+"""Small real series, as a transfer brings them."""
 
 import hashlib
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime
 from io import BytesIO
@@ -14,8 +13,19 @@ from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.model import FolderMove
 from downloader.library.port import Library
 from downloader.library.sink import Staging
-from downloader.model import Image, Proof, Receipt, Series
-from downloader.zipstream import MemberData, MemberEnded, MemberStarted, ZipEvent
+from downloader.model import (
+    Image,
+    ImageData,
+    ImageEnded,
+    ImageEvent,
+    ImageStarted,
+    LicenseReceived,
+    Portion,
+    Proof,
+    Receipt,
+    Series,
+    TextStarted,
+)
 
 SERIES = Series(
     series_instance_uid="1.3.6.1.4.1.14519.5.2.1.100",
@@ -64,19 +74,27 @@ def members_of(series: Series) -> dict[str, bytes]:
     return {"LICENSE": b"be kind\n", **images}
 
 
-def events_of(members: Mapping[str, bytes], *, chunk_bytes: int = 700) -> Iterator[ZipEvent]:
-    """The events of a ZIP with these members."""
-    for name, content in members.items():
-        yield MemberStarted(name)
+def events_of(images: Mapping[str, bytes], *, chunk_bytes: int = 700) -> Iterator[ImageEvent]:
+    """The events of a transfer that brings these images, and the licence."""
+    for name, content in images.items():
+        if name == "LICENSE":
+            yield TextStarted()
+            yield LicenseReceived(content)
+            continue
+        yield ImageStarted(name)
         for start in range(0, len(content), chunk_bytes):
-            yield MemberData(content[start : start + chunk_bytes])
-        yield MemberEnded(len(content), zlib.crc32(content))
+            yield ImageData(content[start : start + chunk_bytes])
+        yield ImageEnded()
 
 
-def take_all(staging: Staging, members: Mapping[str, bytes], *, chunk_bytes: int = 700) -> None:
-    """Let `staging` take all of a ZIP with these members."""
-    for event in events_of(members, chunk_bytes=chunk_bytes):
-        staging.take(event)
+def take(staging: Staging, *events: ImageEvent, is_last: bool = False) -> None:
+    """Let `staging` take these events as one portion."""
+    staging.take(Portion(events=events, received_bytes=0, is_last=is_last))
+
+
+def take_all(staging: Staging, images: Mapping[str, bytes], *, chunk_bytes: int = 700, is_last: bool = False) -> None:
+    """Let `staging` take a transfer that brings these images; where it `is_last`, they may stay in memory."""
+    staging.take(Portion(events=events_of(images, chunk_bytes=chunk_bytes), received_bytes=0, is_last=is_last))
 
 
 def receipt_of(series: Series, images: tuple[Image, ...]) -> Receipt:

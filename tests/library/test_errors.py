@@ -13,8 +13,8 @@ import pytest
 from downloader.errors import LibraryError, NoSpaceError
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.library import LocalLibrary
-from downloader.zipstream import MemberStarted
-from tests.library.series_streams import SERIES, dicom_file, members_of, receipt_of, store, take_all
+from downloader.model import ImageStarted
+from tests.library.series_streams import SERIES, dicom_file, members_of, receipt_of, store, take, take_all
 from tests.tools import require_tool, skip_for_want
 
 pytestmark = pytest.mark.anyio
@@ -101,7 +101,7 @@ def test_room_that_others_took_meanwhile_is_missed_at_the_next_image(small_disk:
     take_all(staging, {"1-1.dcm": dicom_file(SERIES, 1)})
     (small_disk / "another").write_bytes(bytes(60_000))
     with pytest.raises(NoSpaceError):
-        staging.take(MemberStarted("1-2.dcm"))
+        take(staging, ImageStarted("1-2.dcm"))
     staging.discard()
 
 
@@ -113,7 +113,7 @@ def test_a_read_only_disk_is_said_when_the_library_is_opened(small_disk: Path) -
     with pytest.raises(LibraryError, match="Read-only file system; mount the file system so"):
         LocalLibrary(small_disk)
     with pytest.raises(LibraryError, match="Read-only file system"):
-        staging.take(MemberStarted("1-1.dcm"))
+        take(staging, ImageStarted("1-1.dcm"))
     with pytest.raises(LibraryError, match="Read-only file system"):
         staging.discard()
 
@@ -134,7 +134,7 @@ def test_too_few_open_files_are_said_to_be_too_few(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
         with pytest.raises(LibraryError, match=r"ulimit -n"):
-            staging.take(MemberStarted("1-1.dcm"))
+            take(staging, ImageStarted("1-1.dcm"))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     staging.discard()

@@ -12,9 +12,8 @@ from downloader.errors import LibraryError, NotDicomError, SettingsError, WrongS
 from downloader.library.local import filesystem as disk
 from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import RECEIPT_NAME
-from downloader.model import Series
-from downloader.zipstream import MemberData, MemberStarted, ZipEvent
-from tests.library.series_streams import SERIES, dicom_file, events_of, members_of, receipt_of, receipts_of, store, take_all
+from downloader.model import ImageData, ImageEvent, ImageStarted, Series
+from tests.library.series_streams import SERIES, dicom_file, events_of, members_of, receipt_of, receipts_of, store, take, take_all
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +53,7 @@ def test_a_staged_image_is_called_by_its_position(tmp_path: Path) -> None:
     staging = LocalLibrary(tmp_path).begin(SERIES)
     take_all(staging, {"LICENSE": b"x", "deep/down/image": dicom_file(SERIES, 1)})
     folder = tmp_path / ".tciad" / "staging" / SERIES.series_instance_uid
-    assert [path.name for path in folder.rglob("*")] == ["00000001.part"]
+    assert [path.name for path in folder.rglob("*")] == ["00000000.part"]
     staging.discard()
 
 
@@ -221,17 +220,16 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     store(library, SERIES)
     before = open_descriptors()
     store(library, SERIES)
-    streams: list[list[ZipEvent]] = [
-        [MemberStarted("1-1.dcm"), MemberData(dicom_file(SERIES, 1)[:300])],
-        [MemberStarted("1-1.dcm"), MemberData(b"x" * 300)],
+    streams: list[list[ImageEvent]] = [
+        [ImageStarted("1-1.dcm"), ImageData(dicom_file(SERIES, 1)[:300])],
+        [ImageStarted("1-1.dcm"), ImageData(b"x" * 300)],
         list(events_of({"1-1.dcm": dicom_file(SERIES, 1), "1-2.dcm": dicom_file(SERIES, 1)})),
-        [MemberStarted("1-1.dcm"), MemberStarted("1-2.dcm")],
+        [ImageStarted("1-1.dcm"), ImageStarted("1-2.dcm")],
     ]
     for events in streams:
         staging = library.begin(SERIES)
         with suppress(NotDicomError, WrongSeriesError):
-            for event in events:
-                staging.take(event)
+            take(staging, *events)
         staging.discard()
     assert open_descriptors() == before
 
@@ -240,10 +238,10 @@ async def test_staging_that_vanished_is_a_library_error(tmp_path: Path) -> None:
     """Somebody removed it: the message says where, relative to the library, and which series."""
     library = LocalLibrary(tmp_path)
     staging = library.begin(SERIES)
-    staging.take(MemberStarted("1-1.dcm"))
+    take(staging, ImageStarted("1-1.dcm"))
     await library.leftovers.clear_staging()
     with pytest.raises(LibraryError) as failed:
-        staging.take(MemberStarted("1-2.dcm"))
+        take(staging, ImageStarted("1-2.dcm"))
     assert failed.value.series_instance_uid == SERIES.series_instance_uid
     assert f"at .tciad/staging/{SERIES.series_instance_uid}/00000001.part" in str(failed.value)
     assert isinstance(failed.value.__cause__, FileNotFoundError)

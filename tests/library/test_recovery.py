@@ -12,9 +12,8 @@ from downloader.library.local.journal import journal_path
 from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import RECEIPT_NAME
 from downloader.library.sink import Salvage, Staging
-from downloader.model import Series
-from downloader.zipstream import MemberData, MemberStarted
-from tests.library.series_streams import SERIES, dicom_file, md5_of, receipt_of, take_all
+from downloader.model import ImageData, ImageEnded, ImageEvent, ImageStarted, Series
+from tests.library.series_streams import SERIES, dicom_file, md5_of, receipt_of, take, take_all
 
 pytestmark = pytest.mark.anyio
 
@@ -24,6 +23,11 @@ CUT_TWO = TWO[:-100]
 
 def sop(number: int) -> str:
     return f"{SERIES.series_instance_uid}.{number}"
+
+
+def single(sop_instance_uid: str, *pieces: bytes) -> list[ImageEvent]:
+    """An image that was asked for by its UID."""
+    return [ImageStarted("", sop_instance_uid), *map(ImageData, pieces), ImageEnded()]
 
 
 def found(staging: Staging) -> list[str]:
@@ -38,8 +42,8 @@ def break_off(library: LocalLibrary, members: dict[str, bytes], series: Series =
     """An attempt whose line broke within the member after these."""
     staging = library.begin(series)
     take_all(staging, members)
-    staging.take(MemberStarted("1-99.dcm"))
-    staging.take(MemberData(THREE[:500]))
+    take(staging, ImageStarted("1-99.dcm"))
+    take(staging, ImageData(THREE[:500]))
     staging.keep(received_bytes=1000, line_broke=True)
 
 
@@ -63,8 +67,8 @@ def test_a_killed_process_loses_only_the_image_in_flight(tmp_path: Path) -> None
     """Nobody said keep: each image was noted when it ended."""
     staging = LocalLibrary(tmp_path).begin(SERIES)
     take_all(staging, {"1-1.dcm": ONE, "1-2.dcm": TWO})
-    staging.take(MemberStarted("1-3.dcm"))
-    staging.take(MemberData(THREE[:500]))
+    take(staging, ImageStarted("1-3.dcm"))
+    take(staging, ImageData(THREE[:500]))
     assert found(LocalLibrary(tmp_path).begin(SERIES)) == [sop(1), sop(2)]
 
 
@@ -161,7 +165,7 @@ def test_an_image_that_comes_again_is_written_once_and_named_as_it_came_last(tmp
     break_off(LocalLibrary(tmp_path), {"00000001.dcm": ONE, "00000002.dcm": TWO})
     staging = LocalLibrary(tmp_path).begin(SERIES)
     take_all(staging, {"00000001.dcm": TWO, "00000002.dcm": THREE, "00000003.dcm": ONE})
-    came = staging.contents().images
+    came = staging.arrived
     assert [(image.sop_instance_uid, image.member_name) for image in came] == [
         (sop(2), "00000001.dcm"),
         (sop(3), "00000002.dcm"),
@@ -204,9 +208,7 @@ def test_an_image_may_come_singly(tmp_path: Path) -> None:
     """Into the same series, where no ZIP gives it a name."""
     break_off(LocalLibrary(tmp_path), {"1-2.dcm": TWO})
     staging = LocalLibrary(tmp_path).begin(SERIES)
-    staging.begin_image(sop(1))
-    staging.write_image([ONE[:300], ONE[300:]])
-    staging.end_image(sop(1))
+    take(staging, *single(sop(1), ONE[:300], ONE[300:]))
     assert staging.images_written == 1
     assert [image.name for image in staging.named_images()] == ["1-1.dcm", "1-2.dcm"]
     assert [image.md5 for image in staging.named_images()] == [md5_of(ONE), md5_of(TWO)]
@@ -217,9 +219,7 @@ def test_a_single_image_that_is_odd_upstream_is_kept_once_another_began(tmp_path
     """As one of a ZIP; else a series of such images would begin anew with each attempt."""
     staging = LocalLibrary(tmp_path).begin(SERIES)
     for number, content in ((2, odd), (1, ONE), (3, THREE)):
-        staging.begin_image(sop(number))
-        staging.write_image([content])
-        staging.end_image(sop(number))
+        take(staging, *single(sop(number), content))
     staging.keep(received_bytes=10, line_broke=True)
     assert found(LocalLibrary(tmp_path).begin(SERIES)) == [sop(2), sop(1), sop(3)]
 
@@ -229,19 +229,12 @@ def test_a_single_image_that_is_wrong_harms_nothing(tmp_path: Path) -> None:
     staging = LocalLibrary(tmp_path).begin(SERIES)
     other = dicom_file(replace(SERIES, series_instance_uid="1.2.3"), 1)
     for wrong in (TWO, other):
-        staging.begin_image(sop(1))
-        staging.write_image([wrong])
         with pytest.raises(WrongSeriesError):
-            staging.end_image(sop(1))
-    staging.begin_image(sop(1))
-    staging.write_image([b"<html>" * 200])
+            take(staging, *single(sop(1), wrong))
     with pytest.raises(NotDicomError, match=sop(1)):
-        staging.end_image(sop(1))
-    staging.begin_image(sop(1))
-    staging.write_image([ONE[:300]])
-    staging.begin_image(sop(3))
-    staging.write_image([THREE])
-    staging.end_image(sop(3))
+        take(staging, *single(sop(1), b"<html>" * 200))
+    take(staging, *single(sop(1), ONE[:300])[:-1])
+    take(staging, *single(sop(3), THREE))
     staging.keep(received_bytes=10, line_broke=False)
     assert found(LocalLibrary(tmp_path).begin(SERIES)) == [sop(3)]
     assert len(list(staging_folder(tmp_path).iterdir())) == 1
@@ -252,7 +245,7 @@ def test_a_series_can_be_narrowed_to_what_is_proven(tmp_path: Path) -> None:
     break_off(LocalLibrary(tmp_path), {"1-1.dcm": ONE, "1-2.dcm": TWO})
     staging = LocalLibrary(tmp_path).begin(SERIES)
     take_all(staging, {"1-1.dcm": TWO, "1-2.dcm": THREE})
-    staging.narrow_to(staging.contents().images)
+    staging.narrow_to(staging.arrived)
     folder = staging.commit(receipt_of(SERIES, staging.named_images())).folder
     assert (tmp_path / folder / "1-1.dcm").read_bytes() == TWO
     assert (tmp_path / folder / "1-2.dcm").read_bytes() == THREE

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from downloader.library.local.incoming_image import IncomingImage
 from downloader.library.local.writer_thread import WriterBeside
-from downloader.library.local.zip_members import ImageMember
+from downloader.model import ImageStarted
 from tests.library.series_streams import SERIES, dicom_file
 
 CHUNK = bytes(range(256)) * 1024
@@ -87,7 +88,7 @@ def test_a_full_disk_is_told_at_the_end_at_the_latest() -> None:
 def test_a_large_image_leaves_no_thread_behind_however_it_ends(tmp_path: Path, ends: bool) -> None:
     head = dicom_file(SERIES, 1)
     before = set(threading.enumerate())
-    member = ImageMember("the image", str(tmp_path / "0"), "1.dcm")
+    member = IncomingImage(ImageStarted("1.dcm"), str(tmp_path / "0"))
     sent = hashlib.md5(head, usedforsecurity=False)
     member.write(head)
     for _ in range(100):

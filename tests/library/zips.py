@@ -6,10 +6,11 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import PurePosixPath
 
+from downloader.archive.nbia.transfers import ZipImages
 from downloader.library.port import Library
 from downloader.library.sink import Staging
-from downloader.model import Series
-from downloader.zipstream import ZipReader
+from downloader.model import Portion, Series
+from downloader.zipstream import ZipLimits
 from tests.library.series_streams import members_of, receipt_of
 
 
@@ -24,13 +25,11 @@ def zip_of(members: Mapping[str, bytes]) -> bytes:
 
 def take_zip(staging: Staging, content: bytes, *, chunk_bytes: int = 700) -> None:
     """Let `staging` take a ZIP as an attempt does."""
-    reader = ZipReader()
+    images = ZipImages(ZipLimits())
     for start in range(0, len(content), chunk_bytes):
         chunk = content[start : start + chunk_bytes]
-        staging.receive(chunk)
-        for event in reader.feed(chunk):
-            staging.take(event)
-    reader.finish()
+        staging.take(Portion(events=images.read([chunk]), received_bytes=len(chunk), original=[chunk]))
+    images.evidence()
 
 
 def store_zip(library: Library, series: Series, members: Mapping[str, bytes] | None = None) -> PurePosixPath:

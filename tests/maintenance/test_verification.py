@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.config.options import StorageFormat
 from downloader.errors import (
     AccessDeniedError,
@@ -46,7 +46,7 @@ class Place:
         self.store = MemoryStore()
         self.folder = store(self.library, SERIES)
         self.other_folder = store(self.library, OTHER)
-        self.archives: dict[str, Archive] | None = None
+        self.archives: dict[str, Source] | None = None
 
     @property
     def path(self) -> Path:

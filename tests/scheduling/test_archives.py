@@ -7,9 +7,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.errors import ArchiveBusyError, ArchiveUnreachableError, TciadError
-from downloader.fetching.attempt import Bench
+from downloader.fetching.attempt import AttemptContext
 from downloader.library.local.library import LocalLibrary
 from downloader.model import AttemptStarted, SeriesCompleted, SeriesState
 from downloader.pacing import BreakerState
@@ -37,7 +37,7 @@ class TwoArchives(Scene):
         self.well = TimedArchive(name="well", clock=self.clock)
         self.running = self.scheduler({"troubled": self.bench(self.troubled), "well": self.bench(self.well)})
 
-    def bench(self, archive: Archive) -> Bench:
+    def bench(self, archive: Source) -> AttemptContext:
         """Time stands still while its threads work."""
         assert self.clock.threads is not None
         return replace(super().bench(archive), threads=self.clock.threads)

@@ -8,8 +8,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from downloader.archive.port import SeriesTransfer
 from downloader.errors import ArchiveBusyError, ArchiveFaultError, TciadError
-from downloader.fetching.attempt import Bench
+from downloader.fetching.attempt import AttemptContext
 from downloader.library.local.library import LocalLibrary
 from downloader.model import AttemptStarted, Event, FetchOrder, Md5Mode, Series, SeriesCompleted, SeriesState
 from downloader.pacing import RetryPace
@@ -47,7 +48,7 @@ class TimedArchive(MemoryArchive):
     peaks: list[int] = field(default_factory=list)
 
     @asynccontextmanager
-    async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[MemoryBody]:
+    async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[SeriesTransfer]:
         """Wait, then give the next answer of the series."""
         self.opened_at.append(self.clock.monotonic())
         self.running += 1
@@ -81,7 +82,7 @@ class Scene:
     async def drain(self) -> Scheduler:
         """Fetch everything."""
         self.clock.threads = anyio.CapacityLimiter(2)
-        bench = Bench(
+        bench = AttemptContext(
             archive=self.archive,
             library=self.library,
             clock=self.clock,

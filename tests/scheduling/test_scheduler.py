@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio
 import pytest
 
-from downloader.archive.port import Archive
+from downloader.archive.port import Source
 from downloader.errors import (
     ArchiveBusyError,
     ArchiveFaultError,
@@ -21,7 +21,7 @@ from downloader.errors import (
     StalledTransferError,
     TciadError,
 )
-from downloader.fetching.attempt import Bench
+from downloader.fetching.attempt import AttemptContext
 from downloader.library.local.library import LocalLibrary
 from downloader.model import (
     AttemptStarted,
@@ -87,8 +87,8 @@ class Scene:
         self.archive.rows.append(series)
         self.archive.answers[series.series_instance_uid] = [error]
 
-    def bench(self, archive: Archive) -> Bench:
-        return Bench(
+    def bench(self, archive: Source) -> AttemptContext:
+        return AttemptContext(
             archive=archive,
             library=self.library,
             clock=self.clock,
@@ -98,7 +98,7 @@ class Scene:
             listener=lambda _event: None,
         )
 
-    def scheduler(self, benches: Mapping[str, Bench] | None = None) -> Scheduler:
+    def scheduler(self, benches: Mapping[str, AttemptContext] | None = None) -> Scheduler:
         policy = SchedulerPolicy(
             concurrency=self.concurrency,
             attempts=self.attempts,

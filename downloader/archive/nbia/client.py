@@ -1,10 +1,8 @@
 """The client of every NBIA server: it works from a generation's table, and holds what all generations share."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import structlog
@@ -24,6 +22,7 @@ from downloader.archive.nbia.json_rows import Row, RowReader
 from downloader.archive.nbia.requests import Asker, read_refusal, told_of_carts
 from downloader.archive.nbia.series_queries import SeriesRows
 from downloader.archive.nbia.studies import Studies, lacking
+from downloader.archive.nbia.transfers import SingleImageTransfer, ZipTransfer
 from downloader.archive.port import (
     NO_STUDY_NEEDS,
     Capabilities,
@@ -45,38 +44,8 @@ _MD5: Final = re.compile(r"[0-9a-f]{1,32}", re.ASCII)
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NbiaBody:
-    """The body of getImage or getSingleImage; see `SeriesBody` and `ImageBody`."""
-
-    reply: Reply
-    md5_list_expected: bool = False
-    names_are_ordered: bool = False
-    note_list: Callable[[], None] | None = None
-
-    @property
-    def announced_images(self) -> int | None:
-        """How many images the archive says it sends: the 2013 API has a header for it (docs/archives.md#image-endpoints)."""
-        told = self.reply.headers.get("imageCount", "")
-        return int(told) if re.fullmatch(r"[0-9]{1,9}", told, re.ASCII) else None
-
-    @property
-    def has_ended(self) -> bool:
-        """See the port."""
-        return self.reply.has_ended
-
-    def note_md5_list(self) -> None:
-        """See the port."""
-        if self.note_list is not None:
-            self.note_list()
-
-    def batches(self) -> AsyncIterator[Sequence[bytes]]:
-        """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer)."""
-        return self.reply.batches()
-
-
 class NbiaArchive:
-    """One NBIA server, spoken to in one generation of its API. Implements `Archive`.
+    """One NBIA server, spoken to in one generation of its API. Implements `Source`.
 
     Args:
         name: how the archive is called in logs and receipts.
@@ -201,7 +170,7 @@ class NbiaArchive:
         return {name: told[name] for name in names if name in told}
 
     @asynccontextmanager
-    async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[NbiaBody]:
+    async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[ZipTransfer]:
         """Ask for the images of one series, in the best way that this deployment offers.
 
         Raises:
@@ -220,16 +189,15 @@ class NbiaArchive:
                 refusal = await read_refusal(reply, series.series_instance_uid)
                 if refusal is None:
                     await self._expect_body(reply, series.series_instance_uid)
-                    note = partial(self._note_served, number, series, refused)
                     if not route.md5_list:
-                        note()
-                    yield NbiaBody(
-                        reply=reply,
-                        md5_list_expected=route.md5_list,
-                        names_are_ordered=route.ordered_names,
+                        self._note_served(number, series, refused)
+                    transfer = ZipTransfer(reply, series, has_md5_list=route.md5_list)
+                    try:
+                        yield transfer
+                    finally:
                         # a proxy or a failing server answers 200, too: only a list shows that lists are offered
-                        note_list=note if route.md5_list else None,
-                    )
+                        if route.md5_list and transfer.brought_md5_list:
+                            self._note_served(number, series, refused)
                     return
                 error = self._asker.explain(refusal)
                 if not says_not_offered(refusal):
@@ -250,7 +218,7 @@ class NbiaArchive:
         return list(dict.fromkeys(read_sop_instance_uid(row) for row in rows))
 
     @asynccontextmanager
-    async def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AsyncIterator[NbiaBody]:
+    async def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AsyncIterator[SingleImageTransfer]:
         """Ask for one image and enter once status and headers say that it follows.
 
         Raises:
@@ -264,7 +232,7 @@ class NbiaArchive:
         async with self._asker.ask(self._table.single_image, values) as reply:
             await self._asker.expect_answer(reply, series_instance_uid)
             await self._expect_body(reply, series_instance_uid)
-            yield NbiaBody(reply=reply)
+            yield SingleImageTransfer(reply, sop_instance_uid)
 
     async def find_image_md5(self, sop_instance_uid: str) -> str:
         """The archive's MD5 of one image; empty where it, or the generation, has none."""

@@ -58,6 +58,10 @@ class AdoptedStaging:
         """The images under the names that they will have in the library, in the order of those names."""
         return tuple(receipt_image(name, image.staged) for name, image in self._named.items())
 
+    def stored_zip(self) -> None:
+        """See the port."""
+        return
+
     def commit(self, receipt: Receipt) -> SeriesLocation:
         """Bring the images, sync them, write the receipt, and rename the folder into the library; see Staging.commit.
 

@@ -12,10 +12,10 @@ from typing import Final
 
 from downloader.dicomstream import HEAD_BYTES, DicomIdentity, DicomScanner, read_leniently
 from downloader.errors import NotDicomError
-from downloader.library.local.zip_members import LONGEST_TEXT_BYTES
 from downloader.library.model import ForeignImage
 from downloader.model import StagedImage, is_dicom_uid
 from downloader.own_folder import OWN_FOLDER
+from downloader.zipstream import LONGEST_TEXT_BYTES
 
 FILES_AT_ONCE: Final = 256
 BLOCK_BYTES: Final = 1024 * 1024

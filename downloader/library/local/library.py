@@ -20,7 +20,6 @@ from downloader.library.local.journal import journal_path
 from downloader.library.local.leftovers import LocalLeftovers
 from downloader.library.local.library_changes import LocalChanges
 from downloader.library.local.maintenance import LocalMaintenance
-from downloader.library.local.memory_staging import HeldSeries, may_be_held
 from downloader.library.local.reader import LocalReader
 from downloader.library.local.recovery import salvage
 from downloader.library.local.staging import LocalStaging
@@ -92,14 +91,14 @@ class LocalLibrary:
             with tempfile.TemporaryFile(dir=self._staging):
                 pass  # folders that are there say nothing: only writing shows that it can be done
 
-    def begin(self, series: Series) -> Staging:
+    def begin(self, series: Series, *, has_original: bool = True) -> Staging:
         """See the port.
 
         Raises:
             NoSpaceError: the series would leave less than `min_free_bytes`.
         """
         folder, faults = self._place(series)
-        if self._storage is StorageFormat.ZIP:
+        if self._storage is StorageFormat.ZIP and has_original:
             return self._begin_zip(series, folder, faults)
         with faults:
             staged = salvage(folder, series)
@@ -126,13 +125,6 @@ class LocalLibrary:
         name = safe_name(series.series_instance_uid)
         place = f"{OWN_FOLDER}/staging/{name}"
         return self._staging / name, LibraryFaults(self._root, place=place, series_instance_uid=series.series_instance_uid)
-
-    def hold(self, series: Series) -> HeldSeries | None:
-        """See the port."""
-        if self._storage is StorageFormat.ZIP or not may_be_held(series):
-            return None
-        folder, faults = self._place(series)
-        return HeldSeries(series, folder, self._tree, self._free_space, faults)
 
     def adopt(self, series: Series, images: Sequence[ForeignImage], *, link: bool) -> AdoptedStaging:
         """See the port."""

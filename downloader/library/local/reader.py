@@ -11,10 +11,9 @@ from downloader.library.local.stored_zip import StoredZipFile
 from downloader.library.local.threads import LibraryThreads
 from downloader.library.local.tree import SeriesTree, has_files
 from downloader.library.local.walking import TreeWalk
-from downloader.library.local.zip_members import LONGEST_TEXT_BYTES
 from downloader.library.model import FoundSeries, HashedMember, ImageDigest
 from downloader.model import Receipt
-from downloader.zipstream import ZipLimits
+from downloader.zipstream import LONGEST_TEXT_BYTES, ZipLimits
 
 
 class LocalReader:

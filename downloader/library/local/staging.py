@@ -1,37 +1,56 @@
-"""One series under construction in a folder of its own, which the tree takes over when the series is complete."""
+"""One series under construction, which the tree takes over when it is complete: in memory while it is small, else in a folder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from downloader.errors import NotDicomError, TciadError, WrongSeriesError
+from downloader.errors import TciadError, WrongSeriesError
 from downloader.library.image_names import name_images, receipt_image
 from downloader.library.local.errors import LibraryFaults
-from downloader.library.local.filesystem import make_new_folder, remove_folder, rename_within, sync_files, sync_folder, write_new
+from downloader.library.local.filesystem import (
+    make_new_folder,
+    remove_folder,
+    rename_within,
+    sync_files,
+    sync_folder,
+    write_new,
+    write_synced,
+)
 from downloader.library.local.free_space import FreeSpace
+from downloader.library.local.incoming_image import IncomingImage, identify
 from downloader.library.local.journal import Journal, Staged, journal_path
-from downloader.library.local.received import Arrivals
 from downloader.library.local.recovery import part_name
 from downloader.library.local.tree import SeriesTree
-from downloader.library.local.zip_members import (
-    LICENSE_MEMBER,
-    LONGEST_TEXT_BYTES,
-    ImageMember,
-    TextMember,
-    identify,
-)
 from downloader.library.model import SeriesLocation
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.sink import Salvage
-from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries
-from downloader.zipstream import MemberData, MemberStarted, ZipEvent
+from downloader.model import (
+    Image,
+    ImageData,
+    ImageEnded,
+    ImageStarted,
+    LicenseReceived,
+    Portion,
+    Receipt,
+    Series,
+    StagedImage,
+)
+
+HELD_BYTES = 4 * 1024 * 1024
+"""The images of a series in memory take no more than this, and one block of data."""
+HELD_IMAGES = 64
+"""A series in memory has no more images than this: while it is written, each has a file open."""
 
 
 class LocalStaging:
     """Implements Staging in `folder`, for one thread at a time. `staged` is what earlier attempts left there.
 
-    Images are called by the position of their member until all have come: what the ZIP calls them is never a path. The folder is
-    made for the first of them; where nothing was left, whatever lies there goes.
+    A series of which nothing is here, and which comes in one portion, stays in memory until it grows too large, fails or is
+    committed. Written at once, its images need no journal, no names of their own while they come, and no second opening to be
+    synced: for a small series that is most of the work (docs/decisions/0010). What an earlier portion brought is on the disk.
+
+    On the disk, images are called by their position until all have come: what the source calls them is never a path. The folder
+    is made for the first of them; where nothing was left, whatever lies there goes.
     """
 
     keeps_parts = True
@@ -48,12 +67,15 @@ class LocalStaging:
         self._faults = faults
         self._journal = Journal(journal_path(folder), series)
         self._staged = staged
+        self._license_text = staged.license_text
         self._images = dict(staged.images)
+        self._arrived: dict[str, StagedImage] = {}
         self._position = max((image.position for image in staged.images.values()), default=-1)
-        self._member: ImageMember | TextMember | None = None
+        self._image: IncomingImage | None = None
         self._unnoted: StagedImage | None = None
+        # what is in memory by position; None once the series is on the disk
+        self._held: dict[int, list[bytes]] | None = None
         self._images_written = 0
-        self._arrivals = Arrivals()
         self._is_over = False
 
     @property
@@ -70,57 +92,31 @@ class LocalStaging:
         """See the port."""
         return self._images_written
 
-    def receive(self, chunk: bytes) -> None:
-        """See the port. Members are written by themselves, so their ZIP is not."""
+    @property
+    def arrived(self) -> tuple[StagedImage, ...]:
+        """See the port."""
+        return tuple(self._arrived.values())
 
-    def take(self, event: ZipEvent) -> None:
-        """See the port.
-
-        Raises:
-            UnsafeMemberError: a name that no honest archive sends, a name that was there before, or an endless text.
-        """
-        with self._faults:
-            if isinstance(event, MemberStarted):
-                self._start(event.name)
-            elif self._member is None:
-                raise TciadError("the ZIP reader gave data outside of any member")
-            elif isinstance(event, MemberData):
-                self._member.write(event.data)
-            elif isinstance(self._member, ImageMember):
-                self._end_member(self._member)
-            else:
-                self._end_text(self._member)
-
-    def begin_image(self, sop_instance_uid: str) -> None:
+    def take(self, portion: Portion) -> None:
         """See the port."""
         with self._faults:
-            self._drop_member()
-            self._note_followed()
-            self._open_image(f"image {sop_instance_uid}", "")
-
-    def write_image(self, chunks: Sequence[bytes]) -> None:
-        """See the port."""
-        with self._faults:
-            for chunk in chunks:
-                self._opened_image().write(chunk)
-
-    def end_image(self, sop_instance_uid: str) -> None:
-        """See the port."""
-        with self._faults:
-            image = identify(self._opened_image(), self._position, self._series)
-            if image.doubt:
-                # no list comes with it that could vouch for its bytes
-                raise NotDicomError(image.doubt, series_instance_uid=self._series.series_instance_uid)
-            if image.sop_instance_uid != sop_instance_uid:
-                raise WrongSeriesError(
-                    f"the archive sent image {image.sop_instance_uid} where {sop_instance_uid} was asked for",
-                    series_instance_uid=self._series.series_instance_uid,
-                )
-            self._admit(image)
-
-    def contents(self) -> StagedSeries:
-        """See the port."""
-        return self._arrivals.contents()
+            if portion.is_last and not self._has_folder:
+                self._held = {}
+            held_bytes = 0
+            for event in portion.events:
+                if isinstance(event, ImageData):
+                    self._opened_image().write(event.data)
+                    held_bytes += len(event.data)
+                    if self._held is not None and held_bytes > HELD_BYTES:
+                        self._move_to_disk()
+                elif isinstance(event, ImageStarted):
+                    self._begin(event)
+                elif isinstance(event, ImageEnded):
+                    self._end(self._opened_image())
+                else:
+                    self._note_followed()
+                    if isinstance(event, LicenseReceived):
+                        self._take_license(event.text)
 
     def images(self) -> tuple[StagedImage, ...]:
         """See the port."""
@@ -132,7 +128,7 @@ class LocalStaging:
         with self._faults:
             for sop_instance_uid, image in self._images.items():
                 if sop_instance_uid not in wanted:
-                    self._part(image).unlink()
+                    self._remove(image)
         self._images = wanted
 
     def named_images(self) -> tuple[Image, ...]:
@@ -149,18 +145,21 @@ class LocalStaging:
         if [(image.name, image.md5) for image in receipt.images] != [(name, named[name].md5) for name in named]:
             raise TciadError("the receipt tells of other images than were staged")
         with self._faults:
-            self._drop_member()
-            self._note_followed()
-            self._need_folder()
-            # the receipt first: it tells whoever comes after a kill which image got which name
-            write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
-            rename_within(self._folder, ((part_name(image.position), name) for name, image in named.items()))
-            sync_files(self._folder, (*named, RECEIPT_NAME))
-            sync_folder(self._folder)
-            license_text = self._arrivals.license_text
-            if license_text is None:
-                license_text = self._staged.license_text
-            place = self._tree.put(self._folder, receipt, license_text)
+            self._drop_unfinished()
+            if self._held is not None:
+                self._free_space.require(self._series.series_instance_uid, receipt.stored_bytes)
+                make_new_folder(self._folder)
+                contents = {name: self._held[image.position] for name, image in named.items()}
+                write_synced(self._folder, {RECEIPT_NAME: [encode_receipt(receipt)], **contents})
+            else:
+                self._note_followed()
+                self._need_folder()
+                # the receipt first: it tells a later start after a kill which image got which name
+                write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
+                rename_within(self._folder, ((part_name(image.position), name) for name, image in named.items()))
+                sync_files(self._folder, (*named, RECEIPT_NAME))
+                sync_folder(self._folder)
+            place = self._tree.put(self._folder, receipt, self._license_text)
             self._journal.remove()
         self._is_over = True
         return place
@@ -170,12 +169,13 @@ class LocalStaging:
         if self._is_over:
             return
         with self._faults:
-            self._drop_member()
+            self._drop_unfinished()
+            if self._held is not None:
+                self._move_to_disk()
             if self._unnoted is not None:
                 # the archive ends a ZIP in order when it fails in mid-image: the last image may be half of one
                 # (docs/archives.md#failed-downloads)
-                del self._images[self._unnoted.sop_instance_uid]
-                self._part(self._unnoted).unlink()
+                self._remove(self._images.pop(self._unnoted.sop_instance_uid))
             self._drop_doubtful()
             if not self._images and not line_broke:
                 self.discard()
@@ -190,85 +190,104 @@ class LocalStaging:
         if self._is_over:
             return
         with self._faults:
-            if self._member is not None:
-                self._member.close()
+            if self._image is not None:
+                self._image.close()
             self._journal.remove()
             remove_folder(self._folder)
         self._is_over = True
 
-    def _start(self, name: str) -> None:
-        self._drop_member()
+    def _begin(self, started: ImageStarted) -> None:
+        self._drop_unfinished()
         self._note_followed()
-        self._arrivals.begin(name)
-        if name in LONGEST_TEXT_BYTES:
-            self._position += 1
-            self._member = TextMember(name)
-        else:
-            self._open_image(f"member {name!r} of the ZIP", name)
-
-    def _open_image(self, what: str, name: str) -> None:
+        if self._held is not None and len(self._held) == HELD_IMAGES:
+            self._move_to_disk()
+        self._position += 1
+        if self._held is not None:
+            self._held[self._position] = []
+            self._image = IncomingImage(started, None, self._held[self._position])
+            return
         self._free_space.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
         self._need_folder()
-        self._position += 1
-        self._member = ImageMember(what, self._prefix + part_name(self._position), name)
+        self._image = IncomingImage(started, self._prefix + part_name(self._position))
+
+    def _end(self, ended: IncomingImage) -> None:
+        image = identify(ended, self._position, self._series)
+        if image.sop_instance_uid in self._arrived and not ended.started.sop_instance_uid:
+            raise WrongSeriesError(f"image {image.sop_instance_uid} came twice", series_instance_uid=image.series_instance_uid)
+        self._image = None
+        self._images_written += 1
+        known = self._images.get(image.sop_instance_uid)
+        if known is not None and known.md5 == image.md5:
+            self._remove(image)
+            image = replace(image, position=known.position)
+        else:
+            if known is not None:
+                self._remove(known)
+            if not image.ends_whole and not image.doubt:
+                self._unnoted = image
+            elif not image.doubt and self._held is None:
+                self._journal.note_image(image)
+        self._images[image.sop_instance_uid] = image
+        if not ended.started.sop_instance_uid:
+            self._arrived[image.sop_instance_uid] = image
+
+    def _take_license(self, text: bytes) -> None:
+        if self._held is None and self._staged.license_text is None:
+            self._journal.note_license(text)
+        self._license_text = text
+
+    def _move_to_disk(self) -> None:
+        """Put what is in memory where it would be if it had been written as it came."""
+        contents, self._held = self._held or {}, None
+        self._free_space.require(self._series.series_instance_uid)
+        self._need_folder()
+        if self._license_text is not None:
+            self._journal.note_license(self._license_text)
+        for image in self._images.values():
+            write_new(self._part(image), b"".join(contents[image.position]))
+            if image is not self._unnoted and not image.doubt:
+                self._journal.note_image(image)
+        if self._image is not None:
+            self._image.move_to(self._prefix + part_name(self._position))
 
     def _need_folder(self) -> None:
         if not self._has_folder:
             make_new_folder(self._folder)
             self._has_folder = True
 
-    def _opened_image(self) -> ImageMember:
-        if not isinstance(self._member, ImageMember):
+    def _opened_image(self) -> IncomingImage:
+        if self._image is None:
             raise TciadError("data came for an image that never began")
-        return self._member
-
-    def _end_text(self, member: TextMember) -> None:
-        self._member = None
-        self._arrivals.add_text(member)
-        if member.name == LICENSE_MEMBER and self._staged.license_text is None:
-            self._journal.note_license(member.content())
-
-    def _end_member(self, member: ImageMember) -> None:
-        image = identify(member, self._position, self._series)
-        self._arrivals.refuse_known(image)
-        self._arrivals.add_image(self._admit(image))
-
-    def _admit(self, image: StagedImage) -> StagedImage:
-        """Put an image that ended among those that are here; returns it as it lies here."""
-        self._member = None
-        self._images_written += 1
-        known = self._images.get(image.sop_instance_uid)
-        if known is not None and known.md5 == image.md5:
-            self._part(image).unlink()
-            image = replace(image, position=known.position)
-        else:
-            if known is not None:
-                self._part(known).unlink()
-            if image.ends_whole and not image.doubt:
-                self._journal.note_image(image)
-            elif not image.doubt:
-                self._unnoted = image
-        self._images[image.sop_instance_uid] = image
-        return image
+        return self._image
 
     def _drop_doubtful(self) -> None:
         """What only the archive's list could vouch for is of no use to an attempt that may come without it."""
         for image in [image for image in self._images.values() if image.doubt]:
-            del self._images[image.sop_instance_uid]
-            self._part(image).unlink()
+            self._remove(self._images.pop(image.sop_instance_uid))
 
     def _note_followed(self) -> None:
-        """What was followed by another member or image, or is proven, was no half image."""
+        """What was followed by another image or text, or is proven, was no half image."""
         if self._unnoted is not None:
             image, self._unnoted = self._unnoted, None
-            self._journal.note_image(image)
+            if self._held is None:
+                self._journal.note_image(image)
 
-    def _drop_member(self) -> None:
-        """Let go of a member that never ended."""
-        if isinstance(self._member, ImageMember):
-            self._member.close()
+    def _drop_unfinished(self) -> None:
+        """Let go of an image that began and did not end."""
+        if self._image is None:
+            return
+        self._image.close()
+        if self._held is not None:
+            del self._held[self._position]
+        else:
             Path(self._prefix + part_name(self._position)).unlink(missing_ok=True)
-        self._member = None
+        self._image = None
+
+    def _remove(self, image: StagedImage) -> None:
+        if self._held is not None:
+            del self._held[image.position]
+        else:
+            self._part(image).unlink()
 
     def _part(self, image: StagedImage) -> Path:
         return self._folder / part_name(image.position)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.hashing import read_blocks
-from downloader.library.local.zip_members import LONGEST_TEXT_BYTES
 from downloader.library.model import HashedMember
-from downloader.zipstream import MemberData, MemberStarted, ZipLimits, ZipReader
+from downloader.zipstream import LONGEST_TEXT_BYTES, MemberData, MemberStarted, ZipLimits, ZipReader
 
 
 class StoredZipFile:

@@ -1,30 +1,34 @@
-"""One series under construction as the ZIP that the archive sends: written as it comes, its members proven in passing."""
+"""One series under construction as the ZIP that the archive sends: written as it comes, its images proven in passing."""
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from downloader.errors import TciadError
+from downloader.errors import TciadError, WrongSeriesError
 from downloader.library.image_names import receipt_image
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.filesystem import NEW_FILE, remove_folder, sync_files, sync_folder, write_all, write_new
 from downloader.library.local.free_space import FreeSpace
-from downloader.library.local.received import Arrivals
+from downloader.library.local.incoming_image import IncomingImage, identify
 from downloader.library.local.tree import SeriesTree
-from downloader.library.local.zip_members import (
-    LONGEST_TEXT_BYTES,
-    ImageMember,
-    TextMember,
-    identify,
-)
 from downloader.library.model import SeriesLocation
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.safe_names import safe_name
 from downloader.library.sink import Salvage
-from downloader.model import Image, Receipt, Series, StagedImage, StagedSeries, StoredZip
-from downloader.zipstream import MemberData, MemberStarted, ZipEvent
+from downloader.model import (
+    Image,
+    ImageData,
+    ImageEnded,
+    ImageStarted,
+    LicenseReceived,
+    Portion,
+    Receipt,
+    Series,
+    StagedImage,
+    StoredZip,
+)
 
 _NOTHING: Final = Salvage()
 
@@ -49,63 +53,45 @@ class ZipStaging:
         self._descriptor = os.open(folder / self._name, NEW_FILE, 0o666)
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._size_bytes = 0
-        self._arrivals = Arrivals()
-        self._member: ImageMember | TextMember | None = None
+        self._images: dict[str, StagedImage] = {}
+        self._license_text: bytes | None = None
+        self._image: IncomingImage | None = None
         self._is_over = False
 
     @property
     def images_written(self) -> int:
         """See the port."""
-        return len(self._arrivals.images)
+        return len(self._images)
 
-    def receive(self, chunk: bytes) -> None:
+    @property
+    def arrived(self) -> tuple[StagedImage, ...]:
+        """See the port."""
+        return tuple(self._images.values())
+
+    def take(self, portion: Portion) -> None:
         """See the port."""
         with self._faults:
-            write_all(self._descriptor, chunk)
-        self._md5.update(chunk)
-        self._size_bytes += len(chunk)
-
-    def take(self, event: ZipEvent) -> None:
-        """See the port.
-
-        Raises:
-            UnsafeMemberError: a name that no honest archive sends, a name that was there before, or an endless text.
-        """
-        if isinstance(event, MemberStarted):
-            self._start(event.name)
-        elif self._member is None:
-            raise TciadError("the ZIP reader gave data outside of any member")
-        elif isinstance(event, MemberData):
-            self._member.write(event.data)
-        elif isinstance(self._member, ImageMember):
-            self._end_image(self._member)
-        else:
-            self._arrivals.add_text(self._member)
-            self._member = None
-
-    def begin_image(self, sop_instance_uid: str) -> None:
-        """Images do not come singly into a ZIP: there is nothing that they could be added to."""
-        raise _no_single_image(sop_instance_uid)
-
-    def write_image(self, chunks: Sequence[bytes]) -> None:
-        """See `begin_image`."""
-        raise _no_single_image(f"of {len(chunks)} chunks")
-
-    def end_image(self, sop_instance_uid: str) -> None:
-        """See `begin_image`."""
-        raise _no_single_image(sop_instance_uid)
-
-    def contents(self) -> StagedSeries:
-        """See the port."""
-        return self._arrivals.contents()
+            for chunk in portion.original:
+                write_all(self._descriptor, chunk)
+                self._md5.update(chunk)
+                self._size_bytes += len(chunk)
+            for event in portion.events:
+                if isinstance(event, ImageData):
+                    self._begun_image().write(event.data)
+                elif isinstance(event, ImageStarted):
+                    self._begin(event)
+                elif isinstance(event, ImageEnded):
+                    self._end(self._begun_image())
+                elif isinstance(event, LicenseReceived):
+                    self._license_text = event.text
 
     def images(self) -> tuple[StagedImage, ...]:
         """See the port."""
-        return tuple(self._arrivals.images.values())
+        return self.arrived
 
     def narrow_to(self, images: Iterable[StagedImage]) -> None:
         """See the port. Nothing is here but what came in this ZIP."""
-        if {image.sop_instance_uid for image in images} != self._arrivals.images.keys():
+        if {image.sop_instance_uid for image in images} != self._images.keys():
             raise TciadError("a ZIP that is kept as it was sent cannot be narrowed to some of its images")
 
     def named_images(self) -> tuple[Image, ...]:
@@ -126,7 +112,7 @@ class ZipStaging:
             write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
             sync_files(self._folder, (self._name, RECEIPT_NAME))
             sync_folder(self._folder)
-            place = self._tree.put(self._folder, receipt, self._arrivals.license_text)
+            place = self._tree.put(self._folder, receipt, self._license_text)
         self._is_over = True
         return place
 
@@ -143,23 +129,25 @@ class ZipStaging:
             remove_folder(self._folder)
         self._is_over = True
 
-    def _start(self, name: str) -> None:
-        self._arrivals.begin(name)
-        with self._faults:
-            self._free_space.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
-        self._member = TextMember(name) if name in LONGEST_TEXT_BYTES else ImageMember(f"member {name!r} of the ZIP", None, name)
+    def _begin(self, started: ImageStarted) -> None:
+        if started.sop_instance_uid:
+            raise TciadError(f"{started.sop_instance_uid} came singly, and the series is kept as the ZIP that the archive sends")
+        self._free_space.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
+        self._image = IncomingImage(started, None)
 
-    def _end_image(self, member: ImageMember) -> None:
-        image = identify(member, len(self._arrivals.images), self._series)
-        self._arrivals.refuse_known(image)
-        self._arrivals.add_image(image)
-        self._member = None
+    def _end(self, ended: IncomingImage) -> None:
+        image = identify(ended, len(self._images), self._series)
+        if image.sop_instance_uid in self._images:
+            raise WrongSeriesError(f"image {image.sop_instance_uid} came twice", series_instance_uid=image.series_instance_uid)
+        self._images[image.sop_instance_uid] = image
+        self._image = None
+
+    def _begun_image(self) -> IncomingImage:
+        if self._image is None:
+            raise TciadError("data came for an image that never began")
+        return self._image
 
     def _close(self) -> None:
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
-
-
-def _no_single_image(which: str) -> TciadError:
-    return TciadError(f"image {which} came singly, and the series is kept as the ZIP that the archive sends")

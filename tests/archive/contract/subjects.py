@@ -1,4 +1,4 @@
-"""The implementations of the Archive port, each holding the same three series."""
+"""The implementations of the Source port, each holding the same three series."""
 
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from io import BytesIO
 from downloader.archive.nbia.authentication import ApiKey, Authentication, Guest, GuestToken
 from downloader.archive.nbia.endpoints import Generation
 from downloader.archive.nbia.generations import GENERATIONS
-from downloader.archive.port import NO_STUDY_NEEDS, Archive, CollectionDescription, StudyNeeds
+from downloader.archive.port import NO_STUDY_NEEDS, CollectionDescription, Source, StudyNeeds
 from downloader.archive.registry import open_archive
 from downloader.clock import SystemClock
 from downloader.model import Md5Mode, Series
@@ -28,6 +28,7 @@ from downloader.sandbox import (
 )
 from downloader.transport.client import TransportSettings, open_transport
 from tests.fakes.memory_archive import MemoryArchive, MemoryBody
+from tests.fakes.object_archive import ObjectArchive
 
 COLLECTION = "Lung, small"
 PATIENT_ID = "P 1 "
@@ -54,7 +55,7 @@ CARTS: Mapping[str, tuple[str, ...]] = {"nbia-1": (SERIES[2].series_instance_uid
 class Subject:
     """An archive, what it holds (each series' images by SOP Instance UID), and what its generation offers."""
 
-    archive: Archive
+    archive: Source
     images: Mapping[str, Mapping[str, bytes]]
     table: Generation
 
@@ -69,12 +70,14 @@ def images_of(sandbox: Sandbox) -> dict[str, dict[str, bytes]]:
 
 @asynccontextmanager
 async def open_subject(kind: str, needs: StudyNeeds = NO_STUDY_NEEDS) -> AsyncIterator[Subject]:
-    """One implementation, open: a generation, `v4 of early 2025`, or `memory`, which offers what v4 does."""
+    """One implementation, open: a generation, `v4 of early 2025`, or `memory` and `objects`, which offer what v4 does."""
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(serve_sandbox(_make_catalogue(), include_md5=kind != "v4 of early 2025"))
         images = images_of(sandbox)
-        if kind == "memory":
-            yield Subject(archive=make_memory_archive(sandbox, images), images=images, table=GENERATIONS["v4"])
+        if kind in ("memory", "objects"):
+            fake = ObjectArchive() if kind == "objects" else MemoryArchive()
+            fill_memory_archive(fake, sandbox, images)
+            yield Subject(archive=fake, images=images, table=GENERATIONS["v4"])
             return
         clock = SystemClock()
         transport = await stack.enter_async_context(open_transport(TransportSettings(), clock))
@@ -107,11 +110,11 @@ def _make_catalogue() -> Catalogue:
 _AUTHENTICATION: Mapping[str, Authentication] = {"v2": GuestToken(), "bindaas": ApiKey(API_KEY)}
 
 
-def make_memory_archive(sandbox: Sandbox, images: dict[str, dict[str, bytes]]) -> MemoryArchive:
-    """A MemoryArchive with what the sandbox holds."""
-    archive = MemoryArchive(
-        descriptions={COLLECTION: DESCRIPTION}, images=images, carts={name: list(series) for name, series in CARTS.items()}
-    )
+def fill_memory_archive(archive: MemoryArchive, sandbox: Sandbox, images: dict[str, dict[str, bytes]]) -> None:
+    """Give the archive what the sandbox holds."""
+    archive.descriptions = {COLLECTION: DESCRIPTION}
+    archive.images = images
+    archive.carts = {name: list(series) for name, series in CARTS.items()}
     for name, holding in sandbox.catalogue.holdings.items():
         held = holding.series
         archive.rows.append(
@@ -143,8 +146,7 @@ def make_memory_archive(sandbox: Sandbox, images: dict[str, dict[str, bytes]]) -
             for number, image in enumerate(images[name].values(), start=1):
                 packed.writestr(f"1-{number}.dcm", image)
         archive.answers[name] = [MemoryBody(pieces=[body.getvalue()])]
-    return archive
 
 
-KINDS = (*GENERATIONS, "v4 of early 2025", "memory")
+KINDS = (*GENERATIONS, "v4 of early 2025", "memory", "objects")
 MODES = tuple(Md5Mode)

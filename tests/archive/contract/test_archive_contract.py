@@ -1,6 +1,5 @@
-"""What every implementation of the Archive port does, the fake for tests included."""
+"""What every implementation of the Source port does, the fake for tests included."""
 
-import re
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -11,7 +10,7 @@ from io import BytesIO
 
 import pytest
 
-from downloader.archive.port import ImageBody, SeriesBody, SeriesSize, StudyNeeds
+from downloader.archive.port import SeriesSize, StudyNeeds
 from downloader.archive.question import Topic
 from downloader.errors import AccessDeniedError, ArchiveFaultError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery
@@ -28,6 +27,7 @@ from tests.archive.contract.subjects import (
     Subject,
     open_subject,
 )
+from tests.archive.transfers import read_images, read_original
 
 pytestmark = pytest.mark.anyio
 CT, MR, PLAN = (held.series_instance_uid for held in SERIES)
@@ -51,11 +51,6 @@ async def row_of(subject: Subject, series_instance_uid: str) -> Series:
     """The catalogue's row of one series."""
     (row,) = [found async for found in subject.archive.find_listed_series([series_instance_uid])]
     return row
-
-
-async def read(body: SeriesBody | ImageBody) -> bytes:
-    """The whole body."""
-    return b"".join([b"".join(batch) async for batch in body.batches()])
 
 
 async def test_collections_are_described(subject: Subject) -> None:
@@ -211,21 +206,33 @@ async def test_collections_are_named_as_the_archive_spells_them(subject: Subject
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_series_comes_as_a_zip_of_its_images(subject: Subject, mode: Md5Mode) -> None:
-    """What the body says of itself is true: how many images, names in order or not, an MD5 list at the end or not."""
+async def test_a_series_comes_as_its_images(subject: Subject, mode: Md5Mode) -> None:
+    """What the source says of them is true: how many there are, their digests by the names that they came under, or none."""
     row = await row_of(subject, CT)
     if not any(route.serves(mode) for route in subject.table.image_routes):
         with pytest.raises(UnexpectedReplyError, match="offers no MD5 list"):
             await subject.archive.open_series(row, mode).__aenter__()
         return
-    async with subject.archive.open_series(row, mode) as body:
-        packed = zipfile.ZipFile(BytesIO(await read(body)))
-    images = [name for name in packed.namelist() if name.endswith(".dcm")]
-    assert sorted(packed.read(name) for name in images) == sorted(subject.images[CT].values())
-    assert body.md5_list_expected == (packed.namelist()[-1] == "md5hashes.csv")
-    assert body.names_are_ordered == all(re.fullmatch(r"\d+-\d+\.dcm", name) for name in images)
-    assert not (mode is Md5Mode.OFF and body.md5_list_expected)
-    assert body.announced_images in (None, 3)
+    async with subject.archive.open_series(row, mode) as transfer:
+        images = await read_images(transfer)
+        evidence = transfer.evidence()
+    assert sorted(images.values()) == sorted(subject.images[CT].values())
+    assert evidence.announced_images in (None, 3)
+    assert evidence.digests_expected == transfer.brings_digests
+    assert not (mode is Md5Mode.OFF and transfer.brings_digests)
+    hashes = {name: md5(content, usedforsecurity=False).hexdigest() for name, content in images.items()}
+    assert (evidence.digests, evidence.digests_flaw) == (hashes if transfer.brings_digests else {}, "")
+
+
+async def test_a_series_may_come_as_one_file(subject: Subject) -> None:
+    """A ZIP with the images in it, where the source says that it has such a file."""
+    async with subject.archive.open_series(await row_of(subject, CT), Md5Mode.AUTO) as transfer:
+        original = await read_original(transfer)
+    if not subject.archive.capabilities.original_bytes:
+        assert original == b""
+        return
+    packed = zipfile.ZipFile(BytesIO(original))
+    assert {packed.read(name) for name in packed.namelist()} >= set(subject.images[CT].values())
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -256,8 +263,8 @@ async def test_images_are_listed_and_come_singly(subject: Subject) -> None:
         return
     assert sorted(listed) == sorted(subject.images[CT])
     for sop_instance_uid, content in subject.images[CT].items():
-        async with subject.archive.open_image(CT, sop_instance_uid) as body:
-            assert await read(body) == content
+        async with subject.archive.open_image(CT, sop_instance_uid) as transfer:
+            assert await read_images(transfer) == {"": content}
 
 
 async def test_an_image_that_is_not_there_is_a_fault(subject: Subject) -> None:

@@ -1,0 +1,191 @@
+"""An image on its way into staging: hashed, identified, and written or held. Raises OSError; see errors.py."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+from downloader.dicomstream import HEAD_BYTES, DicomIdentity, DicomScanner, read_leniently
+from downloader.errors import NotDicomError, WrongSeriesError
+from downloader.library.local.filesystem import NEW_FILE, begin_write_back, write_all
+from downloader.library.local.writer_thread import WriterBeside
+from downloader.model import Identity, ImageStarted, Series, StagedImage
+
+# no image can have this UID: what cannot be printed stands as escapes in those that were read
+_STAND_IN = "\0unread {position}"
+# from here on an image is worth a thread of its own: series of many images keep all processors busy without
+_LARGE_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannedImage:
+    """What an image turned out to be: its MD5, and its identity, which is None where no reader can tell.
+
+    `doubt` says why the scanner could not follow it; empty where it could.
+    """
+
+    md5: str
+    identity: DicomIdentity | None
+    doubt: str = ""
+
+
+class IncomingImage:
+    """An image that is hashed and identified while it passes by, and written; a large one with the help of a thread.
+
+    What the scanner cannot follow is hashed and written all the same: the archive's MD5, which comes last, may vouch for it. Its
+    beginning is held until the scanner knows which image it is, for pydicom to look at.
+
+    Args:
+        started: what the source says of it.
+        path: a new file of ours; None where it is not written, or not yet.
+        held: takes all of its data, for `move_to`; None where nothing is to be held.
+    """
+
+    __slots__ = (
+        "_beside",
+        "_descriptor",
+        "_failure",
+        "_head",
+        "_held",
+        "_is_unknown",
+        "_md5",
+        "_scanner",
+        "label",
+        "size_bytes",
+        "started",
+    )
+
+    def __init__(self, started: ImageStarted, path: str | None, held: list[bytes] | None = None) -> None:
+        self.started = started
+        self.label = f"image {started.sop_instance_uid or repr(started.name)}"
+        self.size_bytes = 0
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._scanner = DicomScanner()
+        self._failure: NotDicomError | None = None
+        self._is_unknown = True
+        self._head: list[bytes] = []
+        self._held = held
+        self._descriptor = -1 if path is None else os.open(path, NEW_FILE, 0o666)
+        self._beside: WriterBeside | None = None
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._failure is None:
+            try:
+                self._scanner.feed(data)
+            except NotDicomError as error:
+                self._failure = error
+        if self._is_unknown:
+            self._look_at(data)
+        self.size_bytes += len(data)
+        if self._beside is not None:
+            self._beside.write(data)
+            return
+        self._md5.update(data)
+        if self._held is not None:
+            self._held.append(data)
+        elif self._descriptor >= 0:
+            write_all(self._descriptor, data)
+            if self.size_bytes >= _LARGE_BYTES:
+                self._beside = WriterBeside(self._descriptor, self._md5)
+
+    def move_to(self, path: str) -> None:
+        """Write what was held so far to a new file of ours, and what comes behind it."""
+        held, self._held = self._held or (), None
+        self._descriptor = os.open(path, NEW_FILE, 0o666)
+        for data in held:
+            write_all(self._descriptor, data)
+
+    def finish(self) -> ScannedImage:
+        """Close the file, and say what it was.
+
+        Raises:
+            NotDicomError: the image is empty.
+        """
+        if self._beside is not None:
+            self._beside.finish()
+        if self._descriptor >= 0:
+            begin_write_back(self._descriptor)
+            self.close()
+        md5 = self._md5.hexdigest()
+        if not self.size_bytes:
+            raise NotDicomError(f"{self.label} is empty")
+        try:
+            if self._failure is None:
+                return ScannedImage(md5=md5, identity=self._scanner.finish())
+        except NotDicomError as error:
+            self._failure = error
+        doubt = f"{self.label}: {self._failure.what}"
+        try:
+            return ScannedImage(md5=md5, identity=read_leniently(b"".join(self._head), self.size_bytes), doubt=doubt)
+        except NotDicomError as error:
+            return ScannedImage(md5=md5, identity=None, doubt=f"{doubt}; {error.what}")
+
+    def close(self) -> None:
+        """Let go of the file. Safe to call twice."""
+        if self._beside is not None:
+            beside, self._beside = self._beside, None
+            beside.close()
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def _look_at(self, data: bytes) -> None:
+        """Hold what comes until it is known which image it is, or more has come than is looked at."""
+        if self._failure is None and self._scanner.has_identity:
+            self._is_unknown = False
+            self._head = []
+            return
+        self._head.append(data)
+        self._is_unknown = self.size_bytes + len(data) < HEAD_BYTES
+
+
+def identify(image: IncomingImage, position: int, series: Series) -> StagedImage:
+    """What the image is, now that it ended: one of the series, at this `position`.
+
+    One that cannot be read, or only by pydicom, has a `doubt`: completeness.py decides about it once the archive's MD5 is known.
+    An image that was asked for singly comes without a digest, so nothing could vouch for it.
+
+    Raises:
+        NotDicomError: the image is empty, or a doubtful one that was asked for singly.
+        WrongSeriesError: it is of another series, or another one than was asked for.
+    """
+    found = image.finish()
+    identity, asked_for = found.identity, image.started.sop_instance_uid
+    if identity is not None and identity.series_instance_uid != series.series_instance_uid:
+        raise WrongSeriesError(
+            f"{image.label} is an image of series {identity.series_instance_uid}", series_instance_uid=series.series_instance_uid
+        )
+    if asked_for and found.doubt:
+        raise NotDicomError(found.doubt, series_instance_uid=series.series_instance_uid)
+    if identity is None or not identity.sop_instance_uid:
+        return StagedImage(
+            position=position,
+            member_name=image.started.name,
+            sop_instance_uid=_STAND_IN.format(position=position),
+            series_instance_uid="",
+            instance_number=None,
+            acquisition_number=None,
+            size_bytes=image.size_bytes,
+            md5=found.md5,
+            ends_whole=None,
+            doubt=found.doubt,
+            identity=Identity.UNREAD,
+        )
+    if asked_for not in ("", identity.sop_instance_uid):
+        raise WrongSeriesError(
+            f"the archive sent image {identity.sop_instance_uid} where {asked_for} was asked for",
+            series_instance_uid=series.series_instance_uid,
+        )
+    return StagedImage(
+        position=position,
+        member_name=image.started.name,
+        sop_instance_uid=identity.sop_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        instance_number=identity.instance_number,
+        acquisition_number=identity.acquisition_number,
+        size_bytes=image.size_bytes,
+        md5=found.md5,
+        ends_whole=identity.ends_whole,
+        sop_class_uid=identity.sop_class_uid,
+        doubt=found.doubt,
+    )
