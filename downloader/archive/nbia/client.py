@@ -72,6 +72,7 @@ class NbiaArchive:
         self._asker = asker
         self._evidence = evidence
         self._attempts = attempts
+        self._known_capabilities: Capabilities | None = None
         untold = lacking(needs, generation.series.attributes)
         self._studies = Studies(name, asker=asker, query=generation.queries[Topic.STUDIES], needs=untold)
         listing = generation.listed_series
@@ -86,6 +87,11 @@ class NbiaArchive:
     @property
     def capabilities(self) -> Capabilities:
         """What the generation offers; a deployment that refuses getPatientStudy has shown that it offers less."""
+        if self._known_capabilities is None or self._known_capabilities.counts_with_rows != self._studies.are_asked:
+            self._known_capabilities = self._find_capabilities()
+        return self._known_capabilities
+
+    def _find_capabilities(self) -> Capabilities:
         listing, queries = self._table.listed_series, self._table.queries
         columns = (*self._table.series.attributes, *(listing.attributes if listing else ()))
         return Capabilities(
@@ -196,7 +202,7 @@ class NbiaArchive:
                         yield transfer
                     finally:
                         # a proxy or a failing server answers 200, too: only a list shows that lists are offered
-                        if route.md5_list and transfer.brought_md5_list:
+                        if route.md5_list and transfer.images.brought_md5_list:
                             self._note_served(number, series, refused)
                     return
                 error = self._asker.explain(refusal)

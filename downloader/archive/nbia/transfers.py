@@ -179,20 +179,15 @@ class ZipTransfer:
         told = reply.headers.get("imageCount", "")
         announced = int(told) if re.fullmatch(r"[0-9]{1,9}", told, re.ASCII) else None
         self._reply = reply
-        self._images = ZipImages(limits_for(series), has_md5_list=has_md5_list, announced_images=announced)
+        self.images = ZipImages(limits_for(series), has_md5_list=has_md5_list, announced_images=announced)
         self.brings_digests = has_md5_list
-        self.evidence = self._images.evidence
-
-    @property
-    def brought_md5_list(self) -> bool:
-        """See ZipImages."""
-        return self._images.brought_md5_list
+        self.evidence = self.images.evidence
 
     async def portions(self) -> AsyncIterator[Portion]:
         """See the port."""
         async for batch in self._reply.batches():
             yield Portion(
-                events=self._images.read(batch),
+                events=self.images.read(batch),
                 received_bytes=sum(map(len, batch)),
                 is_last=self._reply.has_ended,
                 original=batch,

@@ -1,6 +1,6 @@
 """One series under construction, which the tree takes over when it is complete: in memory while it is small, else in a folder."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,18 +105,20 @@ class LocalStaging:
             held_bytes = 0
             for event in portion.events:
                 if isinstance(event, ImageData):
-                    self._opened_image().write(event.data)
+                    if self._image is None:
+                        raise TciadError("data came for an image that never began")
+                    self._image.write(event.data)
                     held_bytes += len(event.data)
                     if self._held is not None and held_bytes > HELD_BYTES:
                         self._move_to_disk()
                 elif isinstance(event, ImageStarted):
                     self._begin(event)
                 elif isinstance(event, ImageEnded):
-                    self._end(self._opened_image())
-                else:
-                    self._note_followed()
-                    if isinstance(event, LicenseReceived):
-                        self._take_license(event.text)
+                    self._end()
+                elif isinstance(event, LicenseReceived):
+                    self._take_license(event.text)
+                elif self._unnoted is not None:
+                    self._note_followed(self._unnoted)
 
     def images(self) -> tuple[StagedImage, ...]:
         """See the port."""
@@ -133,7 +135,7 @@ class LocalStaging:
 
     def named_images(self) -> tuple[Image, ...]:
         """See the port."""
-        return tuple(receipt_image(name, staged) for name, staged in name_images(self.images()).items())
+        return tuple(receipt_image(name, staged) for name, staged in self._named().items())
 
     def stored_zip(self) -> None:
         """See the port."""
@@ -141,18 +143,20 @@ class LocalStaging:
 
     def commit(self, receipt: Receipt) -> SeriesLocation:
         """See the port. The collection's LICENSE is written with its first series."""
-        named = name_images(self.images())
-        if [(image.name, image.md5) for image in receipt.images] != [(name, named[name].md5) for name in named]:
+        named = self._named()
+        if [(image.name, image.md5) for image in receipt.images] != [(name, image.md5) for name, image in named.items()]:
             raise TciadError("the receipt tells of other images than were staged")
         with self._faults:
-            self._drop_unfinished()
+            if self._image is not None:
+                self._drop_unfinished(self._image)
             if self._held is not None:
                 self._free_space.require(self._series.series_instance_uid, receipt.stored_bytes)
                 make_new_folder(self._folder)
                 contents = {name: self._held[image.position] for name, image in named.items()}
                 write_synced(self._folder, {RECEIPT_NAME: [encode_receipt(receipt)], **contents})
             else:
-                self._note_followed()
+                if self._unnoted is not None:
+                    self._note_followed(self._unnoted)
                 self._need_folder()
                 # the receipt first: it tells a later start after a kill which image got which name
                 write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
@@ -160,7 +164,8 @@ class LocalStaging:
                 sync_files(self._folder, (*named, RECEIPT_NAME))
                 sync_folder(self._folder)
             place = self._tree.put(self._folder, receipt, self._license_text)
-            self._journal.remove()
+            if self._held is None:
+                self._journal.remove()
         self._is_over = True
         return place
 
@@ -169,7 +174,8 @@ class LocalStaging:
         if self._is_over:
             return
         with self._faults:
-            self._drop_unfinished()
+            if self._image is not None:
+                self._drop_unfinished(self._image)
             if self._held is not None:
                 self._move_to_disk()
             if self._unnoted is not None:
@@ -196,9 +202,15 @@ class LocalStaging:
             remove_folder(self._folder)
         self._is_over = True
 
+    def _named(self) -> Mapping[str, StagedImage]:
+        """The images by the names that they will have in the library."""
+        return name_images(tuple(self._images.values()))
+
     def _begin(self, started: ImageStarted) -> None:
-        self._drop_unfinished()
-        self._note_followed()
+        if self._image is not None:
+            self._drop_unfinished(self._image)
+        if self._unnoted is not None:
+            self._note_followed(self._unnoted)
         if self._held is not None and len(self._held) == HELD_IMAGES:
             self._move_to_disk()
         self._position += 1
@@ -210,7 +222,10 @@ class LocalStaging:
         self._need_folder()
         self._image = IncomingImage(started, self._prefix + part_name(self._position))
 
-    def _end(self, ended: IncomingImage) -> None:
+    def _end(self) -> None:
+        ended = self._image
+        if ended is None:
+            raise TciadError("an image ended that never began")
         image = identify(ended, self._position, self._series)
         if image.sop_instance_uid in self._arrived and not ended.started.sop_instance_uid:
             raise WrongSeriesError(f"image {image.sop_instance_uid} came twice", series_instance_uid=image.series_instance_uid)
@@ -255,28 +270,20 @@ class LocalStaging:
             make_new_folder(self._folder)
             self._has_folder = True
 
-    def _opened_image(self) -> IncomingImage:
-        if self._image is None:
-            raise TciadError("data came for an image that never began")
-        return self._image
-
     def _drop_doubtful(self) -> None:
         """What only the archive's list could vouch for is of no use to an attempt that may come without it."""
         for image in [image for image in self._images.values() if image.doubt]:
             self._remove(self._images.pop(image.sop_instance_uid))
 
-    def _note_followed(self) -> None:
+    def _note_followed(self, image: StagedImage) -> None:
         """What was followed by another image or text, or is proven, was no half image."""
-        if self._unnoted is not None:
-            image, self._unnoted = self._unnoted, None
-            if self._held is None:
-                self._journal.note_image(image)
+        self._unnoted = None
+        if self._held is None:
+            self._journal.note_image(image)
 
-    def _drop_unfinished(self) -> None:
+    def _drop_unfinished(self, image: IncomingImage) -> None:
         """Let go of an image that began and did not end."""
-        if self._image is None:
-            return
-        self._image.close()
+        image.close()
         if self._held is not None:
             del self._held[self._position]
         else:
