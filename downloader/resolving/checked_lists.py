@@ -39,6 +39,8 @@ SAMPLED: Final = 20
 _ASKED_TWICE: Final = 2
 _ASKED_THRICE: Final = 3
 _NAMED: Final = 3
+_FAILURES_IN_A_ROW: Final = 3
+"""An archive that fails so many lists one after the other is asked for no more of them: each costs minutes of retries."""
 _log = structlog.get_logger(__name__)
 
 Batches = Callable[[Sequence[Series]], Awaitable[None]]
@@ -81,15 +83,31 @@ class CheckedLists:
         self._uncompared: dict[str, str] = {}
         self._empty: dict[str, bool] = {}
         self._has_answered = False
+        self._failed: dict[str, TciadError] = {}
+        self._failures_in_a_row = 0
 
     async def ask(self, query: SeriesQuery, lets_pass: LetsPass, sink: Batches, *, is_one_of_many: bool) -> RowCount:
         """Hand the rows that `lets_pass` to `sink`, and count them.
 
         `is_one_of_many`: the collection is asked for in several queries, so it is counted once for all of them.
 
+        A list that fails for good is a doubt, and hides no other list: nothing of the archive is withdrawn then.
+
         Raises:
-            ArchiveError: the list cannot be had, however often it is asked for.
+            ArchiveError, TransferError: the archive is out, refuses the credentials, or fails list after list.
         """
+        try:
+            count = await self._ask(query, lets_pass, sink, is_one_of_many=is_one_of_many)
+        except (ArchiveFaultError, UnexpectedReplyError, TransferError) as error:
+            self._failed[describe(query)] = error
+            self._failures_in_a_row += 1
+            if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
+                raise
+            return RowCount()
+        self._failures_in_a_row = 0
+        return count
+
+    async def _ask(self, query: SeriesQuery, lets_pass: LetsPass, sink: Batches, *, is_one_of_many: bool) -> RowCount:
         asked = 0
 
         async def ask() -> tuple[Listing, Shortfall, _Counts]:
@@ -112,8 +130,24 @@ class CheckedLists:
         self.unreadable += listing.unreadable
         return listing.count
 
+    def has_failed(self, query: SeriesQuery) -> bool:
+        """Whether the list of this query failed for good."""
+        return describe(query) in self._failed
+
     def conclude(self) -> None:
-        """Say what is to be said of collections without series, once it is known whether the archive answered at all."""
+        """Say what is to be said of lists that failed or are empty, once it is known whether the archive answered at all.
+
+        Raises:
+            ArchiveError, TransferError: every list failed.
+        """
+        for what, error in self._failed.items():
+            if not self._has_answered:
+                raise error
+            self.doubts.append(
+                f"{self._archive.name} failed to list the series of {what}, so they are neither fetched nor withdrawn: {error}; "
+                "run again later"
+            )
+        self._failed.clear()
         for name, is_confirmed in self._empty.items():
             if is_confirmed and self._has_answered:
                 self.warnings.append(f"the collection {name!r} of {self._archive.name} has no series")

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Final
@@ -16,6 +16,7 @@ from downloader.resolving.listing import RowCount
 from downloader.resolving.query_plan import asked_keys, plan_queries
 from downloader.transport.retrying import Patience
 
+LIST_FAILED: Final = "the archive failed to list its series"
 _ANNOTATED: Final = frozenset({"true", "yes", "1"})
 
 
@@ -103,18 +104,20 @@ class Inquiry:
         """Ask for what an entry wants that does not name its series.
 
         Raises:
-            ArchiveError: a query failed however often it was repeated.
+            ArchiveError, TransferError: as `CheckedLists.ask`.
             ManifestError: the archive has no such collection.
         """
-        count = RowCount()
+        count, has_failed = RowCount(), False
         for collection in await self._collections_of(sieve.selection):
             listed_before = count.listed
             queries = plan_queries(sieve.selection, collection)
             for query in queries:
                 count.add(await self.lists.ask(query, sieve.lets_pass, sink, is_one_of_many=len(queries) > 1))
+                has_failed |= self.lists.has_failed(query)
             if collection is not None and count.listed == listed_before:
                 await self._expect_collection(collection, sieve.selection)
-        return self._match(sieve, count)
+        match = self._match(sieve, count)
+        return replace(match, reason=LIST_FAILED) if has_failed and not match.matched else match
 
     async def resolve_listed(self, sieves: Sequence[Sieve], sink: Batches) -> list[EntryMatch]:
         """Ask for the series that these entries name, each once, however many entries there are.

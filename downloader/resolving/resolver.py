@@ -74,7 +74,7 @@ class Resolver:
         A series that several entries want reaches the sink several times, and so does one whose query broke and was repeated.
 
         Raises:
-            ArchiveError: a query failed however often it was repeated: nothing may be concluded from what came so far.
+            ArchiveError, TransferError: the archive is out or refuses the credentials, or every list of it failed.
             ManifestError: the manifest names a collection or a shared cart that its archive does not have.
         """
         inquiries = {name: Inquiry(archive, self._patience, begin_answer) for name, archive in self._archives.items()}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from downloader.engine.mirror import QUERY_ATTEMPTS
+from downloader.errors import ArchiveFaultError
 from downloader.manifest import ApiGeneration, Selection
 from downloader.sandbox import (
     Catalogue,
@@ -279,3 +281,41 @@ async def test_an_entry_that_names_a_series_with_an_unreadable_row_tells_it(tmp_
         report = await scene.run(select=named)
         assert (report.exit_code, report.tally.complete) == (3, 1)
         assert set(scene.receipts()) == {uid(1)}
+
+
+def of_both_collections() -> list[Selection]:
+    return [Selection(position="m:1", values={"collection": ("A", "B")})]
+
+
+def failing_lists(times: int | None) -> Fault:
+    """GetSeries fails in each attempt at as many lists as that is a multiple of the attempts."""
+    return Fault(kind=FaultKind.STATUS, status=500, endpoints=("getSeries",), times=times)
+
+
+async def test_a_list_that_fails_for_good_hides_no_other_collection(tmp_path: Path) -> None:
+    """The other collection is fetched, the run is not complete, and the next one completes it."""
+    async with open_scene(tmp_path, failing_lists(QUERY_ATTEMPTS), catalogue=two_collections()) as scene:
+        report = await scene.run(select=of_both_collections())
+        assert (report.outcome, report.exit_code, report.tally.complete) == ("incomplete", 3, 1)
+        (warning,) = warnings_with(report.warnings, "run again later")
+        assert "collection='A'" in warning
+        assert "answered 500" in warning
+        assert not warnings_with(report.warnings, "nothing matches")
+        scene.assert_complete(await scene.run(select=of_both_collections()))
+
+
+async def test_a_list_that_fails_for_good_withdraws_nothing(tmp_path: Path) -> None:
+    """What it listed before stays complete, and stays wanted."""
+    async with open_scene(tmp_path, catalogue=two_collections()) as scene:
+        scene.assert_complete(await scene.run(select=of_both_collections()))
+        scene.sandbox.faults.add(failing_lists(QUERY_ATTEMPTS))
+        report = await scene.run(select=of_both_collections())
+        assert (report.outcome, report.tally.complete, report.tally.withdrawn) == ("incomplete", 4, 0)
+        scene.assert_complete(await scene.run(select=of_both_collections()))
+
+
+async def test_an_archive_whose_lists_all_fail_ends_the_run(tmp_path: Path) -> None:
+    """Nothing is known of any series then, so there is nothing to go on with."""
+    async with open_scene(tmp_path, failing_lists(None), catalogue=two_collections()) as scene:
+        with pytest.raises(ArchiveFaultError, match="answered 500"):
+            await scene.run(select=of_both_collections())
