@@ -19,8 +19,6 @@ class Capabilities:
         counts_with_rows: `find_series` learns the counts of the studies as well, so that `find_study_counts` of the same query
             costs no request.
         patients_by_modality: the patients of a collection can be found by a modality.
-        shared_carts: `find_shared_cart` is answered.
-        descriptions: `find_descriptions` is answered.
         single_images: `find_sop_instance_uids` and `open_image` are answered.
         original_bytes: a transfer has the bytes of a ZIP, which a library can keep as they came.
     """
@@ -28,8 +26,6 @@ class Capabilities:
     absent_attributes: frozenset[str] = frozenset()
     counts_with_rows: bool = False
     patients_by_modality: bool = False
-    shared_carts: bool = False
-    descriptions: bool = False
     single_images: bool = False
     original_bytes: bool = False
 
@@ -144,6 +140,8 @@ class SeriesTransfer(Transfer, Protocol):
 class Catalogue(Protocol):
     """What a source lists. For those who resolve a manifest, and those who ask again about one series."""
 
+    name: str
+
     @property
     def capabilities(self) -> Capabilities:
         """What the source can do, as far as it is known now."""
@@ -257,7 +255,7 @@ class Transfers(Protocol):
         ...
 
 
-class Digests(Protocol):
+class DigestSource(Protocol):
     """MD5s that a source has of its images. For those who prove parts, and those who verify what is stored."""
 
     async def find_image_md5(self, sop_instance_uid: str) -> str:
@@ -283,7 +281,7 @@ class Descriptions(Protocol):
         ...
 
 
-class Source(Catalogue, Transfers, Digests, Descriptions, Protocol):
+class Source(Catalogue, Transfers, DigestSource, Descriptions, Protocol):
     """One archive, spoken to in one generation of its API. Methods raise ArchiveError or TransferError and nothing else.
 
     This is what a source implements and what a run is put together from. Code that needs a part of it names that part.

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import structlog
 
-from downloader.archive.port import Catalogue, Digests
+from downloader.archive.port import Catalogue, DigestSource
 from downloader.completeness import series_digests
 from downloader.errors import REFUSED_DIGEST, ArchiveFaultError, TransferError
 from downloader.model import Md5Mode, Receipt, Series
@@ -36,7 +36,7 @@ async def _with_count(series: Series, archive: Catalogue) -> Series:
     return replace(series, image_count=size.image_count, file_size_bytes=size.file_size_bytes)
 
 
-async def receipt_if_unchanged(series: Series, receipt: Receipt, archive: Digests, md5: Md5Mode) -> Receipt | None:
+async def receipt_if_unchanged(series: Series, receipt: Receipt, archive: DigestSource, md5: Md5Mode) -> Receipt | None:
     """The receipt with the row of today, where the archive's digest of the series is that of the receipt's MD5s; else None.
 
     The digest is over the MD5s of all images of the series, so that it fits no other set of them. One request takes the place of

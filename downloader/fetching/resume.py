@@ -5,8 +5,7 @@ from typing import Final
 
 import structlog
 
-from downloader.archive.port import Digests as DigestSource
-from downloader.archive.port import Md5Lists
+from downloader.archive.port import DigestSource, Md5Lists
 from downloader.completeness import prove_merged, series_digests
 from downloader.errors import (
     REFUSED_DIGEST,

@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 import structlog
 
-from downloader.archive.port import Source
+from downloader.archive.port import Descriptions
 from downloader.clock import Clock
 from downloader.errors import ArchiveError, TransferError
 from downloader.library.index import LibraryIndex
@@ -38,7 +38,7 @@ async def write_metadata(index: LibraryIndex, store: Store) -> None:
     await _write_citations(index, counted, await _read_kept(index))
 
 
-async def write_described_metadata(index: LibraryIndex, store: Store, archives: Mapping[str, Source], clock: Clock) -> None:
+async def write_described_metadata(index: LibraryIndex, store: Store, archives: Mapping[str, Descriptions], clock: Clock) -> None:
     """The same, and ask these archives, by name, what they say of collections that they were not asked about lately.
 
     What is not to be had is done without: descriptions prove nothing.
@@ -85,7 +85,7 @@ async def _read_kept(index: LibraryIndex) -> _Descriptions:
     return {(description.archive, description.collection): description for description in kept}
 
 
-async def _learn(kept: _Descriptions, wanted: set[tuple[str, str]], archives: Mapping[str, Source], clock: Clock) -> bool:
+async def _learn(kept: _Descriptions, wanted: set[tuple[str, str]], archives: Mapping[str, Descriptions], clock: Clock) -> bool:
     """Ask each archive for what is missing or old; whether anything was learned. That it says nothing is learned, too."""
     now = clock.now()
     learned = False

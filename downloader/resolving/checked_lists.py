@@ -15,7 +15,7 @@ import anyio
 import structlog
 from anyio.abc import ObjectReceiveStream
 
-from downloader.archive.port import Source, StudyCount, UnreadableRow
+from downloader.archive.port import Catalogue, StudyCount, UnreadableRow
 from downloader.concurrency import task_group
 from downloader.errors import (
     AccessDeniedError,
@@ -65,7 +65,7 @@ class CheckedLists:
 
     def __init__(
         self,
-        archive: Source,
+        archive: Catalogue,
         patience: Patience,
         list_collections: Callable[[], Awaitable[Sequence[str]]],
         begin_answer: BeginAnswer = ignore_answers,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from downloader.archive.port import Source
+from downloader.archive.port import Catalogue
 from downloader.errors import ArchiveError, TransferError
 from downloader.library.port import SeriesFinder
 from downloader.model import Series
@@ -69,7 +69,7 @@ class Contradictions:
             self._rows[row.series.series_instance_uid].append(row)
 
     async def settle(
-        self, store: Store, finder: SeriesFinder, archives: Mapping[str, Source], ask_own_rows: AskOwnRows
+        self, store: Store, finder: SeriesFinder, archives: Mapping[str, Catalogue], ask_own_rows: AskOwnRows
     ) -> list[SettledSeries]:
         """Choose one row for each of the series.
 
@@ -101,7 +101,7 @@ class Contradictions:
         return own
 
     async def _settle_one(
-        self, stored: StoredSeries, own: Series | None, finder: SeriesFinder, archive: Source | None
+        self, stored: StoredSeries, own: Series | None, finder: SeriesFinder, archive: Catalogue | None
     ) -> SettledSeries:
         name = stored.series.series_instance_uid
         rows = self._rows[name]
@@ -128,7 +128,7 @@ class Contradictions:
 
 
 async def _choose(
-    candidates: Sequence[Series], own: Series | None, held: Series | None, archive: Source | None
+    candidates: Sequence[Series], own: Series | None, held: Series | None, archive: Catalogue | None
 ) -> tuple[Series, bool]:
     """The row that stands, and whether the archive confirmed it."""
     fitting = [one for one in candidates if own is None or not own.version.differs_from(one.version)]
@@ -146,7 +146,7 @@ async def _choose(
     return kept or fitting[0], own is not None
 
 
-async def _confirm_by_size(candidates: Sequence[Series], archive: Source | None) -> Series | None:
+async def _confirm_by_size(candidates: Sequence[Series], archive: Catalogue | None) -> Series | None:
     """The only one of the rows whose count getSeriesSize tells, if there is one."""
     if archive is None:
         return None

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Final
 
-from downloader.archive.port import Source, UnreadableRow
+from downloader.archive.port import Catalogue, UnreadableRow
 from downloader.errors import ArchiveFaultError, ManifestError
 from downloader.manifest import Coverage, Selection, explain_nothing
 from downloader.model import Series
@@ -67,7 +67,7 @@ class Sieve:
 class Inquiry:
     """What is asked of one archive in one resolve. `lists` tells what is to be said of the lists that came."""
 
-    def __init__(self, archive: Source, patience: Patience, begin_answer: BeginAnswer = ignore_answers) -> None:
+    def __init__(self, archive: Catalogue, patience: Patience, begin_answer: BeginAnswer = ignore_answers) -> None:
         self._archive = archive
         self._patience = patience
         self._collections: Sequence[str] | None = None

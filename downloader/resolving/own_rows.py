@@ -9,7 +9,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Final
 
-from downloader.archive.port import Source
+from downloader.archive.port import Catalogue
 from downloader.errors import ArchiveFaultError
 from downloader.model import Series, SeriesQuery
 from downloader.transport.retrying import Patience
@@ -20,7 +20,7 @@ CONTROLS: Final = 3
 
 
 async def ask_own_rows(
-    vanished: Sequence[Series], archive: Source, controls: Sequence[Series], patience: Patience | None = None
+    vanished: Sequence[Series], archive: Catalogue, controls: Sequence[Series], patience: Patience | None = None
 ) -> list[Series]:
     """The rows of those series that the archive still lists, with what their former rows told besides.
 
@@ -47,7 +47,7 @@ async def ask_own_rows(
     return found
 
 
-async def _ask(part: Sequence[Series], archive: Source, controls: Sequence[Series]) -> list[Series]:
+async def _ask(part: Sequence[Series], archive: Catalogue, controls: Sequence[Series]) -> list[Series]:
     answered = {row.series_instance_uid: row for row in await archive.find_own_rows([*part, *controls])}
     if not any(control.series_instance_uid in answered for control in controls):
         raise ArchiveFaultError(
@@ -59,7 +59,7 @@ async def _ask(part: Sequence[Series], archive: Source, controls: Sequence[Serie
     ]
 
 
-async def _find_some(archive: Source) -> list[Series]:
+async def _find_some(archive: Catalogue) -> list[Series]:
     """A series of each of the first few collections."""
     found: list[Series] = []
     for collection in list(await archive.find_collections())[:CONTROLS]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from downloader.archive.port import Source, UnreadableRow
+from downloader.archive.port import Catalogue, UnreadableRow
 from downloader.manifest import ApiGeneration, ArchiveAddress, Manifest, Selection
 from downloader.model import Series
 from downloader.resolving.checked_lists import BeginAnswer, ignore_answers
@@ -63,7 +63,7 @@ class Resolver:
         patience: asks again where an answer fails.
     """
 
-    def __init__(self, archives: Mapping[str, Source], patience: Patience) -> None:
+    def __init__(self, archives: Mapping[str, Catalogue], patience: Patience) -> None:
         self._archives = archives
         self._patience = patience
 

@@ -32,9 +32,7 @@ _ASKED = (
 )
 
 
-ALL_CAPABILITIES = Capabilities(
-    patients_by_modality=True, shared_carts=True, descriptions=True, single_images=True, original_bytes=True
-)
+ALL_CAPABILITIES = Capabilities(patients_by_modality=True, single_images=True, original_bytes=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,8 +98,6 @@ class NbiaArchive:
             absent_attributes=frozenset(Series.__dataclass_fields__) - attributes_of(columns) - self._studies.told,
             counts_with_rows=self._studies.are_asked,
             patients_by_modality=Topic.PATIENTS_BY_MODALITY in queries,
-            shared_carts=Topic.SHARED_CART in queries,
-            descriptions=Topic.COLLECTION_DESCRIPTIONS in queries,
             single_images=self._table.single_image is not None and Topic.IMAGES in queries,
             original_bytes=True,
         )
