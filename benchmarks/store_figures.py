@@ -16,7 +16,7 @@ import anyio
 
 from benchmarks.marking import complete_everything
 from downloader.model import Claim, FetchOrder, Image, Proof, Receipt, Series, SeriesState
-from downloader.store.port import SeriesFilter
+from downloader.store.records import SeriesFilter
 from downloader.store.sqlite.claiming import Completion, claim, complete_waiting
 from downloader.store.sqlite.connection import open_connection
 from downloader.store.sqlite.store import SqliteStore, open_store

@@ -21,7 +21,7 @@ from downloader.mirroring.ending import Interruption, run_to_end
 from downloader.model import Series
 from downloader.results.plan import PlanReport
 from downloader.results.run import Outcome, RunReport
-from downloader.store.port import Standing
+from downloader.store.records import Standing
 from downloader.ui.library_series import LibrarySeries, flatten
 from downloader.ui.notebook import open_python_progress
 from downloader.ui.plan import render_plan

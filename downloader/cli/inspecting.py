@@ -20,7 +20,7 @@ from downloader.engine.library_state import library_state
 from downloader.errors import SettingsError
 from downloader.results.amounts import count_text
 from downloader.results.status import LastCycle, StatusReport
-from downloader.store.port import Store
+from downloader.store.port import Inventory
 from downloader.ui.status import render_status
 from downloader.ui.texts import printable
 
@@ -66,7 +66,7 @@ def _status(
         raise
 
 
-async def _watch(library: Path, store: Store) -> None:
+async def _watch(library: Path, store: Inventory) -> None:
     """On a terminal one table that changes, elsewhere one table after another. Never returns."""
     clock, console = SystemClock(), _console()
     with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
@@ -79,7 +79,7 @@ async def _watch(library: Path, store: Store) -> None:
             await clock.sleep(WATCH_SECONDS)
 
 
-async def _report_of(library: Path, store: Store) -> StatusReport:
+async def _report_of(library: Path, store: Inventory) -> StatusReport:
     return StatusReport(
         library=str(library),
         paused=await library_state(library).is_paused(),

@@ -13,7 +13,7 @@ from downloader.cli.flags import Json, Output, Quiet, State, Verbose, path_of, p
 from downloader.clock import SystemClock
 from downloader.config.options import RunOptions
 from downloader.config.settings import Settings, parse_flags, resolve_options
-from downloader.engine.holding import open_records
+from downloader.engine.holding import open_beside_run
 from downloader.engine.maintenance import adopt_tree, open_verification, rebuild_store
 from downloader.engine.mirror import decide_options
 from downloader.errors import SettingsError
@@ -122,7 +122,7 @@ def _retry(
     options = _options_of(output, state, settings)
 
     async def work() -> int:
-        async with open_records(options.output, options.state) as store:
+        async with open_beside_run(options.output, options.state) as store:
             known = await store.manifests()
             if manifest is not None and manifest not in known:
                 raise SettingsError(f"--manifest: the library knows no {manifest!r}; there are {', '.join(known) or 'none'}")

@@ -19,7 +19,7 @@ from downloader.errors import SettingsError
 from downloader.model import SeriesTally
 from downloader.results.amounts import count_text, size_text
 from downloader.results.tallies import tally_json
-from downloader.store.port import Store
+from downloader.store.port import Inventory
 from downloader.ui.library_report.extras import require_extra
 from downloader.ui.library_report.formats import ReportFormat
 from downloader.ui.library_report.gathering import gather_summary
@@ -107,7 +107,7 @@ def _format_of(report_format: str | None, to: Path | None) -> ReportFormat:
     return chosen
 
 
-async def _write_page(order: _Order, options: RunOptions, store: Store) -> SeriesTally:
+async def _write_page(order: _Order, options: RunOptions, store: Inventory) -> SeriesTally:
     from downloader.ui.library_report.page import render_page  # noqa: PLC0415 - with Jinja, which no other verb needs
 
     summary = await gather_summary(
@@ -119,7 +119,7 @@ async def _write_page(order: _Order, options: RunOptions, store: Store) -> Serie
     return summary.tally
 
 
-async def _write_rows(order: _Order, options: RunOptions, store: Store) -> SeriesTally:  # noqa: ARG001 - as its twin
+async def _write_rows(order: _Order, options: RunOptions, store: Inventory) -> SeriesTally:  # noqa: ARG001 - as its twin
     async with open_target(order.target) as stream:
         await write_series(store.find(), order.report_format, stream)
     return await store.tally()

@@ -16,7 +16,7 @@ from anyio import CancelScope
 
 from downloader.clock import Clock
 from downloader.config.options import RunOptions
-from downloader.engine.state_store import expect_store, has_store, is_state_outside, open_state, state_path
+from downloader.engine.state_store import expect_store, has_store, is_state_outside, open_state, open_state_to_read, state_path
 from downloader.errors import LibraryError, WrongLibraryError
 from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.presence import look_for_receipts
@@ -25,7 +25,7 @@ from downloader.library.state.identity import make_identity, read_identity
 from downloader.library.state.lock import LOCK_NAME, lock_library, lock_store
 from downloader.mirroring.presence import holds_any
 from downloader.own_folder import open_own_folder, remove_own_folder
-from downloader.store.port import Store
+from downloader.store.port import Inventory, Store, StoreReader
 
 WAYS_OUT: Final = (
     "mount the disk that the library is on, or name the library that belongs to this store with -o, or another store with "
@@ -86,11 +86,26 @@ def _has_only_lock(root: Path) -> bool:
 
 
 @asynccontextmanager
-async def open_records(output: Path, state: Path | None) -> AsyncIterator[Store]:
-    """The store of a library, to be asked.
+async def open_records(output: Path, state: Path | None) -> AsyncIterator[StoreReader]:
+    """The store of a library, to be asked; nothing is written, and an older store is not brought up to date.
 
     Raises:
         StoreError: there is none.
+        WrongLibraryError: the folder is not its library, so that what it counts is not there.
+    """
+    options = RunOptions(output=output, state=state)
+    await expect_store(options)
+    async with open_state_to_read(options) as store:
+        await refuse_wrong_library(options, store)
+        yield store
+
+
+@asynccontextmanager
+async def open_beside_run(output: Path, state: Path | None) -> AsyncIterator[Store]:
+    """The store of a library, to be corrected while a run may be under way: nothing is locked.
+
+    Raises:
+        StoreError: there is none, or it cannot be written.
         WrongLibraryError: the folder is not its library, so that what it counts is not there.
     """
     options = RunOptions(output=output, state=state)
@@ -115,7 +130,7 @@ async def bind(options: RunOptions, store: Store, clock: Clock) -> None:
         await store.bind_library(identity)
 
 
-async def refuse_wrong_library(options: RunOptions, store: Store) -> None:
+async def refuse_wrong_library(options: RunOptions, store: StoreReader) -> None:
     """Refuse a folder that is not the library of the store. Writes nothing.
 
     A store that knows no library, such as that of tciad 0.1.0, is believed where one of its complete series lies in the folder. A
@@ -148,7 +163,7 @@ async def refuse_wrong_library(options: RunOptions, store: Store) -> None:
         )
 
 
-async def require_library(options: RunOptions, store: Store) -> None:
+async def require_library(options: RunOptions, store: Inventory) -> None:
     """Refuse to go on where the library that is held has gone since, such as with its disk. Writes nothing.
 
     Raises:
@@ -171,7 +186,7 @@ async def expect_identity(root: Path, identity: str) -> None:
         raise WrongLibraryError(f"{root} {what}", next_step="mount the disk that the library is on, or move the library back")
 
 
-async def _holds_any(root: Path, store: Store) -> bool:
+async def _holds_any(root: Path, store: StoreReader) -> bool:
     """Whether the receipt of at least one complete series is where the store has it; never in a folder that is not there."""
 
     async def look(folders: Sequence[str]) -> ReceiptLook:

@@ -48,7 +48,7 @@ from downloader.results.rebuild import RebuildReport
 from downloader.results.relayout import RelayoutReport
 from downloader.results.verification import VerificationReport
 from downloader.scheduling.scheduler import Scheduler
-from downloader.store.port import Store
+from downloader.store.port import Inventory, Store
 from downloader.store.sqlite.set_aside import keep_aside
 
 
@@ -110,11 +110,12 @@ async def open_verification(
     """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_open_existing(options, clock, to_change=repair))
+        held = await stack.enter_async_context(_hold_existing(options, clock)) if repair else None
+        store = held if held is not None else await stack.enter_async_context(open_records(options.output, options.state))
         library = await open_library(options, to_read=not repair)
-        if repair:
-            await store.release([])
-            await finish_changes(library, store, clock.now())
+        if held is not None:
+            await held.release([])
+            await finish_changes(library, held, clock.now())
         opened: dict[str, Source] = {}
         if repair or upstream:
             for address in await _addresses_of(store, archives):
@@ -128,16 +129,15 @@ async def open_verification(
             archives=opened if upstream else None,
             patience=make_patience(clock),
         )
-        mending = _make_repair(library, store, opened, options, clock) if repair else None
+        mending = _make_repair(library, held, opened, options, clock) if held is not None else None
         yield Verifier(library=options.output, examination=examination, repair=mending, clock=clock)
 
 
 @asynccontextmanager
-async def _open_existing(options: RunOptions, clock: Clock, *, to_change: bool) -> AsyncIterator[Store]:
-    """The store of a library that has one; held together with its library where they are to be changed."""
+async def _hold_existing(options: RunOptions, clock: Clock) -> AsyncIterator[Store]:
+    """The store of a library that has one, held together with its library."""
     await expect_store(options)
-    opened = hold_library(options, clock) if to_change else open_records(options.output, options.state)
-    async with opened as store:
+    async with hold_library(options, clock) as store:
         yield store
 
 
@@ -158,7 +158,7 @@ def _make_repair(library: Library, store: Store, archives: Mapping[str, Source],
     return Repair(library=library, store=store, clock=clock, archives=archives, make_scheduler=make_scheduler)
 
 
-async def _addresses_of(store: Store, named: Sequence[ArchiveAddress]) -> Sequence[ArchiveAddress]:
+async def _addresses_of(store: Inventory, named: Sequence[ArchiveAddress]) -> Sequence[ArchiveAddress]:
     """The archives that were named, and the built-in ones that series of the library come from."""
     known = {address.name: address for address in named}
     built_in = [PROFILES[name] for name in await store.archives() if name in PROFILES and name not in known]
@@ -247,17 +247,18 @@ async def relayout_library(options: RunOptions, count: CountListener, *, dry_run
     """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_open_existing(options, clock, to_change=not dry_run))
+        held = None if dry_run else await stack.enter_async_context(_hold_existing(options, clock))
+        store = held if held is not None else await stack.enter_async_context(open_records(options.output, options.state))
         library = await open_library(options, to_read=dry_run)
-        if not dry_run:
-            await finish_changes(library, store, clock.now())
+        if held is not None:
+            await finish_changes(library, held, clock.now())
         known = await library.state.config() or LibraryConfig()
         config = replace(known, layout=options.layout or known.layout)
-        if not dry_run:
+        if held is not None:
             # the start that finds the library half moved learns from this where the rest belongs
             await library.state.write_config(replace(config, is_moving=True))
         count.begin("looked at", (await store.tally()).complete)
-        relayout = Relayout(library=library, store=store, dry_run=dry_run, advance=count.advance)
+        relayout = Relayout(library=library, store=store, corrections=held, advance=count.advance)
         await relayout.move_all()
         if not dry_run:
             await write_metadata(library.index, store)

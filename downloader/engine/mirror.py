@@ -25,7 +25,7 @@ from downloader.config.options import OptionValues, RunOptions, Secrets
 from downloader.config.settings import Settings, resolve_options
 from downloader.engine import holding
 from downloader.engine.holding import refuse_wrong_library, require_library
-from downloader.engine.state_store import open_store_for_reading
+from downloader.engine.state_store import open_state_or_empty
 from downloader.errors import SettingsError
 from downloader.fetching.attempt import AttemptContext
 from downloader.library.config import settle_config
@@ -46,7 +46,8 @@ from downloader.pacing import BandwidthPace, RetryPace
 from downloader.resolving.resolver import Resolver
 from downloader.results.listeners import RunListener
 from downloader.results.plan import PlanReport
-from downloader.store.port import Standing, Store
+from downloader.store.port import Inventory, ProofRecords, Store
+from downloader.store.records import Standing
 from downloader.transport.client import Transport, TransportSettings, open_transport
 from downloader.transport.retrying import Patience
 
@@ -162,7 +163,7 @@ async def make_plan(
     """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store_for_reading(options))
+        store = await stack.enter_async_context(open_state_or_empty(options))
         await refuse_wrong_library(options, store)
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock, _needs_to_choose(manifest)))
         return await plan_manifest(
@@ -195,7 +196,7 @@ async def open_archive_queries(address: ArchiveAddress, settings: Settings) -> A
         )
 
 
-async def hold_to_lists(archives: Mapping[str, Source], store: Store) -> None:
+async def hold_to_lists(archives: Mapping[str, Source], store: ProofRecords) -> None:
     """Let each archive know whether MD5 lists came from it before: a refusal of them is a fault then, and no sign of its age."""
     for name, archive in archives.items():
         if await store.sent_md5_lists(name):
@@ -230,7 +231,7 @@ def _needs_to_choose(manifest: Manifest) -> StudyNeeds:
     return StudyNeeds(required=frozenset({"study_date"} if manifest.compares_study_dates else ()))
 
 
-async def settle(options: RunOptions, library: Library, store: Store) -> tuple[str, ...]:
+async def settle(options: RunOptions, library: Library, store: Inventory) -> tuple[str, ...]:
     """Tell the library, which is held, how it is laid out from now on; what the user should know of it.
 
     Raises:

@@ -1,8 +1,7 @@
 """Opens the state store of a library for those who only ask it: apart from the engine, which takes longer to import."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -11,8 +10,9 @@ import anyio.to_thread
 from downloader.config.options import RunOptions
 from downloader.errors import StoreError
 from downloader.own_folder import OWN_FOLDER, has_own_folder, open_own_folder
-from downloader.store.port import Store
+from downloader.store.port import Store, StoreReader
 from downloader.store.sqlite.errors import translated_errors
+from downloader.store.sqlite.reader import open_empty_store, open_store_to_read
 from downloader.store.sqlite.store import open_store
 
 STATE_NAME = "state.db"
@@ -28,6 +28,14 @@ async def open_state(options: RunOptions) -> AsyncIterator[Store]:
     """
     await anyio.to_thread.run_sync(refuse_link, options)
     async with open_store(state_path(options)) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_state_to_read(options: RunOptions) -> AsyncIterator[StoreReader]:
+    """The store of the library, to be asked: it is neither made nor changed. Raises as `open_state`."""
+    await anyio.to_thread.run_sync(refuse_link, options)
+    async with open_store_to_read(state_path(options)) as store:
         yield store
 
 
@@ -79,10 +87,8 @@ def is_state_outside(options: RunOptions) -> bool:
 
 
 @asynccontextmanager
-async def open_store_for_reading(options: RunOptions) -> AsyncIterator[Store]:
-    """The store of the library, or an empty one that lives nowhere."""
-    async with AsyncExitStack() as stack:
-        if not await has_store(state_path(options)):
-            folder = await stack.enter_async_context(anyio.TemporaryDirectory(prefix="tciad-plan-"))
-            options = replace(options, state=Path(folder) / STATE_NAME)
-        yield await stack.enter_async_context(open_state(options))
+async def open_state_or_empty(options: RunOptions) -> AsyncIterator[StoreReader]:
+    """The store of the library, to be asked, or one that knows nothing where the library has none."""
+    opened = open_state_to_read(options) if await has_store(state_path(options)) else open_empty_store()
+    async with opened as store:
+        yield store

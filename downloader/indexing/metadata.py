@@ -15,7 +15,7 @@ from downloader.errors import ArchiveError, TransferError
 from downloader.library.index import LibraryIndex
 from downloader.library.model import Citation, MetadataRow, StoredDescription
 from downloader.model import SeriesState
-from downloader.store.port import Store
+from downloader.store.port import Inventory
 
 PAGE_SERIES = 1_000
 DESCRIBED_FOR: Final = timedelta(days=30)
@@ -28,7 +28,7 @@ _Descriptions = dict[tuple[str, str], StoredDescription]
 _log = structlog.get_logger(__name__)
 
 
-async def write_metadata(index: LibraryIndex, store: Store) -> None:
+async def write_metadata(index: LibraryIndex, store: Inventory) -> None:
     """Write the table of all complete series anew, a page at a time, and how their collections are to be cited.
 
     Raises:
@@ -38,7 +38,9 @@ async def write_metadata(index: LibraryIndex, store: Store) -> None:
     await _write_citations(index, counted, await _read_kept(index))
 
 
-async def write_described_metadata(index: LibraryIndex, store: Store, archives: Mapping[str, Descriptions], clock: Clock) -> None:
+async def write_described_metadata(
+    index: LibraryIndex, store: Inventory, archives: Mapping[str, Descriptions], clock: Clock
+) -> None:
     """The same, and ask these archives, by name, what they say of collections that they were not asked about lately.
 
     What is not to be had is done without: descriptions prove nothing.
@@ -55,7 +57,7 @@ async def write_described_metadata(index: LibraryIndex, store: Store, archives: 
         await _write_citations(index, counted, kept)
 
 
-async def _write_table(index: LibraryIndex, store: Store) -> _Counted:
+async def _write_table(index: LibraryIndex, store: Inventory) -> _Counted:
     """Write metadata.csv, and count the series that are to be cited alike."""
     counted: _Counted = Counter()
     table = await index.begin_metadata()

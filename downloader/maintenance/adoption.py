@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from anyio import CancelScope
 
@@ -22,8 +23,12 @@ from downloader.library.model import ForeignImage
 from downloader.library.sink import StagedSeries, Staging
 from downloader.model import Portion, Series, SeriesState
 from downloader.results.adoption import AdoptionTally, LeftSeries
-from downloader.store.port import Store
+from downloader.store.port import Corrections, FolderIndex
 from downloader.transport.retrying import Patience
+
+
+class AdoptionStore(FolderIndex, Corrections, Protocol):
+    """What an adoption asks of the store, and tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,7 @@ class Adopter:
 
     tree: ForeignTree
     bench: AttemptContext
-    store: Store
+    store: AdoptionStore
     patience: Patience
     link: bool
     advance: Callable[[int, int], None]

@@ -7,7 +7,7 @@ from typing import Final
 from downloader.library.model import FoundSeries
 from downloader.library.port import FolderWalk
 from downloader.model import Receipt, SeriesState
-from downloader.store.port import StoredPlace
+from downloader.store.records import StoredPlace
 
 SERIES_AT_ONCE: Final = 256
 

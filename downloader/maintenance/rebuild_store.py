@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, Protocol
 
 from anyio import Lock
 
@@ -16,9 +16,13 @@ from downloader.maintenance.comparison import compare_contents
 from downloader.maintenance.copies import SeriesCopy, choose_copy
 from downloader.model import Receipt, SeriesTally
 from downloader.results.findings import DAMAGE, Finding, FindingKind
-from downloader.store.port import Store
+from downloader.store.port import Corrections, FolderIndex, Inventory
 
 SERIES_AT_ONCE: Final = 250
+
+
+class RebuiltStore(Inventory, FolderIndex, Corrections, Protocol):
+    """What a rebuild asks of the new store, and tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +33,7 @@ class _Found:
 
 
 async def rebuild(
-    library: Library, store: Store, report: Callable[[Finding], None], advance: Callable[[int], None]
+    library: Library, store: RebuiltStore, report: Callable[[Finding], None], advance: Callable[[int], None]
 ) -> SeriesTally:
     """Enter every series whose images lie there as its receipt says; every other folder is reported and left out.
 
@@ -69,7 +73,7 @@ def _check(found: FoundSeries) -> _Found:
 
 
 async def _choose(
-    found: Sequence[_Found], library: Library, store: Store, report: Callable[[Finding], None]
+    found: Sequence[_Found], library: Library, store: FolderIndex, report: Callable[[Finding], None]
 ) -> Sequence[tuple[Receipt, str]]:
     """One folder for each series: of two copies the newer version, and of one version that in the place of the layout."""
     uids = [one.receipt.series.series_instance_uid for one in found if one.receipt is not None]

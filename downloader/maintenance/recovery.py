@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -11,15 +11,21 @@ from downloader.errors import LibraryError
 from downloader.library.changes import Change, ChangeKind, ChangeRecord, Finished
 from downloader.library.port import Library
 from downloader.model import Series, SeriesState, WithdrawalRule, WithdrawnPolicy
-from downloader.store.port import Store, StoredSeries
+from downloader.store.port import Corrections, FolderIndex, Intake
+from downloader.store.records import StoredSeries
 
 REPAIR_PREFIX: Final = "verify --repair "
 """Names, with the archive's, the wishes of a repair in the store; they stay there until all of them are fulfilled."""
 
+
+class RecoveryStore(FolderIndex, Intake, Corrections, Protocol):
+    """What finishing changes asks of the store, and tells it."""
+
+
 _log = structlog.get_logger(__name__)
 
 
-async def finish_changes(library: Library, store: Store | None, at: datetime) -> None:
+async def finish_changes(library: Library, store: RecoveryStore | None, at: datetime) -> None:
     """Bring every change that was begun to its end. The library is locked.
 
     A change that cannot be finished now, since a folder cannot be written, stays in its record for the next start; those beside
@@ -55,7 +61,7 @@ async def _finish_each(record: ChangeRecord, library: Library) -> tuple[Sequence
     return finished, left
 
 
-async def want_again(store: Store, series: Series, archive: str, *, message: str, at: datetime, resolve: int = 0) -> int:
+async def want_again(store: RecoveryStore, series: Series, archive: str, *, message: str, at: datetime, resolve: int = 0) -> int:
     """Let a repair want a series, and tell the store that it is not complete any more; returns the number of the resolve.
 
     The wish comes first: a kill between the two leaves a series that the next verification finds again. `resolve` is what an
@@ -68,11 +74,13 @@ async def want_again(store: Store, series: Series, archive: str, *, message: str
         await store.note_withdrawal_rule(manifest, WithdrawalRule(policy=WithdrawnPolicy.DELETE))
         number = await store.begin_resolve(manifest, at)
     await store.enqueue(manifest, number, archive, [series])
-    await store.reopen(series.series_instance_uid, error="", message=message)
+    await store.reopen([series.series_instance_uid], message=message)
     return number
 
 
-async def _update_store(finished: Sequence[tuple[Change, Finished]], library: Library, store: Store, at: datetime) -> None:
+async def _update_store(
+    finished: Sequence[tuple[Change, Finished]], library: Library, store: RecoveryStore, at: datetime
+) -> None:
     named = await store.find_named([one.series_instance_uid for _, one in finished])
     rows = {row.series.series_instance_uid: row for row in named}
     relocated: list[tuple[str, str]] = []
@@ -107,7 +115,9 @@ async def _lies_elsewhere(change: Change, one: Finished, row: StoredSeries | Non
         return False  # what cannot be read is not known to be whole
 
 
-async def _want_doubted(folder: PurePosixPath, row: StoredSeries | None, library: Library, store: Store, at: datetime) -> None:
+async def _want_doubted(
+    folder: PurePosixPath, row: StoredSeries | None, library: Library, store: RecoveryStore, at: datetime
+) -> None:
     message = f"{folder}: its images are damaged"
     if row is not None:
         if row.state is not SeriesState.WITHDRAWN:

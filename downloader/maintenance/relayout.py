@@ -20,7 +20,8 @@ from downloader.maintenance.verification import holds_series
 from downloader.model import Receipt, Series, SeriesState
 from downloader.results.findings import DAMAGE
 from downloader.results.relayout import LeftFolder, RelayoutTally, SeriesMove, SharedFolder
-from downloader.store.port import Store, StoredSeries
+from downloader.store.port import Corrections, FolderIndex
+from downloader.store.records import StoredSeries
 
 SERIES_AT_ONCE: Final = 250
 Folder = tuple[PurePosixPath, Receipt | DamagedReceiptError]
@@ -33,13 +34,13 @@ class Relayout:
     Args:
         library: in the new layout; locked, unless nothing is moved.
         store: what knows where its series lie.
-        dry_run: whether it is only told what would be moved.
+        corrections: takes where series lie now; without it nothing is moved, and only what would be is counted.
         advance: is told how many more series were looked at.
     """
 
     library: Library
-    store: Store
-    dry_run: bool
+    store: FolderIndex
+    corrections: Corrections | None
     advance: Callable[[int], None]
     tally: RelayoutTally = field(default_factory=RelayoutTally)
     _collections: dict[str, Series] = field(default_factory=dict)
@@ -59,13 +60,13 @@ class Relayout:
             await self._move_page([(found.folder, found.receipt) for found in page])
             self.advance(len(page))
         await self._move_blocked()
-        if not self.dry_run:
+        if self.corrections is not None:
             await self.library.maintenance.move_papers(list(self._collections.values()))
 
     async def _move_blocked(self) -> None:
         """Try once more what found something in its way, which may have gone elsewhere since; leave the rest."""
         moved_before = -1
-        while self._blocked and not self.dry_run and self.tally.moved != moved_before:
+        while self._blocked and self.corrections is not None and self.tally.moved != moved_before:
             moved_before = self.tally.moved
             again, self._blocked = [(folder, receipt) for folder, receipt, _ in self._blocked], []
             for first in range(0, len(again), SERIES_AT_ONCE):
@@ -80,7 +81,7 @@ class Relayout:
         # once begun, it is told to the store: a cancelled move would be told to nobody
         with anyio.CancelScope(shield=True):
             moves = [FolderMove(folder=one.folder, series=one.series) for one in candidates]
-            if self.dry_run:
+            if self.corrections is None:
                 moved = await self.library.maintenance.choose_places(moves, self._promised)
             else:
                 moved = await self.library.maintenance.move(moves)
@@ -112,16 +113,16 @@ class Relayout:
 
     async def _update_store(self, settled: "_Settled") -> None:
         """Where series lie now; and of those that the store did not have yet, that they are there."""
-        if self.dry_run:
+        if self.corrections is None:
             return
         if settled.relocated:
-            await self.store.relocate(settled.relocated)
+            await self.corrections.relocate(settled.relocated)
         if settled.found:
-            await self.store.restore(settled.found)
+            await self.corrections.restore(settled.found)
 
     async def _write_down(self, candidates: Sequence["_Candidate"]) -> ChangeRecord | None:
         """The record of what is about to be moved; None where nothing is."""
-        if self.dry_run:
+        if self.corrections is None:
             return None
         plan = self.library.changes.plan_move
         planned = [plan(one.folder, one.series, one.receipt.completed_at) for one in candidates]
@@ -169,7 +170,7 @@ class Relayout:
         best = self.library.maintenance.best_folder(one.series)
         if target != best:
             self.tally.shared.append(SharedFolder(series_instance_uid=uid, folder=str(target), instead_of=str(best)))
-        if self.dry_run:
+        if self.corrections is None:
             self._promised.add(target)
             self.tally.moves.append(SeriesMove(series_instance_uid=uid, folder=str(one.folder), target=str(target)))
         self._moved.add(mark)

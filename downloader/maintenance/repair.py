@@ -22,7 +22,8 @@ from downloader.results.findings import DAMAGE, Finding, FindingKind
 from downloader.results.listeners import CountListener, RunListener
 from downloader.results.verification import RepairTally, VerificationTally
 from downloader.scheduling.scheduler import Scheduler
-from downloader.store.port import Store, StoredSeries
+from downloader.store.port import Store
+from downloader.store.records import StoredSeries
 
 _LOST: Final = frozenset({FindingKind.MISSING_FOLDER, FindingKind.MISSING_RECEIPT})
 _DAMAGED: Final = DAMAGE | _LOST | {FindingKind.DAMAGED_RECEIPT}

@@ -20,7 +20,8 @@ from downloader.maintenance.upstream_digests import UpstreamStanding, compare_up
 from downloader.model import Digests, Image, Receipt, SeriesState, StoredZip
 from downloader.results.findings import DAMAGE, Finding, FindingKind
 from downloader.results.verification import WeakSeries
-from downloader.store.port import Store, StoredSeries
+from downloader.store.port import StoreReader
+from downloader.store.records import StoredSeries
 from downloader.transport.retrying import Patience
 
 ROWS_AT_ONCE = 100
@@ -59,7 +60,7 @@ class Examination:
     """
 
     reader: LibraryReader
-    store: Store
+    store: StoreReader
     workers: int
     deep: bool
     archives: Mapping[str, Source] | None

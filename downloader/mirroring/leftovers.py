@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from pathlib import PurePosixPath
+from typing import Protocol
 
 import structlog
 
@@ -9,12 +10,17 @@ from downloader.errors import OccupiedFolderError
 from downloader.library.model import StagedFolder
 from downloader.library.port import Library
 from downloader.model import SeriesState
-from downloader.store.port import Standing, Store, StoredSeries
+from downloader.store.port import Corrections, FolderIndex, Inventory
+from downloader.store.records import Standing, StoredSeries
 
 _log = structlog.get_logger(__name__)
 
 
-async def clear_leftovers(library: Library, store: Store, at: datetime) -> None:
+class LeftoversStore(Inventory, FolderIndex, Corrections, Protocol):
+    """What clearing staging asks of the store, and tells it."""
+
+
+async def clear_leftovers(library: Library, store: LeftoversStore, at: datetime) -> None:
     """Clear staging. The library is locked, and no attempt is under way.
 
     Raises:
@@ -30,7 +36,7 @@ async def clear_leftovers(library: Library, store: Store, at: datetime) -> None:
     await library.leftovers.clear_staging(keep)
 
 
-async def _save(found: StagedFolder, library: Library, store: Store, at: datetime) -> None:
+async def _save(found: StagedFolder, library: Library, store: LeftoversStore, at: datetime) -> None:
     """Bring a whole series out of staging that has no other copy in the tree."""
     uid = found.receipt.series.series_instance_uid
     rows = await store.find_named([uid])

@@ -7,7 +7,8 @@ from downloader.manifest import Manifest, Selection
 from downloader.model import Series, SeriesState
 from downloader.resolving.resolver import EntryMatch, Resolver
 from downloader.results.plan import PlanEntry, PlanReport
-from downloader.store.port import Standing, Store
+from downloader.store.port import Inventory
+from downloader.store.records import Standing
 
 Note = Callable[[Series, Standing], None]
 
@@ -15,7 +16,7 @@ Note = Callable[[Series, Standing], None]
 class _Weighing:
     """Counts the series of a plan, each once. Series are remembered by 64 bits of hash, so that a million cost little."""
 
-    def __init__(self, store: Store, note: Note) -> None:
+    def __init__(self, store: Inventory, note: Note) -> None:
         self._store = store
         self._note = note
         self.seen: set[int] = set()
@@ -45,7 +46,7 @@ class _Weighing:
 
 
 async def plan_manifest(
-    manifest: Manifest, resolver: Resolver, store: Store, *, free_bytes: int, min_free_bytes: int, note: Note
+    manifest: Manifest, resolver: Resolver, store: Inventory, *, free_bytes: int, min_free_bytes: int, note: Note
 ) -> PlanReport:
     """Ask the archive what the manifest means and compare it with the store. `note` is told of each series once.
 

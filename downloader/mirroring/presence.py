@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 
@@ -14,7 +14,8 @@ from downloader.library.index import LibraryIndex
 from downloader.library.model import ReceiptLook
 from downloader.library.port import SeriesFinder
 from downloader.results.presence import Presence
-from downloader.store.port import Store, StoredSeries
+from downloader.store.port import Corrections, FolderIndex, Inventory
+from downloader.store.records import StoredSeries
 
 MOST_NAMED: Final = 10
 """Missing series, and folders that cannot be looked at, that a report names; the others it only counts."""
@@ -29,6 +30,10 @@ SLOW_LOOKS: Final = 4
 _SERIES_AT_ONCE: Final = 500
 
 Place = tuple[str, str]
+
+
+class PresenceStore(Inventory, FolderIndex, Corrections, Protocol):
+    """What looking for complete series asks of the store, and tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,7 @@ class PresenceCheck:
 
     finder: SeriesFinder
     index: LibraryIndex
-    store: Store
+    store: PresenceStore
     clock: Clock
     probed: int = PROBED_SERIES
     sampled: int = SAMPLED_SERIES
@@ -85,7 +90,7 @@ class PresenceCheck:
             await self._refuse_empty_library(gone[0])
         for start in range(0, len(gone), _SERIES_AT_ONCE):
             batch = gone[start : start + _SERIES_AT_ONCE]
-            await self.store.reopen_each(batch, message="it was complete, and is not in the library any more")
+            await self.store.reopen(batch, message="it was complete, and is not in the library any more")
         unreadable = [f"{folder}: {reason}" for folder, reason in absent.unreadable.items()]
         return Presence(
             complete=complete,
@@ -201,7 +206,7 @@ class PresenceCheck:
         return found
 
 
-async def holds_any(store: Store, look: Callable[[Sequence[str]], Awaitable[ReceiptLook]]) -> bool:
+async def holds_any(store: FolderIndex, look: Callable[[Sequence[str]], Awaitable[ReceiptLook]]) -> bool:
     """Whether the receipt of at least one complete series, of any manifest, is where the store has it."""
     after: int | None = 0
     while after is not None:

@@ -3,20 +3,28 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final, Protocol
 
 from downloader.clock import Clock
 from downloader.errors import ArchiveFaultError
 from downloader.fetching.context import AttemptContext
 from downloader.library.port import Library
 from downloader.manifest import Manifest
-from downloader.mirroring.leftovers import clear_leftovers
+from downloader.mirroring.leftovers import LeftoversStore, clear_leftovers
 from downloader.model import Series
 from downloader.resolving.contradictions import Contradictions
 from downloader.resolving.own_rows import CONTROLS
 from downloader.resolving.resolver import Resolution, Resolver
 from downloader.resolving.vanished import ask_about_vanished
 from downloader.results.changes import ChangeLog
-from downloader.store.port import Enqueued, Store
+from downloader.store.port import Intake
+from downloader.store.records import Enqueued
+
+DROPPED_AT_ONCE: Final = 1_000
+
+
+class ResolveStore(Intake, LeftoversStore, Protocol):
+    """What a resolve asks of the store, and tells it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,7 +37,7 @@ class CatalogueResolve:
 
     manifest: Manifest
     resolver: Resolver
-    store: Store
+    store: ResolveStore
     library: Library
     benches: Mapping[str, AttemptContext]
     clock: Clock
@@ -108,7 +116,7 @@ class CatalogueResolve:
     async def _withdraw(self, number: int, resolved: Manifest) -> None:
         """Mark what the archive no longer lists, unless so much is gone that the catalogue itself is in doubt."""
         name = self.manifest.name
-        if await self.store.drop_unwanted(name, number, resolved.wants):
+        if await self._drop_unwanted(number, resolved):
             await self._clear_leftovers()
         vanished = await self.store.count_vanished(name, number)
         if not vanished:
@@ -134,6 +142,18 @@ class CatalogueResolve:
             self.changes.withdrawn.add(withdrawn)
         await self._clear_leftovers()
 
+    async def _drop_unwanted(self, number: int, resolved: Manifest) -> int:
+        """Forget the wish for series that this resolve did not name because the manifest itself changed; returns how many."""
+        name, dropped = self.manifest.name, 0
+        unwanted: list[str] = []
+        async for row in self.store.find_vanished(name, number):
+            if not resolved.wants(row.series):
+                unwanted.append(row.series.series_instance_uid)
+            if len(unwanted) == DROPPED_AT_ONCE:
+                dropped += await self.store.drop_wishes(name, number, unwanted)
+                unwanted = []
+        return dropped + await self.store.drop_wishes(name, number, unwanted)
+
     async def _clear_leftovers(self) -> None:
         """Parts in staging of series that are not to come any more go now: no attempt is under way yet."""
         await clear_leftovers(self.library, self.store, self.clock.now())
@@ -151,4 +171,4 @@ class CatalogueResolve:
         for row in unwanted:
             await self.store.update_series(row)
         if unwanted:
-            await self.store.drop_unwanted(self.manifest.name, number, resolved.wants)
+            await self._drop_unwanted(number, resolved)

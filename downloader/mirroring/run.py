@@ -34,7 +34,8 @@ from downloader.results.presence import Presence
 from downloader.results.run import NOTHING_PROVEN, Outcome, RunReport, folder_warnings, judge, unread_image_warnings
 from downloader.results.strength import contradiction_warning, disproof_warning
 from downloader.scheduling.scheduler import Pressure, Scheduler, SchedulerPolicy, always
-from downloader.store.port import CycleNote, Store
+from downloader.store.port import Store
+from downloader.store.records import CycleNote
 
 _log = structlog.get_logger(__name__)
 

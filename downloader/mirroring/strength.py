@@ -6,14 +6,14 @@ from typing import Final
 
 from downloader.model import Digests
 from downloader.results.strength import StrengthSummary
-from downloader.store.port import Store
+from downloader.store.port import ProofRecords
 
 NAMED_SERIES: Final = 20
 """How many of the series that are proven by less a report names."""
 
 
 async def read_strength(
-    store: Store, manifest: str, complete: int, *, lists_wanted: Collection[str], proven_again: int = 0
+    store: ProofRecords, manifest: str, complete: int, *, lists_wanted: Collection[str], proven_again: int = 0
 ) -> StrengthSummary:
     """What the store knows of the proofs of a manifest's `complete` series.
 
@@ -37,7 +37,7 @@ async def read_strength(
     )
 
 
-async def _first_weak(store: Store, manifest: str) -> list[str]:
+async def _first_weak(store: ProofRecords, manifest: str) -> list[str]:
     named: list[str] = []
     async for row in store.find_weak(manifest):
         if row.digests is not None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from anyio import CancelScope
@@ -22,7 +22,8 @@ from downloader.fetching.attempt import fetch_with_list
 from downloader.fetching.context import AttemptContext
 from downloader.fetching.recheck import ask_again
 from downloader.model import Md5Mode, Proof, Receipt
-from downloader.store.port import Store, StoredSeries
+from downloader.store.port import Corrections, ProofRecords
+from downloader.store.records import StoredSeries
 
 COMPARED_PER_RUN: Final = 1_000
 IMAGES_PER_RUN: Final = 2_000
@@ -34,6 +35,10 @@ MISSES_IN_A_ROW: Final = 3
 RECEIPTS_PER_RUN: Final = 5_000
 _NOTED_AT_ONCE: Final = 500
 _log = structlog.get_logger(__name__)
+
+
+class StrengthStore(ProofRecords, Corrections, Protocol):
+    """What proving series again asks of the store, and tells it."""
 
 
 class _Digested(Enum):
@@ -57,7 +62,7 @@ class StrengthTally:
     contradicted: int = 0
 
 
-async def note_unknown_strengths(store: Store, bench: AttemptContext) -> None:
+async def note_unknown_strengths(store: StrengthStore, bench: AttemptContext) -> None:
     """Look into receipts for what a store does not know that an older tciad wrote: some thousands in each run."""
     noted: list[tuple[str, Proof]] = []
     looked = 0
@@ -84,7 +89,7 @@ class Strengthening:
         admit: is awaited before each series, for as long as nothing may be begun.
     """
 
-    store: Store
+    store: StrengthStore
     benches: Mapping[str, AttemptContext]
     admit: Callable[[], Awaitable[None]]
     tally: StrengthTally = field(default_factory=StrengthTally)
@@ -157,7 +162,7 @@ class Strengthening:
         with CancelScope(shield=True):
             record = await changes.begin([doubt])
             await changes.carry_out(doubt)
-            await self.store.reopen(name, error="", message="its images differ from the archive's MD5s")
+            await self.store.reopen([name], message="its images differ from the archive's MD5s")
             await changes.end(record)
         _log.warning("images differ from the archive's MD5s and come again", series_instance_uid=name, folder=row.folder)
         self.tally.doubted += 1

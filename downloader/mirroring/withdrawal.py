@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
+from typing import Protocol
 
 import structlog
 
@@ -13,9 +14,14 @@ from downloader.fetching.context import AttemptContext
 from downloader.manifest import Manifest, WithdrawnPolicy
 from downloader.model import Series, SeriesQuery, SeriesState
 from downloader.resolving.own_rows import CONTROLS, ask_own_rows
-from downloader.store.port import Store, StoredSeries
+from downloader.store.port import Corrections, FolderIndex, Inventory
+from downloader.store.records import StoredSeries
 
 _log = structlog.get_logger(__name__)
+
+
+class WithdrawalStore(Inventory, FolderIndex, Corrections, Protocol):
+    """What removing withdrawn series asks of the store, and tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +34,7 @@ class RemovedSeries:
 
 
 async def remove_withdrawn(
-    manifest: Manifest, store: Store, benches: Mapping[str, AttemptContext], warn: Callable[[str], None]
+    manifest: Manifest, store: WithdrawalStore, benches: Mapping[str, AttemptContext], warn: Callable[[str], None]
 ) -> AsyncIterator[RemovedSeries]:
     """Move aside or delete withdrawn series whose grace is over, one after another.
 
@@ -75,7 +81,7 @@ class _LastQuestion:
     An archive that cannot be asked, or answers with nothing for series that it has, is not asked again in the same run.
     """
 
-    def __init__(self, store: Store, benches: Mapping[str, AttemptContext], warn: Callable[[str], None]) -> None:
+    def __init__(self, store: WithdrawalStore, benches: Mapping[str, AttemptContext], warn: Callable[[str], None]) -> None:
         self._store = store
         self._benches = benches
         self._warn = warn
@@ -147,7 +153,9 @@ class _LastQuestion:
         return self._controls[archive]
 
 
-async def _remove(row: StoredSeries, policy: WithdrawnPolicy, at: datetime, store: Store, bench: AttemptContext) -> RemovedSeries:
+async def _remove(
+    row: StoredSeries, policy: WithdrawnPolicy, at: datetime, store: WithdrawalStore, bench: AttemptContext
+) -> RemovedSeries:
     """Take the folder out of the tree, and tell the store. Raises LibraryError, StoreError."""
     uid, folder, changes = row.series.series_instance_uid, PurePosixPath(row.folder), bench.library.changes
     if not await bench.library.reader.holds(folder, uid):

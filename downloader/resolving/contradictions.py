@@ -13,7 +13,8 @@ from downloader.archive.port import Catalogue
 from downloader.errors import ArchiveError, TransferError
 from downloader.library.port import SeriesFinder
 from downloader.model import Series
-from downloader.store.port import Store, StoredSeries
+from downloader.store.port import FolderIndex
+from downloader.store.records import StoredSeries
 
 _log = structlog.get_logger(__name__)
 
@@ -69,7 +70,7 @@ class Contradictions:
             self._rows[row.series.series_instance_uid].append(row)
 
     async def settle(
-        self, store: Store, finder: SeriesFinder, archives: Mapping[str, Catalogue], ask_own_rows: AskOwnRows
+        self, store: FolderIndex, finder: SeriesFinder, archives: Mapping[str, Catalogue], ask_own_rows: AskOwnRows
     ) -> list[SettledSeries]:
         """Choose one row for each of the series.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from downloader.errors import ArchiveError, TransferError
 from downloader.model import Series
-from downloader.store.port import Store
+from downloader.store.port import Intake
 
 AskOwnRows = Callable[[str, Sequence[Series]], Awaitable[Sequence[Series]]]
 """Gives the rows of those series that the archive of that name still lists; raises ArchiveError or TransferError."""
@@ -41,7 +41,7 @@ class SecondAnswer:
 
 
 async def ask_about_vanished(
-    manifest: str, resolve: int, store: Store, archives: Sequence[str], ask_own_rows: AskOwnRows
+    manifest: str, resolve: int, store: Intake, archives: Sequence[str], ask_own_rows: AskOwnRows
 ) -> SecondAnswer:
     """Ask for the own row of each series that vanished from the manifest in this resolve.
 

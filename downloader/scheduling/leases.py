@@ -11,7 +11,7 @@ from anyio import CancelScope
 from downloader.clock import Clock
 from downloader.errors import LeaseLostError
 from downloader.model import Claim, FetchOrder
-from downloader.store.port import Store
+from downloader.store.port import Queue
 
 LEASE_SECONDS = 600.0
 AHEAD_SECONDS = 0.1
@@ -33,7 +33,7 @@ class _Hold:
 class Leases:
     """Claims series of one store for one owner."""
 
-    def __init__(self, store: Store, clock: Clock, owner: str) -> None:
+    def __init__(self, store: Queue, clock: Clock, owner: str) -> None:
         self._store = store
         self._clock = clock
         self._owner = owner

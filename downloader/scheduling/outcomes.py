@@ -11,7 +11,7 @@ from downloader.clock import Clock
 from downloader.errors import LeaseLostError, NoSpaceError, TciadError, retry_after_of
 from downloader.model import Claim, Event, Failure, SeriesFailed, SeriesGivenBack, SeriesSetBack
 from downloader.pacing import RetryPace
-from downloader.store.port import Store
+from downloader.store.port import Queue
 
 NO_ROOM_PAUSE_SECONDS: Final = 600.0
 """How long a series that found no room waits, so that smaller ones get their turn."""
@@ -37,7 +37,7 @@ class Outcomes:
     """
 
     def __init__(
-        self, *, store: Store, clock: Clock, retry: RetryPace, draw: Callable[[], float], listener: Callable[[Event], None]
+        self, *, store: Queue, clock: Clock, retry: RetryPace, draw: Callable[[], float], listener: Callable[[Event], None]
     ) -> None:
         self._store = store
         self._clock = clock

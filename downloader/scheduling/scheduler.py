@@ -36,7 +36,7 @@ from downloader.pacing import BreakerState, ConcurrencyPace, RetryPace
 from downloader.scheduling.admission import Gate, Opening
 from downloader.scheduling.leases import Leases
 from downloader.scheduling.outcomes import Outcomes, note_lost
-from downloader.store.port import Store
+from downloader.store.port import Queue
 
 BRIEF_ATTEMPTS = 3
 SMALL_SHARE = 0.25
@@ -92,7 +92,7 @@ class Scheduler:
     def __init__(
         self,
         *,
-        store: Store,
+        store: Queue,
         benches: Mapping[str, AttemptContext],
         policy: SchedulerPolicy,
         clock: Clock,

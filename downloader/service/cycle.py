@@ -20,7 +20,8 @@ from downloader.mirroring.run import MirrorRun, RunPolicy
 from downloader.results.listeners import RunListener
 from downloader.results.run import RunReport, empty_report
 from downloader.service.progress import CycleProgress
-from downloader.store.port import CycleNote, Store
+from downloader.store.port import Store
+from downloader.store.records import CycleNote
 
 _log = structlog.get_logger(__name__)
 

@@ -29,7 +29,8 @@ from downloader.service.port import CycleBegan, CycleEnded, CycleSummary, Librar
 from downloader.service.progress import CycleProgress
 from downloader.service.schedule import next_run_at
 from downloader.service.waiting import AutoResetEvent
-from downloader.store.port import CycleNote, SeriesFilter, Store
+from downloader.store.port import Store
+from downloader.store.records import CycleNote, SeriesFilter
 
 LONGEST_WAIT_SECONDS: Final = 3_600.0
 """A wait for a scheduled time looks at the wall clock so often: it may be set, and a machine that slept may be late."""

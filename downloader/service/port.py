@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol
 
 from downloader.model import Event, SeriesTally
 from downloader.pacing import BreakerState
-from downloader.store.port import SeriesFilter as SeriesFilter  # noqa: PLC0414 - told here to those who ask by it
-from downloader.store.port import StoredSeries
+from downloader.store.records import SeriesFilter as SeriesFilter  # noqa: PLC0414 - told here to those who ask by it
+from downloader.store.records import StoredSeries
 
 MOST_ROWS: Final = 1000
 """Series or records in one page."""

@@ -1,18 +1,15 @@
-"""What the state store offers: the verbs that move a series from wanted to complete.
+"""What the state store offers, one protocol for each kind of client.
 
-A series is stored once, whichever manifests want it (its SeriesInstanceUID is the key of the world). Every method raises
-StoreError and nothing else.
+A series is stored once, whichever manifests want it: its SeriesInstanceUID is unique in the world. Every method raises StoreError
+and nothing else. The values that methods take and return are in `records.py`.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
 
 from downloader.model import (
     Claim,
-    Digests,
     Failure,
     FetchOrder,
     Proof,
@@ -22,238 +19,23 @@ from downloader.model import (
     SeriesTally,
     WithdrawalRule,
 )
-from downloader.store.sqlite.holdings import Holdings
-
-LONGEST_DELAY: Final = timedelta(days=8)
-"""No lease lasts so long, and no archive makes anybody wait so long: what is later was dated by a clock that was wrong."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enqueued:
-    """What one batch of `enqueue` met: `new` were not known, `changed` were complete but the catalogue says otherwise now.
-
-    `known` are all others, so that the three sum to the series of the batch; one that is named twice counts once. The names are
-    SeriesInstanceUIDs in the order of the batch; `returned_series`, which were withdrawn and are listed again, count as known.
-    `contradicting` are rows whose figures were not taken.
-    """
-
-    new: int = 0
-    changed: int = 0
-    known: int = 0
-    new_series: tuple[str, ...] = ()
-    changed_series: tuple[str, ...] = ()
-    returned_series: tuple[str, ...] = ()
-    contradicting: tuple[Series, ...] = ()
+from downloader.store.holdings import Holdings
+from downloader.store.records import (
+    CycleNote,
+    Enqueued,
+    ProofGroup,
+    SeriesFilter,
+    Standing,
+    StoredPage,
+    StoredPlace,
+    StoredPlaces,
+    StoredSeries,
+    WithdrawnSeries,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredSeries:
-    """One row of the store, for those who ask: `folder` is relative to the library, empty until complete.
-
-    A series that was complete and no longer is keeps `folder`, `stored_bytes` and `completed_at`: its images still lie there.
-    `failed_rounds` counts how many times in a row it ended failed; `rests_until_at` is until when it is not tried again then.
-    `digests` and `came_with_list` are of its proof; None is not known, as of what an older tciad stored.
-    `needed_bytes` is how much room it waits for, 0 where it does not.
-    """
-
-    series: Series
-    archive: str
-    state: SeriesState
-    attempts: int
-    error: str
-    message: str
-    folder: str
-    stored_bytes: int
-    completed_at: datetime | None
-    failed_rounds: int = 0
-    rests_until_at: datetime | None = None
-    withdrawn_at: datetime | None = None
-    sop_class_uid: str = ""
-    digests: Digests | None = None
-    came_with_list: bool = False
-    needed_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WithdrawnSeries:
-    """A withdrawn series that lies in the library, and what all manifests that ever wanted it want done with it.
-
-    The most careful policy and the longest grace count.
-    """
-
-    stored: StoredSeries
-    rule: WithdrawalRule
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProofGroup:
-    """How many complete series of one archive are proven by less than its MD5 of every image, and by what. None is not known."""
-
-    archive: str
-    digests: Digests | None
-    came_with_list: bool
-    series: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesFilter:
-    """Which series are asked for: all that fit every one of these. None and empty text limit nothing.
-
-    `text` is looked for, without case, in identifiers, patient, collection, modality, description and error.
-    """
-
-    state: SeriesState | None = None
-    manifest: str | None = None
-    collection: str | None = None
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPage:
-    """Some rows in the archive's order; `next_after` asks for those that may follow, None when there are none."""
-
-    rows: tuple[StoredSeries, ...]
-    next_after: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CycleNote:
-    """How the last cycle of a manifest ended; `succeeded_at` is when one last ended with everything complete (exit code 0)."""
-
-    began_at: datetime
-    ended_at: datetime
-    outcome: str
-    exit_code: int
-    error: str
-    succeeded_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPlaces:
-    """Some complete series with their folders in the library, in the archive's order; `next_after` as in `StoredPage`.
-
-    `keys` are the store's own numbers of these series.
-    """
-
-    places: tuple[tuple[str, str], ...]
-    next_after: int | None
-    keys: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPlace:
-    """What verifying a sound series needs of its row; `key` is the store's own number of the series."""
-
-    key: int
-    state: SeriesState
-    folder: str
-    stored_bytes: int
-
-
-class Standing(StrEnum):
-    """How a catalogue row compares with the store: not known, not fetched yet, complete as listed, or listed otherwise now."""
-
-    NEW = "new"
-    PENDING = "pending"
-    COMPLETE = "complete"
-    CHANGED = "changed"
-
-
-class Store(Protocol):
-    """The state of one library."""
-
-    async def begin_resolve(self, manifest: str, at: datetime) -> int:
-        """Start a resolve of the manifest and return its number; what it enqueues is marked with it."""
-        ...
-
-    async def note_withdrawal_rule(self, manifest: str, rule: WithdrawalRule) -> None:
-        """Keep what the manifest wants done with withdrawn series. A manifest that never said counts as one that keeps them."""
-        ...
-
-    def find_withdrawn(self, manifest: str) -> AsyncIterator[WithdrawnSeries]:
-        """Withdrawn series with a folder that the manifest wants or once wanted, in the archive's order, read in pages."""
-        ...
-
-    async def enqueue(
-        self,
-        manifest: str,
-        resolve: int,
-        archive: str,
-        batch: Sequence[Series],
-        *,
-        rested_at: datetime | None = None,
-        settles: bool = False,
-    ) -> Enqueued:
-        """Merge catalogue rows into the queue, in one transaction.
-
-        New series become pending. Known ones get the catalogue's newest attributes; one that is complete becomes pending again
-        when ImageCount, FileSize, DateReleased or MaxSubmissionTimestamp changed (both sides known). A failed or withdrawn series
-        becomes pending again with its attempts at 0; a claimed one is left to its worker. What the catalogue leaves out does not
-        undo what it told before. The manifest's claims of these series go to `archive` from now on; a series that the same
-        resolve has enqueued from another archive is left as that one lists it.
-
-        Two lists that disagree are no change: figures are not taken where the same resolve has named the series with other ones,
-        nor where it is complete and proven against another archive from which another manifest wants it.
-
-        With `settles`, these rows replace those that the same resolve took before: the choice between rows that disagreed.
-
-        With `rested_at`, a failed series that rests until later stays failed, unless one of the four figures changed.
-
-        Raises:
-            StoreError: also when the resolve never began.
-        """
-        ...
-
-    async def enqueue_unlisted(
-        self,
-        manifest: str,
-        resolve: int,
-        archive: str,
-        series_instance_uids: Sequence[str],
-        *,
-        rested_at: datetime | None = None,
-    ) -> Enqueued:
-        """Want series by name that the catalogue does not list, so that fetching them tells why.
-
-        A series that is complete or withdrawn is left to vanish: it was listed once. The manifest has a say in what
-        becomes of it.
-        """
-        ...
-
-    async def keep_named(self, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
-        """Count these series as named by the resolve, where the manifest wants them already; nothing else of them changes."""
-        ...
-
-    async def compare(self, batch: Sequence[Series]) -> Sequence[Standing]:
-        """What enqueueing these rows would find, in their order. Changes nothing."""
-        ...
-
-    async def drop_unwanted(self, manifest: str, resolve: int, is_wanted: Callable[[Series], bool]) -> int:
-        """Forget the manifest's wish for series that this resolve did not name because the manifest itself changed.
-
-        `is_wanted` is the manifest as it is now; it is called on the store's thread. Series that nobody wants any more and that
-        have nothing in the library are forgotten whole. Returns how many wishes were dropped.
-        """
-        ...
-
-    async def count_vanished(self, manifest: str, resolve: int) -> int:
-        """How many series an earlier resolve of the manifest wanted and this one did not name, less those already withdrawn."""
-        ...
-
-    def find_vanished(self, manifest: str, resolve: int) -> AsyncIterator[StoredSeries]:
-        """The series that `count_vanished` counts, read in pages. `archive` is where the manifest asked for each."""
-        ...
-
-    async def withdraw_vanished(
-        self, manifest: str, resolve: int, at: datetime, *, denied: Collection[str] | None = None
-    ) -> Sequence[str]:
-        """Mark as withdrawn those series that this manifest wanted, this resolve did not name and no other manifest wants.
-
-        With `denied`, only those of them: the others stay as they are, and vanish again in the next resolve. `at` is when that
-        was seen. Returns their SeriesInstanceUIDs, sorted. One that is claimed loses its claim. One that another manifest wants
-        stays as it is, and is no longer among this manifest's, which keeps its say in what becomes of it.
-        """
-        ...
+class Queue(Protocol):
+    """The queue that workers empty: claim a series, keep the claim, record how the attempt ended."""
 
     async def claim(
         self,
@@ -307,12 +89,168 @@ class Store(Protocol):
         """The series will not be tried again in this run, nor by resolves that let it rest until then. Raises LeaseLostError."""
         ...
 
+    async def release(self, owner_alive: Sequence[str]) -> int:
+        """Set back every claim whose owner is not among the living; attempts stay counted. Returns how many."""
+        ...
+
+
+class Intake(Protocol):
+    """What a resolve writes: the series that a manifest wants, those that it no longer names, and notes on the manifest."""
+
+    async def begin_resolve(self, manifest: str, at: datetime) -> int:
+        """Start a resolve of the manifest and return its number; what it enqueues is marked with it."""
+        ...
+
+    async def note_withdrawal_rule(self, manifest: str, rule: WithdrawalRule) -> None:
+        """Keep what the manifest wants done with withdrawn series. A manifest that never said counts as one that keeps them."""
+        ...
+
+    async def enqueue(
+        self,
+        manifest: str,
+        resolve: int,
+        archive: str,
+        batch: Sequence[Series],
+        *,
+        rested_at: datetime | None = None,
+        settles: bool = False,
+    ) -> Enqueued:
+        """Merge catalogue rows into the queue, in one transaction.
+
+        New series become pending. Known ones get the catalogue's newest attributes; one that is complete becomes pending again
+        when ImageCount, FileSize, DateReleased or MaxSubmissionTimestamp changed (both sides known). A failed or withdrawn series
+        becomes pending again with its attempts at 0; a claimed one is left to its worker. What the catalogue leaves out does not
+        undo what it told before. The manifest's claims of these series go to `archive` from now on; a series that the same
+        resolve has enqueued from another archive is left as that one lists it.
+
+        Two lists that disagree are no change: figures are not taken where the same resolve has named the series with other ones,
+        nor where it is complete and proven against another archive from which another manifest wants it.
+
+        With `settles`, these rows replace those that the same resolve took before: the choice between rows that disagreed.
+
+        With `rested_at`, a failed series that rests until later stays failed, unless one of the four figures changed.
+
+        Raises:
+            StoreError: also when the resolve never began.
+        """
+        ...
+
+    async def enqueue_unlisted(
+        self,
+        manifest: str,
+        resolve: int,
+        archive: str,
+        series_instance_uids: Sequence[str],
+        *,
+        rested_at: datetime | None = None,
+    ) -> Enqueued:
+        """Want series by name that the catalogue does not list, so that fetching them tells why.
+
+        A series that is complete or withdrawn is left to vanish: it was listed once. The manifest has a say in what
+        becomes of it.
+        """
+        ...
+
+    async def keep_named(self, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
+        """Count these series as named by the resolve, where the manifest wants them already; nothing else of them changes."""
+        ...
+
     async def update_series(self, series: Series) -> None:
         """Take the catalogue's newest attributes of a series whose state stays as it is."""
         ...
 
-    async def release(self, owner_alive: Sequence[str]) -> int:
-        """Set back every claim whose owner is not among the living; attempts stay counted. Returns how many."""
+    async def count_vanished(self, manifest: str, resolve: int) -> int:
+        """How many series an earlier resolve of the manifest wanted and this one did not name, less those already withdrawn."""
+        ...
+
+    def find_vanished(self, manifest: str, resolve: int) -> AsyncIterator[StoredSeries]:
+        """The series that `count_vanished` counts, read in pages. `archive` is where the manifest asked for each."""
+        ...
+
+    async def drop_wishes(self, manifest: str, resolve: int, series_instance_uids: Collection[str]) -> int:
+        """Forget the manifest's wish for those of these series that this resolve did not name.
+
+        For series that the manifest itself no longer means. What no manifest wants any more, and has nothing in the library, is
+        forgotten whole. Returns how many wishes were dropped.
+        """
+        ...
+
+    async def withdraw_vanished(
+        self, manifest: str, resolve: int, at: datetime, *, denied: Collection[str] | None = None
+    ) -> Sequence[str]:
+        """Mark as withdrawn those series that this manifest wanted, this resolve did not name and no other manifest wants.
+
+        With `denied`, only those of them: the others stay as they are, and vanish again in the next resolve. `at` is when that
+        was seen. Returns their SeriesInstanceUIDs, sorted. One that is claimed loses its claim. One that another manifest wants
+        stays as it is, and is no longer among this manifest's, which keeps its say in what becomes of it.
+        """
+        ...
+
+    async def note_cycle(self, manifest: str, note: CycleNote) -> None:
+        """Keep how the last cycle of a known manifest ended; `succeeded_at` is set to its end when the exit code is 0."""
+        ...
+
+
+class Corrections(Protocol):
+    """What the library or a person knows better than the store: folders that moved, images that are damaged, new chances."""
+
+    async def restore(self, stored: Sequence[tuple[Receipt, str]]) -> None:
+        """Say complete of series that lie proven in these folders of the library, without a claim; durable, all or none.
+
+        For what the library knows and the store does not: after the loss of the store, or when other trees are taken over. Series
+        that are not known become known, wanted by no manifest. Whoever had claimed one of them loses it.
+        """
+        ...
+
+    async def reopen(self, series_instance_uids: Sequence[str], *, message: str) -> int:
+        """Make complete series that are damaged or gone pending again with their attempts at 0, all or none; durable.
+
+        Series in another state stay as they are. Returns how many were complete.
+        """
+        ...
+
+    async def relocate(self, folders: Sequence[tuple[str, str]]) -> None:
+        """Note where series lie now, by SeriesInstanceUID; durable. What has nothing in the library stays as it is."""
+        ...
+
+    async def forget_folder(self, series_instance_uid: str) -> None:
+        """The images of a withdrawn series are gone from the library. Does nothing to one that is not withdrawn."""
+        ...
+
+    async def note_proofs(self, proofs: Sequence[tuple[str, Proof]]) -> None:
+        """Note how complete series are proven, by SeriesInstanceUID, as their receipts say. Others are passed over."""
+        ...
+
+    async def retry(self, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
+        """Make failed series pending again with their attempts at 0: all, those of a manifest, or one. Returns how many."""
+        ...
+
+    async def forget_manifest(self, manifest: str) -> None:
+        """Forget the manifest, its wishes and its say in what becomes of withdrawn series. Its series stay as they are."""
+        ...
+
+    async def bind_library(self, identity: str) -> None:
+        """Belong to the library of this identity from now on; durable."""
+        ...
+
+
+class Inventory(Protocol):
+    """What people and reports ask. Nothing here writes."""
+
+    async def library_id(self) -> str:
+        """The identity of the library that this store belongs to; empty until `bind_library`."""
+        ...
+
+    async def manifests(self) -> Sequence[str]:
+        """Names of the manifests that this store knows, sorted."""
+        ...
+
+    async def archives(self) -> Sequence[str]:
+        """Names of the archives that series of the library come from, or will, sorted."""
+        ...
+
+    async def cycles(self) -> Mapping[str, CycleNote]:
+        """What was noted last, by manifest."""
         ...
 
     async def tally(self, manifest: str | None = None) -> SeriesTally:
@@ -335,45 +273,17 @@ class Store(Protocol):
         """Every matching row in the archive's order, read in pages so that memory does not grow with the library."""
         ...
 
-    async def manifests(self) -> Sequence[str]:
-        """Names of the manifests that this store knows, sorted."""
+    async def find_page(self, wanted: SeriesFilter, *, after: int = 0, limit: int = 100) -> StoredPage:
+        """Up to `limit` rows that fit, after those of an earlier page."""
         ...
 
-    async def retry(self, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
-        """Make failed series pending again with their attempts at 0: all, those of a manifest, or one. Returns how many."""
+    async def compare(self, batch: Sequence[Series]) -> Sequence[Standing]:
+        """What enqueueing these rows would find, in their order. Changes nothing."""
         ...
 
-    async def reopen(self, series_instance_uid: str, *, error: str, message: str) -> bool:
-        """Make a complete series that was found damaged pending again with its attempts at 0. False when it is not complete."""
-        ...
 
-    async def reopen_each(self, series_instance_uids: Sequence[str], *, message: str) -> int:
-        """The same for many series that are not in the library any more, all or none; durable. Returns how many were complete."""
-        ...
-
-    async def places(self, manifest: str | None = None, *, after: int = 0, limit: int = 10_000) -> StoredPlaces:
-        """Up to `limit` complete series of the manifest, or of the library, and their folders, after those of an earlier page."""
-        ...
-
-    async def library_id(self) -> str:
-        """The identity of the library that this store belongs to; empty until `bind_library`."""
-        ...
-
-    async def bind_library(self, identity: str) -> None:
-        """Belong to the library of this identity from now on; durable."""
-        ...
-
-    async def restore(self, stored: Sequence[tuple[Receipt, str]]) -> None:
-        """Say complete of series that lie proven in these folders of the library, without a claim; durable, all or none.
-
-        For what the library knows and the store does not: after the loss of the store, or when other trees are taken over. Series
-        that are not known become known, wanted by no manifest. Whoever had claimed one of them loses it.
-        """
-        ...
-
-    async def relocate(self, folders: Sequence[tuple[str, str]]) -> None:
-        """Note where series lie now, by SeriesInstanceUID; durable. What has nothing in the library stays as it is."""
-        ...
+class FolderIndex(Protocol):
+    """Where series lie in the library, by name. Nothing here writes."""
 
     async def find_named(self, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
         """The rows of these series, in this order; those that are not known are left out."""
@@ -383,29 +293,17 @@ class Store(Protocol):
         """Where these series lie, by their UIDs; those that are not known are left out. Reads far less than `find_named`."""
         ...
 
-    async def find_page(self, wanted: SeriesFilter, *, after: int = 0, limit: int = 100) -> StoredPage:
-        """Up to `limit` rows that fit, after those of an earlier page."""
+    async def places(self, manifest: str | None = None, *, after: int = 0, limit: int = 10_000) -> StoredPlaces:
+        """Up to `limit` complete series of the manifest, or of the library, and their folders, after those of an earlier page."""
         ...
 
-    async def forget_folder(self, series_instance_uid: str) -> None:
-        """The images of a withdrawn series are gone from the library. Does nothing to one that is not withdrawn."""
+    def find_withdrawn(self, manifest: str) -> AsyncIterator[WithdrawnSeries]:
+        """Withdrawn series with a folder that the manifest wants or once wanted, in the archive's order, read in pages."""
         ...
 
-    async def note_cycle(self, manifest: str, note: CycleNote) -> None:
-        """Keep how the last cycle of a known manifest ended; `succeeded_at` is set to its end when the exit code is 0."""
-        ...
 
-    async def cycles(self) -> Mapping[str, CycleNote]:
-        """What was noted last, by manifest."""
-        ...
-
-    async def archives(self) -> Sequence[str]:
-        """Names of the archives that series of the library come from, or will, sorted."""
-        ...
-
-    async def forget_manifest(self, manifest: str) -> None:
-        """Forget the manifest, its wishes and its say in what becomes of withdrawn series. Its series stay as they are."""
-        ...
+class ProofRecords(Protocol):
+    """How complete series are proven. Nothing here writes."""
 
     async def proof_groups(self, manifest: str | None = None) -> Sequence[ProofGroup]:
         """The complete series whose proof is not by all digests, or not known, counted: a manifest's, or the library's."""
@@ -419,10 +317,14 @@ class Store(Protocol):
         """Complete series of which it was never noted how they are proven: those that an older tciad stored."""
         ...
 
-    async def note_proofs(self, proofs: Sequence[tuple[str, Proof]]) -> None:
-        """Note how complete series are proven, by SeriesInstanceUID, as their receipts say. Others are passed over."""
-        ...
-
     async def sent_md5_lists(self, archive: str) -> bool:
         """Whether any series ever came from this archive with an MD5 list."""
         ...
+
+
+class StoreReader(Inventory, FolderIndex, ProofRecords, Protocol):
+    """A store that is only asked."""
+
+
+class Store(StoreReader, Queue, Intake, Corrections, Protocol):
+    """All of it, for the code that opens a store and hands its parts on."""

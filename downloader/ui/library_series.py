@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Final
 
 from downloader.model import Series, SeriesState
-from downloader.store.port import StoredSeries
+from downloader.store.records import StoredSeries
 
 Cell = str | int | date | datetime | None
 

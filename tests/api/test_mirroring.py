@@ -9,7 +9,7 @@ from downloader import api as tciad
 from downloader.manifest import Manifest
 from downloader.model import SeriesState
 from downloader.sandbox import Fault, FaultKind
-from downloader.store.port import Standing
+from downloader.store.records import Standing
 from tests.acceptance.archives import ServedArchive, assert_mirrors, serve_archive, small_catalogue, write_manifest
 from tests.tools import import_package
 

@@ -1,7 +1,7 @@
 """A store in memory, for tests of what stands above it: it keeps the same contract as the SQLite store (tests/store/contract)."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
@@ -21,7 +21,8 @@ from downloader.model import (
     WithdrawnPolicy,
     is_day_of,
 )
-from downloader.store.port import (
+from downloader.store.holdings import HoldingRow, Holdings, count_holdings
+from downloader.store.records import (
     LONGEST_DELAY,
     CycleNote,
     Enqueued,
@@ -34,7 +35,6 @@ from downloader.store.port import (
     StoredSeries,
     WithdrawnSeries,
 )
-from downloader.store.sqlite.holdings import HoldingRow, Holdings, count_holdings
 
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -213,8 +213,8 @@ class MemoryStore:
             return Standing.PENDING
         return Standing.CHANGED if row.stored.series.version.differs_from(series.version) else Standing.COMPLETE
 
-    async def drop_unwanted(self, manifest: str, resolve: int, is_wanted: Callable[[Series], bool]) -> int:
-        dropped = [name for name in self._vanished(manifest, resolve) if not is_wanted(self._rows[name].stored.series)]
+    async def drop_wishes(self, manifest: str, resolve: int, series_instance_uids: Collection[str]) -> int:
+        dropped = [name for name in self._vanished(manifest, resolve) if name in series_instance_uids]
         for name in dropped:
             self._manifests[manifest].drop(name)
             stored = self._rows[name].stored
@@ -406,16 +406,13 @@ class MemoryStore:
             row.move(SeriesState.PENDING, **changes)  # type: ignore[arg-type]  # checked by the dataclass
         return len(rows)
 
-    async def reopen(self, series_instance_uid: str, *, error: str, message: str) -> bool:
-        row = self._rows.get(series_instance_uid)
-        if row is None or row.stored.state is not SeriesState.COMPLETE:
-            return False
-        row.begin_anew()
-        row.move(SeriesState.PENDING, attempts=0, error=error, message=message)
-        return True
-
-    async def reopen_each(self, series_instance_uids: Sequence[str], *, message: str) -> int:
-        return sum([await self.reopen(name, error="", message=message) for name in series_instance_uids])
+    async def reopen(self, series_instance_uids: Sequence[str], *, message: str) -> int:
+        rows = [self._rows[name] for name in series_instance_uids if name in self._rows]
+        complete = [row for row in rows if row.stored.state is SeriesState.COMPLETE]
+        for row in complete:
+            row.begin_anew()
+            row.move(SeriesState.PENDING, attempts=0, error="", message=message)
+        return len(complete)
 
     async def places(self, manifest: str | None = None, *, after: int = 0, limit: int = 10_000) -> StoredPlaces:
         rows = [row for row in self._select(manifest, SeriesState.COMPLETE) if row.key > after]

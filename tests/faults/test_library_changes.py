@@ -30,7 +30,7 @@ from downloader.sandbox import (
     generated_series,
     study_of,
 )
-from downloader.store.port import StoredSeries
+from downloader.store.records import StoredSeries
 from downloader.store.sqlite.store import open_store
 from downloader.ui.counting import SilentCount
 from downloader.ui.progress import SilentProgress

@@ -177,7 +177,7 @@ async def test_a_repair_that_was_killed_leaves_nothing_that_a_run_believes(tmp_p
             (folder / RECEIPT_NAME).rename(folder / DOUBTED_NAME)
         if step == "store told":
             async with open_store(scene.library / OWN_FOLDER / "state.db") as store:
-                await store.reopen(uid(1), error="", message="damaged")
+                await store.reopen([uid(1)], message="damaged")
         scene.sandbox.faults.add(REFUSED)
         assert (await cycle(scene)).tally.complete == 1
         scene.sandbox.faults.clear()

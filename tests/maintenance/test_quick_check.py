@@ -13,7 +13,7 @@ from downloader.library.local.library import LocalLibrary
 from downloader.maintenance.quick_check import SERIES_AT_ONCE, SeriesKeys
 from downloader.maintenance.verification import CheckedSeries, Examination, verify_library
 from downloader.pacing import RetryPace
-from downloader.store.port import StoredPlace, StoredSeries
+from downloader.store.records import StoredPlace, StoredSeries
 from downloader.transport.retrying import Patience
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore

@@ -39,7 +39,12 @@ class Place:
         def count(series: int) -> None:
             self.looked_at += series
 
-        relayout = Relayout(library=LocalLibrary(self.root, layout=layout), store=self.database, dry_run=dry_run, advance=count)
+        relayout = Relayout(
+            library=LocalLibrary(self.root, layout=layout),
+            store=self.database,
+            corrections=None if dry_run else self.database,
+            advance=count,
+        )
         await relayout.move_all()
         return relayout.tally
 

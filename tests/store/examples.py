@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from downloader.model import Claim, FetchOrder, Image, Proof, Receipt, Series
-from downloader.store.port import Enqueued, Store
+from downloader.store.port import Store
+from downloader.store.records import Enqueued
 
 START_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ARCHIVE = "tcia"
@@ -124,6 +125,14 @@ async def claim(
         order=order,
         archives=archives,
     )
+
+
+async def drop_wishes(
+    store: Store, manifest: str, resolve: int, is_wanted: Callable[[Series], bool] = lambda _series: False
+) -> int:
+    """Drop the wishes for series that vanished from the manifest, but for those that it still wants."""
+    vanished = [row.series async for row in store.find_vanished(manifest, resolve)]
+    return await store.drop_wishes(manifest, resolve, [one.series_instance_uid for one in vanished if not is_wanted(one)])
 
 
 async def complete_all(store: Store, manifest: str = "m") -> None:

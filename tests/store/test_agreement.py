@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from downloader.errors import StoreError
 from downloader.model import Claim, FetchOrder, Series, SeriesState, WithdrawalRule, WithdrawnPolicy
-from downloader.store.port import CycleNote, SeriesFilter, Store
+from downloader.store.port import Store
+from downloader.store.records import CycleNote, SeriesFilter
 from downloader.store.sqlite.store import open_store
 from tests.fakes.memory_store import MemoryStore
-from tests.store.examples import ARCHIVE, START_AT, after, receipt, series
+from tests.store.examples import ARCHIVE, START_AT, after, drop_wishes, receipt, series
 
 Step = Callable[[Store, "Memory"], Awaitable[object]]
 
@@ -60,7 +61,7 @@ def narrow(manifest: str, batch: list[Series], unlisted: list[int], keep: bool) 
         standings = await store.compare(batch)
         names = [series(which).series_instance_uid for which in unlisted]
         wishes = await store.enqueue_unlisted(manifest, number, ARCHIVE, names)
-        dropped = await store.drop_unwanted(manifest, number, lambda found: keep and found.image_count == 1)
+        dropped = await drop_wishes(store, manifest, number, lambda found: keep and found.image_count == 1)
         return standings, wishes, dropped
 
     return step
@@ -135,7 +136,7 @@ def mend(how: str, manifest: str | None, number: int) -> Step:
                 await store.note_cycle(manifest or "c", note)
                 return None
             case _:
-                return await store.reopen(series(number).series_instance_uid, error="E", message="m")
+                return await store.reopen([series(number).series_instance_uid], message="m")
 
     return step
 

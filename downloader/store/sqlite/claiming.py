@@ -2,16 +2,15 @@
 
 import json
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import itemgetter
 
 from downloader.errors import LeaseLostError
 from downloader.model import Claim, FetchOrder, Proof, Receipt
-from downloader.store.port import LONGEST_DELAY
+from downloader.store.records import LONGEST_DELAY
 from downloader.store.sqlite.connection import Connection, Value
-from downloader.store.sqlite.enqueuing import stage
 from downloader.store.sqlite.rows import time_value, to_claim, to_text, version_values
 
 _LONG_SINCE_AT = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,7 +34,7 @@ def claim(
     order: FetchOrder,
     archives: Collection[str] | None = None,
 ) -> Sequence[Claim]:
-    """See `Store.claim`."""
+    """See `Queue.claim`."""
     lease = {"manifest": manifest, "owner": owner, "lease_until_at": to_text(lease_until_at)}
     with connection.transaction():
         connection.change("make_claimable", manifest=manifest, at=to_text(at))
@@ -61,7 +60,7 @@ def _archives_due(connection: Connection, manifest: str, archives: Collection[st
 
 
 def next_due_at(connection: Connection, manifest: str, archives: Collection[str] | None = None) -> datetime | None:
-    """See `Store.next_due_at`."""
+    """See `Queue.next_due_at`."""
     due = _archives_due(connection, manifest, archives)
     if any(connection.rows("first_claimable_now", manifest=manifest, archive=archive) for archive in due):
         return _LONG_SINCE_AT
@@ -71,7 +70,7 @@ def next_due_at(connection: Connection, manifest: str, archives: Collection[str]
 
 
 def extend(connection: Connection, held: Claim, lease_until_at: datetime) -> Claim:
-    """See `Store.extend`."""
+    """See `Queue.extend`."""
     with connection.transaction():
         _change_held(connection, "extend", held, lease_until_at=to_text(lease_until_at))
     return replace(held, lease_until_at=lease_until_at)
@@ -88,7 +87,7 @@ class Completion:
 
 
 def complete_waiting(connection: Connection, waiting: deque[Completion], own: Completion) -> None:
-    """Write all that `waiting` holds in one transaction: to sync it takes as long for one as for many. See `Store.complete`.
+    """Write all that `waiting` holds in one transaction: to sync it takes as long for one as for many. See `Queue.complete`.
 
     Whoever waits calls this once, with what is `own`; it may have been written with another's. What cannot be written goes back,
     so that each learns from a call of their own what is wrong.
@@ -108,54 +107,14 @@ def complete_waiting(connection: Connection, waiting: deque[Completion], own: Co
 
 def _complete(connection: Connection, completion: Completion) -> LeaseLostError | None:
     try:
-        _change_held(connection, "complete", completion.held, **_completion(completion.receipt, completion.folder))
+        _change_held(connection, "complete", completion.held, **completed_values(completion.receipt, completion.folder))
     except LeaseLostError as lost:
         return lost
     return None
 
 
-def restore(connection: Connection, stored: Sequence[tuple[Receipt, str]]) -> None:
-    """See `Store.restore`. Each series passes through a claim of ours, so that there is one way to say complete."""
-    with connection.transaction(durable=True):
-        stage(connection, [receipt.series for receipt, _ in stored])
-        connection.change("add_incoming", archive="")  # `complete` says which
-        for each_once in _rounds(stored):
-            connection.change("hold", series_instance_uids=json.dumps(list(each_once)), owner="restore")
-            connection.change_each("complete", map(_restored, each_once.values()))
-
-
-def _rounds(stored: Sequence[tuple[Receipt, str]]) -> Iterator[Mapping[str, tuple[Receipt, str]]]:
-    """The same in as few parts as can be, each with a series once at most; nearly always it is one."""
-    left = list(stored)
-    while left:
-        again: list[tuple[Receipt, str]] = []
-        each_once: dict[str, tuple[Receipt, str]] = {}
-        for receipt, folder in left:
-            if each_once.setdefault(receipt.series.series_instance_uid, (receipt, folder)) != (receipt, folder):
-                again.append((receipt, folder))
-        yield each_once
-        left = again
-
-
-def _restored(stored: tuple[Receipt, str]) -> Mapping[str, Value]:
-    receipt, folder = stored
-    held: Mapping[str, Value] = {
-        "series_instance_uid": receipt.series.series_instance_uid,
-        "owner": "restore",
-        "attempt": 1,
-    }
-    return {**held, **_completion(receipt, folder)}
-
-
-def relocate(connection: Connection, folders: Sequence[tuple[str, str]]) -> None:
-    """See `Store.relocate`."""
-    moved = [{"series_instance_uid": series_instance_uid, "folder": folder} for series_instance_uid, folder in folders]
-    with connection.transaction(durable=True):
-        connection.change_each("relocate", moved)
-
-
-def _completion(receipt: Receipt, folder: str) -> dict[str, Value]:
-    """What the store keeps of a receipt."""
+def completed_values(receipt: Receipt, folder: str) -> dict[str, Value]:
+    """What the store keeps of a receipt, by column."""
     return {
         "archive": receipt.archive,
         "folder": folder,
@@ -163,20 +122,14 @@ def _completion(receipt: Receipt, folder: str) -> dict[str, Value]:
         "stored_bytes": receipt.stored_bytes,
         "completed_at": to_text(receipt.completed_at),
         "sop_class_uid": receipt.sop_class_uid or None,
-        **_strength(receipt.proof),
+        **strength_values(receipt.proof),
         **version_values(receipt.series.version),
     }
 
 
-def _strength(proof: Proof) -> dict[str, Value]:
+def strength_values(proof: Proof) -> dict[str, Value]:
+    """How a proof is kept."""
     return {"digests": proof.digests.value, "md5_list": int(proof.came_with_list)}
-
-
-def note_proofs(connection: Connection, proofs: Sequence[tuple[str, Proof]]) -> None:
-    """See `Store.note_proofs`."""
-    noted = [{"series_instance_uid": series_instance_uid, **_strength(proof)} for series_instance_uid, proof in proofs]
-    with connection.transaction():
-        connection.change_each("note_proof", noted)
 
 
 def set_back(
@@ -189,7 +142,7 @@ def set_back(
     count_attempt: bool,
     needed_bytes: int | None = None,
 ) -> None:
-    """See `Store.set_back`."""
+    """See `Queue.set_back`."""
     taken_back = 0 if count_attempt else 1
     with connection.transaction():
         _change_held(
@@ -205,7 +158,7 @@ def set_back(
 
 
 def fail(connection: Connection, held: Claim, *, error: str, message: str, rests_until_at: datetime | None) -> None:
-    """See `Store.fail`."""
+    """See `Queue.fail`."""
     with connection.transaction():
         _change_held(connection, "fail", held, error=error, message=message, rests_until_at=time_value(rests_until_at))
 
@@ -222,19 +175,6 @@ def _change_held(connection: Connection, name: str, held: Claim, **values: Value
 
 
 def release(connection: Connection, owner_alive: Sequence[str]) -> int:
-    """See `Store.release`."""
+    """See `Queue.release`."""
     with connection.transaction():
         return connection.change("release", owner_alive=json.dumps(list(owner_alive)))
-
-
-def retry(connection: Connection, manifest: str | None, series_instance_uid: str | None) -> int:
-    """See `Store.retry`."""
-    with connection.transaction():
-        return connection.change("retry", manifest=manifest, series_instance_uid=series_instance_uid)
-
-
-def reopen(connection: Connection, series_instance_uid: str, *, error: str, message: str) -> bool:
-    """See `Store.reopen`."""
-    with connection.transaction(durable=True):
-        changed = connection.change("reopen", series_instance_uid=series_instance_uid, error=error, message=message)
-    return changed > 0

@@ -95,7 +95,7 @@ def open_connection(path: Path, busy_seconds: float = BUSY_SECONDS) -> Connectio
     with translated_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _make_file(path)
-        suspect = _is_suspect(path)
+        suspect = is_suspect(path)
         database = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
         try:
             _prepare(database, path, suspect=suspect)
@@ -125,9 +125,7 @@ def _make_file(path: Path) -> None:
 def _prepare(database: sqlite3.Connection, path: Path, *, suspect: bool) -> None:
     migrations = load_migrations()
     # nothing may be written before it is known that the file is ours
-    _refuse_foreign(database, path, newest_version=max(migrations))
-    if suspect:
-        _check_pages(database, path)
+    check_file(database, path, newest_version=max(migrations), suspect=suspect)
     database.execute("PRAGMA foreign_keys = ON")
     database.execute("PRAGMA synchronous = NORMAL")
     database.execute("PRAGMA temp_store = MEMORY")
@@ -138,6 +136,19 @@ def _prepare(database: sqlite3.Connection, path: Path, *, suspect: bool) -> None
             next_step="put the store on a local disk with --state",
         )
     migrate(database, migrations)
+
+
+def check_file(database: sqlite3.Connection, path: Path, *, newest_version: int, suspect: bool) -> int:
+    """The version of the file, once it is known to be a store that this tciad can read. Writes nothing.
+
+    Raises:
+        StoreError: it is not ours, or was made by a newer tciad.
+        DamagedStoreError: it is `suspect`, and turned out to be damaged.
+    """
+    version = _refuse_foreign(database, path, newest_version)
+    if suspect:
+        _check_pages(database, path)
+    return version
 
 
 def _switch_to_wal(database: sqlite3.Connection) -> str:
@@ -155,7 +166,7 @@ def _switch_to_wal(database: sqlite3.Connection) -> str:
     raise StoreLockedError("other processes keep the state store busy", next_step="wait until they have ended, or stop them")
 
 
-def _refuse_foreign(database: sqlite3.Connection, path: Path, newest_version: int) -> None:
+def _refuse_foreign(database: sqlite3.Connection, path: Path, newest_version: int) -> int:
     # one transaction, so that another process which makes the store at this moment is seen before or after, not in between
     database.execute("BEGIN")
     (objects,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -169,6 +180,7 @@ def _refuse_foreign(database: sqlite3.Connection, path: Path, newest_version: in
             f"the state store {path} was made by a newer tciad (version {version}, this one knows {newest_version})",
             next_step="use that tciad, or name another file with --state",
         )
+    return int(version)
 
 
 def migrate(database: sqlite3.Connection, migrations: Mapping[int, str]) -> None:
@@ -190,7 +202,7 @@ def migrate(database: sqlite3.Connection, migrations: Mapping[int, str]) -> None
                 database.execute("ROLLBACK")
 
 
-def _is_suspect(path: Path) -> bool:
+def is_suspect(path: Path) -> bool:
     """Whether to read all pages before trusting them: always while that is quick, else after an end without a proper close."""
     left_behind = path.with_name(path.name + "-wal")
     return left_behind.exists() or (path.exists() and path.stat().st_size <= _QUICKLY_CHECKED_BYTES)

@@ -1,17 +1,17 @@
 """What a resolve does to the store: enqueue what the catalogue lists, withdraw what it no longer does."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from downloader.errors import StoreError
 from downloader.model import Series, SeriesState, WithdrawalRule
-from downloader.store.port import CycleNote, Enqueued, Standing, StoredSeries
+from downloader.store.records import CycleNote, Enqueued, StoredSeries
 from downloader.store.sqlite.connection import PAGE_SIZE, Connection
-from downloader.store.sqlite.rows import staged_values, time_value, to_series, to_stored_series, to_text, to_version
+from downloader.store.sqlite.rows import staged_values, time_value, to_stored_series, to_text
 
 
 def begin_resolve(connection: Connection, manifest: str, at: datetime) -> int:
-    """See `Store.begin_resolve`."""
+    """See `Intake.begin_resolve`."""
     with connection.transaction():
         connection.change("add_manifest", manifest=manifest)
         connection.change("begin_resolve", manifest=manifest, at=to_text(at))
@@ -19,7 +19,7 @@ def begin_resolve(connection: Connection, manifest: str, at: datetime) -> int:
 
 
 def note_withdrawal_rule(connection: Connection, manifest: str, rule: WithdrawalRule) -> None:
-    """See `Store.note_withdrawal_rule`."""
+    """See `Intake.note_withdrawal_rule`."""
     with connection.transaction():
         connection.change("add_manifest", manifest=manifest)
         connection.change("note_withdrawal_rule", manifest=manifest, policy=rule.policy, grace_seconds=rule.grace_seconds)
@@ -34,7 +34,7 @@ def enqueue(
     rested_at: datetime | None = None,
     settles: bool = False,
 ) -> Enqueued:
-    """See `Store.enqueue`."""
+    """See `Intake.enqueue`."""
     with connection.transaction():
         if not connection.number("has_begun", manifest=manifest, resolve=resolve):
             raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
@@ -93,7 +93,7 @@ def enqueue_unlisted(
     series_instance_uids: Sequence[str],
     rested_at: datetime | None = None,
 ) -> Enqueued:
-    """See `Store.enqueue_unlisted`."""
+    """See `Intake.enqueue_unlisted`."""
     listed_once = {SeriesState.COMPLETE, SeriesState.WITHDRAWN}
     wishes: list[Series] = []
     former: list[str] = []
@@ -109,41 +109,25 @@ def enqueue_unlisted(
 
 
 def keep_named(connection: Connection, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
-    """See `Store.keep_named`."""
+    """See `Intake.keep_named`."""
     with connection.transaction():
         for name in series_instance_uids:
             connection.change("keep_named", manifest=manifest, resolve=resolve, series_instance_uid=name)
 
 
-def compare(connection: Connection, batch: Sequence[Series]) -> Sequence[Standing]:
-    """See `Store.compare`."""
-    return [_standing(connection, series) for series in batch]
-
-
-def _standing(connection: Connection, listed: Series) -> Standing:
-    rows = connection.rows("standing", series_instance_uid=listed.series_instance_uid)
-    if not rows:
-        return Standing.NEW
-    if rows[0]["state"] != SeriesState.COMPLETE:
-        return Standing.PENDING
-    return Standing.CHANGED if to_version(rows[0]).differs_from(listed.version) else Standing.COMPLETE
-
-
-def drop_unwanted(connection: Connection, manifest: str, resolve: int, is_wanted: Callable[[Series], bool]) -> int:
-    """See `Store.drop_unwanted`."""
-    dropped = after = 0
+def drop_wishes(connection: Connection, manifest: str, resolve: int, series_instance_uids: Collection[str]) -> int:
+    """See `Intake.drop_wishes`."""
+    dropped = 0
     with connection.transaction():
-        while page := connection.rows("page_of_vanished", manifest=manifest, resolve=resolve, after=after, page_size=PAGE_SIZE):
-            keys = [{"series_key": row["series_key"]} for row in page if not is_wanted(to_series(row))]
-            connection.change_each("drop_wish", [{"manifest": manifest, **key} for key in keys])
-            connection.change_each("forget_series", keys)
-            dropped += len(keys)
-            after = page[-1]["series_key"]
+        for name in series_instance_uids:
+            if connection.change("drop_wish", manifest=manifest, resolve=resolve, series_instance_uid=name):
+                connection.change("forget_series", series_instance_uid=name)
+                dropped += 1
     return dropped
 
 
 def update_series(connection: Connection, series: Series) -> None:
-    """See `Store.update_series`."""
+    """See `Intake.update_series`."""
     with connection.transaction():
         stage(connection, [series])
         connection.change("merge_incoming")
@@ -161,14 +145,14 @@ def stage(connection: Connection, batch: Sequence[Series]) -> int:
 
 
 def count_vanished(connection: Connection, manifest: str, resolve: int) -> int:
-    """See `Store.count_vanished`."""
+    """See `Intake.count_vanished`."""
     return connection.number("count_vanished", manifest=manifest, resolve=resolve)
 
 
 def withdraw_vanished(
     connection: Connection, manifest: str, resolve: int, at: datetime, denied: Collection[str] | None = None
 ) -> Sequence[str]:
-    """See `Store.withdraw_vanished`. Durable: what is withdrawn may be deleted from the library next."""
+    """See `Intake.withdraw_vanished`. Durable: what is withdrawn may be deleted from the library next."""
     allowed = None if denied is None else frozenset(denied)
     with connection.transaction(durable=True):
         vanished = [
@@ -185,20 +169,14 @@ def withdraw_vanished(
 
 
 def page_of_vanished(connection: Connection, manifest: str, resolve: int, after: int) -> tuple[int, Sequence[StoredSeries]]:
-    """A page of what `Store.find_vanished` gives, with the key of its last row."""
+    """A page of what `Intake.find_vanished` gives, with the key of its last row."""
     rows = connection.rows("page_of_vanished", manifest=manifest, resolve=resolve, after=after, page_size=PAGE_SIZE)
     last_key = rows[-1]["series_key"] if rows else after
     return last_key, [to_stored_series({**row, "archive": row["wanted_of"]}) for row in rows]
 
 
-def forget_folder(connection: Connection, series_instance_uid: str) -> None:
-    """See `Store.forget_folder`."""
-    with connection.transaction():
-        connection.change("forget_folder", series_instance_uid=series_instance_uid)
-
-
 def note_cycle(connection: Connection, manifest: str, note: CycleNote) -> None:
-    """See `Store.note_cycle`."""
+    """See `Intake.note_cycle`."""
     with connection.transaction():
         connection.change("add_manifest", manifest=manifest)
         connection.change(
@@ -210,10 +188,3 @@ def note_cycle(connection: Connection, manifest: str, note: CycleNote) -> None:
             exit_code=note.exit_code,
             error=note.error,
         )
-
-
-def forget_manifest(connection: Connection, manifest: str) -> None:
-    """See `Store.forget_manifest`."""
-    with connection.transaction():
-        for statement in ("forget_wishes", "forget_former_wishes_of", "forget_tally", "forget_manifest"):
-            connection.change(statement, manifest=manifest)

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from downloader.model import Failure, SeriesState, SeriesTally, WithdrawalRule, WithdrawnPolicy
-from downloader.store.port import CycleNote, ProofGroup, SeriesFilter, StoredSeries, WithdrawnSeries
+from downloader.model import Failure, Series, SeriesState, SeriesTally, WithdrawalRule, WithdrawnPolicy
+from downloader.store.holdings import HoldingRow, Holdings, count_holdings
+from downloader.store.records import CycleNote, ProofGroup, SeriesFilter, Standing, StoredSeries, WithdrawnSeries
 from downloader.store.sqlite.connection import PAGE_SIZE, Connection, Value
-from downloader.store.sqlite.holdings import HoldingRow, Holdings, count_holdings
-from downloader.store.sqlite.rows import to_cycle_note, to_digests, to_failure, to_stored_series
+from downloader.store.sqlite.rows import to_cycle_note, to_digests, to_failure, to_stored_series, to_version
 
 _BY_CARE = (WithdrawnPolicy.DELETE, WithdrawnPolicy.QUARANTINE, WithdrawnPolicy.KEEP)
 SEARCHED_KEYS = 20_000
@@ -15,17 +15,17 @@ SEARCHED_KEYS = 20_000
 
 
 def manifests(connection: Connection) -> Sequence[str]:
-    """See `Store.manifests`."""
+    """See `Inventory.manifests`."""
     return [row["name"] for row in connection.rows("manifests")]
 
 
 def archives(connection: Connection) -> Sequence[str]:
-    """See `Store.archives`."""
+    """See `Inventory.archives`."""
     return [row["archive"] for row in connection.rows("archives")]
 
 
 def find_named(connection: Connection, series_instance_uids: Sequence[str]) -> Sequence[StoredSeries]:
-    """See `Store.find_named`."""
+    """See `FolderIndex.find_named`."""
     rows = connection.rows("named_series", series_instance_uids=json.dumps(series_instance_uids))
     found = {row["series_instance_uid"]: to_stored_series(row) for row in rows}
     return [found[uid] for uid in series_instance_uids if uid in found]
@@ -56,7 +56,7 @@ def last_key(connection: Connection) -> int:
 
 
 def cycles(connection: Connection) -> Mapping[str, CycleNote]:
-    """See `Store.cycles`."""
+    """See `Inventory.cycles`."""
     return {row["name"]: to_cycle_note(row) for row in connection.rows("cycles")}
 
 
@@ -67,7 +67,7 @@ def _pattern_of(text: str) -> str | None:
 
 
 def tally(connection: Connection, manifest: str | None) -> SeriesTally:
-    """See `Store.tally`."""
+    """See `Inventory.tally`."""
     rows = {row["state"]: row for row in connection.rows("tally", manifest=manifest)}
     if not rows:
         return SeriesTally()
@@ -83,12 +83,12 @@ def tally(connection: Connection, manifest: str | None) -> SeriesTally:
 
 
 def holdings(connection: Connection) -> Holdings:
-    """See `Store.holdings`."""
+    """See `Inventory.holdings`."""
     return count_holdings(map(HoldingRow._make, connection.each("holdings")))
 
 
 def failures(connection: Connection, manifest: str | None) -> Sequence[Failure]:
-    """See `Store.failures`."""
+    """See `Inventory.failures`."""
     return [to_failure(row) for row in connection.rows("failures", manifest=manifest)]
 
 
@@ -107,7 +107,7 @@ def page(
 
 
 def proof_groups(connection: Connection, manifest: str | None) -> Sequence[ProofGroup]:
-    """See `Store.proof_groups`."""
+    """See `ProofRecords.proof_groups`."""
     return [
         ProofGroup(
             archive=row["archive"],
@@ -122,26 +122,26 @@ def proof_groups(connection: Connection, manifest: str | None) -> Sequence[Proof
 def page_of_weak(
     connection: Connection, manifest: str | None, after: int, *, with_list: bool
 ) -> tuple[int, Sequence[StoredSeries]]:
-    """As `page`, of what `Store.find_weak` gives."""
+    """As `page`, of what `ProofRecords.find_weak` gives."""
     rows = connection.rows("page_of_weak_proof", manifest=manifest, after=after, lists=int(with_list), page_size=PAGE_SIZE)
     last_key = rows[-1]["series_key"] if rows else after
     return last_key, [to_stored_series(row) for row in rows]
 
 
 def page_of_unknown(connection: Connection, after: int) -> tuple[int, Sequence[StoredSeries]]:
-    """As `page`, of what `Store.find_unknown_proofs` gives."""
+    """As `page`, of what `ProofRecords.find_unknown_proofs` gives."""
     rows = connection.rows("page_of_unknown_proof", after=after, page_size=PAGE_SIZE)
     last_key = rows[-1]["series_key"] if rows else after
     return last_key, [to_stored_series(row) for row in rows]
 
 
 def sent_md5_lists(connection: Connection, archive: str) -> bool:
-    """See `Store.sent_md5_lists`."""
+    """See `ProofRecords.sent_md5_lists`."""
     return bool(connection.rows("series_with_list", archive=archive))
 
 
 def page_of_withdrawn(connection: Connection, manifest: str, after: int) -> tuple[int, Sequence[WithdrawnSeries]]:
-    """As `page`, of what `Store.find_withdrawn` gives."""
+    """As `page`, of what `FolderIndex.find_withdrawn` gives."""
     rows = connection.rows("page_of_withdrawn", manifest=manifest, after=after, page_size=PAGE_SIZE)
     last_key = rows[-1]["series_key"] if rows else after
     return last_key, [
@@ -151,3 +151,17 @@ def page_of_withdrawn(connection: Connection, manifest: str, after: int) -> tupl
         )
         for row in rows
     ]
+
+
+def compare(connection: Connection, batch: Sequence[Series]) -> Sequence[Standing]:
+    """See `Inventory.compare`."""
+    return [_standing(connection, series) for series in batch]
+
+
+def _standing(connection: Connection, listed: Series) -> Standing:
+    rows = connection.rows("standing", series_instance_uid=listed.series_instance_uid)
+    if not rows:
+        return Standing.NEW
+    if rows[0]["state"] != SeriesState.COMPLETE:
+        return Standing.PENDING
+    return Standing.CHANGED if to_version(rows[0]).differs_from(listed.version) else Standing.COMPLETE

@@ -4,23 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 
 from downloader.model import SeriesState
-from downloader.store.port import StoredPlace, StoredPlaces
+from downloader.store.records import StoredPlace, StoredPlaces
 from downloader.store.sqlite.connection import Connection
 
 
 def library_id(connection: Connection) -> str:
-    """See `Store.library_id`."""
+    """See `Inventory.library_id`."""
     return next((str(row["id"]) for row in connection.rows("library_id")), "")
 
 
-def bind_library(connection: Connection, identity: str) -> None:
-    """See `Store.bind_library`."""
-    with connection.transaction(durable=True):
-        connection.change("bind_library", id=identity)
-
-
 def places(connection: Connection, manifest: str | None, after: int, limit: int) -> StoredPlaces:
-    """See `Store.places`."""
+    """See `FolderIndex.places`."""
     rows = list(connection.each("complete_places", manifest=manifest, after=after, page_size=limit))
     return StoredPlaces(
         places=tuple((series_instance_uid, folder) for _, series_instance_uid, folder in rows),
@@ -30,18 +24,9 @@ def places(connection: Connection, manifest: str | None, after: int, limit: int)
 
 
 def look_up(connection: Connection, series_instance_uids: Sequence[str]) -> Mapping[str, StoredPlace]:
-    """See `Store.look_up`."""
+    """See `FolderIndex.look_up`."""
     rows = connection.each("stored_places", series_instance_uids=json.dumps(series_instance_uids))
     return {
         uid: StoredPlace(key=key, state=SeriesState(state), folder=folder or "", stored_bytes=stored_bytes)
         for uid, key, state, folder, stored_bytes in rows
     }
-
-
-def reopen_each(connection: Connection, series_instance_uids: Sequence[str], message: str) -> int:
-    """See `Store.reopen_each`."""
-    reopened = 0
-    with connection.transaction(durable=True):
-        for series_instance_uid in series_instance_uids:
-            reopened += connection.change("reopen", series_instance_uid=series_instance_uid, error="", message=message)
-    return reopened

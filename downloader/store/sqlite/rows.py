@@ -6,7 +6,7 @@ from functools import lru_cache
 from operator import attrgetter
 
 from downloader.model import Claim, Digests, Failure, Series, SeriesState, SeriesVersion
-from downloader.store.port import CycleNote, StoredSeries
+from downloader.store.records import CycleNote, StoredSeries
 from downloader.store.sqlite.connection import Row, Value
 
 _SERIES_ATTRIBUTES = tuple(attribute.name for attribute in fields(Series))

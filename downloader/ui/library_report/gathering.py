@@ -11,7 +11,7 @@ from downloader.library.model import RUNS
 from downloader.library.port import LibraryState
 from downloader.library.run_records import read_runs
 from downloader.model import Failure, SeriesState
-from downloader.store.port import Store
+from downloader.store.port import Inventory
 from downloader.ui.library_report.summary import LibrarySummary, summarise
 
 MOST_FAILURES: Final = 200
@@ -19,7 +19,7 @@ MOST_RUNS: Final = 200
 
 
 async def gather_summary(
-    store: Store, state: LibraryState, library: Path, *, made_at: datetime, tool_version: str
+    store: Inventory, state: LibraryState, library: Path, *, made_at: datetime, tool_version: str
 ) -> LibrarySummary:
     """The figures of the library; memory does not grow with its series.
 
@@ -40,7 +40,7 @@ async def gather_summary(
     )
 
 
-async def _first_failures(store: Store) -> AsyncIterator[Failure]:
+async def _first_failures(store: Inventory) -> AsyncIterator[Failure]:
     shown = 0
     async for row in store.find(state=SeriesState.FAILED):
         yield Failure(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from downloader.store.sqlite.holdings import HeldAmount
+from downloader.store.holdings import HeldAmount
 
 MOST_PERIODS: Final = 60
 

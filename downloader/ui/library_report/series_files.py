@@ -13,7 +13,7 @@ from typing import IO, Final, Protocol, get_args, get_type_hints
 import anyio.to_thread
 
 from downloader.library.spreadsheet_cells import cell_of
-from downloader.store.port import StoredSeries
+from downloader.store.records import StoredSeries
 from downloader.ui.library_report.formats import ReportFormat
 from downloader.ui.library_series import COLUMNS, Cell, LibrarySeries, cells_of
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from downloader.library.run_records import RunRecords
 from downloader.model import Failure, SeriesState, SeriesTally
-from downloader.store.sqlite.holdings import HeldAmount, HeldGroup, HeldLicence, Holdings
+from downloader.store.holdings import HeldAmount, HeldGroup, HeldLicence, Holdings
 from downloader.ui.library_report.growth import Growth, growth_of
 
 # classes of sizes end at 1, 2 and 5 times each power of ten, from 10 kB to 50 GB
@@ -128,7 +128,7 @@ def _by_state(groups: Iterable[HeldGroup]) -> Mapping[SeriesState, HeldAmount]:
 
 
 def _tally(holdings: Holdings) -> SeriesTally:
-    """The counts of the store (`Store.tally`), of the same moment as all else."""
+    """The counts of the store (`Inventory.tally`), of the same moment as all else."""
     states = _by_state(holdings.groups)
     complete = states.get(SeriesState.COMPLETE, HeldAmount())
     selected = _sum(amount for state, amount in states.items() if state is not SeriesState.WITHDRAWN)

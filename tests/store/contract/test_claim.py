@@ -7,7 +7,8 @@ import pytest
 
 from downloader.errors import LeaseLostError
 from downloader.model import Claim, FetchOrder
-from downloader.store.port import LONGEST_DELAY, Store
+from downloader.store.port import Store
+from downloader.store.records import LONGEST_DELAY
 from tests.store.examples import ARCHIVE, START_AT, after, claim, enqueue, receipt, series, states, uid, uids
 
 pytestmark = pytest.mark.anyio

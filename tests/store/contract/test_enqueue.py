@@ -7,7 +7,8 @@ import pytest
 
 from downloader.errors import StoreError
 from downloader.model import Series
-from downloader.store.port import Enqueued, Standing, Store, StoredSeries
+from downloader.store.port import Store
+from downloader.store.records import Enqueued, Standing, StoredSeries
 from tests.store.examples import (
     ARCHIVE,
     START_AT,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from downloader.model import Series, SeriesState
+from downloader.store.holdings import HeldAmount, HeldGroup, HeldLicence, Holdings
 from downloader.store.port import Store
-from downloader.store.sqlite.holdings import HeldAmount, HeldGroup, HeldLicence, Holdings
 from tests.store.examples import claim, complete_all, enqueue, fail_all, receipt, series, uid, whole_series
 
 pytestmark = pytest.mark.anyio

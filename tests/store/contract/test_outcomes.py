@@ -7,7 +7,8 @@ import pytest
 
 from downloader.errors import LeaseLostError
 from downloader.model import Claim, Digests, Failure, SeriesState
-from downloader.store.port import Store, StoredSeries
+from downloader.store.port import Store
+from downloader.store.records import StoredSeries
 from tests.store.examples import (
     CT,
     after,
@@ -181,12 +182,12 @@ async def test_reopen_makes_a_damaged_series_pending(store: Store) -> None:
     """With all its attempts, the reason on record, and its folder still known."""
     await enqueue(store, "m", series(1))
     await complete_all(store)
-    assert await store.reopen(uid(1), error="DigestMismatchError", message="1-1.dcm is damaged")
+    assert await store.reopen([uid(1)], message="1-1.dcm is damaged")
     (row,) = [row async for row in store.find()]
     assert (row.state, row.attempts, row.error, row.message) == (
         "pending",
         0,
-        "DigestMismatchError",
+        "",
         "1-1.dcm is damaged",
     )
     assert row.folder == f"LIDC-IDRI/{uid(1)}"
@@ -196,8 +197,8 @@ async def test_reopen_makes_a_damaged_series_pending(store: Store) -> None:
 async def test_reopen_touches_complete_series_only(store: Store) -> None:
     """What is pending or unknown has nothing to take back."""
     await enqueue(store, "m", series(1))
-    assert not await store.reopen(uid(1), error="E", message="m")
-    assert not await store.reopen(uid(2), error="E", message="m")
+    assert not await store.reopen([uid(1)], message="m")
+    assert not await store.reopen([uid(2)], message="m")
     assert await states(store) == {uid(1): "pending"}
 
 
@@ -228,6 +229,6 @@ async def test_the_room_that_a_series_needs_is_kept_until_it_is_complete(store: 
     (held,) = await claim(store)
     assert (held.attempt, held.needed_bytes, held.rounds_without_room) == (1, 20, 2)
     await complete(store, held)
-    await store.reopen(uid(1), error="E", message="m")
+    await store.reopen([uid(1)], message="m")
     (held,) = await claim(store)
     assert (held.needed_bytes, held.rounds_without_room) == (0, 0)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from downloader.model import SeriesState, SeriesTally
-from downloader.store.port import CycleNote, SeriesFilter, Store
+from downloader.store.port import Store
+from downloader.store.records import CycleNote, SeriesFilter
 from tests.store.examples import (
     START_AT,
     after,

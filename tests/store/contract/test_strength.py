@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from downloader.model import Digests, Proof
-from downloader.store.port import ProofGroup, Store
+from downloader.store.port import Store
+from downloader.store.records import ProofGroup
 from tests.store.examples import ARCHIVE, claim, enqueue, folder_of, receipt, series, uid
 
 pytestmark = pytest.mark.anyio
@@ -59,14 +60,14 @@ async def test_the_weak_are_counted_and_found(store: Store) -> None:
 async def test_what_is_complete_no_longer_is_not_counted(store: Store) -> None:
     """It will have a proof of its own when it comes again."""
     await complete(store, NONE)
-    await store.reopen(uid(1), error="", message="")
+    await store.reopen([uid(1)], message="")
     assert (await store.proof_groups(), await weak(store)) == ([], [])
 
 
 async def test_a_strength_can_be_noted_later(store: Store) -> None:
     """Of complete series; others are passed over, known or not."""
     await complete(store, NONE, NONE)
-    await store.reopen(uid(2), error="", message="")
+    await store.reopen([uid(2)], message="")
     await store.note_proofs([(uid(1), ALL), (uid(2), ALL), (uid(9), ALL)])
     rows = await store.find_named([uid(1), uid(2)])
     assert [(row.digests, row.came_with_list) for row in rows] == [(Digests.ALL, True), (Digests.NONE, False)]

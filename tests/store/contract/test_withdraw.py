@@ -11,6 +11,7 @@ from tests.store.examples import (
     after,
     claim,
     complete_all,
+    drop_wishes,
     enqueue,
     receipt,
     series,
@@ -146,7 +147,7 @@ async def test_a_manifest_that_changes_its_mind_withdraws_nothing(store: Store) 
     await resolve_to(store, "m", 1, 2, 3)
     await resolve_to(store, "other", 2)
     resolve = await resolve_to(store, "m", 3)
-    assert await store.drop_unwanted("m", resolve, lambda _series: False) == 2
+    assert await drop_wishes(store, "m", resolve) == 2
     assert await store.count_vanished("m", resolve) == 0
     assert await states(store) == {uid(2): "pending", uid(3): "pending"}
     assert (await store.tally()).selected == 2
@@ -157,7 +158,7 @@ async def test_what_the_manifest_still_wants_has_vanished_for_another_reason(sto
     """The archive no longer lists it."""
     await resolve_to(store, "m", 1, 2)
     resolve = await resolve_to(store, "m", 2)
-    assert await store.drop_unwanted("m", resolve, lambda _series: True) == 0
+    assert await drop_wishes(store, "m", resolve, lambda _series: True) == 0
     assert await store.count_vanished("m", resolve) == 1
 
 
@@ -166,7 +167,7 @@ async def test_what_is_in_the_library_is_not_forgotten_with_the_wish(store: Stor
     await resolve_to(store, "m", 1)
     await complete_all(store, "m")
     resolve = await resolve_to(store, "m", 2)
-    assert await store.drop_unwanted("m", resolve, lambda _series: False) == 1
+    assert await drop_wishes(store, "m", resolve) == 1
     assert await states(store) == {uid(1): "complete", uid(2): "pending"}
 
 
@@ -174,7 +175,7 @@ async def test_forgetting_a_claimed_series_ends_its_claim(store: Store) -> None:
     """Its worker is told when it comes back."""
     await resolve_to(store, "m", 1)
     (held,) = await claim(store)
-    await store.drop_unwanted("m", await resolve_to(store, "m"), lambda _series: False)
+    await drop_wishes(store, "m", await resolve_to(store, "m"))
     with pytest.raises(LeaseLostError):
         await store.complete(held, receipt(held.series), "f")
     assert await states(store) == {}
@@ -185,7 +186,7 @@ async def test_a_manifest_may_change_its_mind_about_many(store: Store) -> None:
     await resolve_to(store, "m", *range(2500))
     resolve = await resolve_to(store, "m")
     even = {uid(number) for number in range(0, 2500, 2)}
-    assert await store.drop_unwanted("m", resolve, lambda found: found.series_instance_uid in even) == 1250
+    assert await drop_wishes(store, "m", resolve, lambda found: found.series_instance_uid in even) == 1250
     assert set(await states(store)) == even
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from downloader.model import WithdrawalRule, WithdrawnPolicy
 from downloader.store.port import Store
 from tests.fakes.memory_store import MemoryStore
-from tests.store.examples import START_AT, complete_all, enqueue, series, uid
+from tests.store.examples import START_AT, complete_all, drop_wishes, enqueue, series, uid
 
 pytestmark = pytest.mark.anyio
 KEEP, QUARANTINE, DELETE = WithdrawnPolicy
@@ -72,7 +72,7 @@ async def lose_in_order(rules: dict[str, WithdrawalRule], steps: list[tuple[str,
             case "lose":
                 await lose(store, manifest)
             case "drop":
-                await store.drop_unwanted(manifest, await store.begin_resolve(manifest, START_AT), lambda _series: False)
+                await drop_wishes(store, manifest, await store.begin_resolve(manifest, START_AT))
             case _:
                 await enqueue(store, manifest, series(1))
                 await complete_all(store, manifest)
@@ -100,7 +100,7 @@ async def test_a_manifest_that_never_said_counts_as_one_that_keeps(store: Store)
 async def test_a_manifest_that_changed_its_mind_keeps_its_say(store: Store) -> None:
     """It no longer wants the series, but never asked for its end."""
     await want(store, {"m": rule(DELETE), "careful": rule(KEEP)}, 1)
-    await store.drop_unwanted("careful", await store.begin_resolve("careful", START_AT), lambda _series: False)
+    await drop_wishes(store, "careful", await store.begin_resolve("careful", START_AT))
     await lose(store, "m")
     assert await rules_of(store, "m") == {uid(1): rule(KEEP)}
 

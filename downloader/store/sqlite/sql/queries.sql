@@ -371,14 +371,18 @@ FROM series
 WHERE series_instance_uid = :series_instance_uid;
 
 -- drop_wish --
--- The manifest changed its mind about this series.
+-- The manifest changed its mind about this series. One that the resolve has named meanwhile, or that is withdrawn, stays.
 DELETE FROM wanted
-WHERE series_key = :series_key AND manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest);
+WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest)
+    AND resolve < :resolve
+    AND series_key = (
+        SELECT series_key FROM series WHERE series_instance_uid = :series_instance_uid AND +state <> 'withdrawn'
+    );
 
 -- forget_series --
--- Nobody wants it and nothing of it is in the library.
+-- No manifest wants it and nothing of it is in the library.
 DELETE FROM series
-WHERE series_key = :series_key
+WHERE series_instance_uid = :series_instance_uid
     AND folder IS NULL
     AND NOT EXISTS (SELECT 1 FROM wanted WHERE wanted.series_key = series.series_key);
 
@@ -654,7 +658,7 @@ SET state = 'pending',
     needed_bytes = 0,
     rounds_without_room = 0,
     claimable_at = NULL,
-    error = :error,
+    error = NULL,
     message = :message
 WHERE series_instance_uid = :series_instance_uid AND state = 'complete';
 

@@ -1,0 +1,87 @@
+"""What the store learns from the library or a person: series that lie proven, moved, are damaged, or get a new chance."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from downloader.model import Proof, Receipt
+from downloader.store.sqlite.claiming import completed_values, strength_values
+from downloader.store.sqlite.connection import Connection, Value
+from downloader.store.sqlite.enqueuing import stage
+
+
+def restore(connection: Connection, stored: Sequence[tuple[Receipt, str]]) -> None:
+    """See `Corrections.restore`. Each series passes through a claim of ours, so that there is one way to say complete."""
+    with connection.transaction(durable=True):
+        stage(connection, [receipt.series for receipt, _ in stored])
+        connection.change("add_incoming", archive="")  # `complete` says which
+        for each_once in _rounds(stored):
+            connection.change("hold", series_instance_uids=json.dumps(list(each_once)), owner="restore")
+            connection.change_each("complete", map(_restored, each_once.values()))
+
+
+def _rounds(stored: Sequence[tuple[Receipt, str]]) -> Iterator[Mapping[str, tuple[Receipt, str]]]:
+    """The same in as few parts as can be, each with a series once at most; nearly always it is one."""
+    left = list(stored)
+    while left:
+        again: list[tuple[Receipt, str]] = []
+        each_once: dict[str, tuple[Receipt, str]] = {}
+        for receipt, folder in left:
+            if each_once.setdefault(receipt.series.series_instance_uid, (receipt, folder)) != (receipt, folder):
+                again.append((receipt, folder))
+        yield each_once
+        left = again
+
+
+def _restored(stored: tuple[Receipt, str]) -> Mapping[str, Value]:
+    receipt, folder = stored
+    held: Mapping[str, Value] = {
+        "series_instance_uid": receipt.series.series_instance_uid,
+        "owner": "restore",
+        "attempt": 1,
+    }
+    return {**held, **completed_values(receipt, folder)}
+
+
+def reopen(connection: Connection, series_instance_uids: Sequence[str], message: str) -> int:
+    """See `Corrections.reopen`."""
+    with connection.transaction(durable=True):
+        return sum(connection.change("reopen", series_instance_uid=name, message=message) for name in series_instance_uids)
+
+
+def relocate(connection: Connection, folders: Sequence[tuple[str, str]]) -> None:
+    """See `Corrections.relocate`."""
+    moved = [{"series_instance_uid": series_instance_uid, "folder": folder} for series_instance_uid, folder in folders]
+    with connection.transaction(durable=True):
+        connection.change_each("relocate", moved)
+
+
+def forget_folder(connection: Connection, series_instance_uid: str) -> None:
+    """See `Corrections.forget_folder`."""
+    with connection.transaction():
+        connection.change("forget_folder", series_instance_uid=series_instance_uid)
+
+
+def note_proofs(connection: Connection, proofs: Sequence[tuple[str, Proof]]) -> None:
+    """See `Corrections.note_proofs`."""
+    noted = [{"series_instance_uid": series_instance_uid, **strength_values(proof)} for series_instance_uid, proof in proofs]
+    with connection.transaction():
+        connection.change_each("note_proof", noted)
+
+
+def retry(connection: Connection, manifest: str | None, series_instance_uid: str | None) -> int:
+    """See `Corrections.retry`."""
+    with connection.transaction():
+        return connection.change("retry", manifest=manifest, series_instance_uid=series_instance_uid)
+
+
+def forget_manifest(connection: Connection, manifest: str) -> None:
+    """See `Corrections.forget_manifest`."""
+    with connection.transaction():
+        for statement in ("forget_wishes", "forget_former_wishes_of", "forget_tally", "forget_manifest"):
+            connection.change(statement, manifest=manifest)
+
+
+def bind_library(connection: Connection, identity: str) -> None:
+    """See `Corrections.bind_library`."""
+    with connection.transaction(durable=True):
+        connection.change("bind_library", id=identity)
