@@ -326,8 +326,8 @@ class LibraryState(Protocol):
         ...
 
 
-class Library(SeriesSink, Protocol):
-    """The tree of completed series. A client takes the part that it works with."""
+class LibraryParts(Protocol):
+    """The tree of completed series, for those who bring no new ones. A client takes the part that it works with."""
 
     @property
     def reader(self) -> LibraryReader:
@@ -363,3 +363,7 @@ class Library(SeriesSink, Protocol):
     def state(self) -> LibraryState:
         """What the library knows about itself."""
         ...
+
+
+class Library(SeriesSink, LibraryParts, Protocol):
+    """The tree of completed series, which new ones can be brought into."""

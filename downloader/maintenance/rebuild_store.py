@@ -11,7 +11,7 @@ from anyio import Lock
 from downloader.concurrency import work_through_pages
 from downloader.errors import DamagedReceiptError
 from downloader.library.model import FoundSeries
-from downloader.library.port import READERS, FolderWalk, Library
+from downloader.library.port import READERS, FolderWalk, LibraryParts
 from downloader.maintenance.comparison import compare_contents
 from downloader.maintenance.copies import SeriesCopy, choose_copy
 from downloader.model import Receipt, SeriesTally
@@ -33,7 +33,7 @@ class _Found:
 
 
 async def rebuild(
-    library: Library, store: RebuiltStore, report: Callable[[Finding], None], advance: Callable[[int], None]
+    library: LibraryParts, store: RebuiltStore, report: Callable[[Finding], None], advance: Callable[[int], None]
 ) -> SeriesTally:
     """Enter every series whose images lie there as its receipt says; every other folder is reported and left out.
 
@@ -73,7 +73,7 @@ def _check(found: FoundSeries) -> _Found:
 
 
 async def _choose(
-    found: Sequence[_Found], library: Library, store: FolderIndex, report: Callable[[Finding], None]
+    found: Sequence[_Found], library: LibraryParts, store: FolderIndex, report: Callable[[Finding], None]
 ) -> Sequence[tuple[Receipt, str]]:
     """One folder for each series: of two copies the newer version, and of one version that in the place of the layout."""
     uids = [one.receipt.series.series_instance_uid for one in found if one.receipt is not None]
@@ -94,7 +94,7 @@ async def _choose(
     return list(chosen.values())
 
 
-async def _better(earlier: PurePosixPath, later: SeriesCopy, library: Library) -> SeriesCopy:
+async def _better(earlier: PurePosixPath, later: SeriesCopy, library: LibraryParts) -> SeriesCopy:
     """Of two copies of a series the one to believe. The images of both are read."""
     try:
         receipt = await library.reader.receipt_in(earlier)

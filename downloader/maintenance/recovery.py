@@ -9,7 +9,7 @@ import structlog
 
 from downloader.errors import LibraryError
 from downloader.library.changes import Change, ChangeKind, ChangeRecord, Finished
-from downloader.library.port import Library
+from downloader.library.port import LibraryParts
 from downloader.model import Series, SeriesState, WithdrawalRule, WithdrawnPolicy
 from downloader.store.port import Corrections, FolderIndex, Intake
 from downloader.store.records import StoredSeries
@@ -25,7 +25,7 @@ class RecoveryStore(FolderIndex, Intake, Corrections, Protocol):
 _log = structlog.get_logger(__name__)
 
 
-async def finish_changes(library: Library, store: RecoveryStore | None, at: datetime) -> None:
+async def finish_changes(library: LibraryParts, store: RecoveryStore | None, at: datetime) -> None:
     """Bring every change that was begun to its end. The library is locked.
 
     A change that cannot be finished now, since a folder cannot be written, stays in its record for the next start; those beside
@@ -48,7 +48,7 @@ async def finish_changes(library: Library, store: RecoveryStore | None, at: date
             _log.info("changes of the library were finished", record=record.name, changes=len(finished), left=len(left))
 
 
-async def _finish_each(record: ChangeRecord, library: Library) -> tuple[Sequence[tuple[Change, Finished]], Sequence[Change]]:
+async def _finish_each(record: ChangeRecord, library: LibraryParts) -> tuple[Sequence[tuple[Change, Finished]], Sequence[Change]]:
     """Finish what can be finished; returns it, and what is left for the next start."""
     finished: list[tuple[Change, Finished]] = []
     left: list[Change] = []
@@ -79,7 +79,7 @@ async def want_again(store: RecoveryStore, series: Series, archive: str, *, mess
 
 
 async def _update_store(
-    finished: Sequence[tuple[Change, Finished]], library: Library, store: RecoveryStore, at: datetime
+    finished: Sequence[tuple[Change, Finished]], library: LibraryParts, store: RecoveryStore, at: datetime
 ) -> None:
     named = await store.find_named([one.series_instance_uid for _, one in finished])
     rows = {row.series.series_instance_uid: row for row in named}
@@ -105,7 +105,7 @@ async def _update_store(
         await store.relocate(relocated)
 
 
-async def _lies_elsewhere(change: Change, one: Finished, row: StoredSeries | None, library: Library) -> bool:
+async def _lies_elsewhere(change: Change, one: Finished, row: StoredSeries | None, library: LibraryParts) -> bool:
     """Whether the store knows of a whole copy that the change does not touch: one that came after the change was begun."""
     if row is None or row.folder in {"", str(change.folder), str(one.lies_in)}:
         return False
@@ -116,7 +116,7 @@ async def _lies_elsewhere(change: Change, one: Finished, row: StoredSeries | Non
 
 
 async def _want_doubted(
-    folder: PurePosixPath, row: StoredSeries | None, library: Library, store: RecoveryStore, at: datetime
+    folder: PurePosixPath, row: StoredSeries | None, library: LibraryParts, store: RecoveryStore, at: datetime
 ) -> None:
     message = f"{folder}: its images are damaged"
     if row is not None:

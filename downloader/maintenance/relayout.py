@@ -14,7 +14,7 @@ import anyio
 from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.changes import ChangeRecord
 from downloader.library.model import FolderMove
-from downloader.library.port import Library
+from downloader.library.port import LibraryParts
 from downloader.maintenance.comparison import compare_contents
 from downloader.maintenance.verification import holds_series
 from downloader.model import Receipt, Series, SeriesState
@@ -38,7 +38,7 @@ class Relayout:
         advance: is told how many more series were looked at.
     """
 
-    library: Library
+    library: LibraryParts
     store: FolderIndex
     corrections: Corrections | None
     advance: Callable[[int], None]

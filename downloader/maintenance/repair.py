@@ -13,7 +13,7 @@ from downloader.archive.port import Source
 from downloader.clock import Clock
 from downloader.errors import DamagedReceiptError
 from downloader.indexing.metadata import write_metadata
-from downloader.library.port import Library, LibraryReader
+from downloader.library.port import LibraryParts, LibraryReader
 from downloader.maintenance.copies import SeriesCopy, choose_copy
 from downloader.maintenance.recovery import REPAIR_PREFIX, want_again
 from downloader.maintenance.verification import CheckedSeries, Examination, FindingListeners, verify_library
@@ -56,7 +56,7 @@ class Repair:
     def __init__(
         self,
         *,
-        library: Library,
+        library: LibraryParts,
         store: Store,
         clock: Clock,
         archives: Mapping[str, Source],

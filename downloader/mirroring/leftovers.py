@@ -8,7 +8,7 @@ import structlog
 
 from downloader.errors import OccupiedFolderError
 from downloader.library.model import StagedFolder
-from downloader.library.port import Library
+from downloader.library.port import LibraryParts
 from downloader.model import SeriesState
 from downloader.store.port import Corrections, FolderIndex, Inventory
 from downloader.store.records import Standing, StoredSeries
@@ -20,7 +20,7 @@ class LeftoversStore(Inventory, FolderIndex, Corrections, Protocol):
     """What clearing staging asks of the store, and tells it."""
 
 
-async def clear_leftovers(library: Library, store: LeftoversStore, at: datetime) -> None:
+async def clear_leftovers(library: LibraryParts, store: LeftoversStore, at: datetime) -> None:
     """Clear staging. The library is locked, and no attempt is under way.
 
     Raises:
@@ -36,7 +36,7 @@ async def clear_leftovers(library: Library, store: LeftoversStore, at: datetime)
     await library.leftovers.clear_staging(keep)
 
 
-async def _save(found: StagedFolder, library: Library, store: LeftoversStore, at: datetime) -> None:
+async def _save(found: StagedFolder, library: LibraryParts, store: LeftoversStore, at: datetime) -> None:
     """Bring a whole series out of staging that has no other copy in the tree."""
     uid = found.receipt.series.series_instance_uid
     rows = await store.find_named([uid])
@@ -58,7 +58,7 @@ async def _save(found: StagedFolder, library: Library, store: LeftoversStore, at
     _log.warning("a whole series from staging is kept in quarantine", series_instance_uid=uid, quarantine=str(moved))
 
 
-async def _is_in_tree(found: StagedFolder, row: StoredSeries | None, library: Library) -> bool:
+async def _is_in_tree(found: StagedFolder, row: StoredSeries | None, library: LibraryParts) -> bool:
     series = found.receipt.series
     if row is not None and row.folder and await library.reader.is_whole(PurePosixPath(row.folder), series.series_instance_uid):
         return True

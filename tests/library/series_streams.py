@@ -11,7 +11,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.model import FolderMove
-from downloader.library.port import Library
+from downloader.library.port import Library, LibraryParts
 from downloader.library.sink import Staging
 from downloader.model import (
     Image,
@@ -125,7 +125,7 @@ def md5_of(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-async def folders_of(library: Library) -> list[tuple[PurePosixPath, Receipt | DamagedReceiptError]]:
+async def folders_of(library: LibraryParts) -> list[tuple[PurePosixPath, Receipt | DamagedReceiptError]]:
     """Every folder with a receipt, as a walk finds it."""
     walk, found = library.reader.walk(with_contents=False), []
     while page := await walk.take(100):
@@ -133,13 +133,13 @@ async def folders_of(library: Library) -> list[tuple[PurePosixPath, Receipt | Da
     return found
 
 
-async def receipts_of(library: Library) -> list[tuple[PurePosixPath, Receipt]]:
+async def receipts_of(library: LibraryParts) -> list[tuple[PurePosixPath, Receipt]]:
     """Every receipt that can be believed, with its folder."""
     return [(folder, receipt) for folder, receipt in await folders_of(library) if isinstance(receipt, Receipt)]
 
 
 async def place_for(
-    library: Library, folder: PurePosixPath, series: Series, taken: Collection[PurePosixPath] = ()
+    library: LibraryParts, folder: PurePosixPath, series: Series, taken: Collection[PurePosixPath] = ()
 ) -> PurePosixPath:
     """Where a series that lies in `folder` belongs. Raises what keeps it there."""
     (place,) = (await library.maintenance.choose_places([FolderMove(folder=folder, series=series)], taken)).results
@@ -148,7 +148,7 @@ async def place_for(
     return place
 
 
-async def move(library: Library, folder: PurePosixPath, series: Series) -> PurePosixPath:
+async def move(library: LibraryParts, folder: PurePosixPath, series: Series) -> PurePosixPath:
     """Move a series to where it belongs. Raises what keeps it there."""
     moved = await library.maintenance.move([FolderMove(folder=folder, series=series)])
     for place in (moved.failure, *moved.results):

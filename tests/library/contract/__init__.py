@@ -1,0 +1,1 @@
+"""What every library promises to those who bring no new series, whatever keeps it."""
