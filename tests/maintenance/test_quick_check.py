@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloader.library.local.library import LocalLibrary
 from downloader.maintenance.quick_check import SERIES_AT_ONCE, SeriesKeys
 from downloader.maintenance.verification import CheckedSeries, Examination, verify_library
 from downloader.pacing import RetryPace
@@ -17,7 +15,8 @@ from downloader.store.records import StoredPlace, StoredSeries
 from downloader.transport.retrying import Patience
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore
-from tests.library.series_streams import SERIES, receipts_of, store
+from tests.library.contract.subjects import MemorySubject
+from tests.library.series_streams import SERIES, receipts_of
 
 
 class CountingStore(MemoryStore):
@@ -38,13 +37,14 @@ class CountingStore(MemoryStore):
 
 
 @pytest.mark.anyio
-async def test_a_sound_library_costs_one_question_for_many_series(tmp_path: Path) -> None:
+async def test_a_sound_library_costs_one_question_for_many_series() -> None:
     """And none for a single one: the rows are read of those alone that do not fit."""
-    library, database = LocalLibrary(tmp_path), CountingStore()
+    subject, database = MemorySubject("classic"), CountingStore()
+    library = subject.library
     many = [replace(SERIES, series_instance_uid=f"1.2.{number}") for number in range(40)]
-    folders = [store(library, series) for series in many]
+    folders = [subject.store(series) for series in many]
     await database.restore([(receipt, str(folder)) for folder, receipt in await receipts_of(library)])
-    (tmp_path / folders[7] / "more").touch()
+    subject.write(folders[7], "more", b"")
     checked: list[CheckedSeries] = []
 
     async def take(one: CheckedSeries) -> None:
