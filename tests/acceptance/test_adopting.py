@@ -17,7 +17,7 @@ from tests.acceptance.archives import ServedArchive, assert_mirrors, receipts_of
 from tests.acceptance.command import Ended, clean_environment, run_command
 from tests.acceptance.crashes import mirror_of
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 SERIES = 4
 IMAGES = 3

@@ -19,7 +19,7 @@ from tests.acceptance.archives import (
 )
 from tests.acceptance.command import Ended, run_command
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 Hosts = tuple[ServedArchive, ServedArchive]
 

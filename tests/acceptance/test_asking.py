@@ -15,7 +15,7 @@ from tests.acceptance.archives import ServedArchive, serve_archive, small_catalo
 from tests.acceptance.command import Ended, run_command
 from tests.archive.full_catalogue import CART, COLLECTION, DOI, FULL, KNOWN, PATIENT_ID, STUDY
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 FILTERS = {
     "collection": COLLECTION,

@@ -8,7 +8,7 @@ from downloader.sandbox import Catalogue, Fault, FaultKind, SandboxCollection, S
 from tests.acceptance.archives import ServedArchive, serve_archive, small_series, write_manifest
 from tests.acceptance.command import run_command
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 
 def collection(name: str, seed: int, **more: str) -> SandboxCollection:

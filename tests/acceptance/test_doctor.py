@@ -14,7 +14,7 @@ from tests.acceptance.archives import ServedArchive, serve_archive, small_catalo
 from tests.acceptance.command import run_command
 from tests.transport.raw_server import reply, serve_raw
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 RIGHT = {"TCIAD_USERNAME": USERNAME, "TCIAD_PASSWORD": PASSWORD}
 WRONG = {"TCIAD_USERNAME": USERNAME, "TCIAD_PASSWORD": "not-the-password"}
 

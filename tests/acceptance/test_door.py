@@ -16,7 +16,7 @@ from tests.acceptance.archives import serve_archive, small_catalogue, write_mani
 from tests.acceptance.command import COMMAND, clean_environment, end_of, run_command
 from tests.waiting import LONGEST_WAIT_SECONDS
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 OPEN_FILES = 256
 STRANGERS = 300
 

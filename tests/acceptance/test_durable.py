@@ -20,6 +20,7 @@ ONE_BY_ONE = ("--concurrency", "1")
 
 pytestmark = [
     pytest.mark.acceptance,
+    pytest.mark.long,
     pytest.mark.needs("strace"),
 ]
 

@@ -18,7 +18,7 @@ from tests.acceptance.archives import (
 )
 from tests.acceptance.command import run_command
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 # A stalled reply stands still for ever, so how long the run listens decides how long the test takes.
 IMPATIENT = {"TCIAD_IDLE_TIMEOUT": "1s"}

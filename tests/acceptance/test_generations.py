@@ -10,7 +10,7 @@ from downloader.sandbox import Access
 from tests.acceptance.archives import ServedArchive, assert_mirrors, receipts_of, serve_archive, small_catalogue
 from tests.acceptance.command import Ended, run_command
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 KEY, WRONG_KEY = "k3y-of-the-Test", "an0ther-kEy"
 USER, PASSWORD, WRONG_PASSWORD = "mirror-me", "pa55/w0rd of+Test&=%", "n0t-the-pa55word"
 SECRETS = (KEY, WRONG_KEY, PASSWORD, WRONG_PASSWORD, "k3y", "pa55")

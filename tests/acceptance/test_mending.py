@@ -15,7 +15,7 @@ from tests.acceptance.archives import RECEIPT_NAME, assert_mirrors, receipts_of,
 from tests.acceptance.command import COMMAND, Ended, clean_environment, end_of, run_command, start_command
 from tests.acceptance.crashes import Mirror, mirror_of, store_says_complete
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 SERIES = 5
 IMAGES = 3

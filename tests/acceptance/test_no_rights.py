@@ -14,6 +14,7 @@ RIGHTS_OF_ROOT = "-dac_override,-dac_read_search"
 
 pytestmark = [
     pytest.mark.acceptance,
+    pytest.mark.long,
     # root may look into everything
     *([pytest.mark.needs("setpriv")] if os.geteuid() == 0 else []),
 ]

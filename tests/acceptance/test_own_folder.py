@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.archives import serve_archive, small_catalogue, write_manifest
 from tests.acceptance.command import run_command
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.acceptance.archives import assert_mirrors, receipts_of, serve_archive
 from tests.acceptance.command import COMMAND, Ended, clean_environment, end_of, run_command, start_command
 from tests.acceptance.crashes import KILLED, Mirror, how_many, mirror_of
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 SERIES = 4
 CALLS = ("rename", "renameat", "renameat2", "fsync", "rmdir", "fdatasync")
 

@@ -20,7 +20,7 @@ from tests.acceptance.crashes import Mirror, mirror_of
 from tests.browser import DESK, PHONE, ColorScheme, open_browser, open_page
 from tests.tools import import_package
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 COMPLETE = 4
 

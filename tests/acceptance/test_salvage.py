@@ -11,7 +11,7 @@ from downloader.sandbox import Fault, FaultKind
 from tests.acceptance.archives import ServedArchive, assert_mirrors, receipts_of, serve_archive, small_catalogue, write_manifest
 from tests.acceptance.command import COMMAND, clean_environment, run_command, start_command, wait_until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 IMAGES = 16
 

@@ -17,7 +17,7 @@ import pytest
 from tests.acceptance.command import run_command, start_command
 from tests.waiting import LONGEST_WAIT_SECONDS
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 USERNAME = "the-researcher"
 PASSWORD = 'Xq7&w"rt/9z + <Kd3>'
 CLIENT_SECRET = "Vm4-0hT2-Zr8y-Lc6"

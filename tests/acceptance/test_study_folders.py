@@ -10,7 +10,7 @@ from downloader.sandbox import API_KEY, Catalogue, SandboxCollection, SandboxPat
 from tests.acceptance.archives import ServedArchive, receipts_of, serve_archive, small_series
 from tests.acceptance.command import Ended, run_command
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 SERIES = small_series(3)
 FIRST = SERIES[0].series_instance_uid
 LABEL = "03-04-2021-7b-CT-"

@@ -10,7 +10,7 @@ from tests.acceptance.archives import assert_mirrors, serve_archive, small_catal
 from tests.acceptance.command import end_of, run_command, start_command
 from tests.acceptance.crashes import mirror_of
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 
 def test_a_second_run_is_refused(tmp_path: Path) -> None:
