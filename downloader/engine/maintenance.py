@@ -27,12 +27,12 @@ from downloader.engine.mirror import (
 from downloader.engine.state_store import expect_store, is_state_outside, open_state, state_path
 from downloader.errors import LibraryError, SettingsError
 from downloader.indexing.metadata import write_metadata
-from downloader.library.local.foreign_tree import ForeignTree
 from downloader.library.model import LibraryConfig
 from downloader.library.port import Library
 from downloader.library.state.identity import is_library
 from downloader.library.state.lock import lock_library, lock_store
 from downloader.maintenance.adoption import Adopter
+from downloader.maintenance.foreign_tree import ForeignTree
 from downloader.maintenance.rebuild_store import rebuild
 from downloader.maintenance.recovery import finish_changes
 from downloader.maintenance.relayout import Relayout

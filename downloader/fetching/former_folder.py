@@ -34,7 +34,7 @@ class FormerFolder:
     async def foresee(self, claim: Claim) -> None:
         """Write down where the series will lie, if that is not where it lies now."""
         if self._has_former:
-            await self._write_down(await self._bench.in_thread(self._bench.library.folder_of, claim.series))
+            await self._write_down(await self._bench.library.finder.folder_of(claim.series))
 
     async def clear(self, place: SeriesLocation) -> None:
         """Remove the former folder. To be called once the store knows the new one.

@@ -136,6 +136,10 @@ class SeriesFinder(Protocol):
         """The receipt in the series' folder, if it is there, can be read, and all its images are there in their sizes."""
         ...
 
+    async def folder_of(self, series: Series) -> PurePosixPath:
+        """Where the series lies, or will lie."""
+        ...
+
     async def look_for_receipts(self, folders: Sequence[str]) -> ReceiptLook:
         """In which of the folders no receipt is; some microseconds for each on a local disk. Images are not looked at."""
         ...
@@ -214,6 +218,10 @@ class LibraryMaintenance(Protocol):
 
     def best_folder(self, series: Series) -> PurePosixPath:
         """Where the layout would have the series if no other lay there. Does not block."""
+        ...
+
+    async def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
+        """Put another receipt of the same images in place of the one in this folder, in one step; durable."""
         ...
 
     async def choose_places(self, moves: Sequence[FolderMove], taken: Collection[PurePosixPath]) -> MoveResults:

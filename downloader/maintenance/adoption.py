@@ -18,9 +18,9 @@ from downloader.fetching.attempt import make_receipt
 from downloader.fetching.context import AttemptContext
 from downloader.fetching.recheck import ask_again
 from downloader.fetching.resume import prove_salvaged
-from downloader.library.local.foreign_tree import ForeignFiles, ForeignTree, Unreadable
 from downloader.library.model import ForeignImage
 from downloader.library.sink import StagedSeries, Staging
+from downloader.maintenance.foreign_tree import ForeignFiles, ForeignTree, Unreadable
 from downloader.model import Portion, Series, SeriesState
 from downloader.results.adoption import AdoptionTally, LeftSeries
 from downloader.store.port import Corrections, FolderIndex

@@ -145,7 +145,7 @@ class Strengthening:
     async def _note_same(self, row: StoredSeries, receipt: Receipt, bench: AttemptContext) -> None:
         proof = replace(receipt.proof, md5_images=len(receipt.images), md5_blank=0, md5_list=receipt.proof.came_with_list)
         with CancelScope(shield=True):
-            await bench.in_thread(bench.library.rewrite_receipt, PurePosixPath(row.folder), replace(receipt, proof=proof))
+            await bench.library.maintenance.rewrite_receipt(PurePosixPath(row.folder), replace(receipt, proof=proof))
             await self.store.note_proofs([(row.series.series_instance_uid, proof)])
         self.tally.compared += 1
 
@@ -172,7 +172,7 @@ class Strengthening:
         """Fetch the series again for its list, in place of what lies there, where a list can be expected."""
         series = row.series
         lists = bench.archive.md5_lists(series.series_instance_uid)
-        is_in_place = await bench.in_thread(bench.library.folder_of, series) == PurePosixPath(row.folder)
+        is_in_place = await bench.library.finder.folder_of(series) == PurePosixPath(row.folder)
         if lists not in {Md5Lists.SENT, Md5Lists.UNKNOWN} or not is_in_place or self._fetches >= FETCHED_PER_RUN:
             return False
         self._fetches += 1

@@ -144,6 +144,10 @@ class MemoryFinder:
         found = self._tree.find(self._tree.layout.folders(series), series.series_instance_uid)
         return found[1] if found is not None else None
 
+    async def folder_of(self, series: Series) -> PurePosixPath:
+        """See the port."""
+        return self._tree.folder_of(series)
+
     async def look_for_receipts(self, folders: Sequence[str]) -> ReceiptLook:
         """See the port."""
         held = {str(path) for path, folder in self._tree.folders.items() if folder.receipt is not None}
@@ -171,6 +175,10 @@ class MemoryMaintenance:
     def best_folder(self, series: Series) -> PurePosixPath:
         """See the port."""
         return self._tree.layout.folders(series)[0]
+
+    async def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
+        """See the port."""
+        self._tree.folders[folder].receipt = receipt
 
     async def choose_places(self, moves: Sequence[FolderMove], taken: Collection[PurePosixPath]) -> MoveResults:
         """See the port."""
@@ -267,10 +275,7 @@ class MemoryLibrary:
 
     def put(self, receipt: Receipt, files: Mapping[str, bytes], folder: PurePosixPath | None = None) -> PurePosixPath:
         """Let a series be there: in this folder, or where the layout wants it."""
-        uid = receipt.series.series_instance_uid
-        places = self.tree.layout.folders(receipt.series)
-        taken = {path for path, other in self.tree.folders.items() if not other.is_of(uid)}
-        folder = folder or next(place for place in places if place not in taken)
+        folder = folder or self.tree.folder_of(receipt.series)
         self.tree.folders[folder] = MemoryFolder(receipt=receipt, files=dict(files))
         self.index.is_due = True
         return folder

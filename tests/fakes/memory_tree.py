@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from downloader.errors import DamagedReceiptError, LibraryError
 from downloader.library.layout import parse_layout
 from downloader.library.model import FolderMove
-from downloader.model import Receipt
+from downloader.model import Receipt, Series
 from tests.fakes.memory_state import MemoryIndex
 
 QUARANTINE = PurePosixPath(".tciad/quarantine")
@@ -51,6 +51,13 @@ class MemoryTree:
     def in_tree(self) -> Sequence[PurePosixPath]:
         """The folders that are neither in staging nor in quarantine, by name."""
         return sorted(path for path in self.folders if path.parts[0] != ".tciad")
+
+    def folder_of(self, series: Series) -> PurePosixPath:
+        """Where the series lies, or else the best place that is free."""
+        uid, places = series.series_instance_uid, self.layout.folders(series)
+        held = [place for place in places if place in self.folders and self.folders[place].is_of(uid)]
+        free = [place for place in places if place not in self.folders]
+        return (*held, *free, places[-1])[0]
 
     def find(self, places: Sequence[PurePosixPath], uid: str) -> tuple[PurePosixPath, Receipt] | None:
         """The first of the places in which the series is whole."""

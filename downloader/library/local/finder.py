@@ -26,6 +26,10 @@ class LocalFinder:
         with self._faults:
             return await self._threads.run(self._tree.find_receipt, series)
 
+    async def folder_of(self, series: Series) -> PurePosixPath:
+        """See the port."""
+        return await self._threads.run(self._tree.folder_of, series)
+
     async def look_for_receipts(self, folders: Sequence[str]) -> ReceiptLook:
         """See the port."""
         with self._faults:

@@ -1,6 +1,5 @@
 """The library on a file system of this machine."""
 
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,7 @@ from downloader.library.local.adopted import AdoptedStaging
 from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.local.changes import TreeChanges
 from downloader.library.local.errors import LibraryFaults
-from downloader.library.local.filesystem import make_new_folder, put_file, remove_folder
+from downloader.library.local.filesystem import make_new_folder, remove_folder
 from downloader.library.local.finder import LocalFinder
 from downloader.library.local.free_space import FreeSpace
 from downloader.library.local.index import LocalIndex
@@ -28,7 +27,6 @@ from downloader.library.local.threads import LibraryThreads
 from downloader.library.local.tree import SeriesTree
 from downloader.library.local.zip_staging import ZipStaging
 from downloader.library.model import ForeignImage
-from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.safe_names import safe_name
 from downloader.library.sink import Staging
 from downloader.model import Receipt, Series
@@ -143,16 +141,7 @@ class LocalLibrary:
 
     def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
         """See the port."""
-        with LibraryFaults(self._root, place=str(folder / RECEIPT_NAME)):
-            descriptor, name = tempfile.mkstemp(prefix="receipt-", dir=self._staging)
-            os.close(descriptor)
-            temporary = Path(name)
-            try:
-                temporary.write_bytes(encode_receipt(receipt))
-                temporary.chmod((self._root / folder / RECEIPT_NAME).stat().st_mode & 0o777)
-                put_file(temporary, self._root / folder / RECEIPT_NAME)
-            finally:
-                temporary.unlink(missing_ok=True)
+        self._tree.rewrite_receipt(folder, receipt)
 
     def best_folder(self, series: Series) -> PurePosixPath:
         """See the port."""

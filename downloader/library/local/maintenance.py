@@ -12,7 +12,7 @@ from downloader.library.local.threads import LibraryThreads
 from downloader.library.local.tree import SeriesTree
 from downloader.library.model import FolderMove, MoveResults
 from downloader.library.safe_names import safe_name
-from downloader.model import Series
+from downloader.model import Receipt, Series
 from downloader.own_folder import OWN_FOLDER
 
 
@@ -28,6 +28,10 @@ class LocalMaintenance:
     def best_folder(self, series: Series) -> PurePosixPath:
         """See the port."""
         return self._tree.best_folder(series)
+
+    async def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
+        """See the port."""
+        await self._threads.run(self._tree.rewrite_receipt, folder, receipt)
 
     async def choose_places(self, moves: Sequence[FolderMove], taken: Collection[PurePosixPath]) -> MoveResults:
         """See the port."""

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from downloader.library.local.nested_folders import holds_series, is_or_holds_se
 from downloader.library.local.replacing import Replacement
 from downloader.library.local.walking import TreeWalk
 from downloader.library.model import SeriesLocation
-from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME, decode_receipt, read_receipt_file
+from downloader.library.receipt import DOUBTED_NAME, RECEIPT_NAME, decode_receipt, encode_receipt, read_receipt_file
 from downloader.library.state.metadata_csv import OVERDUE_NAME, Overdue
 from downloader.model import Receipt, Series
 from downloader.own_folder import OWN_FOLDER
@@ -94,6 +95,20 @@ class SeriesTree:
             return self.receipt_in(folder)
         except DamagedReceiptError:
             return None
+
+    def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
+        """See the port."""
+        place = self._root / folder / RECEIPT_NAME
+        with LibraryFaults(self._root, place=str(folder / RECEIPT_NAME)):
+            descriptor, name = tempfile.mkstemp(prefix="receipt-", dir=self._root / OWN_FOLDER / "staging")
+            os.close(descriptor)
+            temporary = Path(name)
+            try:
+                temporary.write_bytes(encode_receipt(receipt))
+                temporary.chmod(place.stat().st_mode & 0o777)
+                put_file(temporary, place)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def doubted_receipt(self, folder: PurePosixPath) -> Receipt | None:
         """The receipt that `set_receipt_aside` put aside in a folder; None where there is none that can be read."""

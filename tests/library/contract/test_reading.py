@@ -104,3 +104,22 @@ async def test_a_series_that_lies_elsewhere_is_found_there(subject: Subject) -> 
     assert (uid, found, receipt.series) == (SERIES.series_instance_uid, folder, SERIES)
     assert moved.unreadable == {}
     await subject.library.finder.make_durable(found)
+
+
+async def test_the_folder_of_a_series_is_foretold(subject: Subject) -> None:
+    """And stays the same once it is there; another series never has it."""
+    foretold = await subject.library.finder.folder_of(SERIES)
+    assert subject.store(SERIES) == foretold
+    assert await subject.library.finder.folder_of(SERIES) == foretold
+    assert await subject.library.finder.folder_of(TWIN) != foretold
+
+
+async def test_a_receipt_can_be_written_anew(subject: Subject) -> None:
+    """In place of the one before it; the images stay as they are."""
+    folder = subject.store(SERIES)
+    files, receipt = subject.files_in(folder), await subject.library.reader.receipt_in(folder)
+    assert receipt is not None
+    newer = replace(receipt, proof=replace(receipt.proof, md5_images=0, md5_blank=3))
+    await subject.library.maintenance.rewrite_receipt(folder, newer)
+    assert await subject.library.reader.receipt_in(folder) == newer
+    assert subject.files_in(folder) == files
