@@ -41,7 +41,7 @@ async def library_series_async(
     async with open_records(options.output, options.state) as store:
         known = await store.manifests()
         if manifest is not None and manifest not in known:
-            raise SettingsError(f"manifest: the library knows no {manifest!r}; there are {', '.join(known) or 'none'}")
+            raise SettingsError(f"manifest: the library has no manifest {manifest!r}; it has {', '.join(known) or 'none yet'}")
         return tuple([flatten(row) async for row in store.find(manifest)])
 
 

@@ -1,4 +1,4 @@
-"""The command `tciad`: gathers the verbs, and turns whatever ends one of them into an exit code."""
+"""The command `tciad`: the table of its verbs, and the exit code of each error that ends one."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,43 +15,53 @@ from downloader.cli.streams import ReaderGone
 from downloader.errors import ExitCode, TciadError
 from downloader.ui.texts import printable
 
-VERBS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+VERBS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "mirroring": ("run", "plan", "get"),
-        "asking": ("query", "doctor"),
-        "inspecting": ("status", "failures"),
-        "mending": ("verify", "retry", "adopt", "store"),
-        "arranging": ("relayout",),
-        "reporting": ("report",),
-        "serving": ("serve", "pause", "resume"),
-        "trying": ("sandbox", "schema"),
+        "run": "run",
+        "plan": "plan",
+        "get": "get",
+        "query": "query",
+        "doctor": "doctor",
+        "status": "status",
+        "failures": "failures",
+        "verify": "verify",
+        "retry": "retry",
+        "adopt": "adopt",
+        "store": "store",
+        "relayout": "relayout",
+        "report": "report",
+        "serve": "serve",
+        "pause": "pause",
+        "resume": "pause",
+        "sandbox": "sandbox",
+        "schema": "schema",
     }
 )
-"""The modules beside this one, and the verbs that each adds."""
+"""The verbs in the order of `tciad --help`, and the module beside this one that adds each."""
 
 
 def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
-    """The command line, as far as it is needed to run one with these arguments; all of it where they name no verb.
+    """The command line with the verb that these arguments name; with all verbs if they name none.
 
-    To import everything takes longer than most commands that only ask (docs/decisions/0010).
+    Importing all of them takes longer than most commands that only read (docs/decisions/0010).
     """
     app = typer.Typer(
         name="tciad",
-        help="Mirrors medical image archives and proves every image.",
+        help="Mirror medical image archives, and prove every image.",
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
     app.callback()(_options)
     first = arguments[0] if arguments else ""
-    named = [group for group, verbs in VERBS.items() if first in verbs]
-    for group in named or ([] if first == "--version" else VERBS):
-        import_module(f"{__package__}.{group}").add_to(app)
+    modules = [VERBS[first]] if first in VERBS else [] if first == "--version" else dict.fromkeys(VERBS.values())
+    for module in modules:
+        import_module(f"{__package__}.{module}").add_to(app)
     return app
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(is_given: bool) -> None:
+    if is_given:
         typer.echo(f"tciad {__version__}")
         raise typer.Exit
 
@@ -59,11 +69,11 @@ def _show_version(wanted: bool) -> None:
 def _options(
     version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
 ) -> None:
-    """Mirrors medical image archives and proves every image."""
+    """Mirror medical image archives, and prove every image."""
 
 
 def run_command_line(app: typer.Typer, arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code (docs/commands.md#exit-codes). Every error is reported on stderr in a sentence."""
+    """Run one command and return its exit code (docs/commands.md#exit-codes). Errors are reported on stderr, one line each."""
     try:
         code = app(args=list(arguments) or ["--help"], prog_name="tciad", standalone_mode=False)
         sys.stdout.flush()
@@ -80,12 +90,12 @@ def run_command_line(app: typer.Typer, arguments: Sequence[str]) -> int:
     except ReaderGone:
         return ExitCode.BROKEN_PIPE
     except Exception:
-        structlog.get_logger(__name__).exception("tciad met a fault of its own", next_step="please report it with this log")
+        structlog.get_logger(__name__).exception("internal error", next_step="please report it with this log")
         return ExitCode.FAULT
     return code if isinstance(code, int) else ExitCode.SUCCESS
 
 
 def report_error(error: TciadError) -> None:
-    """One line on stderr for each line of the error."""
+    """Print an error on stderr."""
     for line in str(error).splitlines():
         typer.echo(f"tciad: {printable(line)}", err=True)

@@ -1,22 +1,13 @@
-"""Flags that several verbs share, and what is made of them."""
+"""Flags that several verbs share."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
-import anyio
 import typer
-
-from downloader.cli.interruption import until_signal
-from downloader.config.settings import Settings, load_settings
-from downloader.ui.log import configure_log
-from downloader.ui.texts import json_text
-
-Result = TypeVar("Result")
 
 
 def path_of(text: str) -> Path:
-    """A path that somebody gave: an empty one, as of a variable that is not set, would mean the working directory."""
+    """The path that a flag names. An empty one, as of a variable that is not set, would mean the working directory."""
     if not text:
         raise typer.BadParameter("the path is empty")
     return Path(text)
@@ -24,34 +15,39 @@ def path_of(text: str) -> Path:
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="DIR", parser=path_of, help="The library; wins over the manifest.")
+    Path | None,
+    typer.Option("--output", "-o", metavar="DIR", parser=path_of, help="Directory of the library; overrides the manifest."),
 ]
 State = Annotated[
-    Path | None, typer.Option("--state", metavar="FILE", parser=path_of, help="The state store, if not inside the library.")
+    Path | None,
+    typer.Option("--state", metavar="FILE", parser=path_of, help="File of the state store, if it is not in the library."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, and only warnings in the log.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="One log line for each series.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, and log warnings only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Write a log line for each series.")]
+Layout = Annotated[
+    str | None,
+    typer.Option("--layout", metavar="NAME", help="Layout of the library: classic, descriptive, idc, flat, or a template."),
+]
+Concurrency = Annotated[
+    str | None, typer.Option("--concurrency", metavar="N", help="Maximum number of series at once; adapts below it.")
+]
 
+ArchiveName = Annotated[str, typer.Option("--archive", metavar="NAME", help="A built-in archive, or a base URL.")]
+AnyArchive = Annotated[
+    str | None, typer.Option("--archive", metavar="NAME", help="A built-in archive (default: tcia), or a base URL.")
+]
+ListArchive = Annotated[
+    str | None, typer.Option("--archive", metavar="NAME", help="For series lists: a built-in archive, or a base URL.")
+]
+Api = Annotated[str | None, typer.Option("--api", metavar="API", help="Generation of the API: v4, v2, v1 or bindaas.")]
 
-def start(*, quiet: bool = False, verbose: bool = False) -> Settings:
-    """Read the environment and set up the log.
-
-    Raises:
-        SettingsError: the environment says something that cannot be.
-    """
-    settings = load_settings()
-    level = "warning" if quiet or not verbose else "info"
-    if "log_level" in settings.model_fields_set and not quiet and not verbose:
-        level = settings.log_level.value
-    configure_log(settings.log_format.value, level)
-    return settings
-
-
-def run_async(work: Callable[[], Awaitable[Result]]) -> Result:
-    """Run `work()` on a new event loop until it is done or a signal comes."""
-    return anyio.run(until_signal, work)
-
-
-def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """One JSON document on stdout."""
-    typer.echo(json_text(document))
+ManifestName = Annotated[
+    str | None, typer.Option("--manifest", metavar="NAME", help="Only the series that this manifest selects.")
+]
+ManifestFile = Annotated[
+    Path | None,
+    typer.Option("--manifest", metavar="FILE", parser=path_of, help="Take archive and credentials from this manifest."),
+]
+ManifestFiles = Annotated[
+    list[Path], typer.Argument(metavar="MANIFEST…", parser=path_of, help="Manifests, or .tcia, .csv or .txt series lists.")
+]

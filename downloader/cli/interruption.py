@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end the work in order: it is cancelled, sets back what is in flight, and reports."""
+"""SIGINT and SIGTERM cancel the work, which sets back the series in flight and reports."""
 
 import signal
 from collections.abc import Awaitable, Callable

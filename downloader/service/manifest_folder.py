@@ -136,7 +136,7 @@ def _without_namesakes(files: Sequence[ManifestFile], before: Mapping[Path, Mani
         if not file.manifest or owners[file.name] == file.path
         else ManifestFile(
             path=file.path,
-            problem=f"{file.path} and {owners[file.name]} are both named {file.name!r}; give one of them another name",
+            problem=f"{file.path} and {owners[file.name]} are both named {file.name!r}; give one of them another `name`",
         )
         for file in files
     )

@@ -154,7 +154,7 @@ def test_series_without_rows_are_named(queried: Queried, what: str, api: str) ->
 
     assert ended.exit_code == 0, ended.stderr
     assert {row.get("SeriesInstanceUID", row.get("Series UID")) for row in ended.document} == {KNOWN.series_instance_uid}
-    assert "no row came for series 1.2.3" in ended.stderr
+    assert "returned no row for series 1.2.3" in ended.stderr
     assert KNOWN.series_instance_uid not in ended.stderr
 
 
@@ -211,9 +211,12 @@ def test_no_rows_are_said(queried: Queried) -> None:
         (("series", "--since", ""), "--since: "),
         (("collections", "--collection", "x", "--raw", "json"), "cannot be asked by"),
         (("shared-cart",), "must be asked by shared_cart"),
-        (("collections", "--raw", "json", "--json"), "--raw passes on what the archive writes, so --json has no use with it"),
-        (("collections", "--raw", "csv", "--format", "csv"), "so --format has no use with it"),
-        (("collections", "--raw", "csv", "--columns", "Collection"), "so --columns has no use with it"),
+        (
+            ("collections", "--raw", "json", "--json"),
+            "--raw prints the reply as the archive writes it, and --json would change it",
+        ),
+        (("collections", "--raw", "csv", "--format", "csv"), "and --format would change it"),
+        (("collections", "--raw", "csv", "--columns", "Collection"), "and --columns would change it"),
         (("collections", "--json", "--format", "csv"), "--json and --format csv contradict each other"),
     ],
 )

@@ -261,7 +261,7 @@ def test_retry_puts_failed_series_back(tmp_path: Path) -> None:
 
         assert (ended.exit_code, ended.document["put_back"]) == (0, 2)
         assert run_command("failures", "-o", mirror.library, "--json").document == []
-        assert run_command("retry", "-o", mirror.library).stdout == "0 series put back\n"
+        assert run_command("retry", "-o", mirror.library).stdout == "0 series put back into the queue\n"
         mirror.assert_goes_on()
         assert run_command("retry", "-o", mirror.library, "--manifest", "none").exit_code == 2
 

@@ -160,16 +160,16 @@ def test_rows_go_to_stdout_and_replace_files_whole(mirror: Mirror, tmp_path: Pat
     ("flags", "said"),
     [
         (["--format", "pdf"], "--format"),
-        (["--to", "-"], "html goes to a file"),
-        (["--to", "-", "--format", "parquet"], "parquet goes to a file"),
-        (["--to", "-", "--format", "csv", "--json"], "stdout takes one document"),
+        (["--to", "-"], "html cannot be written to stdout"),
+        (["--to", "-", "--format", "parquet"], "parquet cannot be written to stdout"),
+        (["--to", "-", "--format", "csv", "--json"], "stdout can have one document only"),
         (["--to", "nowhere/report.html"], "nowhere/report.html cannot be a file"),
         (["--to", "."], "is a folder"),
         (
             ["--to", "x.pdf"],
-            "--to x.pdf: no report is of the kind .pdf; end its name in .html, .csv, .parquet or .json, or say --format",
+            "--to x.pdf: no report format has the extension .pdf; use .html, .csv, .parquet or .json, or set --format",
         ),
-        (["--to", "x.json", "--format", "csv"], "--to x.json names a file of the format json, and --format says csv"),
+        (["--to", "x.json", "--format", "csv"], "--to x.json has the extension of json, which contradicts --format csv"),
     ],
 )
 def test_what_cannot_be_written_is_explained(mirror: Mirror, flags: list[str], said: str) -> None:

@@ -164,7 +164,7 @@ def test_it_is_paused_asked_and_copied_from_the_command_line(archive: ServedArch
             "paused": True,
             "changed": True,
         }
-        assert "was paused already" in run_command("pause", "-o", library).stdout
+        assert "was already paused" in run_command("pause", "-o", library).stdout
         assert "is no longer paused" in run_command("resume", "-o", library).stdout
         assert "was not paused" in run_command("resume", "-o", library).stdout
         assert run_command("pause", "-o", library).exit_code == 0

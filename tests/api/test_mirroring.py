@@ -156,5 +156,5 @@ def test_rows_of_one_manifest_can_be_asked_for(archive: ServedArchive, tmp_path:
     tciad.run({**wanted_from(archive), "name": "everything"}, output=tmp_path / "library", progress=False)
 
     assert len(tciad.library_series(tmp_path / "library", manifest="everything")) == SERIES
-    with pytest.raises(tciad.SettingsError, match="there are everything"):
+    with pytest.raises(tciad.SettingsError, match="it has everything"):
         tciad.library_series(tmp_path / "library", manifest="nothing")

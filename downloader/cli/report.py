@@ -1,4 +1,4 @@
-"""`report`: what a library holds, as a page for people, or as rows of its series for programs."""
+"""`tciad report`: what a library holds, as an HTML page or as a row for each series."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,11 @@ import anyio.to_thread
 import typer
 
 from downloader import __version__
-from downloader.cli.flags import Json, Output, State, path_of, print_json, run_async, start
+from downloader.cli.command import library_options, print_json, run_async, start
+from downloader.cli.flags import Json, Output, State, path_of
 from downloader.clock import SystemClock
 from downloader.config.messages import one_of, refuse_choice
 from downloader.config.options import RunOptions
-from downloader.config.settings import parse_flags, resolve_options
 from downloader.engine.holding import open_records
 from downloader.engine.library_state import library_state
 from downloader.errors import SettingsError
@@ -28,17 +28,20 @@ from downloader.ui.library_report.target import STDOUT, open_target
 from downloader.ui.texts import printable
 
 Format = Annotated[
-    str | None, typer.Option("--format", metavar="FORMAT", help="html (a page), or csv, parquet or json (a row for each series).")
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help="html (the default), or csv, parquet or json, with a row per series."),
 ]
-To = Annotated[Path | None, typer.Option("--to", metavar="FILE", parser=path_of, help="Where to; - is stdout, for csv and json.")]
+To = Annotated[
+    Path | None, typer.Option("--to", metavar="FILE", parser=path_of, help="Output file; - for stdout (csv and json).")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Order:
-    """What to write, and where to."""
+class _Target:
+    """The report to write, and its file; `path` may be STDOUT."""
 
     report_format: ReportFormat
-    target: Path
+    path: Path
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,43 +52,48 @@ def add_to(app: typer.Typer) -> None:
 def _report(
     output: Output = None, state: State = None, report_format: Format = None, to: To = None, as_json: Json = False
 ) -> int:
-    """Write what a library holds: a page for people, or its series as rows."""
-    settings = start()
-    options = resolve_options(parse_flags({"output": output, "state": state}), settings, {})
-    order = _decide(report_format, to, options.output)
-    if as_json and order.target == STDOUT:
-        raise SettingsError("--json and --to -: stdout takes one document", next_step="name a file with --to")
+    """Write a report about a library. The report is an HTML page, or has a row for each series."""
+    options = library_options(output, state, start())
+    target = _decide(report_format, to, options.output)
+    if as_json and target.path == STDOUT:
+        raise SettingsError("--json and --to -: stdout can have one document only", next_step="name a file with --to")
 
     async def work() -> int:
         async with open_records(options.output, options.state) as store:
-            tally = await (_write_page if order.report_format is ReportFormat.HTML else _write_rows)(order, options, store)
+            tally = await (_write_page if target.report_format is ReportFormat.HTML else _write_rows)(target, options, store)
         if as_json:
-            print_json(_document(order, options, tally))
-        elif order.target != STDOUT:
-            _tell(order.target, tally)
+            print_json(_document(target, options, tally))
+        elif target.path != STDOUT:
+            _print_summary(target.path, tally)
         return 0
 
     return run_async(work)
 
 
-def _decide(report_format: str | None, to: Path | None, library: Path) -> _Order:
-    """Without a format, the name of the file says it; without a name, it lies in the library."""
+def _decide(report_format: str | None, to: Path | None, library: Path) -> _Target:
+    """The format, by default that of the file's extension, and the file, by default one in the library.
+
+    Raises:
+        SettingsError: the format is not known, cannot go to this file, or needs a package that is not installed.
+    """
     chosen = _format_of(report_format, to)
-    target = to or library / chosen.file_name
-    if target == STDOUT and chosen in {ReportFormat.HTML, ReportFormat.PARQUET}:
-        raise SettingsError(f"--to -: {chosen} goes to a file", next_step="name one with --to, or use --format csv or json")
+    path = to or library / chosen.file_name
+    if path == STDOUT and chosen in {ReportFormat.HTML, ReportFormat.PARQUET}:
+        raise SettingsError(
+            f"--to -: {chosen} cannot be written to stdout", next_step="name a file with --to, or use --format csv or json"
+        )
     if chosen is ReportFormat.HTML:
         require_extra("matplotlib", "--format html")
     if chosen is ReportFormat.PARQUET:
         require_extra("pyarrow", "--format parquet")
-    return _Order(report_format=chosen, target=target)
+    return _Target(report_format=chosen, path=path)
 
 
 def _format_of(report_format: str | None, to: Path | None) -> ReportFormat:
-    """What is to be written.
+    """The format of the report.
 
     Raises:
-        SettingsError: there is no such format, or the file's name says another.
+        SettingsError: the format is not known, or the file's extension is that of another one.
     """
     known = [choice.value for choice in ReportFormat]
     suffix = to.suffix.lower() if to else ""
@@ -93,8 +101,8 @@ def _format_of(report_format: str | None, to: Path | None) -> ReportFormat:
     if report_format is None:
         if suffix and named is None:
             raise SettingsError(
-                f"--to {to}: no report is of the kind {suffix}",
-                next_step=f"end its name in {one_of([f'.{word}' for word in known])}, or say --format",
+                f"--to {to}: no report format has the extension {suffix}",
+                next_step=f"use {one_of([f'.{word}' for word in known])}, or set --format",
             )
         return named or ReportFormat.HTML
     if report_format not in known:
@@ -102,40 +110,40 @@ def _format_of(report_format: str | None, to: Path | None) -> ReportFormat:
     chosen = ReportFormat(report_format)
     if named not in (None, chosen):
         raise SettingsError(
-            f"--to {to} names a file of the format {named}, and --format says {chosen}", next_step="leave one out"
+            f"--to {to} has the extension of {named}, which contradicts --format {chosen}", next_step="leave one out"
         )
     return chosen
 
 
-async def _write_page(order: _Order, options: RunOptions, store: Inventory) -> SeriesTally:
+async def _write_page(target: _Target, options: RunOptions, store: Inventory) -> SeriesTally:
     from downloader.ui.library_report.page import render_page  # noqa: PLC0415 - with Jinja, which no other verb needs
 
     summary = await gather_summary(
         store, library_state(options.output), options.output, made_at=SystemClock().now(), tool_version=__version__
     )
     page = await anyio.to_thread.run_sync(render_page, summary)
-    async with open_target(order.target) as stream:
+    async with open_target(target.path) as stream:
         await anyio.to_thread.run_sync(stream.write, page.encode())
     return summary.tally
 
 
-async def _write_rows(order: _Order, options: RunOptions, store: Inventory) -> SeriesTally:  # noqa: ARG001 - as its twin
-    async with open_target(order.target) as stream:
-        await write_series(store.find(), order.report_format, stream)
+async def _write_rows(target: _Target, options: RunOptions, store: Inventory) -> SeriesTally:  # noqa: ARG001 - like _write_page
+    async with open_target(target.path) as stream:
+        await write_series(store.find(), target.report_format, stream)
     return await store.tally()
 
 
-def _tell(target: Path, tally: SeriesTally) -> None:
+def _print_summary(target: Path, tally: SeriesTally) -> None:
     held = f"{count_text(tally.images, 'image')}, {size_text(tally.stored_bytes)}"
     typer.echo(
         f"{printable(str(target))}: {tally.complete:,} of {count_text(tally.selected, 'series', 'series')} complete, {held}"
     )
 
 
-def _document(order: _Order, options: RunOptions, tally: SeriesTally) -> dict[str, Any]:
+def _document(target: _Target, options: RunOptions, tally: SeriesTally) -> dict[str, Any]:
     return {
-        "report": str(order.target.absolute()),
-        "format": order.report_format.value,
+        "report": str(target.path.absolute()),
+        "format": target.report_format.value,
         "library": str(options.output),
         **tally_json(tally),
     }

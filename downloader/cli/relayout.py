@@ -1,15 +1,19 @@
-"""`relayout`: how a library is laid out."""
+"""`tciad relayout`: move a library to another layout."""
 
 from typing import Annotated
 
 import typer
 
-from downloader.cli.flags import Json, Output, Quiet, State, print_json, run_async, start
+from downloader.cli.command import print_json, run_async, start
+from downloader.cli.flags import Json, Output, Quiet, State
 from downloader.clock import SystemClock
 from downloader.config.settings import parse_flags, resolve_options
 from downloader.engine.maintenance import relayout_library
 from downloader.ui.counting import open_count
 from downloader.ui.relayout import render_relayout
+
+LayoutName = Annotated[str, typer.Argument(metavar="LAYOUT", help="classic, descriptive, idc, flat, or a template.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Report what would be moved, and move nothing.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,21 +22,20 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _relayout(
-    layout: Annotated[str, typer.Argument(metavar="LAYOUT", help="classic, descriptive, idc, flat, or a template.")],
+    layout: LayoutName,
     output: Output = None,
     state: State = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be moved, and move nothing.")] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Move a library to another layout. Nothing is downloaded; a move that was interrupted goes on."""
+    """Move a library to another layout. Downloads nothing; a move that was interrupted continues."""
     settings = start(quiet=quiet)
     chosen = parse_flags({"layout": layout}, named="LAYOUT")
     options = resolve_options({**parse_flags({"output": output, "state": state}), **chosen}, settings, {})
-    clock = SystemClock()
 
     async def work() -> int:
-        with open_count(clock, silent=quiet or as_json) as count:
+        with open_count(SystemClock(), silent=quiet or as_json) as count:
             report = await relayout_library(options, count, dry_run=dry_run)
         if as_json:
             print_json(report.as_json())
