@@ -18,6 +18,7 @@ from downloader.library.port import Library
 from downloader.library.run_records import run_document
 from downloader.manifest import Manifest
 from downloader.mirroring.attempt_log import log_attempt
+from downloader.mirroring.listing_wait import ListingWait
 from downloader.mirroring.presence import PresenceCheck
 from downloader.mirroring.resolve import CatalogueResolve
 from downloader.mirroring.strength import read_strength
@@ -40,19 +41,27 @@ from downloader.store.records import CycleNote
 _log = structlog.get_logger(__name__)
 
 
+def never(archives_out: frozenset[str]) -> bool:  # noqa: ARG001
+    """Wait for archives as long as the policy allows."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPolicy:
     """How a run treats trouble: a single run reports it and ends, a run of the service waits until it is over.
 
     `lets_failed_rest`: series that failed lately are left alone. `waits_for_room`: a full disk makes claiming wait.
+    `waits_for_listing`: an archive that does not answer the listing is waited for, as it is while series are fetched.
     `outage_seconds`: how long an archive may be out of reach. `admit` is awaited before each claim, for as long as nothing may be
-    claimed.
+    claimed. `gives_way`: see `ListingWait`.
     """
 
     lets_failed_rest: bool = False
     waits_for_room: bool = False
+    waits_for_listing: bool = False
     outage_seconds: float = 86_400.0
     admit: Callable[[], Awaitable[None]] = always
+    gives_way: Callable[[frozenset[str]], bool] = never
 
 
 SINGLE_RUN: Final = RunPolicy()
@@ -93,14 +102,21 @@ class MirrorRun:
         self._changes = ChangeLog()
         self._scheduler: Scheduler | None = None
         self._resolving = CancelScope()
+        policy, archives = parts.run_policy, {name: bench.archive for name, bench in parts.benches.items()}
+        self._listing = ListingWait(archives, parts.clock, policy.outage_seconds, policy.gives_way)
         self._strengthening = CancelScope()
         self._proven_again = StrengthTally()
         self._is_drained = self._is_over = False
 
     @property
     def pressure(self) -> Pressure | None:
-        """How the fetching goes about now; None before it begins."""
-        return self._scheduler.pressure if self._scheduler else None
+        """How the fetching goes about now, or which archives the listing waits for; None while it is listed."""
+        return self._scheduler.pressure if self._scheduler else self._listing.pressure
+
+    @property
+    def archives_out(self) -> frozenset[str]:
+        """The names of the archives that did not answer the last probes."""
+        return self._scheduler.pressure.archives_out if self._scheduler else self._listing.archives_out
 
     def drain(self) -> None:
         """Begin nothing more: what is being fetched ends, and then the run does."""
@@ -217,7 +233,13 @@ class MirrorRun:
         return report
 
     async def _resolve(self) -> None:
-        parts = self._parts
+        if self._parts.run_policy.waits_for_listing:
+            await self._listing.until_listed(self._resolve_once)
+        else:
+            await self._resolve_once()
+
+    async def _resolve_once(self) -> None:
+        parts, warnings = self._parts, list[str]()
         resolve = CatalogueResolve(
             manifest=self._manifest,
             resolver=parts.resolver,
@@ -228,9 +250,13 @@ class MirrorRun:
             max_shrink_percent=parts.options.max_shrink_percent,
             lets_failed_rest=parts.run_policy.lets_failed_rest,
             changes=self._changes,
-            warnings=self._warnings,
+            warnings=warnings,
         )
-        await resolve.run()
+        try:
+            await resolve.run()
+        finally:
+            # a listing that was interrupted by an outage may have given the same warnings
+            self._warnings += [warning for warning in warnings if warning not in self._warnings]
         self._unproven |= resolve.is_unproven
 
     async def _look_for_complete(self) -> None:

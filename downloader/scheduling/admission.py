@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import anyio
 import structlog
@@ -31,8 +32,8 @@ _log = structlog.get_logger(__name__)
 class _Door:
     """One archive.
 
-    `faulted` is set while it is to be probed; `given_up` is what it said when that had lasted too long; `rests_until` is on the
-    monotonic clock.
+    `faulted` is set while it is to be probed, and `out_since_at` is when that began; `given_up` is what it said when that had
+    lasted too long; `rests_until` is on the monotonic clock.
     """
 
     archive: Source
@@ -40,10 +41,16 @@ class _Door:
     faulted: Signal = field(default_factory=Signal)
     given_up: ArchiveError | TransferError | None = None
     rests_until: float = 0.0
+    out_since_at: datetime | None = None
 
     @property
     def is_out(self) -> bool:
         return self.breaker.state is not BreakerState.CLOSED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was probed in vain."""
+        return self.breaker.state is BreakerState.OPEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +92,12 @@ class Gate:
     @property
     def archives_out(self) -> frozenset[str]:
         """Those that were probed in vain."""
-        return frozenset(name for name, door in self._doors.items() if door.breaker.state is BreakerState.OPEN)
+        return frozenset(name for name, door in self._doors.items() if door.is_open)
+
+    @property
+    def out_since_at(self) -> datetime | None:
+        """When the first of the archives that are out stopped answering."""
+        return min((door.out_since_at for door in self._doors.values() if door.is_open and door.out_since_at), default=None)
 
     def opening(self) -> Opening:
         """What may be claimed now."""
@@ -170,6 +182,7 @@ class Gate:
     async def _probe_until_back(self, name: str, door: _Door) -> None:
         """Less and less often. A series that comes meanwhile says as much as a probe."""
         began = self._clock.monotonic()
+        door.out_since_at = self._clock.now()
         while door.is_out:
             try:
                 await door.archive.find_collections()

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import anyio
 import structlog
@@ -64,8 +65,9 @@ class SchedulerPolicy:
 class Pressure:
     """How the fetching goes about: series at once now (the limit, not the count), and what holds it back.
 
-    `breaker` is that of the archive that is worst off; `archives_out` names those that were probed in vain. `room_problem` says
-    which series found no room last, and how much it needs; empty where none did.
+    `breaker` is that of the archive that is worst off; `archives_out` names those that were probed in vain, and `out_since_at` is
+    when the first of them stopped answering. `room_problem` says which series found no room last, and how much it needs; empty
+    where none did.
     """
 
     concurrency: int
@@ -73,6 +75,7 @@ class Pressure:
     archives_out: frozenset[str]
     short_of_room: bool
     room_problem: str = ""
+    out_since_at: datetime | None = None
 
 
 async def always() -> None:
@@ -126,6 +129,7 @@ class Scheduler:
             archives_out=self._gate.archives_out,
             short_of_room=self._gate.short_of_room,
             room_problem=self._gate.room_problem,
+            out_since_at=self._gate.out_since_at,
         )
 
     def stop_claiming(self) -> None:

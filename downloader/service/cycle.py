@@ -89,11 +89,16 @@ class ManifestJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleOutcome:
-    """How a cycle ended; `archive_error` is what the archive as a whole did to it, if that ended it."""
+    """How a cycle ended.
+
+    `archive_error` is what the archive as a whole did to it, if that ended it; `archives_out` names the archives that did not
+    answer, where that is known.
+    """
 
     report: RunReport
     note: CycleNote
     archive_error: ArchiveError | None = None
+    archives_out: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,6 +111,7 @@ class Cycle:
     clock: Clock
     run_policy: RunPolicy
     openers: Openers
+    _archives_out: frozenset[str] = frozenset()
 
     async def run(self) -> CycleOutcome:
         """Run, and report how it ended. Raises nothing but the cancellation of the caller."""
@@ -127,7 +133,7 @@ class Cycle:
             succeeded_at=ended_at if report.exit_code is ExitCode.SUCCESS else before,
         )
         archive_error = ended.error if isinstance(ended.error, ArchiveError) else None
-        return CycleOutcome(report=report, note=note, archive_error=archive_error)
+        return CycleOutcome(report=report, note=note, archive_error=archive_error, archives_out=self._archives_out)
 
     async def _guarded(self, scope: CancelScope) -> EndedRun:
         name = self.job.name
@@ -157,4 +163,7 @@ class Cycle:
             self.job.run = run
             if self.job.is_draining:
                 run.drain()
-            yield run
+            try:
+                yield run
+            finally:
+                self._archives_out = run.archives_out

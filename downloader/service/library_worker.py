@@ -293,8 +293,10 @@ class LibraryWorker:
             run_policy=RunPolicy(
                 lets_failed_rest=True,
                 waits_for_room=True,
+                waits_for_listing=True,
                 outage_seconds=context.pace.outage_seconds,
                 admit=self._pause.pass_through,
+                gives_way=lambda archives_out: self._can_others_work(job, archives_out),
             ),
             openers=context.openers,
         )
@@ -305,11 +307,21 @@ class LibraryWorker:
             job.progress = None
         await self._settle(job, manifest, outcome, store)
 
+    def _can_others_work(self, job: ManifestJob, archives_out: frozenset[str]) -> bool:
+        """Whether another manifest is due that needs none of the archives of `job` with these names."""
+        if not archives_out:
+            # which of several archives is out is known only after a probe
+            return False
+        out = {address.base_url for address in job.manifest.archives if address.name in archives_out}
+        others = [other for other in self._jobs.values() if other is not job and self.is_due(other)]
+        return any(out.isdisjoint(address.base_url for address in other.manifest.archives) for other in others)
+
     async def _settle(self, job: ManifestJob, manifest: Manifest, outcome: CycleOutcome, store: Store) -> None:
         """Remember how a cycle ended, and when the next one begins."""
         note, report = outcome.note, outcome.report
         if outcome.archive_error:
-            self._context.archives.failed(manifest.archives, note.ended_at, outcome.archive_error)
+            out = [address for address in manifest.archives if address.name in outcome.archives_out]
+            self._context.archives.failed(out or manifest.archives, note.ended_at, outcome.archive_error)
         job.last = self._notes[job.name] = note
         if job.manifest is manifest:
             job.due_at = self._next_due_at(manifest, note)

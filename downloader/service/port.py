@@ -103,6 +103,7 @@ class RunPhase(StrEnum):
 
     RESOLVING = "resolving"
     FETCHING = "fetching"
+    WAITING = "waiting for the archive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,8 @@ class RunProgress:
     """How far the running cycle of a manifest is. Counts are of this cycle; `bytes_per_second` is over the last seconds.
 
     `concurrency` is how many series may be under way at once now, `concurrency_ceiling` the most that the manifest allows.
+    `archives_out` names the archives that do not answer, and `waiting_since_at` is when the first of them stopped; None when all
+    answer. `phase` is WAITING while nothing else can be done.
     """
 
     started_at: datetime
@@ -139,6 +142,8 @@ class RunProgress:
     concurrency: int = 0
     concurrency_ceiling: int = 0
     breaker: BreakerState = BreakerState.CLOSED
+    archives_out: tuple[str, ...] = ()
+    waiting_since_at: datetime | None = None
     active: tuple[ActiveSeries, ...] = ()
 
 

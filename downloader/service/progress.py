@@ -116,7 +116,15 @@ class CycleProgress:
         )
         if pressure is None:
             return progress
-        return replace(progress, concurrency=pressure.concurrency, breaker=pressure.breaker)
+        is_waiting = pressure.out_since_at is not None and not self._active
+        return replace(
+            progress,
+            phase=RunPhase.WAITING if is_waiting else self._phase,
+            concurrency=pressure.concurrency,
+            breaker=pressure.breaker,
+            archives_out=tuple(sorted(pressure.archives_out)),
+            waiting_since_at=pressure.out_since_at,
+        )
 
     def _start(self, event: AttemptStarted) -> None:
         series = event.series

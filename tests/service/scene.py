@@ -48,12 +48,22 @@ class TurnedClock(FakeClock):
         self.elapsed_seconds = max(self.elapsed_seconds, until)
 
 
-class RunClock(FakeClock):
-    """The clock of runs: the same time, but pauses pass as soon as they begin. Leases are not renewed."""
+PROBE_PAUSES = frozenset({15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 600.0})
+"""Between probes of an archive that is out."""
 
-    def __init__(self, turned: TurnedClock) -> None:
+
+class RunClock(FakeClock):
+    """The clock of runs: the same time, but pauses pass as soon as they begin. Leases are not renewed.
+
+    Args:
+        turned: the clock that the test turns.
+        held: pauses of these lengths last until the test has turned the clock so far.
+    """
+
+    def __init__(self, turned: TurnedClock, held: frozenset[float] = frozenset()) -> None:
         super().__init__()
         self._turned = turned
+        self._held = held
 
     def monotonic(self) -> float:
         """The other clock's."""
@@ -69,6 +79,9 @@ class RunClock(FakeClock):
         """Let that much time pass at once."""
         if seconds == LEASE_SECONDS / 3:
             await anyio.sleep_forever()
+        if seconds in self._held:
+            await self._turned.sleep(seconds)
+            return
         self._turned.elapsed_seconds += seconds
         await anyio.lowlevel.checkpoint()
 
@@ -173,9 +186,10 @@ def make_service(
     ends: MemoryObjectSendStream[tuple[str, CycleEnded]],
     pace: ServicePace = RARELY,
     observers: Sequence[Observer] = (),
+    held: frozenset[float] = frozenset(),
 ) -> MirrorService:
-    """A service of the manifests in `root`, not yet running."""
-    run_clock = RunClock(clock)
+    """A service of the manifests in `root`, not yet running; `held`: see `RunClock`."""
+    run_clock = RunClock(clock, held)
     flags = OptionValues(minimum_bytes_per_second=0, attempts=2)
 
     def decide(manifest: Manifest) -> RunOptions:
@@ -206,12 +220,13 @@ async def running_service(
     clock: TurnedClock | None = None,
     pace: ServicePace = RARELY,
     observers: Sequence[Observer] = (),
+    held: frozenset[float] = frozenset(),
 ) -> AsyncIterator[ServiceScene]:
     """A service that runs until the end of the block, and then drains."""
     clock = clock or TurnedClock()
     send, receive = anyio.create_memory_object_stream[tuple[str, CycleEnded]](10_000)
     (root / "manifests").mkdir(exist_ok=True)
-    service = make_service(root, clock, send, pace, observers)
+    service = make_service(root, clock, send, pace, observers, held)
     with send, receive:
         async with anyio.create_task_group() as group:
             await group.start(partial(service.run))

@@ -106,10 +106,11 @@ function showRunning() {
 }
 
 function showRun(name, run) {
-  const breaker = run.breaker === "closed" ? "" : " · an archive is out, and probed";
+  const out = run.archives_out.join(", ") || "the archive";
+  const waiting = run.waiting_since_at === null ? "" : ` · waiting for ${out}, which has not answered since ${moment(run.waiting_since_at)}`;
   const phase = run.phase === "resolving" ? "asking the archive what there is" : `${count(run.completed)} complete in this cycle`;
   return element("div", { className: "run" },
-    element("h3", { text: `${name}: ${phase}${breaker}` }),
+    element("h3", { text: `${name}: ${phase}${waiting}` }),
     element("ul", {}, ...run.active.map(showActive)));
 }
 
