@@ -5,8 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from downloader.library.names import safe_name
 from downloader.library.receipt import RECEIPT_NAME
-from downloader.library.safe_names import safe_name
 
 _RECEIPT = json.dumps({"format": 1, "written_for": "a benchmark, which looks for receipts and reads none"}) + "\n"
 

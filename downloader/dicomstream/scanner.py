@@ -13,8 +13,8 @@ from downloader.dicomstream.encoding import (
     VRS,
     encoding_of,
     is_deflated,
+    read_file_meta,
 )
-from downloader.dicomstream.file_meta import read_file_meta
 from downloader.dicomstream.image_classes import holds_pixels
 from downloader.dicomstream.walker import VALUE_BYTES_MAX, DataSetWalker
 from downloader.errors import NotDicomError

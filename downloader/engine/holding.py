@@ -18,7 +18,7 @@ from downloader.clock import Clock
 from downloader.config.options import RunOptions
 from downloader.engine.state_store import expect_store, has_store, is_state_outside, open_state, open_state_to_read, state_path
 from downloader.errors import LibraryError, WrongLibraryError
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.local.presence import look_for_receipts
 from downloader.library.model import ReceiptLook
 from downloader.library.state.identity import make_identity, read_identity
@@ -192,7 +192,7 @@ async def _holds_any(root: Path, store: StoreReader) -> bool:
     async def look(folders: Sequence[str]) -> ReceiptLook:
         return await anyio.to_thread.run_sync(look_for_receipts, root, folders)
 
-    with LibraryFaults(root):
+    with FileSystemErrors(root):
         try:
             return await holds_any(store, look)
         except FileNotFoundError:

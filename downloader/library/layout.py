@@ -11,7 +11,7 @@ from typing import Final
 
 from downloader.config.layouts import LAYOUT_FIELDS, LAYOUTS
 from downloader.errors import SettingsError
-from downloader.library.safe_names import LONGEST_NAME_BYTES, NOTHING, cut_name, safe_name
+from downloader.library.names import LONGEST_NAME_BYTES, NOTHING, cut_name, safe_name
 from downloader.model import Series
 
 _REMEMBERED_SERIES: Final = 1024

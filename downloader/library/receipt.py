@@ -50,7 +50,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
 
 
 def read_receipt_file(path: str | Path) -> Receipt | None:
-    """The receipt in this file; None where there is none. Raises OSError; see local/errors.py.
+    """The receipt in this file; None where there is none. Raises OSError; see local/filesystem.py.
 
     Raises:
         DamagedReceiptError: the disk does not give it back, or it cannot be believed.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from downloader.errors import LibraryError, NoSpaceError
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.local.library import LocalLibrary
 from downloader.model import ImageStarted
 from tests.library.series_streams import SERIES, dicom_file, members_of, receipt_of, store, take, take_all
@@ -37,7 +37,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_every_error_of_the_system_becomes_ours(number: int) -> None:
     """With the place, the series, the system's reason, what to do, and the original as its cause."""
     root = Path("/library")
-    with pytest.raises(LibraryError) as failed, LibraryFaults(root, series_instance_uid="1.2"):
+    with pytest.raises(LibraryError) as failed, FileSystemErrors(root, series_instance_uid="1.2"):
         raise OSError(number, os.strerror(number), "/library/a/b")
     assert isinstance(failed.value, NoSpaceError) == (number in (errno.ENOSPC, errno.EDQUOT))
     assert failed.value.series_instance_uid == "1.2"
@@ -49,13 +49,16 @@ def test_every_error_of_the_system_becomes_ours(number: int) -> None:
 @pytest.mark.parametrize("filename", [None, 7, "part"])
 def test_an_error_without_a_path_names_the_place_of_work(filename: object) -> None:
     """Writing to an open file does not say which it was."""
-    with pytest.raises(LibraryError, match=r"at \.tciad/staging/1\.2: "), LibraryFaults(Path("/l"), place=".tciad/staging/1.2"):
+    with (
+        pytest.raises(LibraryError, match=r"at \.tciad/staging/1\.2: "),
+        FileSystemErrors(Path("/l"), place=".tciad/staging/1.2"),
+    ):
         raise OSError(errno.EIO, "Input/output error", filename)
 
 
 def test_other_errors_pass() -> None:
     """Only the system's are translated."""
-    with pytest.raises(KeyError), LibraryFaults(Path("/l")):
+    with pytest.raises(KeyError), FileSystemErrors(Path("/l")):
         raise KeyError
 
 

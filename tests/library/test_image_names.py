@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from downloader.library.image_names import name_images
+from downloader.library.names import name_images
 from downloader.model import StagedImage
 
 

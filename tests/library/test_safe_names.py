@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pathvalidate import sanitize_filename
 
-from downloader.library.safe_names import LONGEST_NAME_BYTES, safe_name
+from downloader.library.names import LONGEST_NAME_BYTES, safe_name
 
 
 @pytest.mark.parametrize(

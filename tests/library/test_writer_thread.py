@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from downloader.library.local.incoming_image import IncomingImage
-from downloader.library.local.writer_thread import WriterBeside
+from downloader.library.local.writer_thread import WriterThread
 from downloader.model import ImageStarted
 from tests.library.series_streams import SERIES, dicom_file
 
 CHUNK = bytes(range(256)) * 1024
 
 
-def write_on(beside: WriterBeside) -> None:
+def write_on(beside: WriterThread) -> None:
     """More than it takes at once."""
     for _ in range(20):
         beside.write(CHUNK)
@@ -26,7 +26,7 @@ def test_everything_is_written_and_hashed_in_order(tmp_path: Path) -> None:
     digest = hashlib.md5(usedforsecurity=False)
     pieces = [bytes([number]) * (100_000 + number) for number in range(50)]
     with (tmp_path / "image").open("wb") as file:
-        beside = WriterBeside(file.fileno(), digest)
+        beside = WriterThread(file.fileno(), digest)
         for piece in pieces:
             beside.write(piece)
         beside.finish()
@@ -51,7 +51,7 @@ class SlowDigest:
 def test_whoever_brings_the_bytes_waits_rather_than_have_them_pile_up(tmp_path: Path) -> None:
     digest = SlowDigest()
     with (tmp_path / "image").open("wb") as file:
-        beside = WriterBeside(file.fileno(), digest)
+        beside = WriterThread(file.fileno(), digest)
         for _ in range(100):
             beside.write(CHUNK)
             digest.brought_bytes += len(CHUNK)
@@ -62,7 +62,7 @@ def test_whoever_brings_the_bytes_waits_rather_than_have_them_pile_up(tmp_path: 
 
 def test_a_full_disk_is_told_to_whoever_writes_on() -> None:
     full = os.open("/dev/full", os.O_WRONLY)
-    beside = WriterBeside(full, hashlib.md5(usedforsecurity=False))
+    beside = WriterThread(full, hashlib.md5(usedforsecurity=False))
     try:
         with pytest.raises(OSError, match="No space left") as raised:
             write_on(beside)
@@ -74,7 +74,7 @@ def test_a_full_disk_is_told_to_whoever_writes_on() -> None:
 
 def test_a_full_disk_is_told_at_the_end_at_the_latest() -> None:
     full = os.open("/dev/full", os.O_WRONLY)
-    beside = WriterBeside(full, hashlib.md5(usedforsecurity=False))
+    beside = WriterThread(full, hashlib.md5(usedforsecurity=False))
     try:
         beside.write(b"few bytes")
         with pytest.raises(OSError, match="No space left"):

@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Final
 
 from downloader.errors import DigestMismatchError
-from downloader.library.image_names import name_images, receipt_image
-from downloader.library.local.errors import LibraryFaults
-from downloader.library.local.filesystem import make_new_folder, remove_folder, sync_files, sync_folder, write_new
-from downloader.library.local.free_space import FreeSpace
+from downloader.library.local.filesystem import (
+    FileSystemErrors,
+    FreeSpace,
+    make_new_folder,
+    remove_folder,
+    sync_files,
+    sync_folder,
+    write_new,
+)
 from downloader.library.local.hashing import hash_file
 from downloader.library.local.tree import SeriesTree
 from downloader.library.model import ForeignImage, SeriesLocation
+from downloader.library.names import name_images, receipt_image
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.model import Image, Receipt, StagedImage
 
@@ -37,14 +43,14 @@ class AdoptedStaging:
         images: Sequence[ForeignImage],
         tree: SeriesTree,
         free_space: FreeSpace,
-        faults: LibraryFaults,
+        errors: FileSystemErrors,
         *,
         link: bool,
     ) -> None:
         self._folder = folder
         self._tree = tree
         self._free_space = free_space
-        self._faults = faults
+        self._errors = errors
         self._link = link
         by_sop_instance_uid = {image.staged.sop_instance_uid: image for image in images}
         named = name_images([image.staged for image in images])
@@ -68,9 +74,9 @@ class AdoptedStaging:
         Raises:
             DigestMismatchError: a file changed after it was hashed.
             NoSpaceError: a copy would leave less than `min_free_bytes`.
-            LibraryError: see errors.py.
+            LibraryError: see filesystem.py.
         """
-        with self._faults:
+        with self._errors:
             make_new_folder(self._folder)
             for name, image in self._named.items():
                 self._bring(image, self._folder / name)
@@ -81,7 +87,7 @@ class AdoptedStaging:
 
     def discard(self) -> None:
         """Remove what was brought; the tree is as it was. Does nothing after `commit`."""
-        with self._faults:
+        with self._errors:
             remove_folder(self._folder)
 
     def _bring(self, image: ForeignImage, target: Path) -> None:

@@ -22,7 +22,7 @@ _SUFFIX: Final = ".json"
 
 
 class ChangeJournal:
-    """The records in `.tciad/intents` of the library at `root`. For any number of threads. Raises OSError; see errors.py."""
+    """The records in `.tciad/intents` of the library at `root`. For any number of threads. Raises OSError; see filesystem.py."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

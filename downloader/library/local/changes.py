@@ -9,13 +9,12 @@ from uuid import uuid4
 from downloader.errors import LibraryError
 from downloader.library.changes import Change, ChangeKind, ChangeRecord, Finished
 from downloader.library.local.change_journal import ChangeJournal
-from downloader.library.local.errors import LibraryFaults
-from downloader.library.local.filesystem import made_folders, remove_empty_folders, remove_folder, sync_folder
+from downloader.library.local.filesystem import FileSystemErrors, made_folders, remove_empty_folders, remove_folder, sync_folder
 from downloader.library.local.hashing import make_quarantine
 from downloader.library.local.moving import find_aside, move_folder
 from downloader.library.local.tree import SeriesTree, has_files
+from downloader.library.names import safe_name
 from downloader.library.receipt import RECEIPT_NAME
-from downloader.library.safe_names import safe_name
 from downloader.model import Receipt, Series
 from downloader.own_folder import OWN_FOLDER
 
@@ -30,13 +29,13 @@ class TreeChanges:
         self._own = root / OWN_FOLDER
         self._tree = tree
         self._journal = journal
-        self._faults = LibraryFaults(root, place=f"{OWN_FOLDER}/intents")
+        self._errors = FileSystemErrors(root, place=f"{OWN_FOLDER}/intents")
 
     def plan_quarantine(
         self, folder: PurePosixPath, series_instance_uid: str, label: str, at: datetime, keeper: PurePosixPath | None = None
     ) -> Change:
         """See the port."""
-        with self._faults:
+        with self._errors:
             target = make_quarantine(self._own / "quarantine", safe_name(label), at)
         return self._change(ChangeKind.QUARANTINE, folder, series_instance_uid, target, keeper)
 
@@ -69,27 +68,27 @@ class TreeChanges:
 
     def begin(self, changes: Sequence[Change]) -> ChangeRecord:
         """See the port."""
-        with self._faults:
+        with self._errors:
             return self._journal.begin(changes)
 
     def end(self, record: ChangeRecord) -> None:
         """See the port."""
-        with self._faults:
+        with self._errors:
             self._journal.end(record)
 
     def keep(self, record: ChangeRecord, changes: Sequence[Change]) -> None:
         """See the port."""
-        with self._faults:
+        with self._errors:
             self._journal.keep(record, changes)
 
     def unfinished(self) -> Sequence[ChangeRecord]:
         """See the port."""
-        with self._faults:
+        with self._errors:
             return self._journal.unfinished()
 
     def carry_out(self, change: Change) -> None:
         """See the port."""
-        with LibraryFaults(self._root, place=str(change.folder), series_instance_uid=change.series_instance_uid):
+        with FileSystemErrors(self._root, place=str(change.folder), series_instance_uid=change.series_instance_uid):
             match change.kind:
                 case ChangeKind.QUARANTINE:
                     self._take_out(change.folder, self._root / change.targets[0])
@@ -104,7 +103,7 @@ class TreeChanges:
 
     def finish(self, change: Change) -> Finished:
         """See the port."""
-        with LibraryFaults(self._root, place=str(change.folder), series_instance_uid=change.series_instance_uid):
+        with FileSystemErrors(self._root, place=str(change.folder), series_instance_uid=change.series_instance_uid):
             match change.kind:
                 case ChangeKind.REPLACE:
                     return self._finish_replacement(change)

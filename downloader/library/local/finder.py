@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from downloader.errors import LibraryError
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.local.presence import look_for_receipts
 from downloader.library.local.threads import LibraryThreads
 from downloader.library.local.tree import SeriesTree
@@ -19,11 +19,11 @@ class LocalFinder:
         self._root = root
         self._tree = tree
         self._threads = threads
-        self._faults = LibraryFaults(root)
+        self._errors = FileSystemErrors(root)
 
     async def find_receipt(self, series: Series) -> Receipt | None:
         """See the port."""
-        with self._faults:
+        with self._errors:
             return await self._threads.run(self._tree.find_receipt, series)
 
     async def folder_of(self, series: Series) -> PurePosixPath:
@@ -32,7 +32,7 @@ class LocalFinder:
 
     async def look_for_receipts(self, folders: Sequence[str]) -> ReceiptLook:
         """See the port."""
-        with self._faults:
+        with self._errors:
             return await self._threads.run(look_for_receipts, self._root, folders)
 
     async def find_moved(self, noted: Sequence[tuple[Series, PurePosixPath]]) -> MovedSeries:
@@ -41,7 +41,7 @@ class LocalFinder:
 
     async def make_durable(self, folder: PurePosixPath) -> None:
         """See the port."""
-        with LibraryFaults(self._root, place=str(folder)):
+        with FileSystemErrors(self._root, place=str(folder)):
             await self._threads.run(self._tree.make_durable, folder)
 
     def _find_moved(self, noted: Sequence[tuple[Series, PurePosixPath]]) -> MovedSeries:
@@ -49,7 +49,7 @@ class LocalFinder:
         unreadable: dict[str, str] = {}
         for series, folder in noted:
             try:
-                with self._faults:
+                with self._errors:
                     moved = self._tree.find_moved(series, folder)
             except LibraryError as error:
                 unreadable[str(folder)] = str(error)

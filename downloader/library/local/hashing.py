@@ -1,6 +1,6 @@
 """What verifying asks of the file system: what lies in a folder, what a file hashes to, and a place for what is wrong.
 
-Raises OSError; see errors.py.
+Raises OSError; see filesystem.py.
 """
 
 import hashlib

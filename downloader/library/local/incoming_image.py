@@ -1,4 +1,4 @@
-"""An image on its way into staging: hashed, identified, and written or held. Raises OSError; see errors.py."""
+"""An image on its way into staging: hashed, identified, and written or held. Raises OSError; see filesystem.py."""
 
 import hashlib
 import os
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from downloader.dicomstream import HEAD_BYTES, DicomIdentity, DicomScanner, read_leniently
 from downloader.errors import NotDicomError, WrongSeriesError
 from downloader.library.local.filesystem import NEW_FILE, begin_write_back, write_all
-from downloader.library.local.writer_thread import WriterBeside
+from downloader.library.local.writer_thread import WriterThread
 from downloader.model import Identity, ImageStarted, Series, StagedImage
 
 # no image can have this UID: what cannot be printed stands as escapes in those that were read
@@ -65,7 +65,7 @@ class IncomingImage:
         self._head: list[bytes] = []
         self._held = held
         self._descriptor = -1 if path is None else os.open(path, NEW_FILE, 0o666)
-        self._beside: WriterBeside | None = None
+        self._beside: WriterThread | None = None
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -86,7 +86,7 @@ class IncomingImage:
         elif self._descriptor >= 0:
             write_all(self._descriptor, data)
             if self.size_bytes >= _LARGE_BYTES:
-                self._beside = WriterBeside(self._descriptor, self._md5)
+                self._beside = WriterThread(self._descriptor, self._md5)
 
     def move_to(self, path: str) -> None:
         """Write what was held so far to a new file of ours, and what comes behind it."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.local.presence import count_table
 from downloader.library.local.threads import LibraryThreads
 from downloader.library.local.tree import SeriesTree
@@ -22,33 +22,33 @@ class LocalIndex:
         self._staging = root / OWN_FOLDER / "staging"
         self._tree = tree
         self._threads = threads
-        self._faults = LibraryFaults(root)
+        self._errors = FileSystemErrors(root)
 
     async def begin_metadata(self) -> "ThreadedTable":
         """See the port."""
-        faults = LibraryFaults(self._root, place=METADATA_NAME)
+        errors = FileSystemErrors(self._root, place=METADATA_NAME)
         target, overdue = self._root / METADATA_NAME, self._tree.overdue
-        return ThreadedTable(await self._threads.run(MetadataFile, self._staging, target, overdue, faults), self._threads)
+        return ThreadedTable(await self._threads.run(MetadataFile, self._staging, target, overdue, errors), self._threads)
 
     async def expect_metadata(self) -> None:
         """See the port."""
-        with self._faults:
+        with self._errors:
             await self._threads.run(self._tree.overdue.set)
 
     async def metadata_is_due(self) -> bool:
         """See the port."""
-        with self._faults:
+        with self._errors:
             return await self._threads.run(bool, self._tree.overdue)
 
     async def listed_series(self) -> int | None:
         """See the port."""
-        with self._faults:
+        with self._errors:
             return await self._threads.run(count_table, self._root)
 
     async def write_citations(self, citations: Sequence[Citation]) -> None:
         """See the port."""
-        faults = LibraryFaults(self._root, place=CITATION_NAME)
-        await self._threads.run(write_citations, citations, self._staging, self._root / CITATION_NAME, faults)
+        errors = FileSystemErrors(self._root, place=CITATION_NAME)
+        await self._threads.run(write_citations, citations, self._staging, self._root / CITATION_NAME, errors)
 
     async def descriptions(self) -> Sequence[StoredDescription]:
         """See the port."""

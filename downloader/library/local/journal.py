@@ -1,12 +1,15 @@
-"""The journal of one staging folder: what an attempt has staged, so that a later one, perhaps of another process, can go on.
+"""What an attempt leaves in staging for a later one, perhaps of another process: a journal, and the images that it names.
 
-It lies beside the folder, so that nothing of it can get into the library. A line is appended for each image once it ended, and is
-not synced: after a power cut the journal may tell of images that the disk does not have, so each is hashed again before it is
-believed (see salvaging.py).
+The journal lies beside the staging folder, so that nothing of it can get into the library. A line is appended for each image once
+it ended, and is not synced: after a power cut the journal may name images that the disk does not have, so each is hashed again
+before it is believed. Raises OSError; see filesystem.py.
 """
 
+import errno
+import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -14,7 +17,9 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from downloader.library.local.filesystem import write_all
+from downloader.errors import DamagedReceiptError
+from downloader.library.local.filesystem import remove_folder, write_all
+from downloader.library.receipt import RECEIPT_NAME, decode_receipt
 from downloader.model import VERSION_ATTRIBUTES, Series, StagedImage
 
 JOURNAL_SUFFIX = ".jsonl"
@@ -64,7 +69,7 @@ def journal_path(folder: Path) -> Path:
 
 
 class Journal:
-    """Appends to the journal at `path`, which begins with its first line. Raises OSError; see errors.py."""
+    """Appends to the journal at `path`, which begins with its first line. Raises OSError; see filesystem.py."""
 
     __slots__ = ("_descriptor", "_path", "_series")
 
@@ -177,3 +182,93 @@ def _figures(series: Series) -> Series:
 def _encode(line: dict[str, object]) -> bytes:
     # half of a surrogate pair has no place in UTF-8; such a name can only come from a broken ZIP, and is no path
     return json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def part_name(position: int) -> str:
+    """What a staged image is called: never what the archive calls it."""
+    return f"{position:08d}.part"
+
+
+def salvage(folder: Path, series: Series) -> Staged:
+    """Keep of `folder` and its journal what is as it was noted, and nothing else.
+
+    Nothing is kept of a series that the catalogue describes otherwise now. Without a journal nothing was left that could be kept,
+    and nothing is done: whoever makes the folder removes what lies there.
+    """
+    if not os.path.lexists(journal_path(folder)):
+        return Staged(series=series)
+    journal = Journal(journal_path(folder), series)
+    noted = read_journal(journal_path(folder))
+    if noted is None or not _is_of(noted, series) or folder.is_symlink() or not folder.is_dir():
+        remove_folder(folder)
+        journal.remove()
+        return Staged(series=series)
+    images = _verified(folder, noted, series)
+    _remove_others(folder, {part_name(image.position) for image in images.values()})
+    staged = replace(noted, series=series, images=images)
+    if staged.is_empty:
+        journal.remove()
+    else:
+        journal.rewrite(staged)
+    return staged
+
+
+def _is_of(noted: Staged, series: Series) -> bool:
+    is_same = noted.series.series_instance_uid == series.series_instance_uid
+    return is_same and not noted.series.version.differs_from(series.version)
+
+
+def _verified(folder: Path, noted: Staged, series: Series) -> dict[str, StagedImage]:
+    """The images whose files hold what was noted."""
+    final_names = _final_names(folder)
+    images = {}
+    for sop_instance_uid, image in noted.images.items():
+        part = folder / part_name(image.position)
+        if sop_instance_uid in final_names and not os.path.lexists(part):
+            # killed while it was made ready for the library
+            part = _renamed_back(folder / final_names[sop_instance_uid], part)
+        if image.series_instance_uid == series.series_instance_uid and _holds(part, image):
+            images[sop_instance_uid] = image
+    return images
+
+
+def _final_names(folder: Path) -> dict[str, str]:
+    """The names that a killed commit has given, or was about to give, by SOP Instance UID."""
+    try:
+        receipt = decode_receipt((folder / RECEIPT_NAME).read_bytes())
+    except (FileNotFoundError, IsADirectoryError, DamagedReceiptError):
+        return {}
+    return {image.sop_instance_uid: image.name for image in receipt.images}
+
+
+def _renamed_back(final: Path, part: Path) -> Path:
+    if os.path.lexists(final):
+        final.rename(part)
+    return part
+
+
+def _holds(path: Path, image: StagedImage) -> bool:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(status.st_mode) or status.st_size != image.size_bytes:
+        return False
+    try:
+        with path.open("rb", buffering=0) as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return False  # a bad sector: the image comes again, to another one
+    return digest.hexdigest() == image.md5
+
+
+def _remove_others(folder: Path, kept: set[str]) -> None:
+    for path in list(folder.iterdir()):
+        if path.name in kept:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            remove_folder(path)
+        else:
+            path.unlink()

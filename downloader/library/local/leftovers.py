@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from downloader.library.local.changes import TreeChanges
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.local.journal import JOURNAL_SUFFIX, read_series
 from downloader.library.local.threads import LibraryThreads
 from downloader.library.local.tree import SeriesTree, has_files
 from downloader.library.model import SeriesLocation, StagedFolder
-from downloader.library.safe_names import safe_name
+from downloader.library.names import safe_name
 from downloader.model import Series
 from downloader.own_folder import OWN_FOLDER, open_own_folder
 
@@ -23,27 +23,27 @@ class LocalLeftovers:
         self._tree = tree
         self._changes = changes
         self._threads = threads
-        self._faults = LibraryFaults(root)
+        self._errors = FileSystemErrors(root)
 
     async def staged_series(self) -> Sequence[Series]:
         """See the port."""
-        with self._faults:
+        with self._errors:
             return await self._threads.run(self._staged_series)
 
     async def whole_staged(self, keep: Collection[str] = ()) -> Sequence[StagedFolder]:
         """See the port."""
-        with self._faults:
+        with self._errors:
             return await self._threads.run(self._whole_staged, keep)
 
     async def put_back(self, staged: StagedFolder) -> SeriesLocation:
         """See the port."""
         uid = staged.receipt.series.series_instance_uid
-        with LibraryFaults(self._root, place=str(staged.folder), series_instance_uid=uid):
+        with FileSystemErrors(self._root, place=str(staged.folder), series_instance_uid=uid):
             return await self._threads.run(self._tree.put, self._root / staged.folder, staged.receipt, None)
 
     async def clear_staging(self, keep: Collection[str] = ()) -> int:
         """See the port."""
-        with self._faults:
+        with self._errors:
             return await self._threads.run(self._clear_staging, keep)
 
     def _staged_series(self) -> Sequence[Series]:

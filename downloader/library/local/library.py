@@ -10,24 +10,21 @@ from downloader.library.layout import parse_layout
 from downloader.library.local.adopted import AdoptedStaging
 from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.local.changes import TreeChanges
-from downloader.library.local.errors import LibraryFaults
-from downloader.library.local.filesystem import make_new_folder, remove_folder
+from downloader.library.local.filesystem import FileSystemErrors, FreeSpace, make_new_folder, remove_folder
 from downloader.library.local.finder import LocalFinder
-from downloader.library.local.free_space import FreeSpace
 from downloader.library.local.index import LocalIndex
-from downloader.library.local.journal import journal_path
+from downloader.library.local.journal import journal_path, salvage
 from downloader.library.local.leftovers import LocalLeftovers
 from downloader.library.local.library_changes import LocalChanges
 from downloader.library.local.maintenance import LocalMaintenance
 from downloader.library.local.reader import LocalReader
-from downloader.library.local.recovery import salvage
 from downloader.library.local.staging import LocalStaging
 from downloader.library.local.state import LocalState
 from downloader.library.local.threads import LibraryThreads
 from downloader.library.local.tree import SeriesTree
 from downloader.library.local.zip_staging import ZipStaging
 from downloader.library.model import ForeignImage
-from downloader.library.safe_names import safe_name
+from downloader.library.names import safe_name
 from downloader.library.sink import Staging
 from downloader.model import Receipt, Series
 from downloader.own_folder import OWN_FOLDER, has_own_folder, open_own_folder
@@ -72,10 +69,10 @@ class LocalLibrary:
         self.state = LocalState(self._root, threads)
         self._storage = storage
         self._staging = self._root / OWN_FOLDER / "staging"
-        self._faults = LibraryFaults(self._root)
+        self._errors = FileSystemErrors(self._root)
         if self._root.exists() and not self._root.is_dir():
             raise LibraryError(f"{root} is not a directory", next_step="choose another directory with --output")
-        with self._faults:
+        with self._errors:
             if to_read:
                 has_own_folder(self._root)
             else:
@@ -95,40 +92,40 @@ class LocalLibrary:
         Raises:
             NoSpaceError: the series would leave less than `min_free_bytes`.
         """
-        folder, faults = self._place(series)
+        folder, errors = self._place(series)
         if self._storage is StorageFormat.ZIP and has_original:
-            return self._begin_zip(series, folder, faults)
-        with faults:
+            return self._begin_zip(series, folder, errors)
+        with errors:
             staged = salvage(folder, series)
             staged_bytes = sum(image.size_bytes for image in staged.images.values())
             self._free_space.require(series.series_instance_uid, max(0, (series.file_size_bytes or 0) - staged_bytes))
-        return LocalStaging(series, folder, staged, self._tree, self._free_space, faults)
+        return LocalStaging(series, folder, staged, self._tree, self._free_space, errors)
 
     def require_room(self, series: Series, needed_bytes: int) -> None:
         """See the port."""
-        _, faults = self._place(series)
-        with faults:
+        _, errors = self._place(series)
+        with errors:
             self._free_space.require_at_least(series.series_instance_uid, needed_bytes)
 
-    def _begin_zip(self, series: Series, folder: Path, faults: LibraryFaults) -> ZipStaging:
-        with faults:
+    def _begin_zip(self, series: Series, folder: Path, errors: FileSystemErrors) -> ZipStaging:
+        with errors:
             # how far the ZIP is smaller than its images, nobody knows before
             self._free_space.require(series.series_instance_uid, series.file_size_bytes or 0)
             journal_path(folder).unlink(missing_ok=True)
             make_new_folder(folder)
-            return ZipStaging(series, folder, self._tree, self._free_space, faults)
+            return ZipStaging(series, folder, self._tree, self._free_space, errors)
 
-    def _place(self, series: Series) -> tuple[Path, LibraryFaults]:
-        """The folder of the series in staging, and what its faults are called."""
+    def _place(self, series: Series) -> tuple[Path, FileSystemErrors]:
+        """The folder of the series in staging, and what its errors are called."""
         name = safe_name(series.series_instance_uid)
         place = f"{OWN_FOLDER}/staging/{name}"
-        return self._staging / name, LibraryFaults(self._root, place=place, series_instance_uid=series.series_instance_uid)
+        return self._staging / name, FileSystemErrors(self._root, place=place, series_instance_uid=series.series_instance_uid)
 
     def adopt(self, series: Series, images: Sequence[ForeignImage], *, link: bool) -> AdoptedStaging:
         """See the port."""
-        folder, faults = self._place(series)
+        folder, errors = self._place(series)
         self.drop_staged(series)
-        return AdoptedStaging(folder, images, self._tree, self._free_space, faults, link=link)
+        return AdoptedStaging(folder, images, self._tree, self._free_space, errors, link=link)
 
     def folder_of(self, series: Series) -> PurePosixPath:
         """See the port."""
@@ -136,7 +133,7 @@ class LocalLibrary:
 
     def find_receipt(self, series: Series) -> Receipt | None:
         """See the port."""
-        with self._faults:
+        with self._errors:
             return self._tree.find_receipt(series)
 
     def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
@@ -149,12 +146,12 @@ class LocalLibrary:
 
     def make_durable(self, folder: PurePosixPath) -> None:
         """See the port."""
-        with LibraryFaults(self._root, place=str(folder)):
+        with FileSystemErrors(self._root, place=str(folder)):
             self._tree.make_durable(folder)
 
     def drop_staged(self, series: Series) -> None:
         """See the port."""
         folder = self._staging / safe_name(series.series_instance_uid)
-        with self._faults:
+        with self._errors:
             journal_path(folder).unlink(missing_ok=True)
             remove_folder(folder)

@@ -5,13 +5,13 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from downloader.errors import LibraryError
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.local.hashing import set_aside
 from downloader.library.local.moving import MoveBatch
 from downloader.library.local.threads import LibraryThreads
 from downloader.library.local.tree import SeriesTree
 from downloader.library.model import FolderMove, MoveResults
-from downloader.library.safe_names import safe_name
+from downloader.library.names import safe_name
 from downloader.model import Receipt, Series
 from downloader.own_folder import OWN_FOLDER
 
@@ -23,7 +23,7 @@ class LocalMaintenance:
         self._root = root
         self._tree = tree
         self._threads = threads
-        self._faults = LibraryFaults(root)
+        self._errors = FileSystemErrors(root)
 
     def best_folder(self, series: Series) -> PurePosixPath:
         """See the port."""
@@ -43,12 +43,12 @@ class LocalMaintenance:
 
     async def move_papers(self, collections: Sequence[Series]) -> None:
         """See the port."""
-        with self._faults:
+        with self._errors:
             await self._threads.run(self._move_papers, collections)
 
     async def quarantine(self, path: PurePosixPath, label: str, at: datetime) -> PurePosixPath:
         """See the port."""
-        with LibraryFaults(self._root, place=str(path)):
+        with FileSystemErrors(self._root, place=str(path)):
             return await self._threads.run(self._quarantine, path, label, at)
 
     def _choose_places(self, moves: Sequence[FolderMove], taken: Collection[PurePosixPath]) -> MoveResults:
@@ -64,7 +64,7 @@ class LocalMaintenance:
     def _place_of(self, move: FolderMove, taken: Collection[PurePosixPath]) -> PurePosixPath | LibraryError:
         uid = move.series.series_instance_uid
         try:
-            with LibraryFaults(self._root, place=str(move.folder), series_instance_uid=uid):
+            with FileSystemErrors(self._root, place=str(move.folder), series_instance_uid=uid):
                 return self._tree.place_for(move.folder, move.series, taken)
         except LibraryError as error:
             return error
@@ -73,7 +73,7 @@ class LocalMaintenance:
         batch = MoveBatch(self._root)
         results: list[PurePosixPath | LibraryError] = []
         try:
-            with self._faults:
+            with self._errors:
                 self._tree.overdue.set()
                 try:
                     for move in moves:

@@ -1,4 +1,4 @@
-"""Moves series folders from one layout to another, each by one rename wherever that can be. Raises OSError; see errors.py."""
+"""Moves series folders from one layout to another, each by one rename wherever that can be. Raises OSError; see filesystem.py."""
 
 import contextlib
 import os
@@ -7,13 +7,12 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from downloader.errors import LibraryError
-from downloader.library.local.errors import LibraryFaults
-from downloader.library.local.filesystem import made_folders, remove_empty_folders, sync_folder
+from downloader.library.local.filesystem import FileSystemErrors, made_folders, remove_empty_folders, sync_folder
 from downloader.library.local.nested_folders import holds_series, series_above
 
 MOVING_MARK: Final = "~moving"
 """Ends the name of a folder that has to step aside before it can go to its new place. It cannot be that of a layout's folder:
-names that end in `~` and something are marked with eight digits (see safe_names.py)."""
+names that end in `~` and something are marked with eight digits (see names.py)."""
 
 
 def choose_place(
@@ -55,7 +54,7 @@ class MoveBatch:
         Raises:
             LibraryError: it cannot be moved.
         """
-        with LibraryFaults(self._root, place=str(folder)):
+        with FileSystemErrors(self._root, place=str(folder)):
             self._move(folder, target)
 
     def _move(self, folder: PurePosixPath, target: PurePosixPath) -> None:

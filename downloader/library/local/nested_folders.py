@@ -1,4 +1,4 @@
-"""Folders of series that lie in one another, which only a change of layouts could bring about. Raises OSError; see errors.py."""
+"""Folders of series that lie in one another, which only a change of layouts could cause. Raises OSError; see filesystem.py."""
 
 import os
 from pathlib import Path, PurePosixPath

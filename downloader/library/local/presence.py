@@ -1,4 +1,4 @@
-"""Whether receipts are where they should be, for very many series at once. Raises OSError; see errors.py."""
+"""Whether receipts are where they should be, for very many series at once. Raises OSError; see filesystem.py."""
 
 import csv
 import os

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from downloader.errors import LibraryError, TciadError
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.local.hashing import hash_file, list_folder
 from downloader.library.local.nested_folders import is_or_holds_series
 from downloader.library.local.stored_zip import StoredZipFile
@@ -34,12 +34,12 @@ class LocalReader:
 
     async def doubted_receipt(self, folder: PurePosixPath) -> Receipt | None:
         """See the port."""
-        with LibraryFaults(self._root, place=str(folder)):
+        with FileSystemErrors(self._root, place=str(folder)):
             return await self._threads.run(self._tree.doubted_receipt, folder)
 
     async def contents(self, folder: PurePosixPath) -> Mapping[str, int | None]:
         """See the port."""
-        with LibraryFaults(self._root, place=str(folder)):
+        with FileSystemErrors(self._root, place=str(folder)):
             return await self._threads.run(list_folder, self._root / folder)
 
     async def hash_images(self, folder: PurePosixPath, names: Sequence[str]) -> Sequence[ImageDigest]:
@@ -64,12 +64,12 @@ class LocalReader:
 
     async def has_series_in(self, folder: PurePosixPath) -> bool:
         """See the port."""
-        with LibraryFaults(self._root, place=str(folder)):
+        with FileSystemErrors(self._root, place=str(folder)):
             return await self._threads.run(is_or_holds_series, self._root / folder)
 
     async def is_one_folder(self, folder: PurePosixPath, other: PurePosixPath) -> bool:
         """See the port."""
-        with LibraryFaults(self._root, place=str(folder)):
+        with FileSystemErrors(self._root, place=str(folder)):
             return await self._threads.run(_is_one, self._root / folder, self._root / other)
 
     def _hash_each(self, folder: PurePosixPath, names: Sequence[str]) -> Sequence[ImageDigest]:
@@ -77,7 +77,7 @@ class LocalReader:
 
     def _hash(self, folder: PurePosixPath, name: str) -> ImageDigest:
         try:
-            with LibraryFaults(self._root, place=str(folder / name)):
+            with FileSystemErrors(self._root, place=str(folder / name)):
                 return ImageDigest(name=name, md5=hash_file(self._root / folder / name))
         except LibraryError as error:
             return ImageDigest(name=name, unreadable=error.what)
@@ -91,17 +91,17 @@ class LocalReader:
             member_bytes=max([*LONGEST_TEXT_BYTES.values(), *(image.size_bytes for image in receipt.images)]),
             total_bytes=receipt.stored_bytes + sum(LONGEST_TEXT_BYTES.values()),
         )
-        return StoredZipFile(self._root / place, limits, LibraryFaults(self._root, place=str(place)))
+        return StoredZipFile(self._root / place, limits, FileSystemErrors(self._root, place=str(place)))
 
     def _is_whole(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
         receipt = self._tree.read_receipt(folder)
         if receipt is None or receipt.series.series_instance_uid != series_instance_uid:
             return False
-        with LibraryFaults(self._root, place=str(folder)):
+        with FileSystemErrors(self._root, place=str(folder)):
             return has_files(self._root / folder, receipt)
 
     def _proves(self, folder: PurePosixPath, receipt: Receipt) -> bool:
-        with LibraryFaults(self._root, place=str(folder)):
+        with FileSystemErrors(self._root, place=str(folder)):
             if not has_files(self._root / folder, receipt):
                 return False
         md5s = {receipt.zip.name: receipt.zip.md5} if receipt.zip else {image.name: image.md5 for image in receipt.images}
@@ -109,7 +109,7 @@ class LocalReader:
         return all(self._hash(folder, name).md5 == md5 for name, md5 in md5s.items())
 
     def _holds(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
-        with LibraryFaults(self._root, place=str(folder)):
+        with FileSystemErrors(self._root, place=str(folder)):
             receipt = self._tree.receipt_in(folder) or self._tree.doubted_receipt(folder)
             if receipt is None and not list_folder(self._root / folder):
                 return False

@@ -1,4 +1,4 @@
-"""Puts a finished folder in the place of an older one of the same series. Raises OSError; see errors.py."""
+"""Puts a finished folder in the place of an older one of the same series. Raises OSError; see filesystem.py."""
 
 import os
 from pathlib import Path, PurePosixPath
@@ -8,7 +8,7 @@ from downloader.library.changes import Change, ChangeKind, ChangeRecord
 from downloader.library.local.change_journal import ChangeJournal
 from downloader.library.local.filesystem import exchange_folder, remove_folder, swap_folder, sync_folder
 from downloader.library.local.hashing import make_quarantine
-from downloader.library.safe_names import safe_name
+from downloader.library.names import safe_name
 from downloader.model import Receipt
 
 REPLACED_PREFIX = "replaced-"

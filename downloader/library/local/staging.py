@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from downloader.errors import TciadError, WrongSeriesError
-from downloader.library.image_names import name_images, receipt_image
-from downloader.library.local.errors import LibraryFaults
 from downloader.library.local.filesystem import (
+    FileSystemErrors,
+    FreeSpace,
     make_new_folder,
     remove_folder,
     rename_within,
@@ -16,12 +16,11 @@ from downloader.library.local.filesystem import (
     write_new,
     write_synced,
 )
-from downloader.library.local.free_space import FreeSpace
 from downloader.library.local.incoming_image import IncomingImage, identify
-from downloader.library.local.journal import Journal, Staged, journal_path
-from downloader.library.local.recovery import part_name
+from downloader.library.local.journal import Journal, Staged, journal_path, part_name
 from downloader.library.local.tree import SeriesTree
 from downloader.library.model import SeriesLocation
+from downloader.library.names import name_images, receipt_image
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.library.sink import Salvage
 from downloader.model import (
@@ -56,7 +55,7 @@ class LocalStaging:
     keeps_parts = True
 
     def __init__(
-        self, series: Series, folder: Path, staged: Staged, tree: SeriesTree, free_space: FreeSpace, faults: LibraryFaults
+        self, series: Series, folder: Path, staged: Staged, tree: SeriesTree, free_space: FreeSpace, errors: FileSystemErrors
     ) -> None:
         self._series = series
         self._folder = folder
@@ -64,7 +63,7 @@ class LocalStaging:
         self._prefix = f"{folder}/"
         self._tree = tree
         self._free_space = free_space
-        self._faults = faults
+        self._errors = errors
         self._journal = Journal(journal_path(folder), series)
         self._staged = staged
         self._license_text = staged.license_text
@@ -99,7 +98,7 @@ class LocalStaging:
 
     def take(self, portion: Portion) -> None:
         """See the port."""
-        with self._faults:
+        with self._errors:
             if portion.is_last and not self._has_folder:
                 self._held = {}
             held_bytes = 0
@@ -127,7 +126,7 @@ class LocalStaging:
     def narrow_to(self, images: Iterable[StagedImage]) -> None:
         """See the port."""
         wanted = {image.sop_instance_uid: image for image in images}
-        with self._faults:
+        with self._errors:
             for sop_instance_uid, image in self._images.items():
                 if sop_instance_uid not in wanted:
                     self._remove(image)
@@ -146,7 +145,7 @@ class LocalStaging:
         named = self._named()
         if [(image.name, image.md5) for image in receipt.images] != [(name, image.md5) for name, image in named.items()]:
             raise TciadError("the receipt tells of other images than were staged")
-        with self._faults:
+        with self._errors:
             if self._image is not None:
                 self._drop_unfinished(self._image)
             if self._held is not None:
@@ -173,7 +172,7 @@ class LocalStaging:
         """See the port."""
         if self._is_over:
             return
-        with self._faults:
+        with self._errors:
             if self._image is not None:
                 self._drop_unfinished(self._image)
             if self._held is not None:
@@ -195,7 +194,7 @@ class LocalStaging:
         """See the port."""
         if self._is_over:
             return
-        with self._faults:
+        with self._errors:
             if self._image is not None:
                 self._image.close()
             self._journal.remove()

@@ -5,8 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from downloader.library.local.errors import LibraryFaults
-from downloader.library.local.free_space import FreeSpace
+from downloader.library.local.filesystem import FileSystemErrors, FreeSpace
 from downloader.library.local.threads import LibraryThreads
 from downloader.library.model import LibraryConfig, Record
 from downloader.library.state.config import read_config, write_config
@@ -62,5 +61,5 @@ class LocalState:
 
     async def free_bytes(self) -> int:
         """See the port."""
-        with LibraryFaults(self._root):
+        with FileSystemErrors(self._root):
             return await self._threads.run(FreeSpace(self._root, 0).free_bytes)

@@ -1,10 +1,10 @@
-"""Reads a stored ZIP once more, member by member, as it was read when it came. Raises OSError; see errors.py."""
+"""Reads a stored ZIP once more, member by member, as it was read when it came. Raises OSError; see filesystem.py."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.local.hashing import read_blocks
 from downloader.library.model import HashedMember
 from downloader.zipstream import LONGEST_TEXT_BYTES, MemberData, MemberStarted, ZipLimits, ZipReader
@@ -13,8 +13,8 @@ from downloader.zipstream import LONGEST_TEXT_BYTES, MemberData, MemberStarted, 
 class StoredZipFile:
     """Implements ZipContents for the file at `path`."""
 
-    def __init__(self, path: Path, limits: ZipLimits, faults: LibraryFaults) -> None:
-        self._faults = faults
+    def __init__(self, path: Path, limits: ZipLimits, errors: FileSystemErrors) -> None:
+        self._errors = errors
         self._whole = hashlib.md5(usedforsecurity=False)
         self._members = self._read(path, ZipReader(limits))
 
@@ -27,7 +27,7 @@ class StoredZipFile:
         """See the port."""
         found: list[HashedMember] = []
         total_bytes = 0
-        with self._faults:
+        with self._errors:
             for member in self._members:
                 found.append(member)
                 total_bytes += member.size_bytes

@@ -11,8 +11,14 @@ from pathlib import Path, PurePosixPath
 from downloader.errors import DamagedReceiptError, OccupiedFolderError
 from downloader.library.layout import Layout, collection_folders
 from downloader.library.local.change_journal import ChangeJournal
-from downloader.library.local.errors import LibraryFaults
-from downloader.library.local.filesystem import made_folders, put_file, remove_empty_folders, sync_folder, write_new
+from downloader.library.local.filesystem import (
+    FileSystemErrors,
+    made_folders,
+    put_file,
+    remove_empty_folders,
+    sync_folder,
+    write_new,
+)
 from downloader.library.local.moving import MOVING_MARK, choose_place, move_paper
 from downloader.library.local.nested_folders import holds_series, is_or_holds_series, is_series
 from downloader.library.local.replacing import Replacement
@@ -80,13 +86,13 @@ class SeriesTree:
 
     def receipt_in(self, folder: PurePosixPath) -> Receipt | None:
         """See the port."""
-        faults = LibraryFaults(self._root, place=str(folder))
-        with faults:
+        errors = FileSystemErrors(self._root, place=str(folder))
+        with errors:
             try:
                 return read_receipt_file(self._root / folder / RECEIPT_NAME)
             except PermissionError as error:
                 # another user's folder stands in the place of this one series; all others can go on
-                denied = faults.translated(error)
+                denied = errors.translated(error)
                 raise OccupiedFolderError(denied.what, next_step=denied.next_step) from error
 
     def read_receipt(self, folder: PurePosixPath) -> Receipt | None:
@@ -99,7 +105,7 @@ class SeriesTree:
     def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
         """See the port."""
         place = self._root / folder / RECEIPT_NAME
-        with LibraryFaults(self._root, place=str(folder / RECEIPT_NAME)):
+        with FileSystemErrors(self._root, place=str(folder / RECEIPT_NAME)):
             descriptor, name = tempfile.mkstemp(prefix="receipt-", dir=self._root / OWN_FOLDER / "staging")
             os.close(descriptor)
             temporary = Path(name)
@@ -139,7 +145,7 @@ class SeriesTree:
         """Rename a finished and synced folder into the tree; `finished` is gone afterwards.
 
         Raises:
-            OSError: see errors.py.
+            OSError: see filesystem.py.
             OccupiedFolderError: something else lies where the series belongs.
         """
         with self._changing:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from downloader.errors import DamagedReceiptError
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.local.nested_folders import may_hold_folders
 from downloader.library.model import FoundSeries
 from downloader.library.receipt import RECEIPT_NAME, read_receipt_file
@@ -92,7 +92,7 @@ class TreeWalk:
 
     def _look(self, folder: str, found: list[FoundSeries]) -> Sequence[str]:
         """List one folder: what it is goes to `found`, the folders in it are returned."""
-        with LibraryFaults(self._faults_root, place=folder or "."):
+        with FileSystemErrors(self._faults_root, place=folder or "."):
             try:
                 return self._look_closely(folder, found) if self._with_contents else self._look_briefly(folder, found)
             except (FileNotFoundError, NotADirectoryError):

@@ -22,7 +22,7 @@ class Digest(Protocol):
         ...
 
 
-class WriterBeside:
+class WriterThread:
     """Writes to `descriptor` and tells `digest`, both in the order of `write`; some 2 MiB are held at most.
 
     What goes wrong in the thread is raised by a later call. To be closed before its descriptor is.

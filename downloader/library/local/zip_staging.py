@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import Final
 
 from downloader.errors import TciadError, WrongSeriesError
-from downloader.library.image_names import receipt_image
-from downloader.library.local.errors import LibraryFaults
-from downloader.library.local.filesystem import NEW_FILE, remove_folder, sync_files, sync_folder, write_all, write_new
-from downloader.library.local.free_space import FreeSpace
+from downloader.library.local.filesystem import (
+    NEW_FILE,
+    FileSystemErrors,
+    FreeSpace,
+    remove_folder,
+    sync_files,
+    sync_folder,
+    write_all,
+    write_new,
+)
 from downloader.library.local.incoming_image import IncomingImage, identify
 from downloader.library.local.tree import SeriesTree
 from downloader.library.model import SeriesLocation
+from downloader.library.names import receipt_image, safe_name
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
-from downloader.library.safe_names import safe_name
 from downloader.library.sink import Salvage
 from downloader.model import (
     Image,
@@ -43,12 +49,12 @@ class ZipStaging:
     salvage = _NOTHING
     keeps_parts = False
 
-    def __init__(self, series: Series, folder: Path, tree: SeriesTree, free_space: FreeSpace, faults: LibraryFaults) -> None:
+    def __init__(self, series: Series, folder: Path, tree: SeriesTree, free_space: FreeSpace, errors: FileSystemErrors) -> None:
         self._series = series
         self._folder = folder
         self._tree = tree
         self._free_space = free_space
-        self._faults = faults
+        self._errors = errors
         self._name = f"{safe_name(series.series_instance_uid)}.zip"
         self._descriptor = os.open(folder / self._name, NEW_FILE, 0o666)
         self._md5 = hashlib.md5(usedforsecurity=False)
@@ -70,7 +76,7 @@ class ZipStaging:
 
     def take(self, portion: Portion) -> None:
         """See the port."""
-        with self._faults:
+        with self._errors:
             for chunk in portion.original:
                 write_all(self._descriptor, chunk)
                 self._md5.update(chunk)
@@ -107,7 +113,7 @@ class ZipStaging:
         """See the port. The collection's LICENSE is written with its first series."""
         if receipt.zip != self.stored_zip() or receipt.images != self.named_images():
             raise TciadError("the receipt tells of another ZIP than was staged")
-        with self._faults:
+        with self._errors:
             self._close()
             write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
             sync_files(self._folder, (self._name, RECEIPT_NAME))
@@ -124,7 +130,7 @@ class ZipStaging:
         """See the port."""
         if self._is_over:
             return
-        with self._faults:
+        with self._errors:
             self._close()
             remove_folder(self._folder)
         self._is_over = True

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from downloader.library.local.errors import LibraryFaults
-from downloader.library.local.filesystem import put_file, write_new
+from downloader.library.local.filesystem import FileSystemErrors, put_file, write_new
 from downloader.library.model import Citation
 
 CITATION_NAME: Final = "CITATION.txt"
@@ -17,7 +16,7 @@ _HEAD: Final = (
 _NOT_TOLD: Final = "not told by the archive"
 
 
-def write_citations(citations: Sequence[Citation], staging: Path, target: Path, faults: LibraryFaults) -> None:
+def write_citations(citations: Sequence[Citation], staging: Path, target: Path, errors: FileSystemErrors) -> None:
     """Replace the file at `target` by way of one in `staging`. Blocks.
 
     Raises:
@@ -25,7 +24,7 @@ def write_citations(citations: Sequence[Citation], staging: Path, target: Path, 
     """
     temporary = staging / f"{CITATION_NAME}.{uuid4().hex}"
     told = [_tell(citation, _is_new(citations, index)) for index, citation in enumerate(citations)]
-    with faults:
+    with errors:
         write_new(temporary, "\n".join([_HEAD, *told]).encode("utf-8", errors="replace"))
         put_file(temporary, target)
 

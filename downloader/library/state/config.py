@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from downloader.errors import LibraryError
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.model import LibraryConfig
 from downloader.own_folder import OWN_FOLDER, open_own_folder, read_own_file
 
@@ -25,7 +25,7 @@ def read_config(root: Path) -> LibraryConfig | None:
         LibraryError: the file holds something else.
     """
     try:
-        with LibraryFaults(root, place=f"{OWN_FOLDER}/{CONFIG_NAME}"):
+        with FileSystemErrors(root, place=f"{OWN_FOLDER}/{CONFIG_NAME}"):
             content = read_own_file(root, CONFIG_NAME)
         return None if content is None else _CONFIG.validate_json(content)
     except ValidationError as error:
@@ -41,5 +41,5 @@ def write_config(root: Path, config: LibraryConfig) -> None:
     Raises:
         LibraryError, NoSpaceError: it cannot be written.
     """
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{CONFIG_NAME}"), open_own_folder(root) as own:
+    with FileSystemErrors(root, place=f"{OWN_FOLDER}/{CONFIG_NAME}"), open_own_folder(root) as own:
         own.write(CONFIG_NAME, f"{json.dumps(asdict(config))}\n".encode())

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.model import StoredDescription
 from downloader.own_folder import OWN_FOLDER, open_own_folder, read_own_file
 
@@ -23,7 +23,7 @@ def read_descriptions(root: Path) -> Sequence[StoredDescription]:
     Raises:
         LibraryError: the disk fails.
     """
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{DESCRIPTIONS_NAME}"):
+    with FileSystemErrors(root, place=f"{OWN_FOLDER}/{DESCRIPTIONS_NAME}"):
         content = read_own_file(root, DESCRIPTIONS_NAME)
     try:
         return () if content is None else _KEPT.validate_json(content)
@@ -43,5 +43,5 @@ def write_descriptions(root: Path, kept: Sequence[StoredDescription]) -> None:
     """
     document = _KEPT.dump_python(tuple(kept), mode="json")
     content = f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode("utf-8", errors="replace")
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{DESCRIPTIONS_NAME}"), open_own_folder(root) as own:
+    with FileSystemErrors(root, place=f"{OWN_FOLDER}/{DESCRIPTIONS_NAME}"), open_own_folder(root) as own:
         own.write(DESCRIPTIONS_NAME, content)

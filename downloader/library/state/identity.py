@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from pydantic import TypeAdapter, ValidationError
 
 from downloader.errors import LibraryError
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.receipt import RECEIPT_NAME
 from downloader.library.state.config import CONFIG_NAME
 from downloader.own_folder import OWN_FOLDER, open_own_folder, read_own_file
@@ -36,7 +36,7 @@ def read_identity(root: Path) -> str:
     Raises:
         LibraryError: the marker cannot be read, or holds something else.
     """
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{IDENTITY_NAME}"):
+    with FileSystemErrors(root, place=f"{OWN_FOLDER}/{IDENTITY_NAME}"):
         content = read_own_file(root, IDENTITY_NAME)
     if content is None:
         return ""
@@ -57,7 +57,7 @@ def make_identity(root: Path, at: datetime) -> str:
     """
     identity = LibraryIdentity(id=uuid4(), created_at=at)
     content = json.dumps(_IDENTITY.dump_python(identity, mode="json"))
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{IDENTITY_NAME}"), open_own_folder(root, make=True) as own:
+    with FileSystemErrors(root, place=f"{OWN_FOLDER}/{IDENTITY_NAME}"), open_own_folder(root, make=True) as own:
         own.write(IDENTITY_NAME, f"{content}\n".encode())
     return str(identity.id)
 
@@ -68,7 +68,7 @@ def is_library(root: Path) -> bool:
     Raises:
         LibraryError: it cannot be read.
     """
-    with LibraryFaults(root):
+    with FileSystemErrors(root):
         if any(read_own_file(root, name) is not None for name in (IDENTITY_NAME, CONFIG_NAME)):
             return True
         for folder, below, names in os.walk(root):

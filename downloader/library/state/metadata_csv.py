@@ -8,8 +8,7 @@ from typing import Final
 from uuid import uuid4
 
 from downloader.dicomstream import sop_class_name
-from downloader.library.local.errors import LibraryFaults
-from downloader.library.local.filesystem import put_file
+from downloader.library.local.filesystem import FileSystemErrors, put_file
 from downloader.library.model import MetadataRow
 from downloader.library.spreadsheet_cells import cell_of
 
@@ -46,7 +45,7 @@ _UNITS: Final = ("kB", "MB", "GB", "TB", "PB")
 class Overdue:
     """The file at `path`, which is there while the library is not what its table says. It outlives a run that is killed.
 
-    Safe in any number of threads. Raises OSError; see local/errors.py.
+    Safe in any number of threads. Raises OSError; see local/filesystem.py.
     """
 
     __slots__ = ("_is_set", "_path")
@@ -76,10 +75,10 @@ class MetadataFile:
     Every value is quoted, lines end in CRLF (RFC 4180), and no value is a formula (see `cell_of`).
     """
 
-    def __init__(self, staging: Path, target: Path, overdue: Overdue, faults: LibraryFaults) -> None:
+    def __init__(self, staging: Path, target: Path, overdue: Overdue, errors: FileSystemErrors) -> None:
         self._target = target
         self._overdue = overdue
-        self._faults = faults
+        self._errors = errors
         self._temporary = staging / f"{METADATA_NAME}.{uuid4().hex}"
         self._write([COLUMNS])
 
@@ -89,12 +88,12 @@ class MetadataFile:
 
     def commit(self) -> None:
         """See the port."""
-        with self._faults:
+        with self._errors:
             put_file(self._temporary, self._target)
             self._overdue.clear()
 
     def _write(self, rows: Iterable[tuple[str, ...]]) -> None:
-        with self._faults, self._temporary.open("a", encoding="utf-8", errors="replace", newline="") as file:
+        with self._errors, self._temporary.open("a", encoding="utf-8", errors="replace", newline="") as file:
             csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows(rows)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from downloader.errors import LibraryError
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.own_folder import OWN_FOLDER, OwnFolder, open_own_folder
 
 PAUSE_NAME: Final = "paused"
@@ -16,7 +16,7 @@ PAUSE_NAME: Final = "paused"
 
 def is_paused(root: Path) -> bool:
     """Whether the library is paused."""
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{PAUSE_NAME}"):
+    with FileSystemErrors(root, place=f"{OWN_FOLDER}/{PAUSE_NAME}"):
         try:
             with open_own_folder(root, to_read=True) as own:
                 return own.has(PAUSE_NAME)
@@ -49,7 +49,7 @@ def resume_library(root: Path) -> bool:
 
 @contextmanager
 def _opened(root: Path) -> Iterator[OwnFolder]:
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{PAUSE_NAME}"):
+    with FileSystemErrors(root, place=f"{OWN_FOLDER}/{PAUSE_NAME}"):
         try:
             with open_own_folder(root) as own:
                 yield own

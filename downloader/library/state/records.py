@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 
-from downloader.library.local.errors import LibraryFaults
+from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.model import Record
 from downloader.own_folder import OWN_FOLDER, OwnFolder, open_own_folder
 
@@ -27,7 +27,7 @@ def write_record(root: Path, kind: str, began_at: datetime, document: Mapping[st
     name = began_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ.json")
     content = f"{json.dumps(document, indent=2)}\n".encode()
     with (
-        LibraryFaults(root, place=f"{OWN_FOLDER}/{kind}/{name}"),
+        FileSystemErrors(root, place=f"{OWN_FOLDER}/{kind}/{name}"),
         open_own_folder(root) as own,
         own.folder(kind, make=True) as records,
     ):
@@ -46,7 +46,7 @@ def read_records(
     Raises:
         LibraryError: the folder of the records cannot be read.
     """
-    with LibraryFaults(root, place=f"{OWN_FOLDER}/{kind}"):
+    with FileSystemErrors(root, place=f"{OWN_FOLDER}/{kind}"):
         try:
             with open_own_folder(root, to_read=True) as own, own.folder(kind) as records:
                 return _read_newest(records, manifest=manifest, before=before, limit=limit)
