@@ -2,21 +2,57 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from downloader.model import Proof, Receipt
 from downloader.store.sqlite.claiming import completed_values, strength_values
 from downloader.store.sqlite.connection import Connection, Value
 from downloader.store.sqlite.enqueuing import stage
+from downloader.store.sqlite.rows import staged_values
+
+RESTORED_COLUMNS: Final = (
+    "archive",
+    "folder",
+    "stored_images",
+    "stored_bytes",
+    "completed_at",
+    "sop_class_uid",
+    "digests",
+    "md5_list",
+)
+"""The columns of `restore_new` after those of the catalogue."""
 
 
 def restore(connection: Connection, stored: Sequence[tuple[Receipt, str]]) -> None:
-    """See `Corrections.restore`. Each series passes through a claim of ours, so that there is one way to say complete."""
+    """See `Corrections.restore`. A series that the store knows passes through a claim of ours, since others may want it."""
     with connection.transaction(durable=True):
-        stage(connection, [receipt.series for receipt, _ in stored])
-        connection.change("add_incoming", archive="")  # `complete` says which
-        for each_once in _rounds(stored):
+        known = _known(connection, stored)
+        new: dict[str, tuple[Receipt, str]] = {}
+        met: list[tuple[Receipt, str]] = []
+        for receipt, folder in stored:
+            name = receipt.series.series_instance_uid
+            if name in known or name in new:
+                met.append((receipt, folder))
+            else:
+                new[name] = (receipt, folder)
+        connection.change_each("restore_new", map(_restored_values, new.values()))
+        if met:
+            stage(connection, [receipt.series for receipt, _ in met])
+        for each_once in _rounds(met):
             connection.change("hold", series_instance_uids=json.dumps(list(each_once)), owner="restore")
             connection.change_each("complete", map(_restored, each_once.values()))
+
+
+def _known(connection: Connection, stored: Sequence[tuple[Receipt, str]]) -> set[Value]:
+    names = json.dumps([receipt.series.series_instance_uid for receipt, _ in stored])
+    return {row["series_instance_uid"] for row in connection.rows("known_series", series_instance_uids=names)}
+
+
+def _restored_values(stored: tuple[Receipt, str]) -> tuple[Value, ...]:
+    """The values of `restore_new`: those of the catalogue, then those of the completion by position."""
+    receipt, folder = stored
+    completed = completed_values(receipt, folder)
+    return (*staged_values(receipt.series), *(completed[name] for name in RESTORED_COLUMNS))
 
 
 def _rounds(stored: Sequence[tuple[Receipt, str]]) -> Iterator[Mapping[str, tuple[Receipt, str]]]:

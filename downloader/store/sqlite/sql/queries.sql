@@ -240,6 +240,25 @@ WHERE series.series_key = incoming.series_key
         OR incoming.submitted_at <> IFNULL(series.submitted_at, '')
         OR incoming.released_status <> IFNULL(series.released_status, ''));
 
+-- known_series --
+-- Which of these series the store has.
+SELECT series.series_instance_uid
+FROM json_each(:series_instance_uids) AS named CROSS JOIN series ON series.series_instance_uid = named.value;
+
+-- restore_new --
+-- By position, as in stage_incoming. Nobody wants a series that the store has not met, so no other table has to learn of it.
+INSERT INTO series (
+    series_instance_uid, study_instance_uid, collection, patient_id, modality, body_part_examined, manufacturer,
+    manufacturer_model_name, software_versions, series_number, series_description, protocol_name, study_description, study_id,
+    annotations_flag, third_party_analysis, license_name, license_uri, data_description_uri, released_status, image_count,
+    file_size_bytes, series_date, study_date, date_released, submitted_at, archive, folder, stored_images, stored_bytes,
+    completed_at, sop_class_uid, digests, md5_list, state, attempts
+) VALUES (
+    nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''),
+    nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''),
+    nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'complete', 1
+);
+
 -- add_incoming --
 -- By position, since series_key is the archive's order.
 INSERT INTO series (
