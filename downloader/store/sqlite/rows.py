@@ -74,10 +74,23 @@ def to_version(row: Row) -> SeriesVersion:
 def to_series(row: Row) -> Series:
     """The catalogue's attributes of a series row."""
     attributes: Row = {name: row[name] or "" for name in _TEXTS}
-    attributes |= {name: row[name] for name in _NUMBERS}
-    attributes |= {name: row[name] and date.fromisoformat(row[name]) for name in _DATES}
-    attributes |= {name: row[name] and datetime.fromisoformat(row[name]) for name in _TIMES}
+    for name in _NUMBERS:
+        attributes[name] = row[name]
+    for name in _DATES:
+        attributes[name] = _read_date(row[name])
+    for name in _TIMES:
+        attributes[name] = _read_time(row[name])
     return Series(**attributes)
+
+
+@lru_cache(maxsize=4096)
+def _read_date(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+@lru_cache(maxsize=4096)
+def _read_time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def to_claim(row: Row) -> Claim:
