@@ -17,7 +17,7 @@ from downloader.engine.holding import bind, hold_library, open_records
 from downloader.engine.mirror import (
     WORKER_THREADS,
     hold_to_lists,
-    make_bench,
+    make_context,
     make_patience,
     needs_of,
     open_library,
@@ -145,10 +145,10 @@ def _make_repair(library: Library, store: Store, archives: Mapping[str, Source],
     threads = CapacityLimiter(WORKER_THREADS)
 
     def make_scheduler(archive: Source, listener: Callable[[Event], None]) -> Scheduler:
-        bench = replace(make_bench(archive, library, options, clock, threads=threads), listener=listener)
+        context = replace(make_context(archive, library, options, clock, threads=threads), listener=listener)
         return Scheduler(
             store=store,
-            benches={archive.name: bench},
+            contexts={archive.name: context},
             policy=policy_of(options, SINGLE_RUN),
             clock=clock,
             draw=random.random,
@@ -214,7 +214,7 @@ async def open_adoption(
         archive = await stack.enter_async_context(open_named_archive(address, options, clock, needs))
         yield Adopter(
             tree=ForeignTree(tree),
-            bench=make_bench(archive, library, options, clock, threads=CapacityLimiter(WORKER_THREADS)),
+            context=make_context(archive, library, options, clock, threads=CapacityLimiter(WORKER_THREADS)),
             store=store,
             patience=make_patience(clock),
             link=link,

@@ -134,8 +134,8 @@ async def open_run(
         warnings = await settle(options, library, store)
         needs = await needs_of(options, library, manifest)
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock, needs, deployments))
-        benches = _make_benches(archives, library, options, clock)
-        await note_unknown_strengths(store, next(iter(benches.values())))
+        contexts = _make_contexts(archives, library, options, clock)
+        await note_unknown_strengths(store, next(iter(contexts.values())))
         await hold_to_lists(archives, store)
         parts = Parts(
             resolver=_make_resolver(archives, clock),
@@ -144,7 +144,7 @@ async def open_run(
             clock=clock,
             draw=random.random,
             options=options,
-            benches=benches,
+            contexts=contexts,
             run_policy=run_policy,
             warnings=warnings,
         )
@@ -339,19 +339,19 @@ def _make_resolver(archives: Mapping[str, Source], clock: Clock) -> Resolver:
     return Resolver(archives, make_patience(clock))
 
 
-def _make_benches(
+def _make_contexts(
     archives: Mapping[str, Source], library: Library, options: RunOptions, clock: Clock
 ) -> Mapping[str, AttemptContext]:
     """One for each archive of a run, by name: they share threads and bandwidth."""
     threads = CapacityLimiter(WORKER_THREADS)
     throttle = _make_throttle(options.bandwidth, clock)
     return {
-        name: make_bench(archive, library, options, clock, threads=threads, throttle=throttle)
+        name: make_context(archive, library, options, clock, threads=threads, throttle=throttle)
         for name, archive in archives.items()
     }
 
 
-def make_bench(
+def make_context(
     archive: Source,
     library: Library,
     options: RunOptions,

@@ -23,18 +23,18 @@ class FormerFolder:
     cannot be removed now, leaves one folder once a later start has looked.
     """
 
-    def __init__(self, claim: Claim, bench: AttemptContext) -> None:
+    def __init__(self, claim: Claim, context: AttemptContext) -> None:
         self._uid = claim.series.series_instance_uid
         self._former = PurePosixPath(claim.folder)
         self._has_former = bool(claim.folder)
-        self._bench = bench
+        self._context = context
         self._record: ChangeRecord | None = None
         self._keeper: PurePosixPath | None = None
 
     async def foresee(self, claim: Claim) -> None:
         """Write down where the series will lie, if that is not where it lies now."""
         if self._has_former:
-            await self._write_down(await self._bench.library.finder.folder_of(claim.series))
+            await self._write_down(await self._context.library.finder.folder_of(claim.series))
 
     async def clear(self, place: SeriesLocation) -> None:
         """Remove the former folder. To be called once the store knows the new one.
@@ -46,10 +46,10 @@ class FormerFolder:
         await self._write_down(place.folder)
         if self._record is None:
             return
-        bench = self._bench
+        context = self._context
         try:
-            if not await bench.library.reader.is_one_folder(self._former, place.folder):
-                await bench.library.changes.carry_out(self._record.changes[0])
+            if not await context.library.reader.is_one_folder(self._former, place.folder):
+                await context.library.changes.carry_out(self._record.changes[0])
         except LibraryError as error:
             # the record stays, so that the next start finishes what cannot be done now
             self._record = None
@@ -59,7 +59,7 @@ class FormerFolder:
         """Remove the record, if there is one."""
         if self._record is not None:
             record, self._record = self._record, None
-            await self._bench.library.changes.end(record)
+            await self._context.library.changes.end(record)
 
     async def _write_down(self, keeper: PurePosixPath) -> None:
         if keeper == self._keeper:
@@ -69,17 +69,17 @@ class FormerFolder:
         if keeper.is_relative_to(self._former):
             return
         change = Change(kind=ChangeKind.CLEAR, series_instance_uid=self._uid, folder=self._former, keeper=keeper)
-        self._record = await self._bench.library.changes.begin([change])
+        self._record = await self._context.library.changes.begin([change])
 
 
 @asynccontextmanager
-async def watch_former(claim: Claim, bench: AttemptContext) -> AsyncIterator[FormerFolder]:
+async def watch_former(claim: Claim, context: AttemptContext) -> AsyncIterator[FormerFolder]:
     """The former folder of a claimed series, with a record while this lasts where the series gets another one.
 
     Raises:
         LibraryError: the record cannot be written.
     """
-    former = FormerFolder(claim, bench)
+    former = FormerFolder(claim, context)
     try:
         await former.foresee(claim)
         yield former

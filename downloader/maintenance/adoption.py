@@ -41,7 +41,7 @@ class Adopter:
     """
 
     tree: ForeignTree
-    bench: AttemptContext
+    context: AttemptContext
     store: AdoptionStore
     patience: Patience
     link: bool
@@ -58,7 +58,7 @@ class Adopter:
             ArchiveError: the archive is out of reach, or refuses the credentials.
             LibraryError, StoreError: they cannot be written.
         """
-        await work_through(self.tree.files(), self._take_folder, workers=max(1, int(self.bench.threads.total_tokens)))
+        await work_through(self.tree.files(), self._take_folder, workers=max(1, int(self.context.threads.total_tokens)))
         for series_instance_uid, images in sorted(self._scattered.items()):
             await self._settle(series_instance_uid, images)
 
@@ -68,7 +68,7 @@ class Adopter:
             return
         if await self._is_adopted(found):
             return
-        examined = await self.bench.in_thread(self.tree.examine, found)
+        examined = await self.context.in_thread(self.tree.examine, found)
         self.tally.ignored_files += examined.ignored
         for unreadable in examined.unreadable:
             self._leave("unreadable", "", unreadable.path, unreadable.why)
@@ -88,7 +88,7 @@ class Adopter:
 
         An adoption that was broken off does not hash terabytes again.
         """
-        first = await self.bench.in_thread(self.tree.first_image, files)
+        first = await self.context.in_thread(self.tree.first_image, files)
         if first is None or not files.is_whole_folder:
             return False
         for row in await self.store.find_named([first.staged.series_instance_uid]):
@@ -115,12 +115,12 @@ class Adopter:
         self.advance(1, sum(image.staged.size_bytes for image in images))
 
     async def _bring(self, listed: Series, images: Sequence[ForeignImage]) -> None:
-        adoption = await self.bench.in_thread(self.bench.library.adopt, listed, images, link=self.link)
+        adoption = await self.context.in_thread(self.context.library.adopt, listed, images, link=self.link)
         try:
             await self._commit(listed, adoption)
         finally:
             with CancelScope(shield=True):
-                await self.bench.in_thread(adoption.discard)
+                await self.context.in_thread(adoption.discard)
 
     async def _settle_zip(self, series_instance_uid: str, path: Path) -> None:
         """The same for a ZIP that was kept as it came."""
@@ -134,13 +134,13 @@ class Adopter:
         self.advance(1, 0)
 
     async def _bring_zip(self, listed: Series, path: Path) -> None:
-        staging = await self.bench.in_thread(self.bench.library.begin, listed)
+        staging = await self.context.in_thread(self.context.library.begin, listed)
         try:
-            await self.bench.in_thread(_unpack, self.tree, path, staging, listed)
+            await self.context.in_thread(_unpack, self.tree, path, staging, listed)
             await self._commit(listed, staging)
         finally:
             with CancelScope(shield=True):
-                await self.bench.in_thread(staging.discard)
+                await self.context.in_thread(staging.discard)
 
     async def _commit(self, listed: Series, adoption: StagedSeries) -> None:
         """Prove the images against the archive, and let library and store have them.
@@ -148,9 +148,9 @@ class Adopter:
         Raises:
             TransferError, ArchiveError: they are not proven.
         """
-        proven = await prove_salvaged(listed, adoption, self.bench)
-        receipt = await self.bench.in_thread(make_receipt, proven, adoption, self.bench, received_bytes=0)
-        place = await self.bench.in_thread(adoption.commit, receipt)
+        proven = await prove_salvaged(listed, adoption, self.context)
+        receipt = await self.context.in_thread(make_receipt, proven, adoption, self.context, received_bytes=0)
+        place = await self.context.in_thread(adoption.commit, receipt)
         await self.store.restore([(receipt, str(place.folder))])
         self.tally.take(receipt)
 
@@ -165,11 +165,11 @@ class Adopter:
         """
 
         async def ask() -> Series | None:
-            return await ask_again(Series(series_instance_uid=series_instance_uid), self.bench.archive)
+            return await ask_again(Series(series_instance_uid=series_instance_uid), self.context.archive)
 
         listed = await self.patience.ask("getSeries", ask)
         if listed is None:
-            raise SeriesWithdrawnError(f"{self.bench.archive.name} does not list the series")
+            raise SeriesWithdrawnError(f"{self.context.archive.name} does not list the series")
         return listed
 
     def _refuse(self, series_instance_uid: str, path: Path, error: TransferError | ArchiveError) -> None:

@@ -39,7 +39,7 @@ class CatalogueResolve:
     resolver: Resolver
     store: ResolveStore
     library: Library
-    benches: Mapping[str, AttemptContext]
+    contexts: Mapping[str, AttemptContext]
     clock: Clock
     max_shrink_percent: float
     lets_failed_rest: bool
@@ -96,7 +96,7 @@ class CatalogueResolve:
 
     async def _settle(self, number: int, rested_at: datetime | None) -> None:
         """Have one truth for each series that was listed with different figures."""
-        archives = {name: bench.archive for name, bench in self.benches.items()}
+        archives = {name: context.archive for name, context in self.contexts.items()}
 
         async def ask(archive: str, series: Sequence[Series]) -> Sequence[Series]:
             return await self.resolver.ask_own_rows(archive, series, self._listed.get(archive, ()))
@@ -130,7 +130,7 @@ class CatalogueResolve:
                 "If it is right, run again with --max-shrink 100%"
             )
             return
-        answer = await ask_about_vanished(name, number, self.store, list(self.benches), self._ask_own_rows)
+        answer = await ask_about_vanished(name, number, self.store, list(self.contexts), self._ask_own_rows)
         for archive, rows in answer.listed.items():
             await self._keep_listed(number, resolved, archive, rows)
         self.warnings += answer.warnings()

@@ -69,7 +69,7 @@ SINGLE_RUN: Final = RunPolicy()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a run is made of. `draw` gives random numbers in [0, 1); `benches` has one for each archive of the manifest, by name.
+    """What a run is made of. `draw` gives random numbers in [0, 1); `contexts` has one for each archive of the manifest, by name.
 
     `warnings` are reported with whatever comes of the run.
     """
@@ -80,7 +80,7 @@ class Parts:
     clock: Clock
     draw: Callable[[], float]
     options: RunOptions
-    benches: Mapping[str, AttemptContext]
+    contexts: Mapping[str, AttemptContext]
     run_policy: RunPolicy = SINGLE_RUN
     warnings: tuple[str, ...] = ()
 
@@ -102,7 +102,7 @@ class MirrorRun:
         self._changes = ChangeLog()
         self._scheduler: Scheduler | None = None
         self._resolving = CancelScope()
-        policy, archives = parts.run_policy, {name: bench.archive for name, bench in parts.benches.items()}
+        policy, archives = parts.run_policy, {name: context.archive for name, context in parts.contexts.items()}
         self._listing = ListingWait(archives, parts.clock, policy.outage_seconds, policy.gives_way)
         self._strengthening = CancelScope()
         self._proven_again = StrengthTally()
@@ -168,7 +168,7 @@ class MirrorRun:
         parts = self._parts
         strengthening = Strengthening(
             store=parts.store,
-            benches={name: replace(bench, listener=self._counter.count_bytes) for name, bench in parts.benches.items()},
+            contexts={name: replace(context, listener=self._counter.count_bytes) for name, context in parts.contexts.items()},
             admit=parts.run_policy.admit,
         )
         try:
@@ -245,7 +245,7 @@ class MirrorRun:
             resolver=parts.resolver,
             store=parts.store,
             library=parts.library,
-            benches=parts.benches,
+            contexts=parts.contexts,
             clock=parts.clock,
             max_shrink_percent=parts.options.max_shrink_percent,
             lets_failed_rest=parts.run_policy.lets_failed_rest,
@@ -271,7 +271,7 @@ class MirrorRun:
         self._warnings += self._presence.warnings()
 
     async def _remove_withdrawn(self) -> None:
-        async for removed in remove_withdrawn(self._manifest, self._parts.store, self._parts.benches, self._warnings.append):
+        async for removed in remove_withdrawn(self._manifest, self._parts.store, self._parts.contexts, self._warnings.append):
             self._changes.removed.add([asdict(removed)])
 
     async def _check_room(self, tally: SeriesTally) -> None:
@@ -293,7 +293,7 @@ class MirrorRun:
         parts = self._parts
         return Scheduler(
             store=parts.store,
-            benches={name: replace(bench, listener=self._take) for name, bench in parts.benches.items()},
+            contexts={name: replace(context, listener=self._take) for name, context in parts.contexts.items()},
             policy=policy_of(parts.options, parts.run_policy),
             clock=parts.clock,
             draw=parts.draw,
@@ -312,8 +312,8 @@ class MirrorRun:
         if not await parts.library.index.metadata_is_due():
             return
         # a run that is to end now does not ask for more
-        benches = {} if self._is_drained or self._is_over else parts.benches
-        archives = {name: bench.archive for name, bench in benches.items()}
+        contexts = {} if self._is_drained or self._is_over else parts.contexts
+        archives = {name: context.archive for name, context in contexts.items()}
         await write_described_metadata(parts.library.index, parts.store, archives, parts.clock)
 
     async def _judge(self) -> RunReport:
@@ -323,7 +323,7 @@ class MirrorRun:
             store,
             name,
             tally.complete,
-            lists_wanted={archive for archive, bench in self._parts.benches.items() if wants_lists(bench)},
+            lists_wanted={archive for archive, context in self._parts.contexts.items() if wants_lists(context)},
             proven_again=self._proven_again.compared + self._proven_again.fetched,
         )
         unseen = self._presence.unreadable if self._presence else 0

@@ -62,13 +62,13 @@ class StrengthTally:
     contradicted: int = 0
 
 
-async def note_unknown_strengths(store: StrengthStore, bench: AttemptContext) -> None:
+async def note_unknown_strengths(store: StrengthStore, context: AttemptContext) -> None:
     """Look into receipts for what a store does not know that an older tciad wrote: some thousands in each run."""
     noted: list[tuple[str, Proof]] = []
     looked = 0
     async for row in store.find_unknown_proofs():
         looked += 1
-        receipt = await _receipt_of(row, bench)
+        receipt = await _receipt_of(row, context)
         if receipt is not None:
             noted.append((row.series.series_instance_uid, receipt.proof))
         if len(noted) >= _NOTED_AT_ONCE:
@@ -85,12 +85,12 @@ class Strengthening:
     """Proves the weak series of one manifest again.
 
     Args:
-        benches: what works on series of each archive, by its name.
+        contexts: what works on series of each archive, by its name.
         admit: is awaited before each series, for as long as nothing may be begun.
     """
 
     store: StrengthStore
-    benches: Mapping[str, AttemptContext]
+    contexts: Mapping[str, AttemptContext]
     admit: Callable[[], Awaitable[None]]
     tally: StrengthTally = field(default_factory=StrengthTally)
     _misses: Counter[str] = field(default_factory=Counter)
@@ -104,17 +104,17 @@ class Strengthening:
         Raises:
             LibraryError, StoreError: they cannot be used.
         """
-        hopeful = {name: bench for name, bench in self.benches.items() if bench.md5 is not Md5Mode.OFF}
+        hopeful = {name: context for name, context in self.contexts.items() if context.md5 is not Md5Mode.OFF}
         async for row in self.store.find_weak(manifest, with_list=False):
             if not hopeful or self._tried >= COMPARED_PER_RUN:
                 return
-            bench = hopeful.get(row.archive)
-            if bench is None or row.digests is None:
+            context = hopeful.get(row.archive)
+            if context is None or row.digests is None:
                 continue
             self._tried += 1
             await self.admit()
             try:
-                hit = await self._strengthen(row, bench)
+                hit = await self._strengthen(row, context)
             except (ArchiveError, TransferError) as error:
                 self.tally.contradicted += isinstance(error, DigestMismatchError)
                 _log.info("not proven again", series_instance_uid=row.series.series_instance_uid, message=str(error))
@@ -122,42 +122,42 @@ class Strengthening:
                     return
                 hit = False
             self._misses[row.archive] = 0 if hit else self._misses[row.archive] + 1
-            if self._is_hopeless(bench.archive):
+            if self._is_hopeless(context.archive):
                 del hopeful[row.archive]
 
     def _is_hopeless(self, archive: Source) -> bool:
         return self._misses[archive.name] >= MISSES_IN_A_ROW and archive.md5_lists("") is not Md5Lists.SENT
 
-    async def _strengthen(self, row: StoredSeries, bench: AttemptContext) -> bool:
+    async def _strengthen(self, row: StoredSeries, context: AttemptContext) -> bool:
         """Whether the series is proven by more now, or shown to be wrong."""
-        receipt = await _receipt_of(row, bench)
+        receipt = await _receipt_of(row, context)
         if receipt is None:
             return False  # `verify` tells what is wrong with it
-        match await self._compare(receipt, bench.archive):
+        match await self._compare(receipt, context.archive):
             case _Digested.SAME:
-                await self._note_same(row, receipt, bench)
+                await self._note_same(row, receipt, context)
                 return True
             case _Digested.OTHERS:
-                return await self._doubt(row, receipt, bench)
+                return await self._doubt(row, receipt, context)
             case _Digested.UNTOLD:
-                return await self._fetch(row, receipt, bench)
+                return await self._fetch(row, receipt, context)
 
-    async def _note_same(self, row: StoredSeries, receipt: Receipt, bench: AttemptContext) -> None:
+    async def _note_same(self, row: StoredSeries, receipt: Receipt, context: AttemptContext) -> None:
         proof = replace(receipt.proof, md5_images=len(receipt.images), md5_blank=0, md5_list=receipt.proof.came_with_list)
         with CancelScope(shield=True):
-            await bench.library.maintenance.rewrite_receipt(PurePosixPath(row.folder), replace(receipt, proof=proof))
+            await context.library.maintenance.rewrite_receipt(PurePosixPath(row.folder), replace(receipt, proof=proof))
             await self.store.note_proofs([(row.series.series_instance_uid, proof)])
         self.tally.compared += 1
 
-    async def _doubt(self, row: StoredSeries, receipt: Receipt, bench: AttemptContext) -> bool:
+    async def _doubt(self, row: StoredSeries, receipt: Receipt, context: AttemptContext) -> bool:
         """Let nothing believe images that are not what the archive has, unless it has other ones since the last resolve.
 
         They stay where they are until the right ones take their place, and go to quarantine then.
         """
-        newest = await ask_again(row.series, bench.archive)
+        newest = await ask_again(row.series, context.archive)
         if newest is None or newest.version.differs_from(receipt.series.version):
             return False  # the next resolve finds it
-        name, changes = row.series.series_instance_uid, bench.library.changes
+        name, changes = row.series.series_instance_uid, context.library.changes
         doubt = await changes.plan_doubt(PurePosixPath(row.folder), name)
         with CancelScope(shield=True):
             record = await changes.begin([doubt])
@@ -168,16 +168,16 @@ class Strengthening:
         self.tally.doubted += 1
         return True
 
-    async def _fetch(self, row: StoredSeries, receipt: Receipt, bench: AttemptContext) -> bool:
+    async def _fetch(self, row: StoredSeries, receipt: Receipt, context: AttemptContext) -> bool:
         """Fetch the series again for its list, in place of what lies there, where a list can be expected."""
         series = row.series
-        lists = bench.archive.md5_lists(series.series_instance_uid)
-        is_in_place = await bench.library.finder.folder_of(series) == PurePosixPath(row.folder)
+        lists = context.archive.md5_lists(series.series_instance_uid)
+        is_in_place = await context.library.finder.folder_of(series) == PurePosixPath(row.folder)
         if lists not in {Md5Lists.SENT, Md5Lists.UNKNOWN} or not is_in_place or self._fetches >= FETCHED_PER_RUN:
             return False
         self._fetches += 1
         # a list with blanks is the best that there is, also where the manifest requires more of new series
-        fetched = await fetch_with_list(series, replace(bench, md5=Md5Mode.AUTO))
+        fetched = await fetch_with_list(series, replace(context, md5=Md5Mode.AUTO))
         with CancelScope(shield=True):
             await self.store.restore([(fetched.receipt, str(fetched.place.folder))])
         if {image.md5 for image in fetched.receipt.images} != {image.md5 for image in receipt.images}:
@@ -209,15 +209,15 @@ class Strengthening:
         return _Digested.SAME
 
 
-def wants_lists(bench: AttemptContext) -> bool:
+def wants_lists(context: AttemptContext) -> bool:
     """Whether series of this archive are to have MD5 lists, and its generation knows of such."""
-    return bench.md5 is not Md5Mode.OFF and bench.archive.md5_lists("") is not Md5Lists.NEVER
+    return context.md5 is not Md5Mode.OFF and context.archive.md5_lists("") is not Md5Lists.NEVER
 
 
-async def _receipt_of(row: StoredSeries, bench: AttemptContext) -> Receipt | None:
+async def _receipt_of(row: StoredSeries, context: AttemptContext) -> Receipt | None:
     """The receipt of a complete series, where it can be believed."""
     try:
-        receipt = await bench.library.reader.receipt_in(PurePosixPath(row.folder))
+        receipt = await context.library.reader.receipt_in(PurePosixPath(row.folder))
     except DamagedReceiptError:
         return None
     if receipt is None or receipt.series.series_instance_uid != row.series.series_instance_uid:

@@ -34,7 +34,7 @@ class RemovedSeries:
 
 
 async def remove_withdrawn(
-    manifest: Manifest, store: WithdrawalStore, benches: Mapping[str, AttemptContext], warn: Callable[[str], None]
+    manifest: Manifest, store: WithdrawalStore, contexts: Mapping[str, AttemptContext], warn: Callable[[str], None]
 ) -> AsyncIterator[RemovedSeries]:
     """Move aside or delete withdrawn series whose grace is over, one after another.
 
@@ -48,7 +48,7 @@ async def remove_withdrawn(
     Args:
         manifest: the one whose run this is.
         store: where the series are known.
-        benches: one for each archive of the manifest, by name.
+        contexts: one for each archive of the manifest, by name.
         warn: takes a sentence for each archive whose series stay.
 
     Raises:
@@ -56,9 +56,9 @@ async def remove_withdrawn(
     """
     if manifest.withdrawn is WithdrawnPolicy.KEEP:
         return
-    any_bench = next(iter(benches.values()))
-    now = any_bench.clock.now()
-    last_question = _LastQuestion(store, benches, warn)
+    any_context = next(iter(contexts.values()))
+    now = any_context.clock.now()
+    last_question = _LastQuestion(store, contexts, warn)
     async for withdrawn in store.find_withdrawn(manifest.name):
         row, rule = withdrawn.stored, withdrawn.rule
         grace_over_at = now - timedelta(seconds=rule.grace_seconds)
@@ -67,7 +67,7 @@ async def remove_withdrawn(
         if rule.policy is WithdrawnPolicy.DELETE and not await last_question.is_gone(row):
             continue
         try:
-            removed = await _remove(row, rule.policy, now, store, any_bench)
+            removed = await _remove(row, rule.policy, now, store, any_context)
         except LibraryError as error:
             _log.warning("withdrawn series stays in its place", manifest=manifest.name, message=str(error))
             continue
@@ -81,9 +81,9 @@ class _LastQuestion:
     An archive that cannot be asked, or answers with nothing for series that it has, is not asked again in the same run.
     """
 
-    def __init__(self, store: WithdrawalStore, benches: Mapping[str, AttemptContext], warn: Callable[[str], None]) -> None:
+    def __init__(self, store: WithdrawalStore, contexts: Mapping[str, AttemptContext], warn: Callable[[str], None]) -> None:
         self._store = store
-        self._benches = benches
+        self._contexts = contexts
         self._warn = warn
         self._controls: dict[str, list[Series]] = {}
         self._silent: dict[str, str] = {}
@@ -93,17 +93,17 @@ class _LastQuestion:
 
     async def is_gone(self, row: StoredSeries) -> bool:
         """Whether every question denies the series."""
-        bench = self._benches.get(row.archive)
-        if bench is None:
+        context = self._contexts.get(row.archive)
+        if context is None:
             self._silent.setdefault(row.archive, f"this manifest does not ask {row.archive}")
-        if bench is None or row.archive in self._silent:
+        if context is None or row.archive in self._silent:
             self._left += 1
             return False
         if not row.series.study_instance_uid:
             self._without_study += 1
             return False
         try:
-            listed = await self._is_listed(row.series, bench)
+            listed = await self._is_listed(row.series, context)
         except (ArchiveError, TransferError) as error:
             self._silent[row.archive] = str(error)
             self._left += 1
@@ -131,11 +131,11 @@ class _LastQuestion:
                 "the list of the study cannot be asked for"
             )
 
-    async def _is_listed(self, series: Series, bench: AttemptContext) -> bool:
-        if await ask_own_rows([series], bench.archive, await self._controls_of(bench.archive.name)):
+    async def _is_listed(self, series: Series, context: AttemptContext) -> bool:
+        if await ask_own_rows([series], context.archive, await self._controls_of(context.archive.name)):
             return True
         query = SeriesQuery(study_instance_uid=series.study_instance_uid)
-        async with aclosing(bench.archive.find_series(query)) as rows:
+        async with aclosing(context.archive.find_series(query)) as rows:
             async for row in rows:
                 if row.series_instance_uid == series.series_instance_uid:
                     return True
@@ -154,11 +154,11 @@ class _LastQuestion:
 
 
 async def _remove(
-    row: StoredSeries, policy: WithdrawnPolicy, at: datetime, store: WithdrawalStore, bench: AttemptContext
+    row: StoredSeries, policy: WithdrawnPolicy, at: datetime, store: WithdrawalStore, context: AttemptContext
 ) -> RemovedSeries:
     """Take the folder out of the tree, and tell the store. Raises LibraryError, StoreError."""
-    uid, folder, changes = row.series.series_instance_uid, PurePosixPath(row.folder), bench.library.changes
-    if not await bench.library.reader.holds(folder, uid):
+    uid, folder, changes = row.series.series_instance_uid, PurePosixPath(row.folder), context.library.changes
+    if not await context.library.reader.holds(folder, uid):
         await store.forget_folder(uid)
         return RemovedSeries(series_instance_uid=uid, folder=row.folder)
     if policy is WithdrawnPolicy.DELETE:

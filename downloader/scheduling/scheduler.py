@@ -86,7 +86,7 @@ class Scheduler:
     """Fetches everything that one manifest wants.
 
     Args:
-        benches: what attempts at series of each archive work with, by the archive's name; one at least.
+        contexts: what attempts at series of each archive work with, by the archive's name; one at least.
         draw: gives random numbers in [0, 1), for jitter.
         listener: is told what happens, for progress; it must not block.
         admit: is awaited before each claim, for as long as nothing may be claimed.
@@ -96,7 +96,7 @@ class Scheduler:
         self,
         *,
         store: Queue,
-        benches: Mapping[str, AttemptContext],
+        contexts: Mapping[str, AttemptContext],
         policy: SchedulerPolicy,
         clock: Clock,
         draw: Callable[[], float],
@@ -104,14 +104,14 @@ class Scheduler:
         admit: Callable[[], Awaitable[None]] = always,
     ) -> None:
         self._store = store
-        self._benches = {name: replace(bench, answered=self._note_answer) for name, bench in benches.items()}
+        self._contexts = {name: replace(context, answered=self._note_answer) for name, context in contexts.items()}
         self._policy = policy
         self._clock = clock
         self._listener = listener
         self._outcomes = Outcomes(store=store, clock=clock, retry=policy.retry, draw=draw, listener=listener)
         self._leases = Leases(store, clock, uuid.uuid4().hex)
         self._pace = ConcurrencyPace(policy.concurrency)
-        archives = {name: bench.archive for name, bench in benches.items()}
+        archives = {name: context.archive for name, context in contexts.items()}
         self._gate = Gate(archives, clock, policy.outage_seconds, changed=self._look_again)
         self._slots = CapacityLimiter(self._pace.limit)
         self._changed = Signal()
@@ -259,9 +259,9 @@ class Scheduler:
             return
         self._listener(AttemptStarted(series=claim.series, attempt=claim.attempt))
         try:
-            async with watch_former(claim, self._bench_of(claim)) as former:
+            async with watch_former(claim, self._context_of(claim)) as former:
                 with self._leases.held(claim):
-                    fetched = await fetch_series(claim.series, self._bench_of(claim), needed_bytes=claim.needed_bytes)
+                    fetched = await fetch_series(claim.series, self._context_of(claim), needed_bytes=claim.needed_bytes)
                 with CancelScope(shield=True):
                     await self._store.complete(claim, fetched.receipt, str(fetched.place.folder))
                     await former.clear(fetched.place)
@@ -296,10 +296,10 @@ class Scheduler:
 
     def _archive_of(self, claim: Claim) -> str:
         """The archive to ask. One that the manifest named before, and no longer does, cannot be: then its first is."""
-        return claim.archive if claim.archive in self._benches else next(iter(self._benches))
+        return claim.archive if claim.archive in self._contexts else next(iter(self._contexts))
 
-    def _bench_of(self, claim: Claim) -> AttemptContext:
-        return self._benches[self._archive_of(claim)]
+    def _context_of(self, claim: Claim) -> AttemptContext:
+        return self._contexts[self._archive_of(claim)]
 
     def _note_answer(self, first_byte_seconds: float) -> None:
         """Images come: there may be room for more of them at once. Not when they have come, since that can take hours."""

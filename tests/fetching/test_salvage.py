@@ -69,7 +69,7 @@ class Scene:
         (self.series,) = [series async for series in self.archive.find_series(SeriesQuery())]
 
     async def attempt(self) -> FetchedSeries:
-        bench = AttemptContext(
+        context = AttemptContext(
             archive=self.archive,
             library=LocalLibrary(self.folder),
             clock=SystemClock(),
@@ -78,7 +78,7 @@ class Scene:
             throttle=lambda _received_bytes: 0.0,
             listener=self.received.append,
         )
-        return await fetch_series(self.series, bench)
+        return await fetch_series(self.series, context)
 
     async def fail(self, error: type[TciadError]) -> TciadError:
         with pytest.raises(error) as failed:

@@ -35,12 +35,12 @@ class TwoArchives(Scene):
         self.clock.threads = anyio.CapacityLimiter(2)
         self.troubled = TimedArchive(name="troubled", clock=self.clock)
         self.well = TimedArchive(name="well", clock=self.clock)
-        self.running = self.scheduler({"troubled": self.bench(self.troubled), "well": self.bench(self.well)})
+        self.running = self.scheduler({"troubled": self.context(self.troubled), "well": self.context(self.well)})
 
-    def bench(self, archive: Source) -> AttemptContext:
+    def context(self, archive: Source) -> AttemptContext:
         """Time stands still while its threads work."""
         assert self.clock.threads is not None
-        return replace(super().bench(archive), threads=self.clock.threads)
+        return replace(super().context(archive), threads=self.clock.threads)
 
     def give(self, archive: MemoryArchive, numbers: range, *errors: TciadError) -> None:
         """Each of these series fails with the errors first."""
@@ -137,7 +137,7 @@ async def test_an_archive_that_rests_is_not_probed(scene: TwoArchives) -> None:
 
     archive = Noting(name="troubled", clock=scene.clock)
     scene.concurrency = 4
-    scene.running = scene.scheduler({"troubled": scene.bench(archive), "well": scene.bench(scene.well)})
+    scene.running = scene.scheduler({"troubled": scene.context(archive), "well": scene.context(scene.well)})
     scene.troubled = archive
     scene.give(archive, range(6), ArchiveBusyError("503", retry_after_seconds=500))
     await scene.drain()

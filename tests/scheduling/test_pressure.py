@@ -82,7 +82,7 @@ class Scene:
     async def drain(self) -> Scheduler:
         """Fetch everything."""
         self.clock.threads = anyio.CapacityLimiter(2)
-        bench = AttemptContext(
+        context = AttemptContext(
             archive=self.archive,
             library=self.library,
             clock=self.clock,
@@ -94,7 +94,7 @@ class Scene:
         policy = SchedulerPolicy(concurrency=CEILING, attempts=4, order=FetchOrder.ARCHIVE, retry=RetryPace())
         scheduler = Scheduler(
             store=self.store,
-            benches={"memory": bench},
+            contexts={"memory": context},
             policy=policy,
             clock=self.clock,
             draw=lambda: 0.0,

@@ -87,7 +87,7 @@ class Scene:
         self.archive.rows.append(series)
         self.archive.answers[series.series_instance_uid] = [error]
 
-    def bench(self, archive: Source) -> AttemptContext:
+    def context(self, archive: Source) -> AttemptContext:
         return AttemptContext(
             archive=archive,
             library=self.library,
@@ -98,7 +98,7 @@ class Scene:
             listener=lambda _event: None,
         )
 
-    def scheduler(self, benches: Mapping[str, AttemptContext] | None = None) -> Scheduler:
+    def scheduler(self, contexts: Mapping[str, AttemptContext] | None = None) -> Scheduler:
         policy = SchedulerPolicy(
             concurrency=self.concurrency,
             attempts=self.attempts,
@@ -109,7 +109,7 @@ class Scene:
         )
         return Scheduler(
             store=self.store,
-            benches=benches or {"memory": self.bench(self.archive)},
+            contexts=contexts or {"memory": self.context(self.archive)},
             policy=policy,
             clock=self.clock,
             draw=lambda: 0.0,
@@ -306,11 +306,11 @@ async def test_each_series_is_asked_of_its_own_archive(scene: Scene) -> None:
     scene.offer(near)
     other.rows.append(far)
     other.answers[far.series_instance_uid] = [*[ArchiveUnreachableError("refused")] * 3, MemoryBody(pieces=[zip_of(far)])]
-    benches = {"memory": scene.bench(scene.archive), "other": scene.bench(other)}
+    contexts = {"memory": scene.context(scene.archive), "other": scene.context(other)}
     resolve = await scene.store.begin_resolve("m", scene.clock.now())
     await scene.store.enqueue("m", resolve, "memory", [near])
     await scene.store.enqueue("m", resolve, "other", [far])
-    await scene.scheduler(benches).drain("m")
+    await scene.scheduler(contexts).drain("m")
     assert set((await scene.states()).values()) == {SeriesState.COMPLETE}
     assert {receipt.archive for _, receipt in await receipts_of(scene.library)} == {"memory", "other"}
     assert [name for name, _ in scene.archive.opened] == [near.series_instance_uid]
@@ -380,7 +380,7 @@ async def test_an_interrupted_run_gives_its_claims_back(scene: Scene) -> None:
     resolve = await scene.store.begin_resolve("m", scene.clock.now())
     await scene.store.enqueue("m", resolve, "memory", archive.rows)
     async with anyio.create_task_group() as group:
-        group.start_soon(scene.scheduler({"memory": scene.bench(archive)}).drain, "m")
+        group.start_soon(scene.scheduler({"memory": scene.context(archive)}).drain, "m")
         await stalled.wait()
         group.cancel_scope.cancel()
     (row,) = [row async for row in scene.store.find("m")]
