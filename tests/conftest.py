@@ -26,6 +26,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if is_long(item, config)]
     for item in long:
         item.add_marker("long")
+    # these run one after another, for minutes: begun last, they would keep one process busy while the others are done
+    items.sort(key=lambda item: item.get_closest_marker("container") is None)
     if config.option.markexpr:
         return
     named = {(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args}

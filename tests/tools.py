@@ -61,6 +61,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
     "dcmdump": _program("dcmdump", package="dcmtk"),
     "dciodvfy": _program("dciodvfy", package="dicom3tools"),
     "mmdebstrap": _program("mmdebstrap", package="mmdebstrap"),
+    "mount": _program("mount", package="mount"),
     "openssl": _program("openssl", package="openssl"),
     "orthanc": _program("Orthanc", package="orthanc"),
     "podman": _program("podman", package="podman"),

@@ -9,7 +9,7 @@ import pytest
 
 from tests.tools import skip_for_want
 
-needs_mount = pytest.mark.needs("root")
+needs_mount = pytest.mark.needs("root", "mount")
 
 
 @contextmanager

@@ -142,6 +142,7 @@ sys.exit(main())
 
 
 @pytest.mark.acceptance
+@pytest.mark.long
 @pytest.mark.parametrize("limit", [8, 10, 12, 14, 15, 16, 17, 18, 256])
 def test_too_few_open_files(tmp_path: Path, limit: int) -> None:
     """Whatever the limit: a sentence and an exit code of ours, never a traceback, never a series given up for it."""

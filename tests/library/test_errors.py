@@ -26,6 +26,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     require_tool("root")
+    require_tool("mount")
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], capture_output=True, check=False)
     if mounted.returncode:
         skip_for_want(f"a small tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
