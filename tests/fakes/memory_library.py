@@ -1,6 +1,6 @@
-"""A library without a disk: series that were put into it by hand. It has every part of the port but the sink.
+"""A library without a disk.
 
-It follows the rules of the port, and knows no links, no other users, and no kill within a change.
+It follows the rules of the port, and knows no links, no other users, no ZIPs, and no kill within a change.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from downloader.library.model import (
 )
 from downloader.model import Receipt, Series
 from tests.fakes.memory_changes import MemoryChanges
+from tests.fakes.memory_staging import MemoryParts, MemorySink, put
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tree import STAGING, MemoryFolder, MemoryTree
 
@@ -223,15 +224,15 @@ class MemoryMaintenance:
 
 
 class MemoryLeftovers:
-    """Implements StagedLeftovers; `parts` are series of which attempts left images."""
+    """Implements StagedLeftovers; `parts` is what attempts left."""
 
-    def __init__(self, tree: MemoryTree) -> None:
+    def __init__(self, tree: MemoryTree, parts: dict[str, MemoryParts]) -> None:
         self._tree = tree
-        self.parts: dict[str, Series] = {}
+        self._parts = parts
 
     async def staged_series(self) -> Sequence[Series]:
         """See the port."""
-        return list(self.parts.values())
+        return [parts.series for parts in self._parts.values()]
 
     async def whole_staged(self, keep: Collection[str] = ()) -> Sequence[StagedFolder]:
         """See the port."""
@@ -243,42 +244,34 @@ class MemoryLeftovers:
 
     async def put_back(self, staged: StagedFolder) -> SeriesLocation:
         """See the port."""
-        place = self._tree.place_for(FolderMove(folder=staged.folder, series=staged.receipt.series), ())
-        self._tree.rename(staged.folder, place)
-        return SeriesLocation(folder=place, stepped_aside=place != self._tree.layout.folders(staged.receipt.series)[0])
+        return put(self._tree, self._tree.folders.pop(staged.folder), None)
 
     async def clear_staging(self, keep: Collection[str] = ()) -> int:
         """See the port."""
-        cleared = self._staged(keep)
+        cleared, gone = self._staged(keep), self._parts.keys() - set(keep)
         for path in cleared:
             del self._tree.folders[path]
-        gone = self.parts.keys() - set(keep)
-        self.parts = {uid: series for uid, series in self.parts.items() if uid in keep}
+        for uid in gone:
+            del self._parts[uid]
         return len(cleared) + len(gone)
 
     def _staged(self, keep: Collection[str]) -> dict[PurePosixPath, MemoryFolder]:
         return {path: folder for path, folder in self._tree.folders.items() if path.parent == STAGING and path.name not in keep}
 
 
-class MemoryLibrary:
-    """Has every part of Library but the sink. `put` is how series come into it."""
+class MemoryLibrary(MemorySink):
+    """Implements Library."""
 
     def __init__(self, *, layout: str = "classic") -> None:
         self.tree = MemoryTree(layout)
+        super().__init__(self.tree)
         self.reader = MemoryReader(self.tree)
         self.finder = MemoryFinder(self.tree)
         self.changes = MemoryChanges(self.tree)
         self.maintenance = MemoryMaintenance(self.tree)
-        self.leftovers = MemoryLeftovers(self.tree)
+        self.leftovers = MemoryLeftovers(self.tree, self.parts)
         self.index = self.tree.index
         self.state = MemoryState()
-
-    def put(self, receipt: Receipt, files: Mapping[str, bytes], folder: PurePosixPath | None = None) -> PurePosixPath:
-        """Let a series be there: in this folder, or where the layout wants it."""
-        folder = folder or self.tree.folder_of(receipt.series)
-        self.tree.folders[folder] = MemoryFolder(receipt=receipt, files=dict(files))
-        self.index.is_due = True
-        return folder
 
 
 def _md5_of(content: bytes) -> str:

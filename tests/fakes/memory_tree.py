@@ -38,6 +38,11 @@ class MemoryFolder:
         receipt = self.sound_receipt
         return receipt is not None and receipt.series.series_instance_uid == series_instance_uid
 
+    def belongs_to(self, series_instance_uid: str) -> bool:
+        """Whether a receipt of the series is here, one that was set aside included."""
+        is_doubted = self.doubted is not None and self.doubted.series.series_instance_uid == series_instance_uid
+        return is_doubted or self.is_of(series_instance_uid)
+
 
 class MemoryTree:
     """Every folder by its path, those of staging and quarantine too."""
@@ -55,7 +60,7 @@ class MemoryTree:
     def folder_of(self, series: Series) -> PurePosixPath:
         """Where the series lies, or else the best place that is free."""
         uid, places = series.series_instance_uid, self.layout.folders(series)
-        held = [place for place in places if place in self.folders and self.folders[place].is_of(uid)]
+        held = [place for place in places if place in self.folders and self.folders[place].belongs_to(uid)]
         free = [place for place in places if place not in self.folders]
         return (*held, *free, places[-1])[0]
 

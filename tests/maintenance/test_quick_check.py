@@ -16,7 +16,7 @@ from downloader.transport.retrying import Patience
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore
 from tests.library.contract.subjects import MemorySubject
-from tests.library.series_streams import SERIES, receipts_of
+from tests.library.series_streams import SERIES, receipts_of, store
 
 
 class CountingStore(MemoryStore):
@@ -42,7 +42,7 @@ async def test_a_sound_library_costs_one_question_for_many_series() -> None:
     subject, database = MemorySubject("classic"), CountingStore()
     library = subject.library
     many = [replace(SERIES, series_instance_uid=f"1.2.{number}") for number in range(40)]
-    folders = [subject.store(series) for series in many]
+    folders = [store(library, series) for series in many]
     await database.restore([(receipt, str(folder)) for folder, receipt in await receipts_of(library)])
     subject.write(folders[7], "more", b"")
     checked: list[CheckedSeries] = []

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from downloader.library.port import LibraryParts
+from downloader.library.port import Library
 from tests.library.contract.subjects import LocalSubject, MemorySubject, Subject
 
 
-@pytest.fixture(params=["classic", "flat", "{modality}/{patient_id}"])
+@pytest.fixture(params=["classic", "descriptive", "idc", "flat", "{modality}/{patient_id}"])
 def layout(request: pytest.FixtureRequest) -> str:
     """How the library is laid out."""
     layout: str = request.param
@@ -22,6 +22,6 @@ def subject(request: pytest.FixtureRequest, layout: str, tmp_path: Path) -> Subj
 
 
 @pytest.fixture
-def library(subject: Subject) -> LibraryParts:
+def library(subject: Subject) -> Library:
     """The library itself."""
     return subject.library

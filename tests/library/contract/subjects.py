@@ -1,26 +1,25 @@
 """The libraries that the contract is held against, and how a test puts series into them and damages them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from downloader.library.local.library import LocalLibrary
-from downloader.library.port import LibraryParts
-from downloader.model import Image, Receipt, Series
+from downloader.library.port import Library
 from tests.fakes.memory_library import MemoryLibrary
-from tests.library.series_streams import md5_of, members_of, receipt_of, store
 
 
 class Subject(Protocol):
     """A library under test."""
 
     @property
-    def library(self) -> LibraryParts:
+    def library(self) -> Library:
         """The library itself."""
         ...
 
-    def store(self, series: Series) -> PurePosixPath:
-        """Let a series of three images be there, proven; returns its folder."""
+    @property
+    def licences(self) -> Sequence[bytes]:
+        """The texts of all licences in the tree."""
         ...
 
     def write(self, folder: PurePosixPath, name: str, content: bytes) -> None:
@@ -39,9 +38,10 @@ class LocalSubject:
         self._root = root
         self.library = LocalLibrary(root, layout=layout)
 
-    def store(self, series: Series) -> PurePosixPath:
+    @property
+    def licences(self) -> Sequence[bytes]:
         """See Subject."""
-        return store(self.library, series)
+        return [path.read_bytes() for path in self._root.rglob("LICENSE")]
 
     def write(self, folder: PurePosixPath, name: str, content: bytes) -> None:
         """See Subject."""
@@ -62,10 +62,10 @@ class MemorySubject:
     def __init__(self, layout: str) -> None:
         self.library = MemoryLibrary(layout=layout)
 
-    def store(self, series: Series) -> PurePosixPath:
+    @property
+    def licences(self) -> Sequence[bytes]:
         """See Subject."""
-        files = {name: content for name, content in sorted(members_of(series).items()) if name != "LICENSE"}
-        return self.library.put(receipt_for(series, files), files)
+        return list(self.library.tree.papers.values())
 
     def write(self, folder: PurePosixPath, name: str, content: bytes) -> None:
         """See Subject."""
@@ -75,17 +75,3 @@ class MemorySubject:
         """See Subject."""
         found = self.library.tree.folders.get(folder)
         return dict(found.files) if found is not None else {}
-
-
-def receipt_for(series: Series, files: Mapping[str, bytes]) -> Receipt:
-    """A receipt of these images; the number in a name is that of the image."""
-    images = tuple(
-        Image(
-            name=name,
-            sop_instance_uid=f"{series.series_instance_uid}.{int(name.removesuffix('.dcm').rpartition('-')[2])}",
-            size_bytes=len(content),
-            md5=md5_of(content),
-        )
-        for name, content in files.items()
-    )
-    return receipt_of(series, images)

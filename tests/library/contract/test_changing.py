@@ -10,7 +10,7 @@ from downloader.library.changes import Change, ChangeKind, Finished
 from downloader.library.model import FolderMove
 from tests.fakes.clock import START_AT
 from tests.library.contract.subjects import Subject
-from tests.library.series_streams import SERIES, folders_of, receipts_of
+from tests.library.series_streams import SERIES, folders_of, receipts_of, store
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ async def test_a_change_is_known_until_it_is_ended(subject: Subject) -> None:
 
 async def test_a_doubted_series_counts_for_nothing(subject: Subject) -> None:
     """Its images stay, and its receipt under another name."""
-    folder, changes = subject.store(SERIES), subject.library.changes
+    folder, changes = store(subject.library, SERIES), subject.library.changes
     receipt, files = await subject.library.reader.receipt_in(folder), subject.files_in(folder)
     await changes.carry_out(await changes.plan_doubt(folder, UID))
     assert await subject.library.finder.find_receipt(SERIES) is None
@@ -50,7 +50,7 @@ async def test_what_is_set_aside_lies_in_quarantine(subject: Subject) -> None:
     """Whole, under the time and the label; a second one of the same time beside the first."""
     places = []
     for series in (SERIES, TWIN):
-        folder = subject.store(series)
+        folder = store(subject.library, series)
         files = subject.files_in(folder)
         change = await subject.library.changes.plan_quarantine(folder, UID, "label", START_AT)
         await subject.library.changes.carry_out(change)
@@ -65,7 +65,7 @@ async def test_what_is_set_aside_lies_in_quarantine(subject: Subject) -> None:
 
 async def test_one_file_can_be_set_aside(subject: Subject) -> None:
     """The series stays whole."""
-    folder = subject.store(SERIES)
+    folder = store(subject.library, SERIES)
     subject.write(folder, "notes.txt", b"mine")
     place = await subject.library.maintenance.quarantine(folder / "notes.txt", UID, START_AT)
     assert subject.files_in(place.parent) == {"notes.txt": b"mine"}
@@ -75,7 +75,7 @@ async def test_one_file_can_be_set_aside(subject: Subject) -> None:
 
 async def test_a_deletion_leaves_nothing(subject: Subject) -> None:
     """But other series."""
-    folder, other = subject.store(SERIES), subject.store(ELSEWHERE)
+    folder, other = store(subject.library, SERIES), store(subject.library, ELSEWHERE)
     await subject.library.changes.carry_out(await subject.library.changes.plan_deletion(folder, UID))
     assert [found for found, _ in await receipts_of(subject.library)] == [other]
     assert await subject.library.leftovers.clear_staging() == 0
@@ -83,7 +83,7 @@ async def test_a_deletion_leaves_nothing(subject: Subject) -> None:
 
 async def test_a_former_folder_of_another_series_is_not_cleared(subject: Subject) -> None:
     """A person must look at it."""
-    folder = subject.store(SERIES)
+    folder = store(subject.library, SERIES)
     clear = Change(kind=ChangeKind.CLEAR, series_instance_uid=TWIN.series_instance_uid, folder=folder, keeper=folder)
     with pytest.raises(LibraryError, match="holds something else"):
         await subject.library.changes.carry_out(clear)
@@ -92,7 +92,7 @@ async def test_a_former_folder_of_another_series_is_not_cleared(subject: Subject
 
 async def test_a_change_that_never_began_is_undone(subject: Subject) -> None:
     """A quarantine without a copy that stays, and a deletion: the folder is still in its place."""
-    folder, changes = subject.store(SERIES), subject.library.changes
+    folder, changes = store(subject.library, SERIES), subject.library.changes
     for planned in (await changes.plan_quarantine(folder, UID, UID, START_AT), await changes.plan_deletion(folder, UID)):
         assert await changes.finish(planned) == Finished(series_instance_uid=UID)
     assert await subject.library.reader.is_whole(folder, UID)
@@ -101,7 +101,7 @@ async def test_a_change_that_never_began_is_undone(subject: Subject) -> None:
 async def test_a_change_that_was_carried_out_is_told_again(subject: Subject) -> None:
     """The process was killed before it told the store; asking twice does no harm."""
     changes = subject.library.changes
-    folder = subject.store(SERIES)
+    folder = store(subject.library, SERIES)
     doubt = await changes.plan_doubt(folder, UID)
     await changes.carry_out(doubt)
     for _ in range(2):
@@ -114,7 +114,7 @@ async def test_a_change_that_was_carried_out_is_told_again(subject: Subject) -> 
 
 async def test_a_series_in_its_place_stays_there(subject: Subject) -> None:
     """Nothing is planned, and nothing moved."""
-    folder, maintenance = subject.store(SERIES), subject.library.maintenance
+    folder, maintenance = store(subject.library, SERIES), subject.library.maintenance
     assert subject.library.changes.plan_move(folder, SERIES, START_AT) is None
     here = [FolderMove(folder=folder, series=SERIES)]
     assert (await maintenance.choose_places(here, ())).results == [folder]
@@ -126,7 +126,7 @@ async def test_a_series_in_its_place_stays_there(subject: Subject) -> None:
 @pytest.mark.parametrize("layout", ["classic", "{modality}/{patient_id}"])
 async def test_a_series_moves_to_where_its_row_wants_it(subject: Subject) -> None:
     """Foretold by a dry run, with its images; after a kill the move is told where it happened."""
-    folder, library = subject.store(SERIES), subject.library
+    folder, library = store(subject.library, SERIES), subject.library
     renamed = replace(SERIES, patient_id="renamed", study_instance_uid="1.2.3", series_instance_uid=UID)
     files = subject.files_in(folder)
     receipt = await library.reader.receipt_in(folder)
@@ -148,7 +148,7 @@ async def test_a_series_moves_to_where_its_row_wants_it(subject: Subject) -> Non
 @pytest.mark.parametrize("layout", ["classic"])
 async def test_what_is_in_the_way_keeps_a_series_where_it_is(subject: Subject) -> None:
     """It is one of the results, and the others get their places."""
-    first, second = subject.store(SERIES), subject.store(ELSEWHERE)
+    first, second = store(subject.library, SERIES), store(subject.library, ELSEWHERE)
     moves = [FolderMove(folder=first, series=replace(SERIES, patient_id="renamed"))]
     moves.append(FolderMove(folder=second, series=replace(ELSEWHERE, patient_id="renamed")))
     best = [subject.library.maintenance.best_folder(move.series) for move in moves]
@@ -161,7 +161,7 @@ async def test_what_is_in_the_way_keeps_a_series_where_it_is(subject: Subject) -
 @pytest.mark.parametrize("layout", ["{modality}/{patient_id}"])
 async def test_a_second_series_moves_beside_the_one_that_has_the_place(subject: Subject) -> None:
     """Under a name that is nobody else's."""
-    first, second = subject.store(SERIES), subject.store(ELSEWHERE)
+    first, second = store(subject.library, SERIES), store(subject.library, ELSEWHERE)
     beside = replace(SERIES, series_instance_uid=ELSEWHERE.series_instance_uid)
     (place,) = (await subject.library.maintenance.move([FolderMove(folder=second, series=beside)])).results
     assert isinstance(place, PurePosixPath)

@@ -11,7 +11,7 @@ from downloader.library.model import CHANGES, RUNS, LibraryConfig, MetadataRow, 
 from downloader.library.port import LibraryParts
 from tests.fakes.clock import START_AT
 from tests.library.contract.subjects import Subject
-from tests.library.series_streams import SERIES
+from tests.library.series_streams import SERIES, store
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +69,7 @@ async def test_the_table_is_due_while_the_library_is_not_what_it_says(subject: S
     index = subject.library.index
     assert not await index.metadata_is_due()
     assert await index.listed_series() is None
-    folder = subject.store(SERIES)
+    folder = store(subject.library, SERIES)
     assert await index.metadata_is_due()
     table = await index.begin_metadata()
     await table.add([MetadataRow(series=SERIES, folder=folder, stored_bytes=1, completed_at=START_AT)])
@@ -94,7 +94,7 @@ async def test_descriptions_are_kept(library: LibraryParts) -> None:
 
 async def test_a_new_library_has_no_leftovers(subject: Subject) -> None:
     """And clearing them touches no series."""
-    folder = subject.store(SERIES)
+    folder = store(subject.library, SERIES)
     leftovers = subject.library.leftovers
     assert await leftovers.staged_series() == []
     assert await leftovers.whole_staged() == []

@@ -1,16 +1,14 @@
-"""What every library promises, whatever its layout."""
+"""How series come into a library."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from downloader.errors import NotDicomError, TciadError, WrongSeriesError
 from downloader.library.changes import Change, ChangeKind
-from downloader.library.local.library import LocalLibrary
 from downloader.library.port import Library
 from downloader.model import Identity, ImageStarted
+from tests.library.contract.subjects import Subject
 from tests.library.series_streams import SERIES, dicom_file, md5_of, members_of, receipt_of, receipts_of, store, take, take_all
 
 pytestmark = pytest.mark.anyio
@@ -18,30 +16,14 @@ pytestmark = pytest.mark.anyio
 OTHER = replace(SERIES, series_instance_uid=f"{SERIES.series_instance_uid}9", series_description="other")
 
 
-@pytest.fixture(params=["classic", "descriptive", "idc", "flat", "{modality}/{patient_id}"])
-def library(request: pytest.FixtureRequest, tmp_path: Path) -> Library:
-    """A new library in every layout."""
-    return LocalLibrary(tmp_path / "library", layout=request.param)
-
-
-@pytest.fixture
-def content_of(tmp_path: Path) -> Callable[[str], dict[str, bytes]]:
-    """Reads the images in a folder of the library."""
-
-    def read(folder: str) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in (tmp_path / "library" / folder).iterdir() if path.name[0] != "."}
-
-    return read
-
-
-def test_a_series_is_stored_as_it_came(library: Library, content_of: Callable[[str], dict[str, bytes]]) -> None:
+def test_a_series_is_stored_as_it_came(library: Library, subject: Subject) -> None:
     """Byte by byte, under its names, in the folder that was foretold."""
     foretold = library.folder_of(SERIES)
     folder = store(library, SERIES)
     members = members_of(SERIES)
     del members["LICENSE"]
     assert folder == foretold == library.folder_of(SERIES)
-    assert content_of(str(folder)) == members
+    assert subject.files_in(folder) == members
 
 
 async def test_a_stored_series_has_a_receipt(library: Library) -> None:
@@ -54,23 +36,6 @@ async def test_a_stored_series_has_a_receipt(library: Library) -> None:
     assert [image.name for image in receipt.images] == ["1-01.dcm", "1-02.dcm", "1-03.dcm"]
     assert receipt.images[0].md5 == md5_of(members_of(SERIES)["1-01.dcm"])
     assert await receipts_of(library) == [(folder, receipt)]
-
-
-async def test_a_receipt_can_be_written_anew(
-    library: Library, content_of: Callable[[str], dict[str, bytes]], tmp_path: Path
-) -> None:
-    """In place of the one before it; the images stay as they are, and nothing else is left."""
-    folder = store(library, SERIES)
-    receipt, images = await library.reader.receipt_in(folder), content_of(str(folder))
-    assert receipt is not None
-    path = tmp_path / "library" / folder / ".receipt.json"
-    path.chmod(0o640)
-    newer = replace(receipt, proof=replace(receipt.proof, md5_images=0, md5_blank=3))
-    library.rewrite_receipt(folder, newer)
-    assert await library.reader.receipt_in(folder) == newer
-    assert path.stat().st_mode & 0o777 == 0o640
-    assert content_of(str(folder)) == images
-    assert list((tmp_path / "library" / ".tciad" / "staging").iterdir()) == []
 
 
 async def test_nothing_is_in_the_library_before_commit(library: Library) -> None:
@@ -102,14 +67,14 @@ def test_staging_tells_what_came(library: Library) -> None:
     ("licence", "stored"), [({}, b"CC BY 3.0\nhttps://"), ({"LICENSE": b""}, b"CC BY 3.0\n"), ({"LICENSE": b"x"}, b"x")]
 )
 def test_the_licence_that_came_is_stored(
-    library: Library, tmp_path: Path, licence: dict[str, bytes], stored: bytes, is_last: bool
+    library: Library, subject: Subject, licence: dict[str, bytes], stored: bytes, is_last: bool
 ) -> None:
     """The archive sends an empty one when it has none: then that of the catalogue's row is stored."""
     staging = library.begin(SERIES)
     take_all(staging, {**licence, "1-1.dcm": dicom_file(SERIES, 1)}, is_last=is_last)
     staging.commit(receipt_of(SERIES, staging.named_images()))
-    (path,) = (tmp_path / "library").rglob("LICENSE")
-    assert path.read_bytes().startswith(stored)
+    (text,) = subject.licences
+    assert text.startswith(stored)
 
 
 def test_a_new_attempt_has_what_the_last_one_left(library: Library) -> None:
@@ -126,18 +91,16 @@ def test_a_new_attempt_has_what_the_last_one_left(library: Library) -> None:
     assert [image.name for image in receipt.images] == ["1-01.dcm", "1-02.dcm"]
 
 
-async def test_a_series_is_replaced_whole(library: Library, content_of: Callable[[str], dict[str, bytes]]) -> None:
+async def test_a_series_is_replaced_whole(library: Library, subject: Subject) -> None:
     """After a new version of the series nothing of the old one is left."""
     store(library, SERIES)
     newer = {"1-1.dcm": dicom_file(SERIES, 9)}
     folder = store(library, SERIES, newer)
-    assert content_of(str(folder)) == newer
+    assert subject.files_in(folder) == newer
     assert await library.leftovers.clear_staging() == 0
 
 
-async def test_a_doubted_series_counts_for_nothing_until_it_is_replaced(
-    library: Library, content_of: Callable[[str], dict[str, bytes]]
-) -> None:
+async def test_a_doubted_series_counts_for_nothing_until_it_is_replaced(library: Library, subject: Subject) -> None:
     """In its own place; what was doubted is kept in quarantine, and no change stays under way."""
     folder = store(library, SERIES)
     doubt = Change(kind=ChangeKind.DOUBT, series_instance_uid=SERIES.series_instance_uid, folder=folder)
@@ -147,30 +110,13 @@ async def test_a_doubted_series_counts_for_nothing_until_it_is_replaced(
     assert library.find_receipt(SERIES) is None
     assert not await library.reader.is_whole(folder, SERIES.series_instance_uid)
     assert await receipts_of(library) == []
-    doubted = content_of(str(folder))
+    doubted = subject.files_in(folder)
     newer = {"1-1.dcm": dicom_file(SERIES, 9)}
     staging = library.begin(SERIES)
     take_all(staging, newer)
     place = staging.commit(receipt_of(SERIES, staging.named_images()))
-    assert (place.folder, content_of(str(folder)), content_of(str(place.quarantined))) == (folder, newer, doubted)
+    assert (place.folder, subject.files_in(folder), subject.files_in(place.quarantined or folder)) == (folder, newer, doubted)
     assert list(await library.changes.unfinished()) == []
-
-
-async def test_a_receipt_proves_what_is_as_it_says(library: Library, tmp_path: Path) -> None:
-    """Sizes tell that a series is whole, and content that it is proven."""
-    folder = store(library, SERIES)
-    receipt = await library.reader.receipt_in(folder)
-    assert receipt is not None
-    assert await library.reader.is_whole(folder, SERIES.series_instance_uid)
-    assert await library.reader.proves(folder, receipt)
-    assert not await library.reader.is_whole(folder, OTHER.series_instance_uid)
-    image = tmp_path / "library" / folder / "1-01.dcm"
-    content = image.read_bytes()
-    image.write_bytes(bytes(len(content)))
-    assert await library.reader.is_whole(folder, SERIES.series_instance_uid)
-    assert not await library.reader.proves(folder, receipt)
-    image.write_bytes(content[:-1])
-    assert not await library.reader.is_whole(folder, SERIES.series_instance_uid)
 
 
 async def test_two_series_never_share_a_folder(library: Library) -> None:
@@ -228,11 +174,6 @@ async def test_what_is_staged_of_one_series_can_be_dropped(library: Library) -> 
     assert [staged.series_instance_uid for staged in await library.leftovers.staged_series()] == [OTHER.series_instance_uid]
     assert await library.leftovers.clear_staging() == 1
     assert [found for found, _ in await receipts_of(library)] == [folder]
-
-
-async def test_free_room_is_told(library: Library) -> None:
-    """In bytes, for min_free_space."""
-    assert await library.state.free_bytes() > 0
 
 
 @pytest.mark.parametrize("name", ["00000001.5/IMG1", "00000001.DCM", "image", "..dcm", "a..b", "license", "x/LICENSE", "ü.dcm"])
