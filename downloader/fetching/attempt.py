@@ -237,9 +237,9 @@ async def _fetch_whole(attempt: Attempt, *, needs_list: bool = False) -> Fetched
         async for portion in transfer.portions():
             await attempt.note_received(portion)
             fetched = await context.in_thread(_stage, portion, transfer, attempt)
+        if fetched is not None:
+            return fetched
         evidence = transfer.evidence()
-    if fetched is not None:
-        return fetched
     proven = await _prove(attempt, evidence)
     return await context.in_thread(_publish_whole, proven, attempt)
 
