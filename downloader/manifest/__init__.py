@@ -19,7 +19,7 @@ from downloader.manifest.archives import (
     named_address,
 )
 from downloader.manifest.coverage import Coverage, explain_nothing
-from downloader.manifest.document import CountRange, DayRange, Schedule
+from downloader.manifest.document import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, CountRange, DayRange, Schedule
 from downloader.manifest.identifiers import check_uid
 from downloader.manifest.loading import Manifest, load_manifest, read_archive, read_manifest
 from downloader.manifest.schema import manifest_schema
@@ -28,6 +28,8 @@ from downloader.manifest.series_list import SeriesList, load_series_list
 from downloader.model import WithdrawnPolicy
 
 __all__ = [
+    "FIRST_RETRY_SECONDS",
+    "LONGEST_RETRY_SECONDS",
     "PROFILES",
     "SANDBOX_PORT",
     "SANDBOX_PROFILE",

@@ -244,16 +244,32 @@ class DownloadKeys(Keys):
     )
 
 
-class Schedule(Keys):
-    """When the service runs the manifest: exactly one of the two."""
+FIRST_RETRY_SECONDS: Final = 300.0
+LONGEST_RETRY_SECONDS: Final = 3_600.0
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+class Schedule(Keys):
+    """When the service runs the manifest, by exactly one of `every` and `cron`, and when again after a cycle that failed."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["every"]}, {"required": ["cron"]}]})
 
     every_seconds: Duration | None = Field(
         default=None, alias="every", description="From the start of one run to the next, such as 6h."
     )
     cron: Annotated[Text, AfterValidator(_check_cron)] | None = Field(
         default=None, description="Cron expression of five fields: minute hour day month weekday."
+    )
+    retry_after_seconds: Duration = Field(
+        default=FIRST_RETRY_SECONDS,
+        alias="retry_after",
+        description="Pause before a failed cycle is tried again; it doubles with each failure in a row.",
+        json_schema_extra={"default": "5m"},
+    )
+    max_retry_after_seconds: Duration = Field(
+        default=LONGEST_RETRY_SECONDS,
+        alias="max_retry_after",
+        description="The longest of these pauses, and the first one where only a person can correct the cause.",
+        json_schema_extra={"default": "1h"},
     )
 
     @model_validator(mode="after")

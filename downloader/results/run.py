@@ -30,7 +30,7 @@ class RunReport:
 
     `tally` is the store's count after the run, `already_complete` those series that were complete before it. `images` and
     `stored_bytes` are what the library holds for the manifest, `received_bytes` what this run took from the network. `presence`
-    is what a look at the library found, None where the run ended before it.
+    is what a look at the library found, None where the run ended before it. `unproven`: the selection itself need not be whole.
     """
 
     manifest: str
@@ -46,6 +46,7 @@ class RunReport:
     warnings: tuple[str, ...] = ()
     error: str = ""
     presence: Presence | None = None
+    unproven: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The document of `run --json` (docs/commands.md)."""
@@ -119,6 +120,7 @@ def judge(
         proof=proof,
         warnings=tuple(warnings),
         presence=presence,
+        unproven=unproven,
     )
 
 

@@ -13,13 +13,14 @@ from downloader.archive.nbia.deployments import Deployments
 from downloader.clock import Clock
 from downloader.config.options import RunOptions
 from downloader.engine.mirror import hold_library, open_run
-from downloader.errors import ArchiveError, ExitCode
+from downloader.errors import ExitCode, TciadError
 from downloader.manifest import Manifest
 from downloader.mirroring.ending import EndedRun, Interruption, run_to_end
 from downloader.mirroring.run import MirrorRun, RunPolicy
 from downloader.results.listeners import RunListener
 from downloader.results.run import RunReport, empty_report
 from downloader.service.progress import CycleProgress
+from downloader.service.setback import NO_SETBACK, Setback, doubt_of
 from downloader.store.port import Store
 from downloader.store.records import CycleNote
 
@@ -61,6 +62,7 @@ class ManifestJob:
     is_ordered: bool = False
     is_draining: bool = False
     last: CycleNote | None = None
+    setback: Setback = NO_SETBACK
     progress: CycleProgress | None = None
     run: MirrorRun | None = None
     scope: CancelScope | None = None
@@ -91,13 +93,12 @@ class ManifestJob:
 class CycleOutcome:
     """How a cycle ended.
 
-    `archive_error` is what the archive as a whole did to it, if that ended it; `archives_out` names the archives that did not
-    answer, where that is known.
+    `error` is what ended it, where something did; `archives_out` names the archives that did not answer, where that is known.
     """
 
     report: RunReport
     note: CycleNote
-    archive_error: ArchiveError | None = None
+    error: TciadError | None = None
     archives_out: frozenset[str] = frozenset()
 
 
@@ -129,11 +130,10 @@ class Cycle:
             ended_at=ended_at,
             outcome=report.outcome.value,
             exit_code=report.exit_code.value,
-            error=report.error,
+            error=report.error or doubt_of(report),
             succeeded_at=ended_at if report.exit_code is ExitCode.SUCCESS else before,
         )
-        archive_error = ended.error if isinstance(ended.error, ArchiveError) else None
-        return CycleOutcome(report=report, note=note, archive_error=archive_error, archives_out=self._archives_out)
+        return CycleOutcome(report=report, note=note, error=ended.error, archives_out=self._archives_out)
 
     async def _guarded(self, scope: CancelScope) -> EndedRun:
         name = self.job.name

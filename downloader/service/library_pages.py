@@ -110,6 +110,8 @@ async def tell_manifest(file: ManifestFile, problem: str, worker: LibraryWorker 
         last_success_at=job.last.succeeded_at if job.last else None,
         tally=await worker.store.tally(job.name) if worker.store else SeriesTally(),
         progress=job.progress.now(job.run.pressure if job.run else None) if job.progress else None,
+        failed_cycles=job.setback.failed_cycles,
+        needs_attention=job.setback.needs,
     )
 
 

@@ -17,7 +17,7 @@ from downloader.engine.holding import expect_identity
 from downloader.engine.library_state import library_state
 from downloader.engine.mirror import free_bytes_at
 from downloader.engine.state_store import state_path
-from downloader.errors import LibraryError, SettingsError, StoreError
+from downloader.errors import ArchiveError, LibraryError, SettingsError, StoreError
 from downloader.manifest import Manifest
 from downloader.mirroring.run import RunPolicy
 from downloader.model import CatalogueResolved, SeriesCompleted, SeriesState, SeriesTally
@@ -27,7 +27,8 @@ from downloader.service.cycle import Cycle, CycleOutcome, ManifestJob, Openers
 from downloader.service.pause import LibraryPause
 from downloader.service.port import CycleBegan, CycleEnded, CycleSummary, LibraryOrder, LibraryStatus, ServiceEvent
 from downloader.service.progress import CycleProgress
-from downloader.service.schedule import next_run_at
+from downloader.service.schedule import next_run_at, retry_at
+from downloader.service.setback import Setback
 from downloader.service.waiting import AutoResetEvent
 from downloader.store.port import Store
 from downloader.store.records import CycleNote, SeriesFilter
@@ -111,16 +112,19 @@ class LibraryWorker:
         """Work by this manifest from now on. A running cycle of an older one is interrupted, and a new one is due."""
         job = self._jobs.get(manifest.name)
         if job is None:
-            due_at = self._next_due_at(manifest, self._notes.get(manifest.name))
+            last = self._notes.get(manifest.name)
+            setback = Setback.of_note(last)
             self._jobs[manifest.name] = ManifestJob(
-                manifest=manifest, options=options, due_at=due_at, last=self._notes.get(manifest.name)
+                manifest=manifest, options=options, due_at=self._next_due_at(manifest, last, setback), last=last, setback=setback
             )
         elif (job.manifest, job.options) == (manifest, options):
             return
         else:
             wants_the_same = replace(job.manifest, schedule=None) == replace(manifest, schedule=None) and job.options == options
             job.manifest, job.options = manifest, options
-            job.due_at = self._next_due_at(manifest, job.last if wants_the_same else None)
+            if not wants_the_same:
+                job.setback = Setback()
+            job.due_at = self._next_due_at(manifest, job.last if wants_the_same else None, job.setback)
             if not wants_the_same:
                 job.interrupt()
         self._woken.set()
@@ -244,7 +248,9 @@ class LibraryWorker:
         self._notes = dict(await store.cycles())
         for job in self._jobs.values():
             job.last = self._notes.get(job.name)
-            job.due_at = self._next_due_at(job.manifest, job.last)
+            # what this process knows of earlier failures is more than the store does
+            job.setback = job.setback if job.setback.failed_cycles else Setback.of_note(job.last)
+            job.due_at = self._next_due_at(job.manifest, job.last, job.setback)
         if self._queued_since_at is None:
             began = [note.began_at for note in self._notes.values()]
             self._queued_since_at = min(began, default=self._context.clock.now())
@@ -319,12 +325,14 @@ class LibraryWorker:
     async def _settle(self, job: ManifestJob, manifest: Manifest, outcome: CycleOutcome, store: Store) -> None:
         """Remember how a cycle ended, and when the next one begins."""
         note, report = outcome.note, outcome.report
-        if outcome.archive_error:
+        if isinstance(outcome.error, ArchiveError):
             out = [address for address in manifest.archives if address.name in outcome.archives_out]
-            self._context.archives.failed(out or manifest.archives, note.ended_at, outcome.archive_error)
+            self._context.archives.failed(out or manifest.archives, note.ended_at, outcome.error)
         job.last = self._notes[job.name] = note
         if job.manifest is manifest:
-            job.due_at = self._next_due_at(manifest, note)
+            job.setback = job.setback.after(report, outcome.error)
+            job.due_at = self._next_due_at(manifest, note, job.setback)
+            log_retry(job)
         self._context.tell(
             job.name,
             CycleEnded(
@@ -349,11 +357,28 @@ class LibraryWorker:
             archives.reached(answered, self._context.clock.now())
         self._context.tell(manifest.name, event)
 
-    def _next_due_at(self, manifest: Manifest, last: CycleNote | None) -> datetime:
-        context = self._context
+    def _next_due_at(self, manifest: Manifest, last: CycleNote | None, setback: Setback) -> datetime:
+        now, schedule = self._context.clock.now(), manifest.schedule
         # a cycle that was interrupted is made up for
         began_at = None if last is None or last.outcome == Outcome.INTERRUPTED else last.began_at
-        return next_run_at(manifest.schedule, began_at, context.clock.now(), context.zone)
+        scheduled_at = next_run_at(schedule, began_at, now, self._context.zone)
+        if last is None or not setback.failed_cycles:
+            return scheduled_at
+        # a wall clock that was set back must not lengthen the pause
+        ended_at = min(last.ended_at, now)
+        return min(scheduled_at, retry_at(schedule, ended_at, setback.failed_cycles, needs_person=bool(setback.needs)))
+
+
+def log_retry(job: ManifestJob) -> None:
+    """Log that a cycle failed and is tried again."""
+    if job.setback.failed_cycles:
+        _log.warning(
+            "cycle is tried again",
+            manifest=job.name,
+            failed_cycles=job.setback.failed_cycles,
+            next_run_at=job.due_at.isoformat(),
+            needs_attention=job.setback.needs,
+        )
 
 
 def summary_of(note: CycleNote) -> CycleSummary:

@@ -174,7 +174,8 @@ class ManifestStatus:
 
     `in_force`: a good one is being worked by, if need be an older one than the file holds now. `archive` names the archives, by
     commas; `schedule` is text for people. `last_success_at` is when a cycle last ended with everything complete; it outlives the
-    service, as `last_cycle` does.
+    service, as `last_cycle` does. `failed_cycles` have failed in a row: until one ends well, `next_run_at` is when it is tried
+    again. `needs_attention` is what a person has to do first; empty where time may help.
     """
 
     name: str
@@ -190,6 +191,8 @@ class ManifestStatus:
     last_success_at: datetime | None
     tally: SeriesTally
     progress: RunProgress | None
+    failed_cycles: int = 0
+    needs_attention: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim
 
-from downloader.manifest import Schedule
+from downloader.manifest import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Schedule
 
 DAILY_SECONDS: Final = 86_400.0
 """How often a manifest runs that does not say when."""
+_MOST_DOUBLINGS: Final = 10
+"""Of a pause; the next scheduled cycle comes before longer ones."""
 _LOCAL_TIME: Final = Path("/etc/localtime")
 
 
@@ -26,6 +28,19 @@ def next_run_at(schedule: Schedule | None, last_began_at: datetime | None, now: 
     if last_began_at is None:
         return now
     return max(now, last_began_at + timedelta(seconds=_every_seconds(schedule)))
+
+
+def retry_at(schedule: Schedule | None, ended_at: datetime, failed_cycles: int, *, needs_person: bool) -> datetime:
+    """When a manifest is tried again, `failed_cycles` of which failed in a row, the last at `ended_at`.
+
+    The pauses double from `retry_after` to `max_retry_after`. Where only a person can correct the cause, they double from
+    `max_retry_after` on, so that an archive is not asked in vain for ever.
+    """
+    first_seconds = FIRST_RETRY_SECONDS if schedule is None else schedule.retry_after_seconds
+    longest_seconds = max(first_seconds, LONGEST_RETRY_SECONDS if schedule is None else schedule.max_retry_after_seconds)
+    doubled = 2.0 ** min(failed_cycles - 1, _MOST_DOUBLINGS)
+    pause_seconds = longest_seconds * doubled if needs_person else min(first_seconds * doubled, longest_seconds)
+    return ended_at + timedelta(seconds=pause_seconds)
 
 
 def describe_schedule(schedule: Schedule | None) -> str:

@@ -167,6 +167,8 @@ REST = [
     ("download: {min_free_space: 2}", "download.min_free_space: a number does not fit here; write it like 2GB"),
     ("schedule: {}", "schedule: say either every or cron"),
     ("schedule: {every: 6h, cron: 0 3 * * *}", "schedule: say either every or cron"),
+    ("schedule: {retry_after: 5m}", "schedule: say either every or cron"),
+    ("schedule: {every: 6h, retry_after: 5}", "schedule.retry_after: a number does not fit here; write it like 6h"),
     ("schedule: {every: 6}", "schedule.every: a number does not fit here; write it like 6h"),
     ("schedule: {every: 0s}", "schedule.every: 0s is no time at all"),
     ("schedule: {every: 6w}", "schedule.every: there is no unit 'w'; the units are s m h d"),

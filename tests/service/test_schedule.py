@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from downloader.manifest import Schedule
-from downloader.service.schedule import describe_schedule, local_zone, next_run_at
+from downloader.service.schedule import describe_schedule, local_zone, next_run_at, retry_at
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -45,6 +45,30 @@ def test_cron_follows_the_change_of_the_clocks() -> None:
     assert hours == [(28, 2), (29, 1), (30, 1)]
     missing = Schedule.model_validate({"cron": "30 2 * * *"})
     assert next_run_at(missing, None, datetime(2026, 3, 29, 0, 0, tzinfo=UTC), BERLIN).day == 29
+
+
+def retries(schedule: dict[str, str] | None, *, needs_person: bool = False) -> list[float]:
+    """The minutes from the end of the first to sixth failed cycle to the next."""
+    made = Schedule.model_validate(schedule) if schedule else None
+    due = [retry_at(made, NOW, failed_cycles, needs_person=needs_person) for failed_cycles in range(1, 7)]
+    return [(at - NOW) / timedelta(minutes=1) for at in due]
+
+
+def test_retries_have_growing_pauses() -> None:
+    """Up to an hour, unless the manifest says otherwise; the first is never cut short."""
+    assert retries(None) == retries({"every": "1d"}) == [5, 10, 20, 40, 60, 60]
+    assert retries({"every": "1d", "retry_after": "1m", "max_retry_after": "3m"}) == [1, 2, 3, 3, 3, 3]
+    assert retries({"cron": "0 3 * * *", "retry_after": "2h"}) == [120] * 6
+
+
+def test_what_a_person_has_to_correct_is_tried_again_more_rarely() -> None:
+    """After the longest pause, and then less and less often: the next scheduled cycle comes before the last of these."""
+    assert retries(None, needs_person=True) == [60, 120, 240, 480, 960, 1920]
+
+
+def test_no_number_of_failures_is_too_many() -> None:
+    """For the calendar."""
+    assert retry_at(None, NOW, 10_000, needs_person=True) - NOW < timedelta(days=60)
 
 
 @pytest.mark.parametrize(

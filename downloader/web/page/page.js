@@ -155,13 +155,14 @@ function showManifests() {
       `/manifests/${encodeURIComponent(manifest.name)}/start`);
     button.disabled = !manifest.in_force || manifest.state === "running";
     const state = element("td", {}, manifest.state);
+    if (manifest.needs_attention) state.append(element("div", { text: manifest.needs_attention, className: "bad reason" }));
     if (manifest.problem) state.append(element("div", { text: manifest.problem, className: "bad reason" }));
     const complete = element("td", {}, bar, element("div", { text: `${count(tally.complete)} of ${count(wanted)} ${share(tally.complete, wanted)}` }));
     const outcome = last ? `${last.outcome}, ${moment(last.ended_at)}${last.error ? `: ${last.error}` : ""}` : "never";
     return element("tr", { "data-manifest": manifest.name },
       element("th", { text: manifest.name, scope: "row" }), state, complete,
       cell(count(tally.pending + tally.claimed), "n"), cell(count(tally.failed), tally.failed ? "n bad" : "n"),
-      cell(moment(manifest.next_run_at)), cell(outcome, "reason"), element("td", {}, button));
+      cell(`${moment(manifest.next_run_at)}${manifest.failed_cycles && manifest.next_run_at ? ` (retry ${count(manifest.failed_cycles)})` : ""}`), cell(outcome, "reason"), element("td", {}, button));
   }));
 }
 
