@@ -113,6 +113,11 @@ class Scene:
         self.assert_nothing_wrong()
         return report
 
+    async def complete_neighbour(self) -> None:
+        """A run of the neighbour alone, so that the archive is known to send MD5 lists, whichever series would come first."""
+        neighbour = Selection(position="m.yaml:1", series_instance_uids=(self.neighbour,))
+        await self.run(select=[neighbour])
+
     def receipts(self) -> dict[str, tuple[Path, Receipt]]:
         """The series under their final names."""
         found = {}

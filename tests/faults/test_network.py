@@ -139,8 +139,7 @@ async def test_a_redirect_that_leads_nowhere(tmp_path: Path, location: str) -> N
 async def test_a_redirect_to_an_address_that_is_not_there(tmp_path: Path) -> None:
     """The 404 behind it is a fault like any other 404 to a request for images, where MD5 lists came from the archive before."""
     async with open_scene(tmp_path, Fault(kind=FaultKind.REDIRECT, location="::")) as scene:
-        neighbour_alone = Selection(position="m.yaml:1", series_instance_uids=(scene.neighbour,))
-        await scene.run(select=[neighbour_alone])
+        await scene.complete_neighbour()
         message = scene.assert_failed(await scene.run(options=RunOptions(attempts=1)), "ArchiveFaultError", attempts=1)
         assert "answered 404" in message
 

@@ -60,6 +60,7 @@ async def test_a_refusal_that_stays(tmp_path: Path, api: ApiGeneration) -> None:
 async def test_a_status_that_stays(tmp_path: Path, status: int, error: str, attempts: int) -> None:
     """Trap 13: each has its meaning, from a table; none is parsed as JSON."""
     async with open_scene(tmp_path, Fault(kind=FaultKind.STATUS, status=status), NO_SINGLE_IMAGES) as scene:
+        await scene.complete_neighbour()
         scene.assert_failed(await scene.run(), error, attempts=attempts)
 
 

@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from itertools import permutations
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.service.scene import HOUR_SECONDS, ServiceScene, open_scene, write_manifest
+from tests.waiting import LONGEST_WAIT_SECONDS
 
 pytestmark = pytest.mark.anyio
 Step = Callable[[ServiceScene], Awaitable[object]]
@@ -87,8 +89,10 @@ async def test_an_order_holds_for_a_library_that_comes_back(tmp_path: Path) -> N
         await scene.service.pause()
         (scene.root / "blocked").unlink()
         await scene.clock.pass_time(2 * HOUR_SECONDS)
+        with anyio.fail_after(LONGEST_WAIT_SECONDS):
+            while not (scene.root / "blocked" / ".tciad" / "paused").exists():
+                await anyio.wait_all_tasks_blocked()
         await scene.assert_idle()
-        assert (scene.root / "blocked" / ".tciad" / "paused").exists()
         await scene.service.resume()
         assert (await scene.cycle_of("b")).summary.outcome == "complete"
         assert scene.stored(scene.root / "blocked") == scene.held()
@@ -101,7 +105,9 @@ async def test_a_manifest_that_is_added_while_all_is_paused_waits(tmp_path: Path
         await scene.service.pause()
         await add(scene)
         await scene.clock.pass_time(HOUR_SECONDS)
+        with anyio.fail_after(LONGEST_WAIT_SECONDS):
+            while not (scene.root / "blocked" / ".tciad" / "paused").exists():
+                await anyio.wait_all_tasks_blocked()
         await scene.assert_idle()
-        assert (scene.root / "blocked" / ".tciad" / "paused").exists()
         await scene.service.resume()
         assert (await scene.cycle_of("b")).summary.outcome == "complete"
