@@ -150,13 +150,8 @@ def identify(image: IncomingImage, position: int, series: Series) -> StagedImage
         WrongSeriesError: it is of another series, or another one than was asked for.
     """
     found = image.finish()
-    identity, asked_for = found.identity, image.started.sop_instance_uid
-    if identity is not None and identity.series_instance_uid != series.series_instance_uid:
-        raise WrongSeriesError(
-            f"{image.label} is an image of series {identity.series_instance_uid}", series_instance_uid=series.series_instance_uid
-        )
-    if asked_for and found.doubt:
-        raise NotDicomError(found.doubt, series_instance_uid=series.series_instance_uid)
+    identity = found.identity
+    _refuse_other(image, found, series)
     if identity is None or not identity.sop_instance_uid:
         return StagedImage(
             position=position,
@@ -171,11 +166,6 @@ def identify(image: IncomingImage, position: int, series: Series) -> StagedImage
             doubt=found.doubt,
             identity=Identity.UNREAD,
         )
-    if asked_for not in ("", identity.sop_instance_uid):
-        raise WrongSeriesError(
-            f"the archive sent image {identity.sop_instance_uid} where {asked_for} was asked for",
-            series_instance_uid=series.series_instance_uid,
-        )
     return StagedImage(
         position=position,
         member_name=image.started.name,
@@ -189,3 +179,21 @@ def identify(image: IncomingImage, position: int, series: Series) -> StagedImage
         sop_class_uid=identity.sop_class_uid,
         doubt=found.doubt,
     )
+
+
+def _refuse_other(image: IncomingImage, found: ScannedImage, series: Series) -> None:
+    """Raise NotDicomError or WrongSeriesError where the image is not of the series, or not the one that was asked for."""
+    identity, asked_for = found.identity, image.started.sop_instance_uid
+    if identity is not None and identity.series_instance_uid != series.series_instance_uid:
+        raise WrongSeriesError(
+            f"{image.label} is an image of series {identity.series_instance_uid}", series_instance_uid=series.series_instance_uid
+        )
+    if not asked_for:
+        return
+    if found.doubt:
+        raise NotDicomError(found.doubt, series_instance_uid=series.series_instance_uid)
+    if identity is None or identity.sop_instance_uid != asked_for:
+        came = identity.sop_instance_uid if identity is not None else "of no name"
+        raise WrongSeriesError(
+            f"the archive sent image {came} where {asked_for} was asked for", series_instance_uid=series.series_instance_uid
+        )
