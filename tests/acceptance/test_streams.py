@@ -13,7 +13,7 @@ import pytest
 from tests.acceptance.archives import ServedArchive, serve_archive, write_manifest
 from tests.acceptance.command import COMMAND, LONGEST_RUN_SECONDS, clean_environment, end_of, run_command, start_command
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
