@@ -13,6 +13,7 @@ from downloader.errors import TciadError
 
 PAGE_ITEMS = 32
 Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 @asynccontextmanager
@@ -80,6 +81,23 @@ async def work_through_pages(
 
     async with task_group() as group:
         group.start_soon(work_first)
+
+
+async def collect(ask: Callable[[Item], Awaitable[Answer]], items: Sequence[Item]) -> list[Answer]:
+    """Await `ask(item)` for all items side by side. Returns the answers in the order of the items.
+
+    Raises:
+        TciadError: the first that was raised.
+    """
+    answers: dict[int, Answer] = {}
+
+    async def answer(number: int, item: Item) -> None:
+        answers[number] = await ask(item)
+
+    async with task_group() as group:
+        for number, item in enumerate(items):
+            group.start_soon(answer, number, item)
+    return [answers[number] for number in range(len(items))]
 
 
 def _take_page(items: Iterator[Item]) -> list[Item]:

@@ -1,12 +1,12 @@
-"""Workers that share pages: one is enough as long as nothing has to be waited for."""
+"""Workers that share pages, of which one is enough as long as nothing has to be waited for; answers that are collected."""
 
 from collections.abc import Sequence
 
 import anyio
 import pytest
 
-from downloader.concurrency import work_through_pages
-from downloader.errors import LibraryError
+from downloader.concurrency import collect, work_through_pages
+from downloader.errors import LibraryError, TciadError
 from tests.waiting import LONGEST_WAIT_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -70,3 +70,26 @@ async def test_the_first_error_of_ours_ends_all() -> None:
 
     with pytest.raises(LibraryError, match="the disk is gone"):
         await work_through_pages(Pages(3).take, work, workers=2)
+
+
+async def test_answers_are_collected_side_by_side_in_the_order_of_the_items() -> None:
+    """The first item answers last."""
+    second = anyio.Event()
+
+    async def ask(item: int) -> int:
+        if item == 1:
+            await second.wait()
+        second.set()
+        return item * item
+
+    assert await collect(ask, [1, 2]) == [1, 4]
+
+
+async def test_the_first_error_of_ours_ends_a_collection() -> None:
+    """Bare, as from a single call."""
+
+    async def ask(item: int) -> int:
+        raise TciadError(f"no answer to {item}")
+
+    with pytest.raises(TciadError, match="no answer to 1"):
+        await collect(ask, [1])

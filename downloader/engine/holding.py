@@ -180,7 +180,12 @@ async def expect_identity(root: Path, identity: str) -> None:
         WrongLibraryError: its marker is another, or is not there.
         LibraryError: that cannot be told.
     """
-    found = await anyio.to_thread.run_sync(read_identity, root)
+    await anyio.to_thread.run_sync(refuse_identity, root, identity)
+
+
+def refuse_identity(root: Path, identity: str) -> None:
+    """`expect_identity` on the calling thread, which it blocks."""
+    found = read_identity(root)
     if found != identity:
         what = "holds another library now" if found else "is not the library any more: its marker is not there"
         raise WrongLibraryError(f"{root} {what}", next_step="mount the disk that the library is on, or move the library back")

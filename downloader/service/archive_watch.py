@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from downloader.errors import ArchiveError, CredentialsRejectedError
+from downloader.errors import ArchiveError
 from downloader.manifest import ArchiveAddress
 from downloader.service.port import ArchiveStatus
 
@@ -25,14 +25,12 @@ class ArchiveWatch:
     def reached(self, addresses: Iterable[ArchiveAddress], at: datetime) -> None:
         """They answered."""
         for status in self._of(addresses):
-            self._statuses[status.base_url] = replace(status, reached_at=at)
+            self._statuses[status.base_url] = replace(status, reached_at=at, reachable=True)
 
     def failed(self, addresses: Iterable[ArchiveAddress], at: datetime, error: ArchiveError) -> None:
-        """They are in the way of all work. One that refuses the credentials was reached all the same, and can do none."""
-        refused = isinstance(error, CredentialsRejectedError)
+        """They did not answer, or refused the credentials."""
         for status in self._of(addresses):
-            reached_at = None if refused else status.reached_at
-            self._statuses[status.base_url] = replace(status, failed_at=at, reached_at=reached_at, problem=str(error))
+            self._statuses[status.base_url] = replace(status, failed_at=at, reachable=False, problem=str(error))
 
     def statuses(self) -> tuple[ArchiveStatus, ...]:
         """All of them, by address."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -19,6 +20,8 @@ from downloader.mirroring.ending import EndedRun, Interruption, run_to_end
 from downloader.mirroring.run import MirrorRun, RunPolicy
 from downloader.results.listeners import RunListener
 from downloader.results.run import RunReport, empty_report
+from downloader.service.library_look import LibrarySight, look_at_library
+from downloader.service.port import CycleSummary
 from downloader.service.progress import CycleProgress
 from downloader.service.setback import NO_SETBACK, Setback, doubt_of
 from downloader.store.port import Store
@@ -45,10 +48,11 @@ class OpenRun(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Openers:
-    """How libraries and runs are opened; `deployments` is what all runs of a service know of the archives."""
+    """How libraries and runs are opened and looked at; `deployments` is what all runs of a service know of the archives."""
 
     hold_library: Callable[[RunOptions, Clock], AbstractAsyncContextManager[Store]] = hold_library
     open_run: OpenRun = open_run
+    look_at_library: Callable[[Path, str], LibrarySight] = look_at_library
     deployments: Deployments = field(default_factory=Deployments)
 
 
@@ -167,3 +171,22 @@ class Cycle:
                 yield run
             finally:
                 self._archives_out = run.archives_out
+
+
+def log_retry(job: ManifestJob) -> None:
+    """Log that a cycle failed and is tried again."""
+    if job.setback.failed_cycles:
+        _log.warning(
+            "cycle is tried again",
+            manifest=job.name,
+            failed_cycles=job.setback.failed_cycles,
+            next_run_at=job.due_at.isoformat(),
+            needs_attention=job.setback.needs,
+        )
+
+
+def summary_of(note: CycleNote) -> CycleSummary:
+    """What is told of a cycle."""
+    return CycleSummary(
+        began_at=note.began_at, ended_at=note.ended_at, outcome=note.outcome, exit_code=note.exit_code, error=note.error
+    )

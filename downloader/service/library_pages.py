@@ -7,8 +7,8 @@ from typing import Final
 from downloader.engine.library_state import library_state
 from downloader.errors import OrderError
 from downloader.model import SeriesTally
-from downloader.service.cycle import ManifestJob
-from downloader.service.library_worker import LibraryWorker, summary_of
+from downloader.service.cycle import ManifestJob, summary_of
+from downloader.service.library_worker import LibraryWorker
 from downloader.service.manifest_folder import ManifestFile
 from downloader.service.port import (
     MOST_ROWS,

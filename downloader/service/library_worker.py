@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-import anyio.to_thread
 import structlog
 
 from downloader.clock import Clock
@@ -15,7 +14,6 @@ from downloader.concurrency import task_group
 from downloader.config.options import RunOptions
 from downloader.engine.holding import expect_identity
 from downloader.engine.library_state import library_state
-from downloader.engine.mirror import free_bytes_at
 from downloader.engine.state_store import state_path
 from downloader.errors import ArchiveError, LibraryError, SettingsError, StoreError
 from downloader.manifest import Manifest
@@ -23,9 +21,10 @@ from downloader.mirroring.run import RunPolicy
 from downloader.model import CatalogueResolved, SeriesCompleted, SeriesState, SeriesTally
 from downloader.results.run import Outcome
 from downloader.service.archive_watch import ArchiveWatch
-from downloader.service.cycle import Cycle, CycleOutcome, ManifestJob, Openers
+from downloader.service.cycle import Cycle, CycleOutcome, ManifestJob, Openers, log_retry, summary_of
+from downloader.service.library_look import LibraryLook, LibrarySight
 from downloader.service.pause import LibraryPause
-from downloader.service.port import CycleBegan, CycleEnded, CycleSummary, LibraryOrder, LibraryStatus, ServiceEvent
+from downloader.service.port import CycleBegan, CycleEnded, LibraryOrder, LibraryStatus, ServiceEvent
 from downloader.service.progress import CycleProgress
 from downloader.service.schedule import next_run_at, retry_at
 from downloader.service.setback import Setback
@@ -44,7 +43,7 @@ class ServicePace:
     """How often the service looks after things; seconds.
 
     `outage_seconds`: how long a cycle bears an archive that is out of reach. `reopen_seconds`: after which pause a library that
-    cannot be used is tried again.
+    cannot be used is tried again. `answer_seconds`: how long the status waits for a library that does not answer.
     """
 
     look_seconds: float = 5.0
@@ -52,6 +51,7 @@ class ServicePace:
     beat_seconds: float = 1.0
     reopen_seconds: float = 30.0
     outage_seconds: float = 3_600.0
+    answer_seconds: float = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +79,10 @@ class LibraryWorker:
         self._problem = ""
         self._woken = AutoResetEvent()
         self._pause = LibraryPause(options.output, library_state(options.output), context.clock, self._woken.set)
+        look = context.openers.look_at_library
+        self._look = LibraryLook(
+            options.output, lambda: look(options.output, self._identity), context.clock, context.pace.answer_seconds
+        )
         self._is_draining = False
         self._queued_since_at: datetime | None = None
         self.opened = anyio.Event()
@@ -165,11 +169,17 @@ class LibraryWorker:
         Raises:
             LibraryError, StoreError, SettingsError: it cannot be used `at_start`, when somebody waits to be told.
         """
+        async with task_group() as group:
+            group.start_soon(self._look.keep)
+            await self._hold(at_start=at_start)
+            group.cancel_scope.cancel()
+
+    async def _hold(self, *, at_start: bool) -> None:
         try:
             while not self._is_over:
                 try:
                     if self._identity:
-                        # a store inside a library goes with it: without this look, an empty mount point would be a new library
+                        # a store inside a library goes with it: without this check, an empty mount point would be a new library
                         await expect_identity(self.directory, self._identity)
                     async with self._context.openers.hold_library(self._options, self._context.clock) as store:
                         await self._open(store)
@@ -207,25 +217,28 @@ class LibraryWorker:
                 self.order(name)
         return retried
 
+    async def problem(self) -> str:
+        """Why the library cannot be used; empty if it can. Takes `answer_seconds` at most, and asks no store."""
+        return self._problem_of(await self._look.sight())
+
     async def status(self) -> LibraryStatus:
         """How the library stands now."""
-        tally = SeriesTally()
-        problem = self._problem
+        tally, sight = SeriesTally(), await self._look.sight()
+        problem = self._problem_of(sight)
         if self._store is not None:
             try:
                 tally = await self._store.tally()
-                await expect_identity(self.directory, self._identity)
-            except (StoreError, LibraryError) as error:
+            except StoreError as error:
                 problem = str(error)
         pressures = [job.run.pressure for job in self._jobs.values() if job.run]
         return LibraryStatus(
             directory=str(self.directory),
             store=str(state_path(self._options)),
-            problem=problem if problem or self._store else "it is not open yet",
+            problem=problem,
             paused=self.is_paused,
             short_of_room=any(pressure.short_of_room for pressure in pressures if pressure),
             room_problem=next((pressure.room_problem for pressure in pressures if pressure and pressure.room_problem), ""),
-            free_bytes=await self._free_bytes(),
+            free_bytes=sight.free_bytes,
             min_free_bytes=max((job.options.min_free_bytes for job in self._jobs.values()), default=0),
             tally=tally,
             queued_since_at=self._queued_since_at if tally.pending + tally.claimed else None,
@@ -235,11 +248,10 @@ class LibraryWorker:
     def _is_over(self) -> bool:
         return self._is_draining or not self._jobs
 
-    async def _free_bytes(self) -> int | None:
-        try:
-            return await anyio.to_thread.run_sync(free_bytes_at, self.directory)
-        except OSError:
-            return None
+    def _problem_of(self, sight: LibrarySight) -> str:
+        if self._problem or self._store is None:
+            return self._problem or "it is not open yet"
+        return sight.problem
 
     async def _open(self, store: Store) -> None:
         self._store = store
@@ -367,22 +379,3 @@ class LibraryWorker:
         # a wall clock that was set back must not lengthen the pause
         ended_at = min(last.ended_at, now)
         return min(scheduled_at, retry_at(schedule, ended_at, setback.failed_cycles, needs_person=bool(setback.needs)))
-
-
-def log_retry(job: ManifestJob) -> None:
-    """Log that a cycle failed and is tried again."""
-    if job.setback.failed_cycles:
-        _log.warning(
-            "cycle is tried again",
-            manifest=job.name,
-            failed_cycles=job.setback.failed_cycles,
-            next_run_at=job.due_at.isoformat(),
-            needs_attention=job.setback.needs,
-        )
-
-
-def summary_of(note: CycleNote) -> CycleSummary:
-    """What is told of a cycle."""
-    return CycleSummary(
-        began_at=note.began_at, ended_at=note.ended_at, outcome=note.outcome, exit_code=note.exit_code, error=note.error
-    )

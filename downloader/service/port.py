@@ -29,18 +29,17 @@ class PartStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveStatus:
-    """What is known of one archive: when it last answered, and when and how it last failed as a whole."""
+    """What is known of one archive since the service started: when it last answered, and when and how it last failed as a whole.
+
+    `reachable`: it answered the last request, and accepted the credentials; false for one that was not asked yet.
+    """
 
     name: str
     base_url: str
     reached_at: datetime | None = None
     failed_at: datetime | None = None
     problem: str = ""
-
-    @property
-    def reachable(self) -> bool:
-        """Whether it answered the last time that it was asked; an archive that was not asked yet counts as reachable."""
-        return self.failed_at is None or (self.reached_at is not None and self.reached_at >= self.failed_at)
+    reachable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +93,8 @@ class ServiceStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether every library can be used and every archive was reachable lately."""
-        return all(library.usable for library in self.libraries) and all(archive.reachable for archive in self.archives)
+        """Whether every library can be used, and the service does not drain. Archives do not matter."""
+        return all(library.usable for library in self.libraries) and not self.draining
 
 
 class RunPhase(StrEnum):
@@ -298,6 +297,13 @@ class ServiceReports(Protocol):
 
     def progress(self) -> Mapping[str, RunProgress]:
         """The running cycles by manifest; costs nothing, so that it can be asked every second."""
+        ...
+
+    async def problems(self) -> Sequence[str]:
+        """Why the service is not ready: libraries that cannot be used or do not answer, and a drain. Empty if it is.
+
+        Takes a few seconds at most, whatever the disks do, and asks neither stores nor archives.
+        """
         ...
 
     async def status(self) -> ServiceStatus:

@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from downloader import __version__
 from downloader.clock import Clock
-from downloader.concurrency import task_group
+from downloader.concurrency import collect, task_group
 from downloader.config.messages import suggest
 from downloader.config.options import RunOptions
 from downloader.engine.state_store import state_path
@@ -182,9 +182,16 @@ class MirrorService:
             folder=str(self._settings.folder),
             folder_problem=self._view.problem,
             parts=self._supervision.statuses(),
-            libraries=tuple([await worker.status() for worker in workers]),
+            libraries=tuple(await collect(LibraryWorker.status, workers)),
             archives=self._archives.statuses(),
         )
+
+    async def problems(self) -> Sequence[str]:
+        """See the port."""
+        workers = self._sorted_workers()
+        problems = await collect(LibraryWorker.problem, workers)
+        told = [f"{worker.directory}: {problem}" for worker, problem in zip(workers, problems, strict=True) if problem]
+        return [*told, "the service drains"] if self._is_draining else told
 
     async def manifests(self) -> Sequence[ManifestStatus]:
         """See the port."""

@@ -66,7 +66,7 @@ class ApiEndpoint:
 
 async def _status(sources: Sources, request: web.Request) -> StatusReply:  # noqa: ARG001
     status = await sources.service.status()
-    return StatusReply(ready=status.ready and not status.draining, status=status)
+    return StatusReply(ready=status.ready, status=status)
 
 
 async def _manifests(sources: Sources, request: web.Request) -> ManifestsReply:  # noqa: ARG001

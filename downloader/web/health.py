@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from downloader.clock import Clock
-from downloader.service.port import ServiceReports, ServiceStatus
+from downloader.service.port import ServiceReports
 from downloader.web.responses import adapter_of, reply_json
 
 BEAT_AGE: Final = timedelta(seconds=30)
@@ -16,19 +16,17 @@ BEAT_AGE: Final = timedelta(seconds=30)
 
 async def respond_alive(service: ServiceReports, clock: Clock) -> web.Response:
     """200 while the loop turns."""
+    return _respond(_blocked(service, clock))
+
+
+async def respond_ready(service: ServiceReports, clock: Clock) -> web.Response:
+    """200 while the loop turns, every library can be used and the service does not drain. Archives do not matter."""
+    return _respond([*_blocked(service, clock), *await service.problems()])
+
+
+def _blocked(service: ServiceReports, clock: Clock) -> list[str]:
     alive = clock.now() - service.beat_at() < BEAT_AGE
-    return _respond([] if alive else ["the service has not turned for half a minute"])
-
-
-async def respond_ready(service: ServiceReports) -> web.Response:
-    """200 when every library can be used and every archive was reachable lately."""
-    return _respond(_problems(await service.status()))
-
-
-def _problems(status: ServiceStatus) -> list[str]:
-    problems = [f"{library.directory}: {library.problem}" for library in status.libraries if not library.usable]
-    problems += [f"{archive.name}: {archive.problem}" for archive in status.archives if not archive.reachable]
-    return [*problems, "the service drains"] if status.draining else problems
+    return [] if alive else ["the service has not turned for half a minute"]
 
 
 def _respond(problems: list[str]) -> web.Response:

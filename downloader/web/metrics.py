@@ -1,6 +1,7 @@
 """Figures for Prometheus: counters that hear of everything, and gauges of the moment in which they are asked for."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -10,7 +11,15 @@ from prometheus_client.registry import Collector
 
 from downloader.model import BytesReceived, SeriesCompleted, SeriesFailed, SeriesSetBack
 from downloader.pacing import BreakerState
-from downloader.service.port import CycleEnded, LibraryStatus, ManifestStatus, ServiceEvent, ServiceReports, ServiceStatus
+from downloader.service.port import (
+    ArchiveStatus,
+    CycleEnded,
+    LibraryStatus,
+    ManifestStatus,
+    ServiceEvent,
+    ServiceReports,
+    ServiceStatus,
+)
 
 _SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 _RATES: Final = (1e4, 3e4, 1e5, 3e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8, 5e8)
@@ -115,14 +124,33 @@ class Moment(Collector):
         yield InfoMetricFamily("tciad_build", "The version that runs.", {"version": self.status.version})
         yield _gauge("tciad_started_timestamp_seconds", "When the service began.", [], {(): self.status.started_at.timestamp()})
         yield _gauge("tciad_paused", "Whether the service is paused.", [], {(): self.status.paused})
-        yield _gauge(
-            "tciad_archive_reachable",
-            "Whether the archive answered the last time that it was asked.",
-            ["archive"],
-            {(archive.base_url,): archive.reachable for archive in self.status.archives},
-        )
+        yield from _of_archives(self.status.archives)
         yield from _of_libraries(self.status)
         yield from _of_manifests(self.manifests)
+
+
+def _of_archives(archives: Sequence[ArchiveStatus]) -> Iterable[Metric]:
+    def gauge(name: str, text: str, value_of: Callable[[ArchiveStatus], float]) -> Metric:
+        return _gauge(name, text, ["archive"], {(archive.base_url,): value_of(archive) for archive in archives})
+
+    yield gauge(
+        "tciad_archive_reachable", "Whether the archive answered the last request; 0 before any.", lambda of: of.reachable
+    )
+    yield gauge(
+        "tciad_archive_last_answer_timestamp_seconds",
+        "When the archive last answered since the service began; 0 for never.",
+        lambda of: _timestamp(of.reached_at),
+    )
+    yield gauge(
+        "tciad_archive_last_failure_timestamp_seconds",
+        "When the archive was last out of reach since the service began; 0 for never.",
+        lambda of: _timestamp(of.failed_at),
+    )
+
+
+def _timestamp(at: datetime | None) -> float:
+    """Seconds since 1970; 0 for what never was."""
+    return at.timestamp() if at else 0.0
 
 
 def _of_libraries(status: ServiceStatus) -> Iterable[Metric]:
@@ -153,8 +181,8 @@ def _of_manifests(manifests: Sequence[ManifestStatus]) -> Iterable[Metric]:
     yield gauge("tciad_manifest_wrong", "Whether the file is wrong as it is now.", [(of, bool(of.problem)) for of in manifests])
     yield gauge(
         "tciad_last_success_timestamp_seconds",
-        "When a cycle last ended with everything complete.",
-        [(of, of.last_success_at.timestamp() if of.last_success_at else None) for of in manifests],
+        "When a cycle last ended with everything complete; 0 for never.",
+        [(of, _timestamp(of.last_success_at)) for of in manifests],
     )
     yield gauge(
         "tciad_next_run_timestamp_seconds",

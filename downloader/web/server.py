@@ -108,7 +108,7 @@ class HttpServer:
             return await respond_alive(service, clock)
 
         async def ready(request: web.Request) -> web.Response:  # noqa: ARG001
-            return await respond_ready(service)
+            return await respond_ready(service, clock)
 
         async def measure(request: web.Request) -> web.Response:
             body, content_type = await metrics.expose(service, request.headers.get(hdrs.ACCEPT, ""))

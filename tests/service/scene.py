@@ -1,7 +1,7 @@
 """A running service with a sandbox on a real socket, a clock that the test turns, and a real library."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -20,6 +20,7 @@ from downloader.manifest import Manifest
 from downloader.sandbox import Catalogue, Sandbox, catalogue_of, generated_series, serve_sandbox
 from downloader.scheduling.leases import LEASE_SECONDS
 from downloader.service.cycle import Openers
+from downloader.service.library_look import LibrarySight, look_at_library
 from downloader.service.library_worker import ServicePace
 from downloader.service.port import CycleEnded, ManifestStatus, Observer, ServiceEvent
 from downloader.service.service import MirrorService, ServiceSettings
@@ -48,6 +49,7 @@ class TurnedClock(FakeClock):
         self.elapsed_seconds = max(self.elapsed_seconds, until)
 
 
+LookAtLibrary = Callable[[Path, str], LibrarySight]
 PROBE_PAUSES = frozenset({15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 600.0})
 """Between probes of an archive that is out."""
 
@@ -187,6 +189,7 @@ def make_service(
     pace: ServicePace = RARELY,
     observers: Sequence[Observer] = (),
     held: frozenset[float] = frozenset(),
+    look: LookAtLibrary = look_at_library,
 ) -> MirrorService:
     """A service of the manifests in `root`, not yet running; `held`: see `RunClock`."""
     run_clock = RunClock(clock, held)
@@ -207,7 +210,7 @@ def make_service(
             clock=clock,
             zone=UTC,
             pace=pace,
-            openers=Openers(open_run=open_pausing),
+            openers=Openers(open_run=open_pausing, look_at_library=look),
             observers=(*observers, Ends(ends)),
         )
     )
@@ -221,12 +224,13 @@ async def running_service(
     pace: ServicePace = RARELY,
     observers: Sequence[Observer] = (),
     held: frozenset[float] = frozenset(),
+    look: LookAtLibrary = look_at_library,
 ) -> AsyncIterator[ServiceScene]:
     """A service that runs until the end of the block, and then drains."""
     clock = clock or TurnedClock()
     send, receive = anyio.create_memory_object_stream[tuple[str, CycleEnded]](10_000)
     (root / "manifests").mkdir(exist_ok=True)
-    service = make_service(root, clock, send, pace, observers, held)
+    service = make_service(root, clock, send, pace, observers, held, look)
     with send, receive:
         async with anyio.create_task_group() as group:
             await group.start(partial(service.run))

@@ -65,6 +65,17 @@ async def test_the_last_success_outlives_the_service(tmp_path: Path) -> None:
         assert (await figures(http))["tciad_last_success_timestamp_seconds m"] == before
 
 
+async def test_a_mirror_that_never_worked_has_a_last_success_of_zero(tmp_path: Path) -> None:
+    """From the start, a broken manifest too, so that an alert can be made of it."""
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "bad.yaml").write_text("version: 1\n")
+    wrong = Fault(kind=FaultKind.WRONG_CRC)
+    async with served(tmp_path, small_catalogue(1), faults=(wrong,)) as http:
+        told = await figures(http)
+        assert told["tciad_last_success_timestamp_seconds m"] == told["tciad_last_success_timestamp_seconds bad"] == 0
+        assert (told["tciad_manifest_wrong m"], told["tciad_manifest_wrong bad"]) == (0, 1)
+
+
 async def test_a_manifest_that_is_gone_leaves_no_figures(tmp_path: Path) -> None:
     """A folder whose manifests come and go does not grow the metrics for ever."""
     async with served(tmp_path) as http:

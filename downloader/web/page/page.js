@@ -74,10 +74,10 @@ function showHeadline() {
   const headline = byId("headline");
   const problems = [
     ...status.libraries.filter((library) => library.problem).map((library) => `${library.directory}: ${library.problem}`),
-    ...status.archives.filter((archive) => archive.failed_at && !(archive.reached_at >= archive.failed_at)).map((archive) => `${archive.name}: ${archive.problem}`),
+    ...status.archives.filter((archive) => archive.failed_at && !archive.reachable).map((archive) => `${archive.name}: ${archive.problem}`),
     ...(status.folder_problem ? [status.folder_problem] : []),
   ];
-  headline.className = ready ? (status.paused ? "warn" : "good") : "bad";
+  headline.className = ready && !problems.length ? (status.paused ? "warn" : "good") : "bad";
   if (status.draining) headline.textContent = "Draining.";
   else if (problems.length) headline.textContent = problems.join(" · ");
   else headline.textContent = status.paused ? "Paused: nothing more is claimed." : "All is well.";
