@@ -1,9 +1,9 @@
-"""Sans-I/O scanner of one DICOM file while it passes: which image it is, and whether it ends where its data set does.
+"""Incremental scanner of one DICOM file, without I/O: finds the identifiers, and whether the file ends where its data set does.
 
-`scanner.py` reads the file meta information and the identity from the first bytes, then walks the data set (`walker.py`) without
-keeping it. `lenient.py` asks pydicom about images that the scanner cannot follow. No pixel is decoded.
+`scanner.py` reads the file meta information and the identifiers from the first bytes, then walks the data set (`walker.py`)
+without keeping it. `lenient.py` uses pydicom for images that the scanner cannot parse. Pixel data is never decoded.
 
-It does not promise that an image is medically right: only that its elements end where they say, and whose it is.
+The scanner checks the structure and the identifiers of an image, not its medical content.
 """
 
 from downloader.dicomstream.lenient import HEAD_BYTES, read_leniently

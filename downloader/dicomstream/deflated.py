@@ -1,12 +1,12 @@
-"""The head of a deflated data set: raw deflate behind the file meta information. Source: DICOM PS3.5 §A.5."""
+"""The beginning of a deflated data set: raw deflate after the file meta information. Source: DICOM PS3.5 §A.5."""
 
 from isal import igzip_lib
 
 from downloader.dicomstream.walker import DataSetWalker
 from downloader.errors import NotDicomError
 
-# How much is inflated in search of the identity, how much of it anyhow, and how much at once. Long lists of references may stand
-# before the identity; walking over 64 MiB takes a tenth of a second.
+# Maximum to inflate in search of the identifiers, minimum to inflate in any case, and maximum output of one call. Long lists of
+# references may precede the identifiers; walking 64 MiB takes 0.1 s.
 _INFLATED_BYTES_MAX = 64 * 1024 * 1024
 _INFLATED_BYTES_LEAST = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
@@ -15,11 +15,11 @@ _InflateError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
 
 
 class DeflatedHead:
-    """Inflates the beginning of a data set for the walker; the rest only passes by, so that no bomb can go off.
+    """Inflates the beginning of a data set for the walker. The rest is not inflated, which protects against decompression bombs.
 
     Args:
-        walker: walks what was inflated.
-        last_tag: what is looked for stands at or before it.
+        walker: parses the inflated bytes.
+        last_tag: the highest tag that is wanted; after it, inflating stops.
     """
 
     def __init__(self, walker: DataSetWalker, last_tag: int) -> None:
@@ -29,7 +29,7 @@ class DeflatedHead:
         self._inflated_bytes = 0
 
     def feed(self, data: bytes) -> None:
-        """Inflate what is still of interest of `data`. Raises NotDicomError when it does not inflate."""
+        """Inflate as much of `data` as is needed. Raises NotDicomError if `data` is not valid deflate."""
         while not self._inflater.eof and self._is_wanted():
             try:
                 inflated = self._inflater.decompress(data, _PIECE_BYTES)

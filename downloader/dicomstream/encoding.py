@@ -1,4 +1,4 @@
-"""How elements are laid out in each transfer syntax, and the file meta information that names it.
+"""Element layout of each transfer syntax, and the file meta information that names the transfer syntax.
 
 Source: DICOM PS3.5 §7.1, §10, annex A; PS3.10 §7.1.
 """
@@ -16,10 +16,10 @@ SHORT_VRS = frozenset(
 LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 VRS = SHORT_VRS | LONG_VRS
 
-# A header as long as any begins with; explicit VR with a long length adds 4 bytes to it.
+# The minimum length of an element header; explicit VR with a long length adds 4 bytes.
 HEADER_BYTES = 8
 LONG_HEADER_BYTES = 12
-# tag and VR: what has to be seen to tell explicit from implicit VR
+# Tag and VR: the bytes that distinguish explicit from implicit VR.
 SNIFF_BYTES = 6
 
 UNDEFINED_LENGTH = 0xFFFF_FFFF
@@ -32,7 +32,7 @@ DEFLATED_SYNTAXES = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """Layouts of one kind of element header: `header` of explicit VR, `plain` of implicit VR, delimiters and items."""
+    """Layout of element headers: `header` for explicit VR; `plain` for implicit VR, delimiters and items."""
 
     is_explicit: bool
     header: Struct
@@ -46,15 +46,16 @@ IMPLICIT_LITTLE = Encoding(False, EXPLICIT_LITTLE.header, EXPLICIT_LITTLE.plain,
 
 
 def is_deflated(transfer_syntax_uid: str) -> bool:
-    """Whether everything behind the file meta information is one raw deflate stream."""
+    """Whether everything after the file meta information is one raw deflate stream."""
     return transfer_syntax_uid in DEFLATED_SYNTAXES
 
 
 def encoding_of(data: bytes, position: int, transfer_syntax_uid: str) -> Encoding:
-    """The encoding of the data set that begins at `position`, of which SNIFF_BYTES must be there.
+    """The encoding of the data set at `position`, of which at least SNIFF_BYTES must be present.
 
-    The first element has the last word on explicit or implicit VR: files that contradict their own transfer syntax exist. Where
-    the syntax is not known (empty text), a group that looks like 0x0400 or more is a big-endian one, since data sets begin low.
+    The first element decides between explicit and implicit VR, because some files contradict their own transfer syntax. If the
+    transfer syntax is unknown (empty), a group of 0x0400 or more in little endian means big endian, because data sets begin with
+    low groups.
     """
     if data[position + 4 : position + SNIFF_BYTES] not in VRS:
         return IMPLICIT_LITTLE
@@ -68,9 +69,9 @@ _TRANSFER_SYNTAX_UID = 0x0010
 
 @dataclass(frozen=True, slots=True)
 class FileMeta:
-    """What the file meta information says of the data set, which begins at `end_position`.
+    """The file meta information: the transfer syntax, and where the data set begins (`end_position`).
 
-    `transfer_syntax_uid` is empty where it is missing, as is the whole group in files that are bare data sets.
+    `transfer_syntax_uid` is empty if it is missing; files that are bare data sets have no file meta information at all.
     """
 
     transfer_syntax_uid: str
@@ -78,9 +79,9 @@ class FileMeta:
 
 
 def read_file_meta(head: bytes, position: int) -> FileMeta | None:
-    """Read group 0002 from `position` on; None while its end, and the first bytes of what follows, have not come.
+    """Read group 0002 from `position`; None if its end and the next SNIFF_BYTES are not in `head` yet.
 
-    The group ends where another begins: its own length (0002,0000) is missing or wrong in some files.
+    The group ends where another group begins: some files have a missing or wrong group length (0002,0000).
     """
     transfer_syntax_uid = ""
     while position + SNIFF_BYTES <= len(head):
@@ -94,7 +95,7 @@ def read_file_meta(head: bytes, position: int) -> FileMeta | None:
             (length,) = EXPLICIT_LITTLE.long_length.unpack_from(head, start)
             start = position + LONG_HEADER_BYTES
         elif vr not in SHORT_VRS:
-            # in implicit VR, against the standard, as some old writers have it
+            # Implicit VR: against the standard, but some old programs write it.
             length = EXPLICIT_LITTLE.plain.unpack_from(head, position)[2]
         position = start + length
         if element == _TRANSFER_SYNTAX_UID:

@@ -1,4 +1,4 @@
-"""SOP classes whose every instance holds pixels, so that one without them must have been cut. Source: DICOM PS3.4 table B.5-1."""
+"""SOP classes whose instances always have pixel data: an instance without is truncated. Source: DICOM PS3.4 table B.5-1."""
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _IMAGE_CLASSES = frozenset(
@@ -21,5 +21,5 @@ _IMAGE_CLASSES = frozenset(
 
 
 def holds_pixels(sop_class_uid: str) -> bool:
-    """Whether every instance of the class has Pixel Data, or says where it is."""
+    """Whether every instance of the class has pixel data, or a reference to it."""
     return sop_class_uid in _IMAGE_CLASSES

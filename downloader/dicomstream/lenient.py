@@ -1,7 +1,8 @@
-"""Asks pydicom who an image is that the scanner cannot follow: it reads what the field's readers read.
+"""Identifies, with pydicom, images that the scanner cannot parse.
 
-Only for images whose bytes the archive's own digest vouches for. pydicom may raise nearly anything on odd input, so this is the
-one place that knows its errors. It sees a bounded beginning of the file, and nothing deflated, since it would inflate all of it.
+Use it only for images whose MD5 matches that of the archive. pydicom may raise almost any exception on malformed input, so this
+is the only module that handles its errors. It reads a limited part of the file, and no deflated data set, because pydicom would
+inflate all of it.
 """
 
 import logging
@@ -18,7 +19,7 @@ from downloader.errors import NotDicomError
 from downloader.model import is_dicom_uid
 
 HEAD_BYTES: Final = 2 * 1024 * 1024
-"""How much of a file is looked at."""
+"""How much of the beginning of a file is read."""
 _DEFERRED_BYTES: Final = 1024
 _SOP_CLASS_UID: Final = 0x0008_0016
 _SOP_INSTANCE_UID: Final = 0x0008_0018
@@ -27,7 +28,7 @@ _ACQUISITION_NUMBER: Final = 0x0020_0012
 _INSTANCE_NUMBER: Final = 0x0020_0013
 _TAGS: Final = (_SOP_CLASS_UID, _SOP_INSTANCE_UID, _SERIES_INSTANCE_UID, _ACQUISITION_NUMBER, _INSTANCE_NUMBER)
 
-# Seen, or to be expected, from code that takes lengths, types and offsets as a file gives them.
+# pydicom uses lengths, types and offsets of a file unchecked. These exceptions were seen, or are to be expected.
 _PYDICOM_ERRORS: Final = (
     *(ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, ImportError, LookupError, MemoryError, OSError),
     *(RuntimeError, TypeError, ValueError, Warning, struct.error),
@@ -35,11 +36,11 @@ _PYDICOM_ERRORS: Final = (
 
 
 def read_leniently(head: bytes, size_bytes: int) -> DicomIdentity:
-    """Who the file is by pydicom's account. `sop_instance_uid` is empty where it does not tell.
+    """The identifiers that pydicom finds. `sop_instance_uid` is empty if there is none.
 
     Args:
-        head: the first HEAD_BYTES of it, or all of it.
-        size_bytes: how long the file is.
+        head: the first HEAD_BYTES of the file, or all of it.
+        size_bytes: the size of the whole file.
 
     Raises:
         NotDicomError: pydicom finds no Series Instance UID either.
@@ -63,7 +64,7 @@ def read_leniently(head: bytes, size_bytes: int) -> DicomIdentity:
 
 
 def _read_values(head: bytes) -> dict[int, bytes]:
-    """What the elements hold, as bytes: nothing is converted, and so nothing is judged."""
+    """The values of the elements as raw bytes: without conversion, pydicom validates nothing."""
     try:
         data_set = _pydicom().dcmread(
             BytesIO(head), force=True, stop_before_pixels=True, defer_size=_DEFERRED_BYTES, specific_tags=list(_TAGS)
@@ -77,7 +78,7 @@ def _read_values(head: bytes) -> dict[int, bytes]:
 
 @cache
 def _pydicom() -> ModuleType:
-    """Imported when it is needed, which is seldom and takes a while; what it warns of is why it was asked."""
+    """Import pydicom on first use: the import is slow and seldom needed. Its warnings are muted: the file is known to be odd."""
     import pydicom  # noqa: PLC0415
 
     warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")

@@ -26,7 +26,8 @@ _PREFIX_END = 132
 _FIRST_GROUP = 0x0008
 # groups 0002 and 0008 in little endian, 0008 in big endian
 _FIRST_GROUPS_EXPLICIT = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
-# File meta information takes a few hundred bytes; a private one may hold more. Nothing longer is kept to look for its end.
+# File meta information usually has a few hundred bytes; a private element may be longer. More is not buffered in search of its
+# end.
 _META_BYTES_MAX = 1024 * 1024
 
 _SOP_CLASS_UID = 0x0008_0016
@@ -43,7 +44,7 @@ _PIXEL_DATA = 0x7FE0_0010
 _PIXELS = frozenset((0x0028_7FE0, 0x5600_0020, 0x7FE0_0008, 0x7FE0_0009, _PIXEL_DATA))
 _LOW_BYTES_OF_GROUPS_BEHIND_PIXELS = frozenset((b"\xe0", b"\xe1", b"\xfa", b"\xfc", b"\xfe"))
 _PADDING = b"\0 "
-# An archive that fails in mid-copy has sent whole buffers, of 512 bytes or a multiple of it.
+# An archive that fails during a copy has sent whole buffers, of 512 bytes or a multiple.
 _COPIED_BYTES = 512
 _WANTED = _PIXELS | {
     _SOP_CLASS_UID,
@@ -60,15 +61,16 @@ _INTEGER_STRING = re.compile(rb"[\0 ]*([+-]?[0-9]{1,12})[\0 ]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomIdentity:
-    """Who a DICOM file is.
+    """The identifiers of a DICOM file.
 
-    `sop_instance_uid` is what the file holds, a valid UID or not: some images have UUIDs, letters or a dot at the end. Padding is
-    stripped, and what cannot be printed becomes escapes. `sop_class_uid` is empty where it is absent or no UID,
-    `instance_number` and `acquisition_number` are None where they are
-    absent, empty or no integer. `ends_whole` tells whether the data set ends where the file does, but for padding: False when an
-    element, item or sequence is cut, or when an image lacks the pixels that its Rows announce; None when that cannot be told
-    (deflated data sets, bytes that no longer read as elements, or the bare header of an image). A cut exactly between two
-    top-level elements of something that is no image cannot be seen, and counts as whole.
+    `sop_instance_uid` is the content of the file, even if it is not a valid UID: some images have UUIDs, letters or a trailing
+    dot. Padding is stripped, and unprintable characters are escaped. `sop_class_uid` is empty if it is absent or not a UID.
+    `instance_number` and `acquisition_number` are None if they are absent, empty or not an integer.
+
+    `ends_whole` tells whether the data set ends where the file does, apart from padding. It is False if an element, item or
+    sequence is truncated, or if an image lacks the pixels that its Rows announce. It is None if this is unknown: for deflated
+    data sets, for bytes that no longer parse as elements, and for the bare header of an image. A file that is not an image and is
+    cut exactly between two top-level elements counts as whole.
     """
 
     sop_class_uid: str
@@ -81,10 +83,10 @@ class DicomIdentity:
 
 
 class DicomScanner:
-    """Scans one file. Holds a few kilobytes, however large the file; after an error it is of no more use.
+    """Scans one file, in a few kilobytes of memory. Discard the scanner after an error.
 
-    A data set without preamble and file meta information is taken for DICOM only when it begins as one must and reads without
-    oddities (zeros behind it and stray delimiters are none), since any other bytes could be anything.
+    A data set without preamble and file meta information is accepted as DICOM only if it begins with a valid first element and
+    parses without irregularities (trailing zeros and stray delimiters are allowed), because any other bytes could be anything.
     """
 
     def __init__(self) -> None:
@@ -97,7 +99,7 @@ class DicomScanner:
 
     @property
     def has_identity(self) -> bool:
-        """Whether it is certain that `finish` will tell who the file is. Without a preamble that shows only at the end."""
+        """Whether `finish` is certain to return the identifiers. Without a preamble this is known only at the end of the file."""
         walker = self._walker
         if walker is None or not self._has_preamble or not _IDENTITY.issubset(walker.values):
             return False
@@ -105,19 +107,19 @@ class DicomScanner:
         return bool(walker.values[_SOP_INSTANCE_UID].strip(_PADDING)) and is_dicom_uid(series_instance_uid)
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the file.
+        """Scan the next bytes of the file.
 
         Raises:
-            NotDicomError: the file does not begin as DICOM does.
+            NotDicomError: the file does not begin as a DICOM file must.
         """
         self._size_bytes += len(data)
         self._take(data)
 
     def finish(self) -> DicomIdentity:
-        """Say that the file has ended, and get who it is.
+        """End the file, and return its identifiers.
 
         Raises:
-            NotDicomError: it is not DICOM, or carries no SOP Instance UID or no valid Series Instance UID.
+            NotDicomError: the file is not DICOM, or has no SOP Instance UID or no valid Series Instance UID.
         """
         if self._walker is None and self._size_bytes < _PREFIX_END:
             self._begin(self._head, 0)
@@ -146,7 +148,7 @@ class DicomScanner:
         self._begin(head, _PREFIX_END if self._has_preamble else 0)
 
     def _begin(self, head: bytes, position: int) -> None:
-        """Find where the data set begins and how it is encoded, and walk on from there; wait where too little has come."""
+        """Find the beginning and the encoding of the data set, and start the walker; return if more bytes are needed."""
         if not self._has_preamble and not _begins_as_data_set(head):
             raise NotDicomError(f"the file is not DICOM: it begins with {head[:16]!r}")
         meta = read_file_meta(head, position)
@@ -167,7 +169,7 @@ class DicomScanner:
 
 
 def _begins_as_data_set(head: bytes) -> bool:
-    """Whether a file without preamble begins with group 0002 or 0008, in either byte order, and something like a VR or length."""
+    """Whether a file without preamble begins with group 0002 or 0008, in either byte order, and a plausible VR or length."""
     if len(head) < HEADER_BYTES:
         return False
     if head[4:SNIFF_BYTES] in VRS:
@@ -184,7 +186,7 @@ def _text_in(walker: DataSetWalker, tag: int, name: str) -> str:
 
 
 def printable_uid(value: bytes) -> str:
-    """The text of an identifier that is compared and shown, however odd it is."""
+    """The text of an identifier, with unprintable characters escaped."""
     text = value.strip(_PADDING).decode("latin-1")
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
@@ -209,7 +211,7 @@ def _integer_in(walker: DataSetWalker, tag: int) -> int | None:
 
 
 def integer_of(value: bytes) -> int | None:
-    """An integer string; None where it is empty or none."""
+    """The value of an integer string (VR IS); None if it is empty or invalid."""
     match = _INTEGER_STRING.fullmatch(value)
     return int(match[1]) if match else None
 
@@ -225,9 +227,10 @@ def _ends_whole(walker: DataSetWalker, size_bytes: int) -> bool | None:
 
 
 def _is_bare(walker: DataSetWalker, size_bytes: int) -> bool:
-    """Whether this may be the whole header of an image and nothing of it; a cut between two of its later elements looks the same.
+    """Whether the file may be the complete header of an image without its pixels; a cut between two late elements looks the same.
 
-    Every image has an Instance Number, maybe empty (PS3.3 §C.7.6.1), and Rows where its pixels are described (PS3.3 §C.7.6.3).
+    Every image has an Instance Number, which may be empty (PS3.3 §C.7.6.1), and Rows where its pixels are described (PS3.3
+    §C.7.6.3).
     """
     if _ROWS in walker.values or _INSTANCE_NUMBER not in walker.values or size_bytes % _COPIED_BYTES == 0:
         return False
@@ -235,18 +238,18 @@ def _is_bare(walker: DataSetWalker, size_bytes: int) -> bool:
 
 
 def _is_behind_pixels(walker: DataSetWalker) -> bool:
-    """Whether a few bytes follow the pixels that cannot be the beginning of another element, such as a line break."""
+    """Whether the bytes after the pixel data, such as a line break, cannot be the beginning of another element."""
     leftover = walker.leftover
     if walker.last_tag != _PIXEL_DATA or not 0 < len(leftover) < HEADER_BYTES:
         return False
-    # what may follow has a higher group (PS3.5 §7.1); its low byte comes first, and that of FFFA and FFFC is known
+    # Elements after the pixel data have a higher group (PS3.5 §7.1). Its low byte comes first; those of FFFA and FFFC are known.
     if len(leftover) == 1:
         return leftover not in _LOW_BYTES_OF_GROUPS_BEHIND_PIXELS
     return int.from_bytes(leftover[:2], "little") < _PIXEL_DATA >> 16
 
 
 def _lacks_pixels(walker: DataSetWalker) -> bool:
-    """Whether something that is an image by its SOP class or its Rows ends before its pixels begin."""
+    """Whether a file that is an image, by its SOP class or its Rows, ends before its pixel data."""
     if not _PIXELS.isdisjoint(walker.values):
         return False
     return _ROWS in walker.values or holds_pixels(_sop_class_uid_in(walker))

@@ -1,4 +1,4 @@
-"""What DICOM calls its SOP classes. Source: PS3.6 table A-1, the storage classes, retired ones too; in sop_classes.tsv."""
+"""Names of the SOP classes. Source: PS3.6 table A-1, all storage classes, including retired ones; in sop_classes.tsv."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -6,7 +6,7 @@ from importlib.resources import files
 
 
 def sop_class_name(sop_class_uid: str) -> str:
-    """Such as `CT Image Storage`; empty for a private class, or one that is newer than the table."""
+    """Such as `CT Image Storage`; empty for private classes, and for classes newer than the table."""
     return _names().get(sop_class_uid, "")
 
 

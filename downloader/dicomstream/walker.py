@@ -1,8 +1,8 @@
-"""Walks a data set element by element while it passes by, and keeps next to nothing of it.
+"""Walks a data set element by element as its bytes arrive, and keeps only the wanted values.
 
-Elements, sequences and items of defined length are stepped over. Only what has an undefined length is entered, because its end
-is found in no other way: sequences, their items, and encapsulated pixel data, whose fragments are laid out as items are (PS3.5
-§7.5, §A.4). So the walk always knows how many bytes must still come, which is what tells a whole file from a cut one.
+Elements, sequences and items of defined length are skipped. Only those of undefined length are entered, because nothing else
+shows where they end: sequences, their items, and encapsulated pixel data, whose fragments have the layout of items (PS3.5 §7.5,
+§A.4). So the walker always knows how many bytes must follow, which distinguishes a whole file from a truncated one.
 """
 
 from collections.abc import Collection
@@ -21,16 +21,16 @@ from downloader.dicomstream.encoding import (
     Encoding,
 )
 
-# Longer values are stepped over: no identifier or number is longer, and the scanner of a gigabyte holds no more than this.
+# Longer values are skipped: no identifier or number is longer, and this bounds the memory of the scanner.
 VALUE_BYTES_MAX = 1024
-# Real data sets nest less than ten deep.
+# Real data sets have less than ten levels of nesting.
 _DEPTH_MAX = 64
 
 _ITEM = 0xFFFE_E000
 _ITEM_DELIMITER = 0xFFFE_E00D
 _SEQUENCE_DELIMITER = 0xFFFE_E0DD
 _STRAY_DELIMITERS = frozenset((_ITEM_DELIMITER, _SEQUENCE_DELIMITER))
-# How far to look for what follows an element without a known VR: a 2-byte length and the headers around it.
+# Maximum distance to look ahead after an element without a known VR: a 2-byte length and the headers around it.
 _ODD_BYTES_MAX = 0x1_0000 + 2 * LONG_HEADER_BYTES
 
 
@@ -38,11 +38,11 @@ class DataSetWalker:
     """Walks one data set.
 
     Attributes:
-        values: the values of those `wanted` top-level elements that came whole, by tag; of longer and nested ones only b"".
-        is_odd: a top-level element was out of order or had no known VR, so the walk may have lost its way: what looks cut may
-            as well be a whole data set with something else behind it.
-        is_lost: no element follows where one must, and the walk has stopped.
-        is_padded: zeros follow the last element, as some writers fill their last block.
+        values: the values of the `wanted` top-level elements that arrived completely, by tag; b"" for nested and too long values.
+        is_odd: a top-level element was out of order or had no known VR. The walker may have misread the structure, so that a data
+            set that looks truncated may be whole, with something else after it.
+        is_lost: the bytes are not an element where one must begin; the walk has stopped.
+        is_padded: zeros follow the last element: some writers pad their last block.
     """
 
     def __init__(self, encoding: Encoding, wanted: Collection[int]) -> None:
@@ -61,27 +61,27 @@ class DataSetWalker:
 
     @property
     def is_at_boundary(self) -> bool:
-        """Whether everything that was begun has ended: element, item, sequence."""
+        """Whether every element, item and sequence that began has ended."""
         return not (self._skip_bytes or self._kept or self._enclosing)
 
     @property
     def last_tag(self) -> int:
-        """The last top-level element that began; -1 before the first."""
+        """The tag of the last top-level element that began; -1 before the first."""
         return self._last_tag
 
     @property
     def leftover(self) -> bytes:
-        """Bytes at top level that are too few to be an element's header, or its header where the value has not come."""
+        """Unparsed bytes at top level: a partial element header, or a header whose value has not arrived."""
         return b"" if self._enclosing else self._kept
 
     def finish(self) -> None:
-        """Say that nothing more comes: what waited for its other half is read as it is."""
+        """End the data set: bytes that were kept for more input are parsed as they are."""
         self._has_ended = True
         if self._kept:
             self.feed(b"")
 
     def feed(self, data: bytes, position: int = 0) -> None:
-        """Walk on through `data` from `position`."""
+        """Continue the walk with `data`, from `position`."""
         if self.is_padded:
             self._check_padding(data[position:])
             return
@@ -104,7 +104,7 @@ class DataSetWalker:
         self._kept = data[position:]
 
     def _walk_elements(self, data: bytes, position: int) -> int:
-        """Walk elements of one data set until more bytes are needed, it ends, or one must be entered."""
+        """Walk the elements of one data set until more bytes are needed, it ends, or an element must be entered."""
         encoding = self._encoding
         is_explicit, wanted, is_top = encoding.is_explicit, self._wanted, not self._enclosing
         unpack = encoding.header.unpack_from if is_explicit else encoding.plain.unpack_from
@@ -144,10 +144,10 @@ class DataSetWalker:
         return position
 
     def _read_odd(self, data: bytes, position: int) -> tuple[int, int] | None:
-        """Where the value of an element without a known VR begins, and its length; None where more bytes are needed to tell.
+        """Start and length of the value of an element without a known VR; None if more bytes are needed.
 
-        It is a delimiter, a VR of the future, letters that are none (`??`, lower case), or an element in implicit VR, to which
-        some writers change in mid-sequence. Which of them shows in what follows: behind the right length another element begins.
+        It is a delimiter, a future VR, an invalid VR (`??`, lower case), or an element in implicit VR, to which some writers
+        change within a sequence. The next bytes decide: after the correct length, another element begins.
         """
         start = position + HEADER_BYTES
         unpack_long = self._encoding.long_length.unpack_from
@@ -158,7 +158,7 @@ class DataSetWalker:
         has_letters = vr.isascii() and vr.strip()
         readings = [(start, short), (start, implicit)] if has_letters else [(start, implicit)]
         if len(data) >= start + 4 and not short:
-            # PS3.5 §6.2: VRs to come have 2 reserved bytes and 4 of length
+            # PS3.5 §6.2: future VRs have 2 reserved bytes and a length of 4 bytes
             readings.insert(1, (start + 4, *unpack_long(data, start)))
         is_undecided = False
         for value_start, length in readings:
@@ -169,11 +169,11 @@ class DataSetWalker:
         if is_undecided and not self._has_ended and len(data) - position <= _ODD_BYTES_MAX:
             return None
         self.is_odd = self.is_odd or not self._enclosing
-        # as pydicom does it
+        # same choice as pydicom
         return (start, short) if vr.isalpha() and vr.isupper() else (start, implicit)
 
     def _is_followed(self, data: bytes, position: int, tag: int) -> bool | None:
-        """Whether an element that may follow `tag` begins at `position`, or the data set ends there; None while unseen."""
+        """Whether an element that may follow `tag`, or the end of the data set, is at `position`; None if it has not arrived."""
         if position + SNIFF_BYTES > len(data):
             return position == len(data) if self._has_ended else None
         group, element = self._encoding.header.unpack_from(data[position : position + HEADER_BYTES].ljust(HEADER_BYTES, b"\0"))[
@@ -184,7 +184,7 @@ class DataSetWalker:
         return (group << 16 | element) > tag and data[position + 4 : position + SNIFF_BYTES] in VRS
 
     def _keep(self, tag: int, data: bytes, start: int, length: int) -> bool:
-        """Keep a wanted value; False when it has not come whole."""
+        """Keep a wanted value; False if it has not arrived completely."""
         if length > VALUE_BYTES_MAX:
             self.values[tag] = b""
             return True
@@ -194,7 +194,7 @@ class DataSetWalker:
         return True
 
     def _walk_items(self, data: bytes, position: int) -> int:
-        """Walk the items of a sequence, or fragments, until more bytes are needed, they end, or one must be entered."""
+        """Walk the items of a sequence, or fragments, until more bytes are needed, they end, or an item must be entered."""
         unpack = self._encoding.plain.unpack_from
         while position + HEADER_BYTES <= len(data):
             group, element, length = unpack(data, position)
@@ -212,7 +212,7 @@ class DataSetWalker:
         return position
 
     def _item_encoding(self, data: bytes, start: int) -> Encoding:
-        """The encoding of an item's elements, which may differ from that of the data set around it (PS3.5 §6.2.2, note 2)."""
+        """The encoding of the elements of an item, which may differ from the enclosing data set (PS3.5 §6.2.2, note 2)."""
         group, _, _ = self._encoding.plain.unpack_from(data, start)
         has_vr = data[start + 4 : start + SNIFF_BYTES] in VRS
         if group == DELIMITER_GROUP or has_vr == self._encoding.is_explicit:
@@ -225,10 +225,10 @@ class DataSetWalker:
         self.is_lost = len(self._enclosing) > _DEPTH_MAX
 
     def _leave(self, position: int, tag: int, *, closes: bool) -> int:
-        """Step over the delimiter at `position` and out of what it `closes`.
+        """Skip the delimiter at `position`, and leave the sequence or item that it `closes`.
 
-        At top level, where there is nothing to close, stray delimiters are stepped over as other readers do it. Anywhere else one
-        that closes nothing ends the walk.
+        At top level, stray delimiters are skipped, as other readers do. Anywhere else, a delimiter that closes nothing ends the
+        walk.
         """
         if not self._enclosing and tag in _STRAY_DELIMITERS:
             return position + HEADER_BYTES
@@ -245,7 +245,7 @@ class DataSetWalker:
         return self.is_lost
 
     def _check_padding(self, data: bytes) -> None:
-        """Only zeros are padding; anything else behind the data set leaves the question open what it is."""
+        """Accept only zeros as padding; any other bytes after the data set are unknown content."""
         if data.strip(b"\0"):
             self.is_odd = self.is_lost = True
             self.is_padded = False

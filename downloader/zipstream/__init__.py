@@ -1,4 +1,4 @@
-"""Sans-I/O reader of a ZIP while it arrives: `feed` gives events, `finish` proves what came against the central directory.
+"""Incremental reader of a ZIP, without I/O: `feed` yields events, `finish` checks the members against the central directory.
 
     reader = ZipReader()
     for chunk in body:
@@ -6,8 +6,8 @@
             ...
     summary = reader.finish()
 
-A member counts for nothing before its MemberEnded, and the ZIP for nothing before `finish` has returned: until then it may yet
-turn out to be cut, or to contradict its own directory.
+Trust a member only after its MemberEnded, and the ZIP only after `finish` has returned: before that, the ZIP may still be
+truncated or contradict its central directory.
 """
 
 from downloader.zipstream.events import MemberData, MemberEnded, MemberStarted, ZipEvent

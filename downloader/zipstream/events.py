@@ -1,25 +1,25 @@
-"""What the reader tells while a ZIP passes by."""
+"""The events that `ZipReader.feed` yields."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class MemberStarted:
-    """A member begins. `name` is the ZIP's word for it: unchecked, perhaps not unique, never to be used as a path."""
+    """A member begins. `name` is the name in the ZIP: unchecked, possibly not unique, not safe as a path."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class MemberData:
-    """Uncompressed bytes, 1 to about a million, of the member that began last."""
+    """Uncompressed bytes of the current member: at least 1, at most 1 MiB or one chunk of the body."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class MemberEnded:
-    """The member that began last is whole: its CRC-32 and size hold."""
+    """The current member is complete, and its CRC-32 and size are correct."""
 
     size_bytes: int
     crc32: int

@@ -1,11 +1,11 @@
-"""What is known of a ZIP's members once they have passed by."""
+"""Members of a ZIP that were read, and the summary of a whole ZIP."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A member as it came, or as the central directory lists it: the two must be equal.
+    """A member as it was read, or as the central directory lists it: both must be equal.
 
     `method` is 0 (stored) or 8 (deflate); `offset_bytes` is where the local header begins (APPNOTE 4.4.5, 4.4.16).
     """
@@ -20,7 +20,7 @@ class ZipMember:
 
 @dataclass(frozen=True, slots=True)
 class ZipSummary:
-    """A ZIP that ended whole: every member held its CRC-32 and size, and the central directory lists exactly these."""
+    """A complete ZIP: CRC-32 and size of every member are correct, and the central directory lists exactly these members."""
 
     members: tuple[ZipMember, ...]
     received_bytes: int

@@ -1,8 +1,8 @@
-"""The reader: a ZIP from its first byte to its last, never looking back.
+"""Forward-only reader of a ZIP.
 
-It is written as one generator that reads like the file is laid out (APPNOTE 4.3.6): members, central directory, end records. It
-gives None wherever it needs bytes that have not come yet; `feed` goes on from there with the next chunk. So where it stands in
-the ZIP is where it stands in the code, and no table of states has to be kept in step with it.
+The reader is one generator in the order of the file (APPNOTE 4.3.6): members, central directory, end records. It yields None when
+it needs more bytes, and `feed` resumes it with the next chunk. The generator's own position is the parser state, so that no table
+of states is needed.
 """
 
 from collections.abc import Generator, Iterator
@@ -18,23 +18,23 @@ from downloader.zipstream.events import MemberData, MemberEnded, MemberStarted, 
 from downloader.zipstream.limits import ZipLimits
 from downloader.zipstream.members import ZipMember, ZipSummary
 
-# How much is given to the inflater at once. It copies what it did not use at a member's end, so a whole chunk would be copied
-# once for every small member in it; and input and output of this size stay in the processor's cache. Less would have it wait
-# more often for the interpreter, which each call lets go (docs/decisions/0010).
+# Size of the input of one inflate call. The inflater copies the input that it did not use at the end of a member, so with whole
+# chunks every small member would copy a chunk. Input and output of this size stay in the processor's cache. Smaller inputs wait
+# more often for the GIL, which each call releases (docs/decisions/0010).
 _INFLATE_INPUT_BYTES = 256 * 1024
-# How much it may give back at once: deflate packs a thousand to one, and a bomb must be seen before it has gone off.
+# Maximum output of one inflate call. Deflate compresses up to 1000:1, so the limits must be checked before much is inflated.
 _INFLATE_OUTPUT_BYTES = 1024 * 1024
-# Deflate stores what it cannot pack with 5 bytes for each 64 KiB at most; a writer that flushes often adds a little more. Blocks
-# without content go on for ever.
+# Deflate adds at most 5 bytes for each 64 KiB that it cannot compress, and a little more where the writer flushes often. Without
+# this limit, a stream of empty blocks would never end.
 _PACKED_MARGIN_BYTES = 1024 * 1024
-# APPNOTE leaves the extensible data of the ZIP64 end record open; nobody writes any.
+# APPNOTE allows extensible data in the ZIP64 end record; no known writer uses it.
 _ZIP64_END_BYTES_MAX = 4096
 
 _InflateError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub types the class as an instance
 
 
 class _Stage(StrEnum):
-    """Where in the ZIP the reader waits for bytes; completes the sentence "the ZIP ends ..."."""
+    """Which part of the ZIP the reader is waiting for; completes the sentence "the ZIP ends ..."."""
 
     BOUNDARY = "after member {came}, before the central directory"
     HEADER = "in the header of member {next}"
@@ -46,10 +46,11 @@ class _Stage(StrEnum):
 
 
 class ZipReader:
-    """Reads one ZIP. After an error it is of no more use.
+    """Reads one ZIP. Discard the reader after an error.
 
-    Names are passed on as they are, duplicates and control characters included: UTF-8 where the member says so, else code page
-    437 (APPNOTE appendix D). Errors name members by their ordinal, from 1, and places by the byte, from 0.
+    Names are passed on unchanged, including duplicates and control characters. They are decoded as UTF-8 if the member is flagged
+    so, otherwise as code page 437 (APPNOTE appendix D). Errors name members by number, from 1, and positions by byte offset, from
+    0.
     """
 
     def __init__(self, limits: ZipLimits = ZipLimits()) -> None:  # noqa: B008 - frozen
@@ -64,11 +65,11 @@ class ZipReader:
         self._events = self._read()
 
     def feed(self, chunk: bytes) -> Iterator[ZipEvent]:
-        """Take the next bytes of the body, of any number, and give what they bring. Nothing is read before it is iterated.
+        """Parse the next bytes of the body, of any length, and yield their events. Parsing happens while the result is iterated.
 
         Raises:
-            CorruptZipError: this is no ZIP, or one that contradicts itself.
-            UnsafeMemberError: more or larger members than the limits allow, or a name that no file system takes.
+            CorruptZipError: the bytes are not a ZIP, or the ZIP contradicts itself.
+            UnsafeMemberError: there are more or larger members than the limits allow, or a name is too long for any file system.
         """
         rest = self._buffer[self._position :]
         self._buffer = rest + chunk if rest else chunk
@@ -80,10 +81,10 @@ class ZipReader:
             yield event
 
     def finish(self) -> ZipSummary:
-        """Say that the body has ended, and get what it was.
+        """End the body, and return the summary of the ZIP.
 
         Raises:
-            TruncatedZipError: it ended before the ZIP did.
+            TruncatedZipError: the body ended before the ZIP did.
         """
         if self._stage is not _Stage.DONE:
             came = len(self._members)
@@ -93,11 +94,11 @@ class ZipReader:
 
     @property
     def _offset(self) -> int:
-        """Where in the ZIP the next unread byte lies."""
+        """Offset in the ZIP of the next unread byte."""
         return self._received_bytes - len(self._buffer) + self._position
 
     def _need(self, count: int) -> Iterator[None]:
-        """Wait until `count` unread bytes are here."""
+        """Yield None until at least `count` unread bytes are buffered."""
         while len(self._buffer) - self._position < count:
             yield None
 
@@ -116,7 +117,7 @@ class ZipReader:
         raise CorruptZipError(f"bytes follow the end of the ZIP at byte {self._offset:,}")
 
     def _signature(self) -> Generator[None, None, bytes]:
-        """Look at the signature ahead without reading it; refuse at once what cannot be one."""
+        """Return the next signature without consuming it; raise CorruptZipError as soon as the bytes cannot be a signature."""
         while True:
             signature = self._buffer[self._position : self._position + records.SIGNATURE_BYTES]
             if not signature.startswith(b"PK"[: len(signature)]):
@@ -169,7 +170,7 @@ class ZipReader:
         yield MemberEnded(size_bytes, crc32)
 
     def _inflate(self, member: str) -> Generator[ZipEvent | None, None, tuple[int, int]]:
-        """Inflate to the end of the deflate stream, which is the only thing that delimits a member with a descriptor."""
+        """Inflate to the end of the deflate stream: nothing else marks the end of a member with a descriptor."""
         inflater = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
         room_bytes = self._room_bytes()
         size_bytes = crc32 = packed_bytes = 0
@@ -196,7 +197,7 @@ class ZipReader:
         return size_bytes, crc32
 
     def _copy(self, member: str, size_bytes: int) -> Generator[ZipEvent | None, None, tuple[int, int]]:
-        """Pass on the bytes of a stored member."""
+        """Yield the bytes of a stored member."""
         if size_bytes > self._room_bytes():
             raise self._too_large(member)
         crc32, missing_bytes = 0, size_bytes
@@ -210,7 +211,7 @@ class ZipReader:
         return size_bytes, crc32
 
     def _unread(self, unused: bytes) -> None:
-        """Give back what the inflater took and did not need; some of it may have come with the chunk before."""
+        """Return input that the inflater did not use; part of it may belong to the previous chunk."""
         if len(unused) <= self._position:
             self._position -= len(unused)
         else:
@@ -218,7 +219,7 @@ class ZipReader:
             self._position = 0
 
     def _room_bytes(self) -> int:
-        """How many bytes the next member may have."""
+        """The maximum size of the next member."""
         return min(self._limits.member_bytes, self._limits.total_bytes - self._total_bytes)
 
     def _too_large(self, member: str) -> UnsafeMemberError:
@@ -226,7 +227,7 @@ class ZipReader:
         return UnsafeMemberError(f"{member} inflates to more than is allowed ({ceiling})")
 
     def _read_directory(self, signature: bytes) -> Generator[None, None, None]:
-        """Compare the central directory with what came, member by member, in the order of their offsets."""
+        """Compare the central directory with the members that were read, in the order of their offsets."""
         offset = self._offset
         while signature == records.CENTRAL_SIGNATURE:
             yield from self._need(records.CENTRAL_BYTES)

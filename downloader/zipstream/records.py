@@ -1,4 +1,4 @@
-"""The layouts of a ZIP's records. Functions take bytes and give values; they know nothing of what came before.
+"""Formats of ZIP records. The functions are pure: they parse bytes and keep no state.
 
 Source: APPNOTE 6.3.10 §4.3 and §4.4 (.ZIP File Format Specification, PKWARE).
 """
@@ -20,7 +20,7 @@ SIGNATURE_BYTES = 4
 STORED = 0
 DEFLATED = 8
 
-# No file system takes a longer name (PATH_MAX), and names are kept until the directory has confirmed them.
+# No file system accepts a longer name (PATH_MAX), and names stay in memory until the central directory has been compared.
 NAME_BYTES_MAX = 4096
 
 _FLAG_ENCRYPTED = 0x0001 | 0x0040 | 0x2000
@@ -54,12 +54,12 @@ END_BYTES = _END.size
 ZIP64_END_BYTES = _ZIP64_END.size
 ZIP64_LOCATOR_BYTES = _ZIP64_LOCATOR.size
 _AFTER_MEMBER = (LOCAL_SIGNATURE, CENTRAL_SIGNATURE, ZIP64_END_SIGNATURE, END_SIGNATURE)
-# the longest descriptor and the signature of what follows it; an end record follows at least, so these bytes come
+# The longest descriptor and the signature of the next record. An end record is longer than that, so these bytes always exist.
 DESCRIPTOR_WINDOW_BYTES = SIGNATURE_BYTES + _DESCRIPTOR_64.size + SIGNATURE_BYTES
 
 
 class LocalHeader(NamedTuple):
-    """A local file header. With `has_descriptor` CRC and sizes are unknown here and follow the data."""
+    """A local file header. With `has_descriptor`, CRC-32 and sizes are unknown here and follow the data."""
 
     name: str
     method: int
@@ -70,7 +70,7 @@ class LocalHeader(NamedTuple):
 
 
 class DirectoryExtent(NamedTuple):
-    """How many members a central directory lists, how long it is, and where it begins."""
+    """Number of members in a central directory, its length, and its offset."""
 
     members: int
     directory_bytes: int
@@ -78,13 +78,13 @@ class DirectoryExtent(NamedTuple):
 
 
 def local_header_bytes(buffer: bytes, position: int) -> int:
-    """Length of the local header whose fixed part lies at `position`."""
+    """Length of the local header whose fixed part begins at `position`."""
     *_, name_bytes, extra_bytes = _LOCAL.unpack_from(buffer, position)
     return int(LOCAL_BYTES + name_bytes + extra_bytes)
 
 
 def parse_local_header(buffer: bytes, position: int, member: str) -> LocalHeader:
-    """Parse a whole local header; `member` names it in errors."""
+    """Parse a complete local header; errors name the member as `member`."""
     _, _, flags, method, _, _, crc32, compressed, size, name_bytes, extra_bytes = _LOCAL.unpack_from(buffer, position)
     _refuse_unreadable(flags, method, member)
     name_end = position + LOCAL_BYTES + name_bytes
@@ -100,10 +100,10 @@ def parse_local_header(buffer: bytes, position: int, member: str) -> LocalHeader
 
 
 def descriptor_bytes(window: bytes, crc32: int, compressed_bytes: int, size_bytes: int) -> int:
-    """Length of the descriptor that `window` begins with and that says these values; 0 when none does.
+    """Length of the descriptor with these values at the start of `window`; 0 if there is none.
 
-    The signature may be missing and sizes may take 4 or 8 bytes, and nothing before the directory says which. So all four forms
-    are tried, and what follows must be the signature of a record (APPNOTE 4.3.9, docs/archives.md#zip-bytes).
+    The signature is optional, sizes take 4 or 8 bytes, and nothing before the central directory tells which form is used. So all
+    four forms are tried, and the signature of a record must follow (APPNOTE 4.3.9, docs/archives.md#zip-bytes).
     """
     forms = []
     if compressed_bytes <= _IN_ZIP64_32 and size_bytes <= _IN_ZIP64_32:
@@ -119,13 +119,13 @@ def descriptor_bytes(window: bytes, crc32: int, compressed_bytes: int, size_byte
 
 
 def central_header_bytes(buffer: bytes, position: int) -> int:
-    """Length of the central directory header whose fixed part lies at `position`."""
+    """Length of the central directory header whose fixed part begins at `position`."""
     name_bytes, extra_bytes, comment_bytes = _CENTRAL.unpack_from(buffer, position)[10:13]
     return int(CENTRAL_BYTES + name_bytes + extra_bytes + comment_bytes)
 
 
 def parse_central_header(buffer: bytes, position: int, member: str) -> ZipMember:
-    """Parse a whole central directory header; `member` names it in errors."""
+    """Parse a complete central directory header; errors name the member as `member`."""
     fields = _CENTRAL.unpack_from(buffer, position)
     flags, method = fields[3:5]
     crc32, compressed, size, name_bytes, extra_bytes = fields[7:12]
@@ -139,7 +139,7 @@ def parse_central_header(buffer: bytes, position: int, member: str) -> ZipMember
 
 
 def zip64_end_bytes(buffer: bytes, position: int) -> int:
-    """Length of the ZIP64 end record whose fixed part lies at `position`; its size field leaves out its first 12 bytes."""
+    """Length of the ZIP64 end record whose fixed part begins at `position`; its size field does not count the first 12 bytes."""
     rest_bytes: int = _ZIP64_END.unpack_from(buffer, position)[1]
     return 12 + rest_bytes
 
@@ -159,9 +159,9 @@ def check_zip64_locator(buffer: bytes, position: int, end_offset_bytes: int) -> 
 
 
 def check_end(buffer: bytes, position: int, true: DirectoryExtent, *, has_zip64: bool) -> int:
-    """Raise CorruptZipError unless the end record describes the directory that was read; give the length of its comment.
+    """Raise CorruptZipError unless the end record describes the directory that was read; return the length of its comment.
 
-    Beside a ZIP64 end record each field may leave its value to that one (APPNOTE 4.4.1.4).
+    If there is a ZIP64 end record, any field may hold 0xFFFF or 0xFFFFFFFF instead of its value (APPNOTE 4.4.1.4).
     """
     _, disk, directory_disk, disk_members, members, size, offset, comment_bytes = _END.unpack_from(buffer, position)
     narrow = (disk, directory_disk, disk_members, members, size, offset)
@@ -192,9 +192,9 @@ def _decode_name(name: bytes, flags: int, member: str) -> str:
 
 
 def _widen(extra: bytes, narrow: tuple[int, ...], member: str) -> list[int]:
-    """The values with every 0xFFFFFFFF among them replaced by the next one of the ZIP64 extra field (APPNOTE 4.5.3).
+    """Replace each 0xFFFFFFFF in `narrow` by the next value of the ZIP64 extra field (APPNOTE 4.5.3).
 
-    Without that field they are what they seem: a size may happen to be 0xFFFFFFFF.
+    Without that field the values are final: a size of exactly 0xFFFFFFFF is valid.
     """
     zip64 = _zip64_extra(extra)
     if zip64 is None:
@@ -212,7 +212,7 @@ def _widen(extra: bytes, narrow: tuple[int, ...], member: str) -> list[int]:
 
 
 def _zip64_extra(extra: bytes) -> bytes | None:
-    """The ZIP64 block among the extra fields, if there is one."""
+    """The ZIP64 block of the extra fields, or None."""
     position = 0
     while position + _EXTRA.size <= len(extra):
         kind, length = _EXTRA.unpack_from(extra, position)
