@@ -71,7 +71,7 @@ class _Part:
 
 @lru_cache(maxsize=_REMEMBERED_SERIES)
 def _folders_of(layout: "Layout", series: Series) -> tuple[PurePosixPath, ...]:
-    """Whoever moves or stores a series asks several times where it may lie."""
+    """Remembered, since a series that is moved or stored needs them several times."""
     return layout.make_folders(series)
 
 
@@ -82,7 +82,7 @@ class Layout:
     levels: tuple[tuple[_Part, ...], ...]
 
     def folders(self, series: Series) -> tuple[PurePosixPath, ...]:
-        """Where the series may lie, best first; the last one names the whole series instance UID and is nobody else's.
+        """Where the series may lie, best first; the last one names the whole series instance UID and belongs to no other.
 
         A template without `{series_instance_uid}` can give two series one folder. The second then lies beside the first
         in a folder that ends in its UID.

@@ -103,7 +103,7 @@ class Staging(StagedSeries, Protocol):
         """End the attempt and leave its whole images to the next one. Does nothing after `commit` or `discard`.
 
         `received_bytes` came over the line in this attempt; `line_broke` tells that this is what ended it. The images need not be
-        on the disk yet: whoever begins the next attempt hashes them.
+        on the disk yet: the next attempt hashes them.
         """
         ...
 
@@ -154,7 +154,7 @@ class SeriesSink(Protocol):
     def make_durable(self, folder: PurePosixPath) -> None:
         """Return once the names that lead to the folder of a series are on the disk.
 
-        Whoever put it there may have been killed before they were.
+        The process that put it there may have been killed before they were.
         """
         ...
 

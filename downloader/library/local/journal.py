@@ -193,7 +193,7 @@ def salvage(folder: Path, series: Series) -> Staged:
     """Keep of `folder` and its journal what is as it was noted, and nothing else.
 
     Nothing is kept of a series that the catalogue describes otherwise now. Without a journal nothing was left that could be kept,
-    and nothing is done: whoever makes the folder removes what lies there.
+    and nothing is done: the code that makes the folder removes what lies there.
     """
     if not os.path.lexists(journal_path(folder)):
         return Staged(series=series)

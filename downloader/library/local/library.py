@@ -109,7 +109,7 @@ class LocalLibrary:
 
     def _begin_zip(self, series: Series, folder: Path, errors: FileSystemErrors) -> ZipStaging:
         with errors:
-            # how far the ZIP is smaller than its images, nobody knows before
+            # how much smaller than its images the ZIP will be is not known before
             self._free_space.require(series.series_instance_uid, series.file_size_bytes or 0)
             journal_path(folder).unlink(missing_ok=True)
             make_new_folder(folder)

@@ -1,4 +1,4 @@
-"""Hashes and writes a large image in a thread of its own, while whoever brings its bytes inflates the next ones."""
+"""Hashes and writes a large image in a thread of its own, while the caller inflates the next bytes."""
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,9 +9,9 @@ from downloader.library.local.filesystem import begin_write_back, write_all
 _GATHERED_BYTES = 512 * 1024
 """Handed over at once: to wake a thread costs as much as hashing a tenth of that."""
 _LONGEST_QUEUE = 3
-"""So many wait for the thread: it is held up by the disk now and then, and whoever inflates by the line."""
+"""Blocks that may wait for the thread: the disk holds it up now and then, and the line its caller."""
 _ADVISED_BYTES = 8 * 1024 * 1024
-"""The system is asked to write back after so many, lest all of a large image be left for when it is synced."""
+"""After as many, the system is asked to write back, lest all of a large image be left for when it is synced."""
 
 
 class Digest(Protocol):

@@ -63,7 +63,7 @@ def lock_store(store: Path, started_at: datetime, *, flock: Callable[[int, int],
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lock:
-    """A file, and what whoever locks it holds."""
+    """A file, and what the process that locks it holds."""
 
     path: Path
     of: str
@@ -95,7 +95,7 @@ def _held(
 def _open_locked(lock: _Lock, open_lock: Callable[[Path], int], flock: Callable[[int, int], None]) -> tuple[int, bool]:
     """The descriptor of the lock's file, and whether flock(2) holds it.
 
-    A process that fails to make a library removes its own folder, the lock's file too. Whoever opened that file before holds
+    A process that fails to make a library removes its own folder, the lock's file too. One that opened that file before holds
     nothing by it, and opens the new one.
     """
     for openings_left in reversed(range(_MOST_OPENINGS)):
