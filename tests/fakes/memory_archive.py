@@ -51,7 +51,7 @@ class MemoryBody:
 
 
 class MemoryTransfer:
-    """The ZIP that a body is. A body of one piece has come whole when that has."""
+    """The ZIP that a body is."""
 
     def __init__(self, body: MemoryBody, series: Series) -> None:
         self._body = body
@@ -61,9 +61,17 @@ class MemoryTransfer:
 
     async def portions(self) -> AsyncIterator[Portion]:
         """Yield piece by piece."""
-        is_last = len(self._body.pieces) == 1
+        is_cut = any(isinstance(piece, TciadError) for piece in self._body.pieces)
+        left_bytes = sum(len(piece) for piece in self._body.pieces if isinstance(piece, bytes))
         async for batch in self._body.batches():
-            yield Portion(events=self._images.read(batch), received_bytes=sum(map(len, batch)), is_last=is_last, original=batch)
+            received_bytes = sum(map(len, batch))
+            left_bytes -= received_bytes
+            yield Portion(
+                events=self._images.read(batch),
+                received_bytes=received_bytes,
+                is_last=not is_cut and not left_bytes,
+                original=batch,
+            )
 
 
 class MemoryImage:
