@@ -1,4 +1,4 @@
-"""Time as a parameter: whoever waits or dates something is given a clock, so that tests need not sleep."""
+"""Time as a parameter: code that waits or needs the date receives a clock, so that tests need not sleep."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -8,26 +8,26 @@ import anyio
 
 
 class Clock(Protocol):
-    """What the rest of tciad knows of time."""
+    """The source of time of all other modules."""
 
     def now(self) -> datetime:
-        """The date and time, aware, in UTC."""
+        """The current time, aware, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that only goes forward; for durations."""
+        """Seconds of a clock that never goes back; for durations."""
         ...
 
     def steady_now(self) -> datetime:
-        """The date and time that passes as `monotonic` does, from what `now` was when the process began.
+        """The time of `now` at the start of the process, advanced by `monotonic`.
 
-        For due times and leases: they are kept as dates, and a wall clock that is set while the process lives must neither
-        lengthen nor end them. It lags behind `now` where the machine slept, on systems whose monotonic clock stands still then.
+        For due times and leases, which are stored as dates: setting the wall clock while the process runs neither lengthens nor
+        ends them. It lags behind `now` after a suspend of the machine, on systems whose monotonic clock stops then.
         """
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Let that much time pass."""
+        """Wait for that many seconds."""
         ...
 
 
@@ -36,20 +36,20 @@ _BEGAN = time.monotonic()
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of the machine."""
 
     def now(self) -> datetime:
-        """The date and time, aware, in UTC."""
+        """The current time, aware, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds on a clock that only goes forward."""
+        """Seconds of a clock that never goes back."""
         return time.monotonic()
 
     def steady_now(self) -> datetime:
-        """The same for every clock of the process."""
+        """The same for all instances in the process."""
         return _BEGAN_AT + timedelta(seconds=time.monotonic() - _BEGAN)
 
     async def sleep(self, seconds: float) -> None:
-        """Let that much time pass."""
+        """Wait for that many seconds."""
         await anyio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Task groups with one error, and a few workers that share the items of one iterator."""
+"""Task groups that raise a single error, and worker tasks that share one iterator."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[TaskGroup]:
-    """A task group whose error is the first of ours that its tasks, or its body, raised, and no group of errors."""
+    """A task group that raises a single error, not a group: the first TciadError of its tasks or its body, if there is one."""
     try:
         async with anyio.create_task_group() as group:
             yield group
@@ -27,10 +27,10 @@ async def task_group() -> AsyncIterator[TaskGroup]:
 
 
 async def work_through(items: Iterator[Item], work: Callable[[Item], Awaitable[None]], *, workers: int) -> None:
-    """Await `work(item)` for each item, `workers` at a time. The iterator runs in a thread, never far ahead of the work.
+    """Await `work(item)` for each item, in `workers` tasks. The iterator runs in a thread, at most PAGE_ITEMS ahead of the tasks.
 
     Raises:
-        TciadError: the first that a worker or the iterator raised.
+        TciadError: the first error of a task or of the iterator.
     """
     send, receive = anyio.create_memory_object_stream[Item]()
     async with task_group() as group:
@@ -44,7 +44,7 @@ async def work_through(items: Iterator[Item], work: Callable[[Item], Awaitable[N
 
 
 def always() -> bool:
-    """Let all workers begin at once."""
+    """The default of `needs_all`: all workers start at once."""
     return True
 
 
@@ -55,12 +55,12 @@ async def work_through_pages(
     workers: int,
     needs_all: Callable[[], bool] = always,
 ) -> None:
-    """Await `take()` until it gives nothing, and `work(page)` for each page, `workers` of both side by side.
+    """Await `take()` until it returns nothing, and `work(page)` for each page, in `workers` tasks.
 
-    One worker is alone until `needs_all()` is true: several threads that wait for nothing only get into each other's way.
+    A single task works until `needs_all()` is true: more threads that do not wait for I/O only compete for the GIL.
 
     Raises:
-        TciadError: the first that a worker raised.
+        TciadError: the first error of a task.
     """
 
     async def work_on() -> None:
@@ -111,7 +111,7 @@ async def _work(receive: ObjectReceiveStream[Item], work: Callable[[Item], Await
 
 
 def first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that stopped a task group: one of ours when there is one, else whatever came first."""
+    """The first TciadError in the group, or the first other error if there is none."""
     ours, rest = group.split(TciadError)
     chosen: BaseException = ours or rest or group
     while isinstance(chosen, BaseExceptionGroup):

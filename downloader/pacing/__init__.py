@@ -1,9 +1,9 @@
-"""How fast, how many, how soon again: arithmetic on a clock that is passed in.
+"""Rate limits, adaptive concurrency, circuit breaker, and back-off: arithmetic on a clock that the caller passes in.
 
-`bandwidth.py` shares bytes per second, `concurrency.py` feels its way to how many downloads an archive takes at once,
-`breaker.py` tells an archive that is out, `rate_watch.py` a transfer that is too slow, `retry.py` gives pauses between attempts.
+`bandwidth.py` limits bytes per second, `concurrency.py` adapts how many downloads run against one archive, `breaker.py` detects
+an archive outage, `rate_watch.py` detects a transfer that is too slow, and `retry.py` computes the delay between attempts.
 
-Nothing here waits. Each object says what should be done; scheduler and transport do it.
+Nothing here waits or sends requests: scheduler and transport act on the results. No class is thread-safe.
 """
 
 from downloader.pacing.bandwidth import BandwidthPace

@@ -1,7 +1,7 @@
-"""A circuit breaker for outages of the whole archive, so that a storm of some hours does not use up every series' attempts.
+"""A circuit breaker for outages of a whole archive, so that an outage of some hours does not use up the attempts of every series.
 
-One broken series and a broken archive look alike from inside one attempt. So after a few faults in a row, with no success
-between them, the breaker asks for a probe: a small question that any healthy archive answers. Only a failed probe opens it.
+One attempt cannot distinguish a broken series from a broken archive. So after a few consecutive faults, the breaker requests a
+probe: a cheap request that any healthy archive answers. Only a failed probe opens the circuit.
 """
 
 from enum import StrEnum
@@ -12,7 +12,7 @@ LONGEST_PAUSE_SECONDS = 600.0
 
 
 class BreakerState(StrEnum):
-    """Closed: work goes on. Suspicious: probe before the next attempt. Open: nothing is asked but probes."""
+    """CLOSED: attempts run. SUSPICIOUS: send a probe before the next attempt. OPEN: send only probes."""
 
     CLOSED = "closed"
     SUSPICIOUS = "suspicious"
@@ -20,7 +20,7 @@ class BreakerState(StrEnum):
 
 
 class CircuitBreaker:
-    """The state of one archive's circuit."""
+    """The circuit breaker of one archive."""
 
     def __init__(self) -> None:
         self._state = BreakerState.CLOSED
@@ -29,23 +29,23 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """What may be done now."""
+        """The current state, which decides whether attempts may run."""
         return self._state
 
     def succeeded(self) -> None:
-        """An attempt or a probe went through."""
+        """Record that an attempt or a probe succeeded: this closes the circuit."""
         self._state = BreakerState.CLOSED
         self._faults = 0
         self._pause_seconds = FIRST_PAUSE_SECONDS
 
     def faulted(self) -> None:
-        """An attempt met a fault that may be the whole archive's."""
+        """Record an attempt that failed with a fault that may affect the whole archive."""
         self._faults += 1
         if self._state is BreakerState.CLOSED and self._faults >= FAULTS_BEFORE_PROBE:
             self._state = BreakerState.SUSPICIOUS
 
     def probe_failed(self, retry_after_seconds: float | None = None) -> float:
-        """The archive does not answer: open. Returns the seconds until the next probe, longer each time."""
+        """Record a failed probe: this opens the circuit. Returns the seconds until the next probe, doubled with each failure."""
         self._state = BreakerState.OPEN
         pause_seconds = max(self._pause_seconds, retry_after_seconds or 0.0)
         self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)

@@ -1,21 +1,21 @@
-"""How many series at once, below a ceiling that the user set (docs/decisions/0020).
+"""Adaptive concurrency: how many series one archive sends at once, up to the user's ceiling (docs/decisions/0020).
 
-It doubles at first, then grows one by one. The archive says that it is too much in two ways: it pushes back (429, 503), or its
-first bytes come later and later. Errors never raise the figure: error pages are fast, and speed bought with them is none. A
-refusal now and then among many answers is the archive's own weakness, and costs little; several mean what they say.
+The limit grows exponentially at first, then by one at a time. It shrinks on either sign of overload: refusals (429, 503), or a
+growing delay of the first byte. Errors never raise the limit, although error pages arrive fast. A single refusal among many
+responses is treated as a transient fault of the archive, and lowers the limit only a little; several refusals halve it.
 """
 
 from dataclasses import dataclass
 
 GENTLE_START = 4
 GENTLE_SHARE = 0.25
-"""It begins at this share of what the user allows, and at `GENTLE_START` at least."""
+"""The initial share of the user's ceiling; the initial limit is at least `GENTLE_START`."""
 SETTLE_SECONDS = 5.0
 LONE_SETTLE_SECONDS = 1.0
 LONE_SHARE = 0.9
 REFUSED_WEIGHT = 0.12
 MEANT_SHARE = 0.3
-"""Reached by three refusals in a row, or by one in three of the newest answers."""
+"""Three consecutive refusals reach this share, or one refusal in three of the latest responses."""
 LATENCY_WEIGHT = 0.2
 SLOW_FACTOR = 2.0
 SLOW_SECONDS = 0.5
@@ -26,7 +26,7 @@ CONGESTED_SHARE = 0.75
 
 @dataclass(slots=True)
 class _Latency:
-    """The usual delay of the first byte, and how it is now; seconds."""
+    """The best and the smoothed delay of the first byte, in seconds."""
 
     best: float = float("inf")
     smoothed: float | None = None
@@ -35,7 +35,7 @@ class _Latency:
         if self.smoothed is None:
             self.smoothed = seconds
         self.smoothed += LATENCY_WEIGHT * (seconds - self.smoothed)
-        # the best is forgotten slowly, so that an archive which became slower for good is not held against itself
+        # the best delay ages slowly, so that an archive that became slower for good does not count as congested for ever
         self.best = min(self.best * 1.01, self.smoothed)
 
     def exceeds(self, factor: float, margin_seconds: float) -> bool:
@@ -43,10 +43,10 @@ class _Latency:
 
 
 class ConcurrencyPace:
-    """The running figure of series at once. `now` is monotonic seconds throughout.
+    """The current limit of concurrent series of one archive. `now` is monotonic seconds throughout.
 
     Args:
-        ceiling: the most that the user allows; the figure is between 1 and this.
+        ceiling: the user's limit; the current limit stays between 1 and this.
     """
 
     def __init__(self, ceiling: int) -> None:
@@ -60,11 +60,11 @@ class ConcurrencyPace:
 
     @property
     def limit(self) -> int:
-        """How many series may be under way now."""
+        """How many series may be in flight now."""
         return int(self._figure)
 
     def answered(self, first_byte_seconds: float, now: float) -> None:
-        """Images of a series have begun to come, so many seconds after they were asked for."""
+        """Record that the first images of a series arrived, `first_byte_seconds` after the request."""
         self._refused_share *= 1.0 - REFUSED_WEIGHT
         self._latency.observe(first_byte_seconds)
         if now < self._settles_at:
@@ -76,7 +76,7 @@ class ConcurrencyPace:
             self._figure = min(float(self._ceiling), self._figure + step)
 
     def pushed_back(self, now: float) -> None:
-        """The archive asked for less. Whatever else was under way at that moment will say the same: it counts once."""
+        """Record a refusal. Requests that were in flight at that moment are refused as well: together they count as one."""
         self._refused_share += REFUSED_WEIGHT * (1.0 - self._refused_share)
         settling = now < self._settles_at
         if settling and not self._before_refusal:
@@ -90,7 +90,7 @@ class ConcurrencyPace:
             self._decrease(LONE_SHARE, before, now + LONE_SETTLE_SECONDS, hurries_back_to=1.0)
 
     def _decrease(self, share: float, before: float, settles_at: float, *, hurries_back_to: float) -> None:
-        """Go down to a share of what it was; up to another share the way back is short."""
+        """Reduce the limit to a share of `before`; up to the share `hurries_back_to` it grows fast again."""
         self._figure = max(1.0, before * share)
         self._doubles_to = before * hurries_back_to
         self._settles_at = settles_at

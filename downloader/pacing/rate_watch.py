@@ -1,10 +1,10 @@
-"""When a body comes too slowly to be waited for."""
+"""Detection of response bodies that arrive too slowly."""
 
 from collections import deque
 
 
 class RateWatch:
-    """Tells when a body came too slowly, over a sliding window of the time spent waiting for it."""
+    """Detects a body that arrives too slowly, over a sliding window of the time spent waiting for it."""
 
     def __init__(self, *, minimum_bytes_per_second: float, window_seconds: float) -> None:
         self._minimum_bytes_per_second = minimum_bytes_per_second
@@ -14,10 +14,10 @@ class RateWatch:
         self._received_bytes = 0
 
     def is_too_slow(self, waited_seconds: float, received_bytes: int) -> bool:
-        """Note that so many bytes came after so long a wait; true when a whole window has brought too few."""
+        """Record the bytes of one read and its wait; true if a whole window brought fewer bytes than the minimum rate."""
         self._waited_seconds += waited_seconds
         self._received_bytes += received_bytes
-        # a fast body comes in millions of reads: short waits share a span, so that the window holds a few dozen of them
+        # a fast body takes millions of reads: short waits share an entry, so that the window has a few dozen entries
         if self._spans and self._spans[-1][0] < self._window_seconds / 32:
             last_seconds, last_bytes = self._spans.pop()
             waited_seconds, received_bytes = waited_seconds + last_seconds, received_bytes + last_bytes

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt."""
+"""The delay before the next attempt."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ LONGEST_DELAY_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPace:
-    """Exponential back-off: `first_seconds` doubled with each attempt, never more than `longest_seconds`."""
+    """Exponential back-off: `first_seconds`, doubled with each attempt up to `longest_seconds`."""
 
     first_seconds: float = FIRST_DELAY_SECONDS
     longest_seconds: float = LONGEST_DELAY_SECONDS
 
     def delay_seconds(self, attempt: int, draw: float, retry_after_seconds: float | None = None) -> float:
-        """How long to wait after failed attempt number `attempt` (from 1).
+        """Seconds to wait after the failed attempt number `attempt` (from 1).
 
-        `draw` is a random number in [0, 1): half of the delay is jitter, so that workers which failed together do not come back
-        together. The archive's own Retry-After is a floor, never shortened.
+        `draw` is a random number in [0, 1): half of the delay is jitter, so that workers that failed at the same time do not
+        retry at the same time. The archive's Retry-After is a minimum.
         """
-        # the exponent is bounded so that no number of attempts overflows
+        # the exponent is bounded to avoid overflow
         whole = min(self.first_seconds * 2.0 ** min(attempt - 1, 60), self.longest_seconds)
         return max(whole * (0.5 + draw / 2), retry_after_seconds or 0.0)
