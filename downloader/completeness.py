@@ -1,8 +1,7 @@
-"""The rules of docs/completeness.md that look at a whole series. Pure functions that return nothing or raise.
+"""The rules of docs/completeness.md for a whole series, as pure functions: they return a proof or nothing, or raise.
 
-What a single image can show (checksum, size, being DICOM) was checked while it passed by. Here stand the rules that need all
-images at once, because the archive answers its own failures with HTTP 200 and a well-formed ZIP
-(docs/archives.md#failed-downloads).
+The checks of a single image (checksum, size, being DICOM) ran while it was received. The rules here need all images at once,
+because the archive reports its own failures as HTTP 200 with a well-formed ZIP (docs/archives.md#failed-downloads).
 """
 
 import hashlib
@@ -24,14 +23,14 @@ _ADVICE = "the archive stopped half-way or the series is being changed; it is tr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What a source says of a transfer that came whole.
+    """What a source reports about a transfer that ended.
 
     Attributes:
-        announced_images: how many images the source said that it would send; None where it did not say.
-        digests_expected: digests come with every whole transfer of this kind, so that the source stopped half-way without them.
-        digests: the source's MD5 by name of the image (`ImageStarted.name`), 32 lower-case hex digits; empty where it has none.
-        digests_flaw: why the digests are not the source's last word on the series: they are absent, something followed them, or
-            they cannot be read. Empty where nothing is wrong.
+        announced_images: the number of images that the source announced; None if it announced none.
+        digests_expected: every complete transfer of this kind has digests, so that a transfer without them was cut by the source.
+        digests: the source's MD5 by image name (`ImageStarted.name`), 32 lower-case hex digits; empty where it has none.
+        digests_flaw: why the digests cannot be used: they are absent, something followed them, or they are unreadable. Empty if
+            they can be used.
     """
 
     announced_images: int | None = None
@@ -42,7 +41,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Digests:
-    """How many images matched the archive's MD5, and how many it listed without one. `unvouched` are images without."""
+    """How many images matched the archive's MD5, and how many have none there (`unvouched` are these images)."""
 
     matched: int
     blank: int
@@ -50,10 +49,10 @@ class _Digests:
 
 
 def match_catalogue(series: Series, images: tuple[StagedImage, ...]) -> None:
-    """Rule 3: as many images as ImageCount, as many bytes as FileSize where the archive gives it.
+    """Rule 3: the number of images equals ImageCount, and their sizes add up to FileSize if the archive gives it.
 
     Raises:
-        IncompleteSeriesError: other than the catalogue says; ask the catalogue again before you believe it.
+        IncompleteSeriesError: they differ from the catalogue row, which may be outdated: read it again before the attempt fails.
     """
     if series.image_count is None:
         raise IncompleteSeriesError(
@@ -78,20 +77,20 @@ def match_catalogue(series: Series, images: tuple[StagedImage, ...]) -> None:
 
 
 def prove(series: Series, images: tuple[StagedImage, ...], evidence: Evidence, *, md5: Md5Mode) -> Proof:
-    """Rules 3, 4 and 5 over the whole series.
+    """Apply rules 3, 4 and 5 to a whole series.
 
     Args:
-        series: what the catalogue says.
-        images: what one transfer brought.
-        evidence: what the source says of the transfer.
-        md5: as the manifest says.
+        series: the catalogue row.
+        images: the images of one transfer.
+        evidence: what the source reports about the transfer.
+        md5: the mode that the manifest sets.
 
     Raises:
-        IncompleteSeriesError: images are missing, or the digests are.
+        IncompleteSeriesError: images or digests are missing.
         DigestMismatchError: an image differs from its MD5, or has none and `md5` is `require`.
-        NotDicomError: an image that our scanner cannot follow, and no MD5 vouches for it.
-        WrongSeriesError: an image of another series, or the same SOP instance twice.
-        UnexpectedReplyError: `md5` is `require` and no digests were offered.
+        NotDicomError: our scanner cannot parse an image, and the archive has no MD5 of it.
+        WrongSeriesError: an image belongs to another series, or a SOP instance occurs twice.
+        UnexpectedReplyError: `md5` is `require` and the archive offers no digests.
     """
     match_catalogue(series, images)
     if evidence.announced_images not in (None, len(images)):
@@ -119,21 +118,22 @@ def prove(series: Series, images: tuple[StagedImage, ...], evidence: Evidence, *
 def prove_merged(
     series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, series_md5: str, image_md5s: Mapping[str, str]
 ) -> Proof:
-    """Rules 3, 4 and 5 over images that came in several attempts, where no ZIP brought a list of all of them.
+    """Apply rules 3, 4 and 5 to images of several attempts, for which there is no MD5 list of one transfer.
 
     Args:
-        series: what the catalogue says now.
-        images: all of them, however they came.
-        md5: as the manifest says.
-        series_md5: the archive's MD5 over the MD5s of the series; empty where it has none.
-        image_md5s: the archive's MD5 by SOP Instance UID, empty or absent where it has none. Not looked at where `series_md5`
-            fits. One that does not fit proves nothing: it counts images that the archive hides, too (docs/archives.md#md5s).
+        series: the current catalogue row.
+        images: all images of the series.
+        md5: the mode that the manifest sets.
+        series_md5: the archive's MD5 over the MD5s of the series; empty if it has none. A match proves all images. A mismatch
+            proves nothing, because the archive's MD5 includes images that it hides (docs/archives.md#md5s).
+        image_md5s: the archive's MD5 by SOP Instance UID, empty or absent where it has none; used only if `series_md5` does not
+            match.
 
     Raises:
-        IncompleteSeriesError: other images or other sizes than the catalogue says.
+        IncompleteSeriesError: the number or the sizes of the images differ from the catalogue row.
         DigestMismatchError: an image differs from its MD5, or has none and `md5` is `require`.
-        NotDicomError: an image that our scanner cannot follow, and no MD5 vouches for it.
-        WrongSeriesError: an image of another series, or the same SOP instance twice.
+        NotDicomError: our scanner cannot parse an image, and the archive has no MD5 of it.
+        WrongSeriesError: an image belongs to another series, or a SOP instance occurs twice.
     """
     match_catalogue(series, images)
     _check_identities(series, images)
@@ -148,9 +148,10 @@ def prove_merged(
 
 
 def series_digests(image_md5s: Iterable[str]) -> frozenset[str]:
-    """The MD5s that the archive may have of a series whose images have these: over them, joined in ascending order.
+    """The MD5s that the archive may have for a series with these images: over their MD5s, sorted and joined.
 
-    Hashes older than 2021 can lack leading zeros, and then that over them was made without (docs/archives.md#md5s).
+    MD5s older than 2021 may lack leading zeros, and then the MD5 over them was computed without these zeros
+    (docs/archives.md#md5s).
     """
     md5s = list(image_md5s)
     return frozenset(
@@ -160,7 +161,7 @@ def series_digests(image_md5s: Iterable[str]) -> frozenset[str]:
 
 
 def _conclude(series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, digests: _Digests) -> Proof:
-    """What the archive's hashes leave to be shown, and the proof."""
+    """Check what the archive's digests did not prove, and return the proof."""
     _refuse_doubtful(series, digests.unvouched)
     if md5 is Md5Mode.REQUIRE and digests.blank:
         raise DigestMismatchError(
@@ -179,14 +180,14 @@ def _conclude(series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, 
 
 
 def _refuse_doubtful(series: Series, unvouched: Iterable[StagedImage]) -> None:
-    """What our scanner cannot follow may be anything, unless the archive's own MD5 says that it is what the archive holds."""
+    """Refuse images that our scanner cannot parse, unless they match the archive's own MD5."""
     for image in unvouched:
         if image.doubt:
             raise NotDicomError(image.doubt, series_instance_uid=series.series_instance_uid)
 
 
 def _check_identities(series: Series, images: tuple[StagedImage, ...]) -> None:
-    """Only another UID refuses: an image that does not tell its own is judged by its digest."""
+    """Refuse images with another series UID; an image without a readable UID is proven by its digest."""
     for image in images:
         if image.identity is Identity.READ and image.series_instance_uid != series.series_instance_uid:
             raise WrongSeriesError(
@@ -200,7 +201,7 @@ def _check_identities(series: Series, images: tuple[StagedImage, ...]) -> None:
 
 
 def _check_digests(series: Series, images: tuple[StagedImage, ...], evidence: Evidence) -> _Digests:
-    """Rule 4: the digests are there, are the source's last word, name exactly the images, and every one that is given matches."""
+    """Rule 4: the digests are usable, name exactly the images, and match wherever they are given."""
     if evidence.digests_flaw:
         raise IncompleteSeriesError(evidence.digests_flaw, series_instance_uid=series.series_instance_uid, next_step=_ADVICE)
     by_name = {image.member_name: image for image in images}
@@ -215,7 +216,7 @@ def _check_digests(series: Series, images: tuple[StagedImage, ...], evidence: Ev
 
 
 def _compare_digests(series: Series, expected: Iterable[tuple[StagedImage, str]]) -> _Digests:
-    """Each image with the archive's MD5 of it, empty where it has none."""
+    """Compare each image with the archive's MD5 of it, which is empty if the archive has none."""
     matched = 0
     unvouched: list[StagedImage] = []
     for image, md5 in expected:
@@ -233,7 +234,7 @@ def _compare_digests(series: Series, expected: Iterable[tuple[StagedImage, str]]
 
 
 def _check_ends(series: Series, images: tuple[StagedImage, ...]) -> None:
-    """Where neither FileSize nor a full MD5 list vouches for an image, its own structure must: half an image has a valid CRC."""
+    """Without FileSize and a full MD5 list, an image must end where its data set does: half an image can have a valid CRC-32."""
     cut = [image for image in images if image.ends_whole is False]
     if cut:
         raise IncompleteSeriesError(

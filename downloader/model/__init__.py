@@ -1,7 +1,7 @@
-"""The nouns that every room shares. All are frozen; times are aware UTC, sizes are bytes.
+"""The data types that every room shares. All are frozen; times are aware UTC, sizes are bytes.
 
-`series.py` has the series with its versions, its receipt and its state, `transfer.py` what a source sends of one, and `events.py`
-what the scheduler reports. They are pure: no loop, no disk, no log.
+`series.py` has the series with its versions, its receipt and its state, `transfer.py` the images that a source sends, and
+`events.py` what the scheduler reports. There is no I/O and no logging here.
 """
 
 from downloader.model.events import (

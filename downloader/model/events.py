@@ -1,4 +1,4 @@
-"""What the scheduler reports while it works. Events carry figures, never live objects."""
+"""Events that the scheduler reports. They hold values, never live objects."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from downloader.model.series import Failure, Receipt, Series
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted:
-    """A worker begins an attempt."""
+    """A worker starts an attempt."""
 
     series: Series
     attempt: int
@@ -15,7 +15,7 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BytesReceived:
-    """Bytes of a body came in, counted before inflating; `images` of its members have been written so far in this attempt."""
+    """Bytes of a body were received, counted before inflating. `images` is the number of images of this attempt so far."""
 
     series_instance_uid: str
     received_bytes: int
@@ -24,11 +24,11 @@ class BytesReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesCompleted:
-    """A series is in the library, and the store knows.
+    """A series was moved into the library and recorded in the store.
 
-    `folder` is relative to the library; `stepped_aside` tells that it is not the one that the layout would give it first, since
-    another series lies there. `first_byte_seconds` is how long the archive took to begin its reply. `quarantined` is where the
-    damaged folder lies now whose place it took; empty where there was none.
+    `folder` is relative to the library. `stepped_aside` tells that the first choice of the layout was occupied by another series.
+    `first_byte_seconds` is the time until the archive began its response. `quarantined` is where the damaged folder is now that
+    this one replaced; empty if there was none.
     """
 
     receipt: Receipt
@@ -43,7 +43,7 @@ class SeriesCompleted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesSetBack:
-    """An attempt failed and another will follow."""
+    """An attempt failed, and another attempt will follow."""
 
     series_instance_uid: str
     attempt: int
@@ -54,14 +54,14 @@ class SeriesSetBack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesFailed:
-    """A series will not be tried again in this run."""
+    """A series failed, and will not be retried in this run."""
 
     failure: Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueResolved:
-    """The archive has told what a manifest means: how many series it had never listed, lists otherwise, again, or no more."""
+    """The archive's catalogue was read: how many series of the manifest are new, changed, listed again, or withdrawn."""
 
     new: int
     changed: int
@@ -71,7 +71,7 @@ class CatalogueResolved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesGivenBack:
-    """An attempt had no chance, as when the archive went out, and does not count; or another worker has the series by now."""
+    """An attempt does not count, for example because of an archive outage; or another worker has the series now."""
 
     series_instance_uid: str
 

@@ -1,4 +1,4 @@
-"""Series: rows of the catalogue, their versions, their receipts, and where they stand in the store."""
+"""Series: catalogue rows, their versions, receipts, and state in the store."""
 
 import re
 from collections import Counter
@@ -8,15 +8,15 @@ from datetime import date, datetime, time
 from enum import StrEnum
 
 LARGEST_FIGURE = 2**42
-"""No series has a hundredth of it in images or bytes, and a store can add up two million of them (its integers have 63 bits)."""
+"""Upper bound of counts and sizes. No series has a hundredth of it, and the store can add up two million of them in 63 bits."""
 LONGEST_UID_CHARACTERS = 64
 _DICOM_UID = re.compile(rf"(?=.{{1,{LONGEST_UID_CHARACTERS}}}\Z)[0-9]+(?:\.[0-9]+)*", re.ASCII)
 
 
 def is_dicom_uid(text: str) -> bool:
-    """Whether the text is a DICOM UID: numbers joined by dots, 64 characters at most.
+    """Whether the text is a DICOM UID: numbers joined by dots, at most 64 characters.
 
-    Leading zeros are let pass although the standard forbids them: real images have them.
+    Leading zeros are accepted although the standard forbids them, because real images have them.
 
     Source: DICOM PS3.5 §9.1.
     """
@@ -24,7 +24,7 @@ def is_dicom_uid(text: str) -> bool:
 
 
 class SeriesState(StrEnum):
-    """Where a wanted series stands in the store."""
+    """The state of a wanted series in the store."""
 
     PENDING = "pending"
     CLAIMED = "claimed"
@@ -34,7 +34,7 @@ class SeriesState(StrEnum):
 
 
 class WithdrawnPolicy(StrEnum):
-    """What becomes of series that the archive no longer lists, the most careful first."""
+    """What happens to series that the archive no longer lists, from the most to the least careful."""
 
     KEEP = "keep"
     QUARANTINE = "quarantine"
@@ -43,14 +43,14 @@ class WithdrawnPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawalRule:
-    """What a manifest, or all manifests that wanted a series, want done with it once the archive has withdrawn it."""
+    """What the manifests that want a series do with it after the archive has withdrawn it."""
 
     policy: WithdrawnPolicy = WithdrawnPolicy.KEEP
     grace_seconds: float = 0.0
 
 
 class Md5Mode(StrEnum):
-    """Whether the archive is asked for its MD5 list: where it can (`auto`), always or else fail (`require`), never (`off`)."""
+    """When to request the archive's MD5 list: if it is offered (`auto`), always, or else fail (`require`), or never (`off`)."""
 
     AUTO = "auto"
     REQUIRE = "require"
@@ -58,7 +58,7 @@ class Md5Mode(StrEnum):
 
 
 class Digests(StrEnum):
-    """Of how many images of a series the archive's own MD5 was seen to match: the strength of its proof."""
+    """The strength of a proof: for how many images of a series the archive's own MD5 matched."""
 
     ALL = "all"
     SOME = "some"
@@ -76,7 +76,7 @@ class FetchOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesVersion:
-    """The figures of a catalogue row that tell one version of a series from another; None where the row leaves one out."""
+    """The values of a catalogue row that distinguish versions of a series; None if the row lacks one."""
 
     image_count: int | None
     file_size_bytes: int | None
@@ -84,23 +84,23 @@ class SeriesVersion:
     submitted_at: datetime | None
 
     def differs_from(self, other: "SeriesVersion") -> bool:
-        """Whether a figure that both rows give is another one. The store's statement `mark_changed` decides in the same way.
+        """Whether a value that both rows have differs. The store's statement `mark_changed` applies the same rule.
 
-        v4 gives the day of a submission where v1 gives its second (docs/archives.md#series-queries, #dates), so a time of
-        midnight counts as no time: two moments are compared as days where one of them has none.
+        v4 gives the day of a submission, v1 the second (docs/archives.md#series-queries, #dates). So midnight counts as a day
+        without a time: if either value has no time, only the days are compared.
         """
         return self.differs_in_images_from(other) or self.differs_in_dates_from(other)
 
     def differs_in_images_from(self, other: "SeriesVersion") -> bool:
-        """Whether the count or the size of the images is another one."""
+        """Whether the number or the total size of the images differs."""
         return _differ(self.image_count, other.image_count) or _differ(self.file_size_bytes, other.file_size_bytes)
 
     def differs_in_dates_from(self, other: "SeriesVersion") -> bool:
-        """Whether one of the dates is another one: a re-curation that may have left every image as it was."""
+        """Whether a date differs: a new curation that may have left every image unchanged."""
         return _differ(self.date_released, other.date_released) or _differ_in_time(self.submitted_at, other.submitted_at)
 
     def differs_in_dates_alone_from(self, other: "SeriesVersion") -> bool:
-        """Whether a date is another one, and neither the count nor the size."""
+        """Whether a date differs, but neither the number nor the size of the images."""
         return self.differs_in_dates_from(other) and not self.differs_in_images_from(other)
 
 
@@ -115,16 +115,16 @@ def _differ_in_time(before: datetime | None, now: datetime | None) -> bool:
 
 
 def is_day_of(told: datetime, moment: datetime) -> bool:
-    """Whether `told` is midnight at the beginning of the day of `moment`: all that an archive says which gives days only."""
+    """Whether `told` is midnight of the day of `moment`: the value of an archive that gives only days."""
     return told.time() == time() and told.date() == moment.date()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One row of getSeries: what the catalogue says of one series. Absent attributes are None or empty.
+    """One row of getSeries: the catalogue's attributes of one series. Absent attributes are None or empty.
 
-    `image_count` and `file_size_bytes` are live aggregates over the images; the size is that of the uncompressed DICOM files,
-    LICENSE and lists not counted.
+    `image_count` and `file_size_bytes` are live aggregates over the images. The size is that of the uncompressed DICOM files,
+    without LICENSE and lists.
 
     Source: docs/archives.md#series-queries.
     """
@@ -158,7 +158,7 @@ class Series:
 
     @property
     def version(self) -> SeriesVersion:
-        """The figures that tell whether the catalogue means the same images as another row of the series."""
+        """The values that show whether another row of the series describes the same images."""
         return SeriesVersion(
             image_count=self.image_count,
             file_size_bytes=self.file_size_bytes,
@@ -167,19 +167,19 @@ class Series:
         )
 
     def with_gaps_filled(self, told_before: "Series") -> "Series":
-        """The row with what another row of the series tells besides, but for the figures that tell versions of it apart."""
+        """The row with its empty attributes filled from another row of the series, except the attributes of its version."""
         gaps = [name for name in _LASTING if not getattr(self, name) and getattr(told_before, name)]
         return replace(self, **{name: getattr(told_before, name) for name in gaps}) if gaps else self
 
 
 VERSION_ATTRIBUTES = tuple(attribute.name for attribute in fields(SeriesVersion))
-"""The attributes of a `Series` that its `version` holds."""
+"""The attributes of a `Series` that are in its `version`."""
 _LASTING = tuple(attribute.name for attribute in fields(Series) if attribute.name not in VERSION_ATTRIBUTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesQuery:
-    """What one getSeries asks, each attribute compared with one value by the archive; None asks for any."""
+    """The filters of one getSeries request. The archive compares each attribute with one value; None matches any value."""
 
     collection: str | None = None
     patient_id: str | None = None
@@ -192,7 +192,7 @@ class SeriesQuery:
 
 
 class Identity(StrEnum):
-    """Whether an image could be read as far as it takes to tell which image of which series it is."""
+    """Whether the identifiers of an image could be read."""
 
     READ = "read"
     UNREAD = "unread"
@@ -200,10 +200,10 @@ class Identity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One stored SOP instance: its file name inside the series folder, size, and lower-case hex MD5.
+    """One stored SOP instance: its file name in the series folder, size in bytes, and MD5 in lower-case hex.
 
-    `sop_class_uid` is empty where the image does not tell it, and in receipts from before it was looked for. Where `identity` is
-    `unread`, no reader can tell which image it is, `sop_instance_uid` is empty, and the archive's own MD5 vouches for the bytes.
+    `sop_class_uid` is empty if the image does not contain it, and in receipts of versions that did not read it. If `identity` is
+    `unread`, no reader finds the identifiers, `sop_instance_uid` is empty, and the bytes matched the archive's own MD5.
     """
 
     name: str
@@ -216,12 +216,12 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What a series' completeness rests on, beside CRC, directory, DICOM identity and image count, which always hold.
+    """The proof of a series, in addition to CRC-32, central directory, DICOM identity and image count, which always hold.
 
-    `size` tells that the sizes summed to the archive's FileSize, `md5_images` how many images matched the archive's own MD5,
-    `md5_blank` how many had none to match. `merged` tells that no single ZIP brought the series: its images came in several
-    attempts and were proven together. `md5_list` tells whether they came in one ZIP with the archive's MD5 list, which may have
-    blanks; None in receipts from before this was noted. `identity` is `unread` where no reader can tell who one of the images is.
+    `size` tells that the sizes add up to the archive's FileSize, `md5_images` how many images matched the archive's own MD5,
+    `md5_blank` how many had none. `merged` tells that the images arrived in several attempts and were proven together. `md5_list`
+    tells whether they arrived in one ZIP with the archive's MD5 list, which may have blanks; None in receipts of versions that
+    did not record it. `identity` is `unread` if the identifiers of an image cannot be read.
     """
 
     size: bool
@@ -240,13 +240,13 @@ class Proof:
 
     @property
     def came_with_list(self) -> bool:
-        """Whether an MD5 list came with the images; in old receipts a match in a single ZIP shows it."""
+        """Whether an MD5 list arrived with the images; in old receipts, a match in a single ZIP shows it."""
         return self.md5_images > 0 and not self.merged if self.md5_list is None else self.md5_list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredZip:
-    """The ZIP of a series as the archive sent it: its file name inside the series folder, size, and lower-case hex MD5."""
+    """The ZIP of a series as the archive sent it: its file name in the series folder, size in bytes, and lower-case hex MD5."""
 
     name: str
     size_bytes: int
@@ -255,9 +255,9 @@ class StoredZip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """The proof of what was stored for one series; written beside the images as `.receipt.json`.
+    """The record of what was stored for one series, written next to the images as `.receipt.json`.
 
-    With a `zip`, the images are its members and not files: their names are what the ZIP calls them.
+    If there is a `zip`, the images are its members instead of files, and have the names of the members.
     """
 
     series: Series
@@ -272,31 +272,31 @@ class Receipt:
 
     @property
     def file_sizes(self) -> Mapping[str, int]:
-        """Name and size of every file that lies in the series folder beside the receipt."""
+        """Name and size of every file in the series folder, except the receipt."""
         if self.zip is not None:
             return {self.zip.name: self.zip.size_bytes}
         return {image.name: image.size_bytes for image in self.images}
 
     @property
     def stored_bytes(self) -> int:
-        """Sum of the sizes of the images, in a ZIP as well."""
+        """Total size of the images, also of those in a ZIP."""
         return sum(image.size_bytes for image in self.images)
 
     @property
     def sop_class_uid(self) -> str:
-        """What most of the images are; empty where none tells."""
+        """The most frequent SOP class of the images; empty if no image has one."""
         told = Counter(image.sop_class_uid for image in self.images if image.sop_class_uid)
         return max(told, key=told.__getitem__, default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A worker's right to one series until `lease_until_at`. `attempt` counts from 1, this one included.
+    """A worker's right to one series until `lease_until_at`. `attempt` counts from 1 and includes this one.
 
-    `failed_rounds` tells how many times in a row it ended failed before; `folder` is where its images of an earlier time lie in
-    the library, empty if there were none. `unended_attempts` counts the attempts before this one whose end was never recorded:
-    the process died in them. `needed_bytes` is how much room a download that ended for want of it found the series to need, 0
-    where none did, and `rounds_without_room` how many such downloads there were.
+    `failed_rounds` is the number of consecutive rounds in which the series failed. `folder` is the folder of its earlier images
+    in the library, empty if there are none. `unended_attempts` counts earlier attempts that never recorded an end because the
+    process died. `needed_bytes` is the space that a download needed that stopped on a full disk, 0 if there was none;
+    `rounds_without_room` counts such downloads.
     """
 
     series: Series
@@ -313,7 +313,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A series that ended without being complete, and why. `error` is the class name of one of our errors."""
+    """A series that ended without being complete, and why. `error` is the name of one of our error classes."""
 
     series_instance_uid: str
     error: str
@@ -323,7 +323,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesTally:
-    """How many series, images and bytes stand where; all counts of one manifest or of a whole library."""
+    """Counts of series by state, with images and bytes, of one manifest or of a whole library."""
 
     pending: int = 0
     claimed: int = 0
@@ -337,11 +337,11 @@ class SeriesTally:
 
     @property
     def selected(self) -> int:
-        """Series that the manifest wants now: all but the withdrawn."""
+        """Series that the manifest wants now: all except the withdrawn ones."""
         return self.pending + self.claimed + self.complete + self.failed
 
     def without_unseen(self, unseen: int) -> "SeriesTally":
-        """The same where so many complete series are not seen in the library: they are to come."""
+        """The counts if `unseen` complete series are missing in the library: they count as pending."""
         unseen = min(unseen, self.complete)
         if not unseen:
             return self

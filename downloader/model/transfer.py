@@ -1,4 +1,4 @@
-"""What a transfer of images brings, in the order in which it comes, and what an attempt has staged of it."""
+"""The events of a transfer of images, in order, and the images that an attempt has staged."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from downloader.model.series import Identity
 class ImageStarted:
     """An image begins.
 
-    `name` is the source's word for it in this transfer, never used as a path. It is empty for an image that was asked for by its
-    `sop_instance_uid`: no other one may come then.
+    `name` is the source's name of it in this transfer, and never a path. It is empty for an image that was requested by its
+    `sop_instance_uid`: the transfer may contain no other image then.
     """
 
     name: str
@@ -20,24 +20,24 @@ class ImageStarted:
 
 @dataclass(frozen=True, slots=True)
 class ImageData:
-    """The next bytes, 1 to about a million, of the image that began last."""
+    """The next bytes of the current image: at least 1, at most about 1 MiB."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ImageEnded:
-    """The image that began last came as the source framed it: checksum or length hold."""
+    """The current image is complete, and its checksum or length is correct."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextStarted:
-    """Something that is no image begins, so the source did not stop within the image that ended last."""
+    """Something other than an image begins, so the source did not stop within the last image."""
 
 
 @dataclass(frozen=True, slots=True)
 class LicenseReceived:
-    """The licence of the series came whole."""
+    """The complete licence text of the series."""
 
     text: bytes
 
@@ -47,14 +47,14 @@ ImageEvent = ImageStarted | ImageData | ImageEnded | TextStarted | LicenseReceiv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portion:
-    """The next part of a transfer, about a mebibyte.
+    """The next part of a transfer, about 1 MiB.
 
     Attributes:
-        events: what the part brings. To iterate parses, inflates and checks, so do it once, in a worker thread. It raises
+        events: the events of the part. Iterating parses, inflates and verifies: iterate once, in a worker thread. It raises
             TransferErrors.
-        received_bytes: how many bytes came over the line for it.
-        is_last: the transfer of the whole series ends with it. An end that shows itself later comes without a portion.
-        original: the bytes themselves, where the source sends the series as one file (see `Capabilities.original_bytes`).
+        received_bytes: the bytes that were received for it, before inflating.
+        is_last: the transfer of the whole series ends with this portion. An end that is detected later has no portion.
+        original: the received bytes, if the source sends the series as one file (see `Capabilities.original_bytes`).
     """
 
     events: Iterable[ImageEvent]
@@ -65,16 +65,16 @@ class Portion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedImage:
-    """An image in staging: hashed and identified, not yet proven to belong to a complete series.
+    """An image in staging: hashed and identified, but not yet proven to belong to a complete series.
 
-    `position` counts images from 0 and names the staged file; `member_name` is the source's word for it, empty for an image that
-    came singly, and is never used as a path. `ends_whole` tells whether the data set ends exactly where the member does
-    (PS3.10 §7, PS3.5 §7): None where the encoding leaves that open. Numbers are Instance Number (0020,0013) and Acquisition
-    Number (0020,0012).
+    `position` counts images from 0 and names the staged file. `member_name` is the source's name of the image, never a path; it
+    is empty for an image that was requested singly. `ends_whole` tells whether the data set ends where the member does (PS3.10
+    §7, PS3.5 §7); None if the encoding does not show it. The numbers are Instance Number (0020,0013) and Acquisition Number
+    (0020,0012).
 
-    `doubt` tells why our scanner could not follow the image, empty where it could: then only the archive's own MD5 lets it in.
-    Where no other reader knows better, `identity` is `unread`, `series_instance_uid` is empty, and `sop_instance_uid` is a
-    stand-in that no image has.
+    `doubt` tells why our scanner could not parse the image, empty if it could; such an image is accepted only if it matches the
+    archive's own MD5. If no other reader can parse it either, `identity` is `unread`, `series_instance_uid` is empty, and
+    `sop_instance_uid` is a placeholder that no image has.
     """
 
     position: int
@@ -92,5 +92,5 @@ class StagedImage:
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """The name of the image in messages."""
         return f"image {self.sop_instance_uid}" if self.identity is Identity.READ else f"image {self.member_name!r}"
