@@ -1,43 +1,43 @@
-"""Every error that tciad raises, as one tree.
+"""All errors that tciad raises, as one tree.
 
 TciadError                      exit 1
-├── PartDiedError                        a part of the service ended before it
-├── UsageError                  exit 2   bad manifest, argument or configuration
-│   ├── ManifestError
-│   ├── SettingsError
-│   └── OrderError                       the service knows no such manifest or series
-├── ArchiveError                         what the archive answered, or did not
-│   ├── ArchiveUnreachableError retry    no connection: name, route, TLS, refused, timed out; exit 4
-│   ├── ArchiveBusyError        retry    429, 503: slow down
-│   ├── ArchiveFaultError       retry    500, 502, 504, replies that contradict themselves
-│   ├── UnexpectedReplyError    briefly  not the NBIA API
-│   ├── CredentialsRejectedError stop    exit 4
-│   ├── AccessDeniedError       briefly  this series is not for us, or not there
-│   └── SeriesWithdrawnError    briefly  the catalogue no longer lists it
-├── TransferError               retry    a body that is not what it should be
-│   ├── CutTransferError                 the connection ended before the body did
-│   ├── StalledTransferError             no bytes, or too few, for too long
-│   ├── TruncatedZipError                the ZIP ends before its directory does
-│   ├── CorruptZipError                  not a ZIP, or one that contradicts itself
-│   ├── DigestMismatchError              an image is not what its MD5 says
-│   ├── IncompleteSeriesError            fewer or other images than the catalogue lists
-│   ├── NotDicomError                    a member that should be an image is none
-│   ├── WrongSeriesError                 an image of another series, or twice the same
-│   ├── UnsafeMemberError       briefly  a name or size that no honest archive sends
-│   └── AttemptsExhaustedError  give up  the process died in every attempt at it
-├── LibraryError                exit 5   the library cannot be written
-│   ├── NoSpaceError                     not enough room
-│   ├── WrongLibraryError                it is not the library of the state store, or its series are gone
-│   ├── OccupiedFolderError     give up  something else lies in the place of a series
-│   └── DamagedReceiptError              the receipt of a series cannot be believed
-└── StoreError                  exit 6   the state store cannot be used
-    ├── StoreLockedError                 another run holds it
-    ├── DamagedStoreError                it cannot be read; receipts can rebuild it
-    └── LeaseLostError          drop     another worker has this series now
+    ├── PartDiedError                        a part of the service stopped unexpectedly
+    ├── UsageError                  exit 2   bad manifest, argument or configuration
+    │   ├── ManifestError
+    │   ├── SettingsError
+    │   └── OrderError                       the service has no such manifest or series
+    ├── ArchiveError                         the archive's response, or none
+    │   ├── ArchiveUnreachableError retry    no connection: name, route, TLS, refused, timed out; exit 4
+    │   ├── ArchiveBusyError        retry    429, 503: the archive limits the rate
+    │   ├── ArchiveFaultError       retry    500, 502, 504, contradictory replies
+    │   ├── UnexpectedReplyError    briefly  not a reply of the archive's API
+    │   ├── CredentialsRejectedError stop    exit 4
+    │   ├── AccessDeniedError       briefly  no access to this series, or it does not exist
+    │   └── SeriesWithdrawnError    briefly  the catalogue no longer lists it
+    ├── TransferError               retry    the body is wrong
+    │   ├── CutTransferError                 the connection ended before the body did
+    │   ├── StalledTransferError             no bytes, or too few, for too long
+    │   ├── TruncatedZipError                the ZIP ends before its central directory
+    │   ├── CorruptZipError                  not a ZIP, or one that contradicts itself
+    │   ├── DigestMismatchError              an image does not match its MD5
+    │   ├── IncompleteSeriesError            fewer or other images than the catalogue lists
+    │   ├── NotDicomError                    an image is not DICOM
+    │   ├── WrongSeriesError                 an image of another series, or a duplicate
+    │   ├── UnsafeMemberError       briefly  a member's name or size exceeds the limits
+    │   └── AttemptsExhaustedError  give up  the process died in every attempt
+    ├── LibraryError                exit 5   the library cannot be read or written
+    │   ├── NoSpaceError                     not enough free space
+    │   ├── WrongLibraryError                not the library of the state store, or its series are missing
+    │   ├── OccupiedFolderError     give up  other files are in the folder of a series
+    │   └── DamagedReceiptError              a receipt is invalid
+    └── StoreError                  exit 6   the state store cannot be used
+        ├── StoreLockedError                 another process has the lock
+        ├── DamagedStoreError                it cannot be read; receipts can rebuild it
+        └── LeaseLostError          drop     another worker has this series now
 
-What to do about an error is a class attribute, so that one place can act on all of them: `verdict` says what becomes of the
-series, `exit_code` what becomes of the process when the error ends it. No answer of an archive ends a series at once: a proxy, a
-redeploy or a mended list can make any of them a passing one, so the verdict `briefly` gives it two more attempts.
+Class attributes say how an error is handled: `verdict` decides about the series, `exit_code` about the process if the error ends
+it. No response of an archive fails a series at once, because a proxy, a deployment or a corrected list can make any response a
+transient one: the verdict `briefly` allows two more attempts.
 """
 
 import errno
@@ -48,7 +48,7 @@ from downloader.redaction import redact
 
 
 class ExitCode(IntEnum):
-    """How a process of tciad ends. The `__doc__` of each code is its row in docs/commands.md."""
+    """The exit codes of tciad. The `__doc__` of each code is its row in docs/commands.md."""
 
     def __new__(cls, code: int, meaning: str) -> Self:
         """A code with its meaning."""
@@ -70,7 +70,7 @@ class ExitCode(IntEnum):
 
 
 class Verdict(Enum):
-    """What becomes of the series whose attempt raised the error."""
+    """How the scheduler proceeds with the series whose attempt raised the error."""
 
     RETRY = "retry"
     RETRY_BRIEFLY = "retry briefly"
@@ -80,13 +80,13 @@ class Verdict(Enum):
 
 
 class TciadError(Exception):
-    """A fault of tciad itself, and the root of the tree.
+    """An internal error of tciad, and the base class of all errors.
 
-    Its text is stored, logged and shown: secrets of this process that got into it are masked.
+    Its text is stored, logged and shown; registered secrets in it are masked.
 
     Args:
-        what: one sentence without its full stop: what happened.
-        series_instance_uid: the series it happened to, where there is one.
+        what: what happened, as one sentence without its full stop.
+        series_instance_uid: the affected series, if there is one.
         next_step: what the user can do next, as an imperative without its full stop.
     """
 
@@ -106,29 +106,29 @@ class TciadError(Exception):
 
 
 class PartDiedError(TciadError):
-    """A part of the service ended, or met a fault of tciad itself, before the service was to end."""
+    """A part of the service stopped, or raised an internal error, before the service was stopped."""
 
 
 class UsageError(TciadError):
-    """The user asked for something that cannot be."""
+    """The user's request is invalid."""
 
     exit_code = ExitCode.USAGE
 
 
 class ManifestError(UsageError):
-    """The manifest, or a series list that it names, is wrong. `what` begins with `file:line: path:`."""
+    """A manifest, or a series list that it names, is invalid. `what` begins with `file:line: path:`."""
 
 
 class SettingsError(UsageError):
-    """A flag, an environment variable or a secret's file is wrong."""
+    """A flag, an environment variable or a secret's file is invalid."""
 
 
 class OrderError(UsageError):
-    """The service was asked for, or given an order about, what does not exist."""
+    """A request to the service names a manifest or series that does not exist."""
 
 
 class ArchiveError(TciadError):
-    """The archive did not give what was asked of it. `status` is that of its HTTP reply, where the reply was refused for it."""
+    """The archive did not send what was requested. `status` is the HTTP status, if the reply was refused because of it."""
 
     verdict = Verdict.RETRY_BRIEFLY
     exit_code = ExitCode.INCOMPLETE
@@ -136,17 +136,17 @@ class ArchiveError(TciadError):
 
 
 class ArchiveUnreachableError(ArchiveError):
-    """No connection to the archive: name, route, TLS, refused, or timed out before the first byte."""
+    """No connection to the archive: name resolution, route, TLS, refused, or timed out before the first byte."""
 
     verdict = Verdict.RETRY
     exit_code = ExitCode.ARCHIVE
 
 
 class ArchiveBusyError(ArchiveError):
-    """The archive asks for less.
+    """The archive limits the rate of requests.
 
     Args:
-        retry_after_seconds: from Retry-After, where the archive sent one (RFC 9110 §10.2.3).
+        retry_after_seconds: the Retry-After header, if the archive sent one (RFC 9110 §10.2.3).
     """
 
     verdict = Verdict.RETRY
@@ -164,37 +164,36 @@ class ArchiveBusyError(ArchiveError):
 
 
 def retry_after_of(error: TciadError) -> float | None:
-    """How many seconds the archive asked to wait, where it did."""
+    """The archive's Retry-After in seconds, or None."""
     return error.retry_after_seconds if isinstance(error, ArchiveBusyError) else None
 
 
 class ArchiveFaultError(ArchiveError):
-    """The archive failed, or contradicted itself; asking again may help."""
+    """The archive failed or contradicted itself; a retry may help."""
 
     verdict = Verdict.RETRY
 
 
 class UnexpectedReplyError(ArchiveError):
-    """A reply that no NBIA server gives: the wrong address, another program, or a proxy in the way for a while."""
+    """A reply that the archive's API never gives: from a wrong address, another program, or a proxy."""
 
 
 class CredentialsRejectedError(ArchiveError):
-    """The archive refused user name, password, token or API key."""
+    """The archive refused the user name, password, token or API key."""
 
     verdict = Verdict.STOP
     exit_code = ExitCode.ARCHIVE
 
 
 class AccessDeniedError(ArchiveError):
-    """The archive will not give this series: private, unknown to this host, withdrawn, or a fault of its own.
+    """The archive does not send this series: it is private, unknown to this host or withdrawn, or the archive has a fault.
 
-    It says all of these in the same words (docs/archives.md#failed-downloads), so a few more attempts are made before it is
-    believed.
+    The archive's replies do not distinguish these cases (docs/archives.md#failed-downloads), so a few more attempts follow.
     """
 
 
 REFUSED_DIGEST: Final = (UnexpectedReplyError, CredentialsRejectedError, AccessDeniedError)
-"""An archive that answers a question for an MD5 so gives none: it lacks the endpoint, or guards it more than its images."""
+"""Errors of a digest request which mean that the archive has no digests: no such endpoint, or one with stricter access."""
 
 
 class SeriesWithdrawnError(ArchiveError):
@@ -202,7 +201,7 @@ class SeriesWithdrawnError(ArchiveError):
 
 
 class TransferError(TciadError):
-    """A body arrived, and it is not what it should be."""
+    """A body was received, and it is wrong."""
 
     verdict = Verdict.RETRY
     exit_code = ExitCode.INCOMPLETE
@@ -213,47 +212,47 @@ class CutTransferError(TransferError):
 
 
 class StalledTransferError(TransferError):
-    """The body came too slowly, or stopped coming."""
+    """The body arrived too slowly, or stopped."""
 
 
 class TruncatedZipError(TransferError):
-    """The ZIP ends before its central directory is whole."""
+    """The ZIP ends before the end of its central directory."""
 
 
 class CorruptZipError(TransferError):
-    """The body is no ZIP, or members and central directory contradict each other."""
+    """The body is not a ZIP, or its members and its central directory contradict each other."""
 
 
 BROKEN_LINE: Final = (CutTransferError, StalledTransferError, TruncatedZipError)
-"""A transfer that ended too early."""
+"""Errors of a transfer that ended too early."""
 BROKEN_TRANSFER: Final = (*BROKEN_LINE, CorruptZipError)
-"""How a transfer breaks off. The images that it brought before passed its checksums, and may be kept."""
+"""Errors that end a transfer early. The images received before passed its checksums, and may be kept."""
 
 
 class DigestMismatchError(TransferError):
-    """An image is not what the archive's MD5 says it is."""
+    """An image does not match the archive's MD5."""
 
 
 class IncompleteSeriesError(TransferError):
-    """The images that came are not those that the catalogue lists."""
+    """The images received are not those that the catalogue lists."""
 
 
 class NotDicomError(TransferError):
-    """A member that should be an image is not DICOM."""
+    """A file that should be an image is not DICOM."""
 
 
 class WrongSeriesError(TransferError):
-    """An image belongs to another series, or came twice."""
+    """An image belongs to another series, or occurs twice."""
 
 
 class UnsafeMemberError(TransferError):
-    """A member's name or size is one that no honest archive sends."""
+    """The name or the size of a member exceeds the limits."""
 
     verdict = Verdict.RETRY_BRIEFLY
 
 
 class AttemptsExhaustedError(TransferError):
-    """Every attempt ended with the process, before any of them could say why."""
+    """The process died in every attempt, so that none recorded an error."""
 
     verdict = Verdict.GIVE_UP
 
@@ -265,10 +264,10 @@ class LibraryError(TciadError):
 
 
 class NoSpaceError(LibraryError):
-    """Not enough room for what is wanted.
+    """Not enough free space.
 
-    `received_bytes` came over the line in an attempt that it ended, in vain; `needed_bytes` is how much room the series is known
-    to need then, 0 where that is not known.
+    `received_bytes` were received in vain by the attempt that this error ended; `needed_bytes` is the space that the series
+    needs, 0 if it is unknown.
     """
 
     received_bytes: int = 0
@@ -276,21 +275,21 @@ class NoSpaceError(LibraryError):
 
 
 class WrongLibraryError(LibraryError):
-    """The folder is not the library that the state store belongs to, or what the store counts as complete is not there."""
+    """The folder is not the library of the state store, or complete series of the store are missing in it."""
 
 
 class OccupiedFolderError(LibraryError):
-    """Something else lies where a series belongs, and tciad neither replaces it nor looks into it. Other series can go on."""
+    """Other files are in the folder of a series; tciad neither replaces nor reads them. Other series are not affected."""
 
     verdict = Verdict.GIVE_UP
 
 
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""How the system numbers the error of a disk, or of a user's share of it, that is full."""
+"""The error numbers of a full disk, or of an exhausted quota."""
 
 
 class DamagedReceiptError(LibraryError):
-    """The receipt of a series is not one, or says what cannot be true."""
+    """The receipt of a series is invalid or contradicts itself."""
 
 
 class StoreError(TciadError):
@@ -300,14 +299,14 @@ class StoreError(TciadError):
 
 
 class StoreLockedError(StoreError):
-    """Another run holds the library."""
+    """Another process has the lock of the library."""
 
 
 class DamagedStoreError(StoreError):
-    """The state store is damaged, or is no state store: the library's receipts can rebuild it."""
+    """The state store is damaged, or is not a state store; `tciad store rebuild` rebuilds it from the receipts."""
 
 
 class LeaseLostError(StoreError):
-    """Another worker has this series now: what this one did for it is dropped."""
+    """Another worker has this series now: this worker's result is discarded."""
 
     verdict = Verdict.DROP

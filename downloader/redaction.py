@@ -1,15 +1,15 @@
-"""The secrets of this process, and texts without them.
+"""Masking of secrets in errors, logs and stored texts.
 
-Archives and proxies echo what they were sent: a token endpoint returns the form, a gateway the API key, each in an encoding of
-its own. Whoever sends a secret registers it here first. Quotes of replies, the text of every error and every log line pass
-`redact`, so that no secret gets into a report, a state store, an API or a log.
+Archives and proxies echo what they receive: a token endpoint its form, a gateway the API key, in various encodings. Code that
+sends a secret registers it here first. Quotes of replies, the text of every error and every log line pass through `redact`, so
+that no secret reaches a report, a state store, an API or a log.
 
 Rules:
-- A secret of four characters or more is masked wherever it stands, in every encoding that `_spelling` knows.
-- Pieces of twelve characters are masked as well where the secret has 24 or more: keys and tokens are also quoted in part.
-- A secret of one to three characters is masked only where it is a whole value (behind `=` or `:`). Anywhere else it would blank
-  words that have nothing to do with it.
-- A user name is masked in quotes of replies only, and only as a whole word.
+- A secret of four characters or more is masked everywhere, in every encoding that `_spelling` covers.
+- If a secret has 24 characters or more, pieces of twelve characters are masked as well: keys and tokens are also quoted in part.
+- A secret of one to three characters is masked only as a whole value (after `=` or `:`). Elsewhere, masking it would garble
+unrelated words.
+- A user name is masked only in quotes of replies, and only as a whole word.
 """
 
 import re
@@ -26,9 +26,9 @@ SHORT_CHARACTERS: Final = 4
 """A secret with fewer characters is masked only as a whole value."""
 PIECE_CHARACTERS: Final = 12
 LONG_CHARACTERS: Final = 24
-"""From this length on, pieces of a secret are masked as well."""
+"""Of a secret with at least this length, pieces are masked as well."""
 _TOKENS_REMEMBERED: Final = 8
-"""Of each issuer: a pattern of hundreds of long tokens takes seconds to compile, and each new token needs a new pattern."""
+"""Per issuer: a pattern of hundreds of long tokens takes seconds to compile, and each new token needs a new pattern."""
 _ISSUERS_REMEMBERED: Final = 32
 _UNESCAPED: Final = re.compile(r"[A-Za-z0-9]")
 _BACKSLASH: Final = r"(?:\\|%(?:25){0,3}5[cC])"
@@ -36,7 +36,7 @@ _REST_OF_BASE64: Final = r"(?:[A-Za-z0-9+/_=-]|%3[dD])*"
 _BASE64_RUN: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
 _URL_SAFE_TO_STANDARD: Final = str.maketrans("-_", "+/")
 _DEEPEST_BASE64: Final = 3
-# HTML names of ASCII signs that codepoint2name lacks
+# HTML names of ASCII characters that codepoint2name lacks
 _HTML_NAMES: Final = {
     **codepoint2name,
     ord("'"): "apos",
@@ -50,21 +50,21 @@ _HTML_NAMES: Final = {
 
 @dataclass(frozen=True, slots=False)
 class _Secrets:
-    """What is masked. An instance never changes: threads that log read one while another is put in its place."""
+    """The registered secrets. Immutable: threads that log read an instance while another thread replaces it."""
 
     lasting: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     issued: tuple[tuple[str, tuple[str, ...]], ...] = field(default=())
-    """The newest tokens of each issuer, the issuer that was heard last at the end."""
+    """The newest tokens of each issuer; the issuer with the newest token is last."""
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """All of them."""
+        """The tokens of all issuers."""
         return tuple(token for _, tokens in self.issued for token in tokens)
 
     @cached_property
     def everywhere(self) -> re.Pattern[str] | None:
-        """All secrets but names, in every encoding."""
+        """A pattern of all secrets except names, in every encoding."""
         secrets = self.lasting.union(self.tokens)
         long = [secret for secret in secrets if len(secret) >= SHORT_CHARACTERS]
         parts = [_spelling(form) for form in _longest_first(_raw_forms(long))]
@@ -77,7 +77,7 @@ class _Secrets:
 
     @cached_property
     def whole_words(self) -> re.Pattern[str] | None:
-        """Names."""
+        """A pattern of the names."""
         names = [name for name in self.names if len(name) >= SHORT_CHARACTERS]
         parts = [_spelling(name) for name in _longest_first(_raw_forms(names))]
         parts += [f"{_spelling(form)}{_REST_OF_BASE64}" for form in _longest_first(_base64_forms(names))]
@@ -85,7 +85,7 @@ class _Secrets:
 
     @cached_property
     def pieces(self) -> frozenset[str]:
-        """Every piece of every long secret."""
+        """The pieces of all long secrets."""
         secrets = [secret for secret in self.lasting.union(self.tokens) if len(secret) >= LONG_CHARACTERS]
         return frozenset(
             secret[start : start + PIECE_CHARACTERS] for secret in secrets for start in range(len(secret) - PIECE_CHARACTERS + 1)
@@ -93,7 +93,7 @@ class _Secrets:
 
     @cached_property
     def beginnings(self) -> tuple[str, ...]:
-        """Secrets as they may be cut off at the end of a text that was read in part."""
+        """Secrets that may be cut off at the end of a partial text."""
         long = [secret for secret in self.lasting.union(self.tokens) if len(secret) >= SHORT_CHARACTERS]
         percent_encoded = {encode(secret) for secret in long for encode in (quote, quote_plus)}
         return tuple({*_raw_forms(long), *_base64_forms(long), *percent_encoded})
@@ -103,13 +103,13 @@ _NOTHING: Final = _Secrets()
 
 
 class Redactor:
-    """Knows secrets and masks them. Safe to use from any thread; the process has one, which the functions below use."""
+    """Registers secrets and masks them. Thread-safe. The functions of this module use one instance for the whole process."""
 
     def __init__(self) -> None:
         self._secrets = _NOTHING
 
     def register(self, *secrets: str) -> None:
-        """Mask these from now on, for as long as the process lives. Empty ones are passed over."""
+        """Mask these secrets until the process ends. Empty ones are ignored."""
         new = {secret for secret in secrets if secret}
         if not new <= self._secrets.lasting:
             known = self._secrets
@@ -122,11 +122,11 @@ class Redactor:
             self._secrets = _Secrets(known.lasting, known.names | {name}, known.issued)
 
     def register_tokens(self, *tokens: str, issuer: str = "") -> None:
-        """Mask what was issued for a while: the newest few of each issuer are remembered.
+        """Mask issued tokens; only the newest few of each issuer are remembered.
 
         Args:
-            tokens: what was issued; empty ones are passed over.
-            issuer: who issued them to whom, so that tokens of one account do not push out those of another.
+            tokens: the issued tokens; empty ones are ignored.
+            issuer: endpoint and account of the tokens, so that tokens of one account do not displace those of another.
         """
         new = [token for token in tokens if token and token not in self._secrets.tokens]
         if new:
@@ -136,7 +136,7 @@ class Redactor:
             self._secrets = _Secrets(known.lasting, known.names, tuple(issued.items())[-_ISSUERS_REMEMBERED:])
 
     def forget_all(self) -> None:
-        """Know nothing, as at the start of the process."""
+        """Forget all secrets."""
         self._secrets = _NOTHING
 
     def redact(self, text: str) -> str:
@@ -148,11 +148,11 @@ class Redactor:
         return _mask_pieces(masked, secrets.pieces) if secrets.pieces else masked
 
     def redact_quote(self, text: str) -> str:
-        """What somebody else wrote, with names masked too, and the beginning of a secret where the text is cut in one."""
+        """A quoted text with names masked too, and the beginning of a secret at the end of a truncated text."""
         secrets = self._secrets
         if secrets is _NOTHING:
             return text
-        # runs first: behind a mask for a part of one, its rest could no longer be read
+        # Base64 runs first: a run that is masked in part could no longer be decoded
         masked = _BASE64_RUN.sub(lambda found: MASK if self._hides_secret(found[0], _DEEPEST_BASE64) else found[0], text)
         return _mask_cut_end(self._redact_words(masked), secrets.beginnings)
 
@@ -161,7 +161,7 @@ class Redactor:
         return masked if whole_words is None else whole_words.sub(MASK, masked)
 
     def _hides_secret(self, encoded: str, deepest: int) -> bool:
-        """Whether a run of Base64 signs holds a secret, itself escaped or encoded once more: echoes of whole requests do."""
+        """Whether a Base64 run contains a secret, also one that is escaped or encoded again, as in echoes of whole requests."""
         standard = encoded.rstrip("=").translate(_URL_SAFE_TO_STANDARD)
         text = b64decode(f"{standard[: len(standard) // 4 * 4]}").decode("utf-8", "replace")
         if self._redact_words(text) != text:
@@ -174,7 +174,7 @@ def _longest_first(forms: Iterable[str]) -> list[str]:
 
 
 def _raw_forms(secrets: Iterable[str]) -> Iterator[str]:
-    """The secret, UTF-8 of it that was read as Latin-1, and Latin-1 of it that was read as UTF-8."""
+    """The secret itself, its UTF-8 read as Latin-1, and its Latin-1 read as UTF-8."""
     for secret in secrets:
         yield secret
         if not secret.isascii():
@@ -183,7 +183,7 @@ def _raw_forms(secrets: Iterable[str]) -> Iterator[str]:
 
 
 def _base64_forms(secrets: Iterable[str]) -> Iterator[str]:
-    """What Base64 makes of a secret, wherever in a longer text it begins: alone, or in `user:password` of RFC 7617."""
+    """The Base64 forms of a secret at any offset of a longer text: alone, or in `user:password` of RFC 7617."""
     for secret in secrets:
         content = secret.encode("utf-8", "replace")
         for offset in range(3):
@@ -197,7 +197,7 @@ def _base64_forms(secrets: Iterable[str]) -> Iterator[str]:
 
 
 def _spelling(secret: str) -> str:
-    """A pattern for the secret in raw, percent-encoded, form-encoded, JSON-escaped and HTML-escaped text, and in mixtures."""
+    """A pattern of the secret in raw, percent-encoded, form-encoded, JSON-escaped and HTML-escaped text, also mixed."""
     return "".join(map(_spelling_of_sign, secret))
 
 
