@@ -1,14 +1,14 @@
-"""`.tciad`, the library's own folder, and what is in it: opened relative to a descriptor, and no link is ever followed there.
+"""Access to `.tciad`, the library's own folder, relative to a descriptor and without following links.
 
-Other programs write into libraries too, and some libraries are in folders that everybody may write to. A link in place of
-`.tciad`, or of anything in it, would lead tciad to empty or to overwrite what is not its own. The folder has to belong to a user
-who is trusted anyway (see `_is_trusted`), so that no other user can exchange what is in it between a look and the next step.
+Other programs write into libraries, and some libraries are in world-writable folders. A link in place of `.tciad` or of an entry
+in it could make tciad delete or overwrite foreign files. The folder must belong to a trusted user (see `_is_trusted`), so that no
+other user can replace its entries between a check and the next step.
 
-One race remains. A series is staged by path, so that a person who may rename entries of the library's own directory could put
-another folder in the place of the whole `.tciad` while a run goes on. That takes write access to the library itself; the next
-opening refuses what such a person put there.
+One race remains. A series is staged by path, so that a user with write access to the library's own directory could replace the
+whole `.tciad` during a run. The next opening refuses such a replacement.
 
-Blocks. Raises OSError for what the system refuses (see library/faults.py), and LibraryError for links and foreign folders.
+All functions block. They raise OSError for errors of the system (`library/local/filesystem.py` translates them), and LibraryError
+for links and foreign folders.
 """
 
 import errno
@@ -29,7 +29,7 @@ OWN_FOLDER: Final = ".tciad"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# what open(2) answers where O_NOFOLLOW meets a link: the second with O_DIRECTORY
+# errno of open(2) with O_NOFOLLOW on a link; ENOTDIR if O_DIRECTORY is set as well
 _LINK_ERRORS = frozenset({errno.ELOOP, errno.ENOTDIR})
 _NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
@@ -38,15 +38,15 @@ _GROUP_MAY_WRITE = stat.S_IRGRP | stat.S_IWGRP
 
 @dataclass(frozen=True, slots=True)
 class OwnFolder:
-    """`.tciad` or a folder in it. Names are those of direct entries; `path` is for messages."""
+    """`.tciad` or a folder in it. Methods take names of direct entries; `path` is for messages."""
 
     path: Path
     descriptor: int
 
     def read(self, name: str) -> bytes:
-        """The content of a file. Raises FileNotFoundError where there is none."""
+        """The content of a file. Raises FileNotFoundError if there is none."""
         descriptor = self.open_file(name, _READ)
-        # a descriptor of a directory makes no file object, so that none would close it
+        # os.fdopen refuses the descriptor of a directory and does not close it
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise LibraryError(f"{self.path / name} is no file", next_step="remove it, and run again")
@@ -56,7 +56,7 @@ class OwnFolder:
             os.close(descriptor)
 
     def write(self, name: str, content: bytes, *, durable: bool = True) -> None:
-        """Replace the file in one step. Without `durable` it may be gone after a power cut."""
+        """Replace the file by an atomic rename. Without `durable`, the file may be lost after a power failure."""
         temporary = f"{name}.new"
         self.remove(temporary)
         descriptor = self.open_file(temporary, _NEW)
@@ -70,9 +70,9 @@ class OwnFolder:
             self.sync()
 
     def open_file(self, name: str, flags: int) -> int:
-        """A descriptor of the file; O_NOFOLLOW and O_CLOEXEC are added.
+        """Open the file and return its descriptor; O_NOFOLLOW and O_CLOEXEC are added to the flags.
 
-        A file that is made gets the rights that the umask leaves, and those of its group where the folder is a group's (setgid).
+        A new file has the permissions of the umask, and group permissions if the folder has the setgid bit.
         """
         try:
             descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=self.descriptor)
@@ -84,7 +84,7 @@ class OwnFolder:
         return descriptor
 
     def has(self, name: str) -> bool:
-        """Whether there is anything of that name."""
+        """Whether an entry of that name exists."""
         try:
             os.lstat(name, dir_fd=self.descriptor)
         except FileNotFoundError:
@@ -92,7 +92,7 @@ class OwnFolder:
         return True
 
     def remove(self, name: str) -> bool:
-        """Remove a file, or a link itself; False where there was none."""
+        """Remove a file, or a link itself; False if there was none."""
         try:
             os.unlink(name, dir_fd=self.descriptor)
         except FileNotFoundError:
@@ -100,7 +100,7 @@ class OwnFolder:
         return True
 
     def remove_tree(self, name: str) -> bool:
-        """Remove whatever has the name, with all that is in it; whether it was a folder."""
+        """Remove a file, a link, or a folder with its content; whether it was a folder."""
         if not stat.S_ISDIR(os.lstat(name, dir_fd=self.descriptor).st_mode):
             self.remove(name)
             return False
@@ -108,25 +108,25 @@ class OwnFolder:
         return True
 
     def names(self) -> list[str]:
-        """What the folder holds, in no order."""
+        """The names of the entries, in no order."""
         return os.listdir(self.descriptor)  # noqa: PTH208 - of a descriptor
 
     def refuse_link(self, name: str) -> None:
-        """Raise LibraryError where the name is that of a link: for what has to be opened by path afterwards."""
+        """Raise LibraryError if the entry is a link. Call it before a path is opened by code that follows links."""
         with suppress(FileNotFoundError):
             if stat.S_ISLNK(os.lstat(name, dir_fd=self.descriptor).st_mode):
                 raise _link(self.path / name)
 
     @contextmanager
     def folder(self, name: str, *, make: bool = False) -> Iterator["OwnFolder"]:
-        """A folder in this one, made if need be where `make` says so."""
+        """Open a folder in this one; `make` creates it if it does not exist."""
         if make:
             _make(name, self.descriptor)
         with _opened(self.path / name, name, self.descriptor) as inner:
             yield inner
 
     def sync(self) -> None:
-        """Return once the names in the folder are on the disk."""
+        """Sync the folder to disk, where the file system can."""
         try:
             os.fsync(self.descriptor)
         except OSError as error:
@@ -140,16 +140,16 @@ class OwnFolder:
 
 @contextmanager
 def open_own_folder(root: Path, *, make: bool = False, to_read: bool = False) -> Iterator[OwnFolder]:
-    """The own folder of the library `root`, which may itself be reached through a link. Raises FileNotFoundError for none.
+    """Open the own folder of the library `root`, which may be a link itself. Raises FileNotFoundError if there is none.
 
     Args:
         root: the library.
-        make: whether library and folder are made if need be.
-        to_read: whether nothing is to be changed. A folder that belongs to the owner of the library is then good enough, as it
-            always is for root.
+        make: create library and folder if they do not exist.
+        to_read: the caller changes nothing. Then the folder may also belong to the owner of the library, as is always allowed for
+            root.
 
     Raises:
-        LibraryError: it is a link, or it belongs to somebody else.
+        LibraryError: it is a link, or it belongs to another user.
     """
     if make:
         root.mkdir(parents=True, exist_ok=True)
@@ -165,10 +165,10 @@ def open_own_folder(root: Path, *, make: bool = False, to_read: bool = False) ->
 
 
 def has_own_folder(root: Path) -> bool:
-    """Whether the library has a folder of ours.
+    """Whether the library has a `.tciad` folder.
 
     Raises:
-        LibraryError: it is a link, or it belongs to somebody else.
+        LibraryError: it is a link, or it belongs to another user.
     """
     try:
         with open_own_folder(root, to_read=True):
@@ -178,12 +178,12 @@ def has_own_folder(root: Path) -> bool:
 
 
 def remove_own_folder(root: Path, *, last: str) -> None:
-    """Remove the own folder and its content: for a library that came to nothing, whose lock this process holds.
+    """Remove the own folder of a library that has no series. The caller must hold its lock.
 
     Args:
         root: the library.
-        last: the name of the lock. It goes last, because another process may enter as soon as it is gone; what that process
-            puts into the folder stays.
+        last: the name of the lock, which is removed last: another process may lock the library right after. Files that this
+            process creates are kept.
     """
     with suppress(FileNotFoundError):
         with open_own_folder(root) as own:
@@ -197,10 +197,10 @@ def remove_own_folder(root: Path, *, last: str) -> None:
 
 
 def read_own_file(root: Path, name: str) -> bytes | None:
-    """The content of a file in the own folder; None where library, folder or file is not there.
+    """The content of a file in the own folder; None if library, folder or file does not exist.
 
     Raises:
-        LibraryError: a link is in the way, or the folder belongs to somebody else.
+        LibraryError: a link is in the way, or the folder belongs to another user.
     """
     try:
         with open_own_folder(root, to_read=True) as own:
@@ -210,7 +210,7 @@ def read_own_file(root: Path, name: str) -> bytes | None:
 
 
 def share_with_group(descriptor: int, folder: os.stat_result) -> None:
-    """Let the group write the new file too where the folder is a group's (setgid), whatever the umask."""
+    """Give the group write permission for a new file if the folder has the setgid bit, regardless of the umask."""
     status = os.fstat(descriptor)
     mode = stat.S_IMODE(status.st_mode)
     if folder.st_mode & stat.S_ISGID and status.st_uid == os.geteuid() and mode & _GROUP_MAY_WRITE != _GROUP_MAY_WRITE:
@@ -247,7 +247,7 @@ def _opened(path: Path, name: str, above: int) -> Iterator[OwnFolder]:
 
 def _refuse_foreign(own: OwnFolder, library: os.stat_result, *, to_read: bool) -> None:
     status = os.fstat(own.descriptor)
-    # root may write into every library, so that the owner of the library is the one whose folder it may have
+    # root may write into every library, so for root the folder may belong to the owner of the library
     may_be_of_owner = to_read or os.geteuid() == 0
     if _is_trusted(status) or (may_be_of_owner and status.st_uid == library.st_uid) or _is_ours_there(own, status):
         return
@@ -258,7 +258,7 @@ def _refuse_foreign(own: OwnFolder, library: os.stat_result, *, to_read: bool) -
 
 
 def _is_trusted(status: os.stat_result) -> bool:
-    """Whether the folder is this user's, root's, or that of a group of this user's which nobody outside of it may change."""
+    """Whether the folder belongs to this user, to root, or to a group of this user and is not writable for others."""
     if status.st_uid in {os.geteuid(), 0}:
         return True
     is_open_to_all = bool(status.st_mode & stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX
@@ -266,9 +266,9 @@ def _is_trusted(status: os.stat_result) -> bool:
 
 
 def _is_ours_there(own: OwnFolder, status: os.stat_result) -> bool:
-    """Whether a file that we make there gets the owner of the folder.
+    """Whether a file that this process creates there gets the owner of the folder.
 
-    Some file systems give every file an owner of their own: NFS that maps users to one, CIFS, shares of virtual machines.
+    Some file systems assign every file an owner of their own: NFS that maps all users to one, CIFS, shares of virtual machines.
     """
     name = f"owner.{secrets.token_hex(8)}"
     try:

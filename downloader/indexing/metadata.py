@@ -1,4 +1,4 @@
-"""Brings metadata.csv and CITATION.txt up to date with the store."""
+"""Writes metadata.csv and CITATION.txt from the store."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ from downloader.store.port import Inventory
 
 PAGE_SERIES = 1_000
 DESCRIBED_FOR: Final = timedelta(days=30)
-"""For so long a description is believed before the archive is asked for it again."""
+"""The age at which a description is requested again."""
 ASKED_FOR_SECONDS: Final = 30.0
-"""Longer than this nobody waits for descriptions: a run is complete without them."""
+"""Time-out for requesting descriptions: a run is complete without them."""
 
 _Counted = Counter[tuple[str, str, str, str, str]]
 _Descriptions = dict[tuple[str, str], StoredDescription]
@@ -29,10 +29,10 @@ _log = structlog.get_logger(__name__)
 
 
 async def write_metadata(index: LibraryIndex, store: Inventory) -> None:
-    """Write the table of all complete series anew, a page at a time, and how their collections are to be cited.
+    """Write the table of all complete series, a page at a time, and the citations of their collections.
 
     Raises:
-        LibraryError, StoreError: it cannot be written, or they cannot be read.
+        LibraryError, StoreError: library or store cannot be used.
     """
     counted = await _write_table(index, store)
     await _write_citations(index, counted, await _read_kept(index))
@@ -41,16 +41,16 @@ async def write_metadata(index: LibraryIndex, store: Inventory) -> None:
 async def write_described_metadata(
     index: LibraryIndex, store: Inventory, archives: Mapping[str, Descriptions], clock: Clock
 ) -> None:
-    """The same, and ask these archives, by name, what they say of collections that they were not asked about lately.
+    """Write the same, after requesting descriptions of collections from these archives, by name, where they are missing or old.
 
-    What is not to be had is done without: descriptions prove nothing.
+    If an archive does not answer, its descriptions stay as they are: they prove nothing.
 
     Raises:
-        LibraryError, StoreError: it cannot be written, or they cannot be read.
+        LibraryError, StoreError: library or store cannot be used.
     """
     counted = await _write_table(index, store)
     kept = await _read_kept(index)
-    # what is known is written before anybody is asked: an interruption costs new descriptions and nothing else
+    # known descriptions are written before any request: an interruption then loses only new descriptions
     await _write_citations(index, counted, kept)
     if await _learn(kept, {(archive, collection) for archive, collection, *_ in counted}, archives, clock):
         await index.keep_descriptions([kept[key] for key in sorted(kept)])
@@ -58,7 +58,7 @@ async def write_described_metadata(
 
 
 async def _write_table(index: LibraryIndex, store: Inventory) -> _Counted:
-    """Write metadata.csv, and count the series that are to be cited alike."""
+    """Write metadata.csv, and count the series with equal citations."""
     counted: _Counted = Counter()
     table = await index.begin_metadata()
     page: list[MetadataRow] = []
@@ -88,7 +88,7 @@ async def _read_kept(index: LibraryIndex) -> _Descriptions:
 
 
 async def _learn(kept: _Descriptions, wanted: set[tuple[str, str]], archives: Mapping[str, Descriptions], clock: Clock) -> bool:
-    """Ask each archive for what is missing or old; whether anything was learned. That it says nothing is learned, too."""
+    """Request missing and old descriptions; whether any were received. An archive without a description is recorded as such."""
     now = clock.now()
     learned = False
     for name, archive in archives.items():
@@ -116,7 +116,7 @@ async def _learn(kept: _Descriptions, wanted: set[tuple[str, str]], archives: Ma
 
 
 async def _write_citations(index: LibraryIndex, counted: _Counted, kept: _Descriptions) -> None:
-    """By collection."""
+    """Write the citations, sorted by collection."""
     citations = []
     for (archive, collection, uri, license_name, license_uri), series in sorted(
         counted.items(), key=lambda counted: (counted[0][1:], counted[0][0])

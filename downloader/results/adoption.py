@@ -1,4 +1,4 @@
-"""What became of a tree that another program made."""
+"""The result of adopting a tree of another program."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ from downloader.model import Digests, Receipt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftSeries:
-    """A series that was not adopted, where its images lie, and why."""
+    """A series that was not adopted, where its images are, and why."""
 
     kind: str
     series_instance_uid: str
@@ -20,7 +20,7 @@ class LeftSeries:
 
 @dataclass(slots=True)
 class AdoptionTally:
-    """What became of the series so far. `ignored_files` are not DICOM, such as lists and licences."""
+    """Counts of an adoption so far. `ignored_files` are not DICOM, such as lists and licences."""
 
     adopted: int = 0
     already: int = 0
@@ -31,7 +31,7 @@ class AdoptionTally:
     strengths: Counter[Digests] = field(default_factory=Counter)
 
     def take(self, receipt: Receipt) -> None:
-        """Count a series that was adopted."""
+        """Count an adopted series."""
         self.adopted += 1
         self.strengths[receipt.proof.digests] += 1
         self.images += len(receipt.images)
@@ -49,7 +49,7 @@ class AdoptionReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 where everything that was found is in the library now."""
+        """0 if every series that was found is in the library now."""
         return ExitCode.INCOMPLETE if self.tally.left else ExitCode.SUCCESS
 
     def as_json(self) -> dict[str, Any]:

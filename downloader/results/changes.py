@@ -1,4 +1,4 @@
-"""What one run or cycle found changed: the change report."""
+"""The change report: what changed in the catalogue, and which series failed, in one run or cycle."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,23 +9,23 @@ from downloader.model import CatalogueResolved, Failure
 from downloader.results.run import RunReport
 
 MOST_LISTED = 10_000
-"""Series that are named under each heading; beyond that they are only counted, so that memory does not grow with an archive."""
+"""Series listed under each heading. More are only counted, to bound the memory for large archives."""
 
 
 @dataclass(slots=True)
 class Heading:
-    """How many series, and which, up to `MOST_LISTED`."""
+    """The number of series, and the identifiers of up to `MOST_LISTED` of them."""
 
     count: int = 0
     listed: list[Any] = field(default_factory=list)
 
     def add(self, series: Sequence[Any]) -> None:
-        """Count these, and name them while there is room."""
+        """Count the series, and list them up to the limit."""
         self.count += len(series)
         self.listed += series[: MOST_LISTED - len(self.listed)]
 
     def discard(self, series_instance_uid: str) -> None:
-        """Take one back that is named."""
+        """Remove a listed series."""
         if series_instance_uid in self.listed:
             self.listed.remove(series_instance_uid)
             self.count -= 1
@@ -33,11 +33,11 @@ class Heading:
 
 @dataclass(slots=True)
 class ChangeLog:
-    """Collects the changes of one run.
+    """The changes of one run.
 
-    `new` were never listed before, `changed` were complete and are listed otherwise now, `returned` were withdrawn and are listed
-    again, `withdrawn` are no longer listed, `removed` were withdrawn long enough to be moved aside or deleted. `doubted`: so much
-    was gone that the catalogue was not believed.
+    `new` series were never listed before; `changed` ones were complete and have another version now; `returned` ones were
+    withdrawn and are listed again; `withdrawn` ones are no longer listed; `removed` ones were withdrawn long enough to be
+    quarantined or deleted. `doubted`: so many series were missing that the catalogue was not accepted.
     """
 
     new: Heading = field(default_factory=Heading)
@@ -48,7 +48,7 @@ class ChangeLog:
     doubted: bool = False
 
     def as_event(self) -> CatalogueResolved:
-        """What the catalogue told."""
+        """The counts as an event."""
         return CatalogueResolved(
             new=self.new.count,
             changed=self.changed.count,
@@ -57,7 +57,7 @@ class ChangeLog:
         )
 
     def as_json(self, report: RunReport, failures: Iterable[Failure], began_at: datetime, ended_at: datetime) -> dict[str, Any]:
-        """The change report of a run that ended so; `failures` are the series that failed in it."""
+        """The change report of a finished run; `failures` are the series that failed in it."""
         failed = Heading()
         failed.add(
             [

@@ -1,4 +1,4 @@
-"""Figures of one run, counted from events: constant work per event, whatever the size of the library."""
+"""Counts of one run, from its events, in constant time per event."""
 
 from dataclasses import dataclass, field
 
@@ -7,11 +7,11 @@ from downloader.model import BytesReceived, Event, Failure, Identity, Receipt, S
 
 @dataclass(slots=True)
 class RunCounter:
-    """What has happened so far. `completed` counts series that became complete in this run, downloaded or found in place.
+    """Counts of a run so far. `completed` counts series that became complete in this run, downloaded or found in the library.
 
-    `images_under_way` were written of series that are not complete yet; they are not proven. `stepped_aside` of the completed
-    series lie in a folder with a longer name, since another series has the shorter; `first_aside` is one such. `unread_images` of
-    `unread_series` do not tell who they are; `first_unread` is one such series.
+    `images_under_way` are images of series that are not complete yet, and unproven. `stepped_aside` counts completed series in a
+    folder with a longer name, because another series has the shorter one; `first_aside` is the first such folder. `unread_images`
+    of `unread_series` have no readable identifiers; `first_unread` is the first such series.
     """
 
     completed: int = 0
@@ -31,11 +31,11 @@ class RunCounter:
 
     @property
     def images(self) -> int:
-        """Images of this run, whether their series is complete or still under way: what a bar of progress shows."""
+        """Images of this run, of complete and of unfinished series: for progress bars."""
         return self.completed_images + self.images_under_way
 
     def count_bytes(self, event: BytesReceived) -> None:
-        """Count what came for a series that is complete already."""
+        """Count bytes that were received for a series that is complete already."""
         self.received_bytes += event.received_bytes
 
     def take(self, event: Event) -> None:

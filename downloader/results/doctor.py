@@ -1,4 +1,4 @@
-"""What `doctor` looked at."""
+"""The result of `tciad doctor`."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from downloader.errors import ExitCode
 
 
 class Health(StrEnum):
-    """How one thing stands."""
+    """The result of one check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at. `exit_code` is what a run would end with because of it."""
+    """One check. `exit_code` is the exit code that a run would have because of it."""
 
     name: str
     health: Health
@@ -28,14 +28,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorReport:
-    """Everything that was looked at. `manifest` is what to say of the archive in a manifest; empty where none answered."""
+    """All checks. `manifest` is a manifest's section for the archive; empty if no archive answered."""
 
     checks: tuple[Check, ...]
     manifest: str
 
     @property
     def exit_code(self) -> ExitCode:
-        """That of the first thing that failed."""
+        """The exit code of the first failed check."""
         return next((check.exit_code for check in self.checks if check.health is Health.FAILED), ExitCode.SUCCESS)
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What verifying found wrong with a series."""
+"""Problems that a verification found."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class FindingKind(StrEnum):
-    """What can be wrong with a series."""
+    """Kinds of problems of a series."""
 
     MISSING_FOLDER = "missing-folder"
     MISSING_RECEIPT = "missing-receipt"
@@ -27,12 +27,12 @@ class FindingKind(StrEnum):
 DAMAGE: Final = frozenset(
     {FindingKind.MISSING_IMAGE, FindingKind.WRONG_SIZE, FindingKind.WRONG_MD5, FindingKind.UNREADABLE_IMAGE}
 )
-"""Kinds that show that the images themselves differ from the receipt."""
+"""Kinds which mean that images differ from their receipt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is wrong. `path` is relative to the library; no series is known for a damaged receipt without a store."""
+    """One problem. `path` is relative to the library; the UID is empty for a damaged receipt without a store entry."""
 
     kind: FindingKind
     series_instance_uid: str

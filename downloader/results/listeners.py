@@ -1,4 +1,4 @@
-"""Listeners to work that goes on: progress views, and whatever else wants to know."""
+"""Protocols of progress listeners."""
 
 from typing import Protocol
 
@@ -6,24 +6,24 @@ from downloader.model import Event, SeriesTally
 
 
 class RunListener(Protocol):
-    """Hears of a run. Called on the event loop, so it must not block."""
+    """Receives the events of a run. Called on the event loop, so it must not block."""
 
     def begin(self, manifest: str, tally: SeriesTally) -> None:
-        """The manifest has been resolved; `tally` is how its series stand before anything is fetched."""
+        """The manifest has been resolved; `tally` is the state of its series before anything is fetched."""
         ...
 
     def take(self, event: Event) -> None:
-        """Something happened."""
+        """Receive one event."""
         ...
 
 
 class CountListener(Protocol):
-    """Hears how far work is that counts series. Called on any thread, so it must not block."""
+    """Receives the progress of work that counts series. Called on any thread, so it must not block."""
 
     def begin(self, title: str, total: int | None) -> None:
-        """Work begins. `total` is the number of series to come, None where it is not known."""
+        """Work begins. `total` is the expected number of series, None if it is unknown."""
         ...
 
     def advance(self, series: int, read_bytes: int = 0) -> None:
-        """This many more series are done, and this many more bytes were read for them."""
+        """`series` more series are done, and `read_bytes` more bytes were read for them."""
         ...

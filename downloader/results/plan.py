@@ -1,4 +1,4 @@
-"""What a run would find and fetch."""
+"""The result of `tciad plan`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,9 +9,9 @@ from typing import Any
 class PlanEntry:
     """What one entry of `select` found; `position` is its `file:line`.
 
-    Of the `listed` rows that `archive` gave for it, `matched` are wanted and `excluded` taken away by `exclude`; the rest does
-    not fit. `unlisted` counts the series that it names and the archive does not list; `unmatched` are its values, by key, that
-    none of the series has which fit it. `reason` says why nothing fits; empty where something does.
+    Of the `listed` rows of the `archive`, `matched` are wanted and `excluded` are removed by `exclude`; the others do not match.
+    `unlisted` counts the series that the entry names and the archive does not list. `unmatched` has the values, by key, that no
+    matching series has. `reason` says why nothing matches; empty if something does.
     """
 
     entry: str
@@ -27,7 +27,7 @@ class PlanEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanReport:
-    """What a run would find. `fetch_*` count what is not complete yet; of `unknown_sizes` series the archive tells no size."""
+    """What a run would find. `fetch_*` count what is not complete yet; `unknown_sizes` series have no size in the catalogue."""
 
     manifest: str
     selected: int
@@ -49,7 +49,7 @@ class PlanReport:
 
     @property
     def fits(self) -> bool:
-        """Whether what is to come fits, as far as sizes are known."""
+        """Whether the series to fetch fit on the disk, as far as sizes are known."""
         return not self.fetch_bytes or self.fetch_bytes + self.min_free_bytes <= self.free_bytes
 
     def as_json(self) -> dict[str, Any]:

@@ -1,15 +1,15 @@
-"""Which complete series a look at the library found."""
+"""Which complete series the library still has."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """What a look at the library found.
+    """The result of checking whether complete series are in the library.
 
-    Of `complete` series of the manifest the receipts of `looked_at` were looked for. `missing` were not in the library and are
-    fetched again, the first of them named in `first_missing`. `moved` were in another folder than the store had noted. The
-    folders of `unreadable` could not be looked at: `first_unreadable` has the first of them with the reasons.
+    Of `complete` series of the manifest, `looked_at` were checked by their receipts. `missing` ones were not in the library and
+    are fetched again; `first_missing` has the first of them. `moved` ones were in another folder than the store had recorded. The
+    folders of `unreadable` ones could not be read; `first_unreadable` has the first of them with the reasons.
     """
 
     complete: int
@@ -21,7 +21,7 @@ class Presence:
     first_unreadable: tuple[str, ...] = ()
 
     def warnings(self) -> list[str]:
-        """What a user should know of it."""
+        """Warnings for the user."""
         told = []
         if self.missing:
             others = " and others" if self.missing > len(self.first_missing) else ""

@@ -1,4 +1,4 @@
-"""What rebuilding a store from receipts found."""
+"""The result of `tciad store rebuild`."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from downloader.results.findings import Finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuildReport:
-    """What a new store was made of; `damaged` is where the old one lies now, empty where there was none."""
+    """The content of the new store; `damaged` is the new path of the old store, empty if there was none."""
 
     library: str
     state: str
@@ -20,7 +20,7 @@ class RebuildReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 where every receipt was good."""
+        """0 if every receipt was valid."""
         return ExitCode.INCOMPLETE if self.findings else ExitCode.SUCCESS
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What moving a library to another layout did."""
+"""The result of moving a library to another layout."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ class SeriesMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedFolder:
-    """A series that has a longer name, because another one has the folder that the layout gives both."""
+    """A series with a longer folder name, because another series has the folder that the layout gives to both."""
 
     series_instance_uid: str
     folder: str
@@ -26,7 +26,7 @@ class SharedFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftFolder:
-    """A folder that stays where it is, and why. No series is known for a damaged receipt."""
+    """A folder that was not moved, and why. The UID is empty for a damaged receipt."""
 
     folder: str
     series_instance_uid: str
@@ -35,7 +35,7 @@ class LeftFolder:
 
 @dataclass(slots=True)
 class RelayoutTally:
-    """What became of the series so far. `moves` are those that would be made, where nothing is moved."""
+    """Counts so far. `moves` are the moves of a dry run."""
 
     moved: int = 0
     in_place: int = 0
@@ -55,7 +55,7 @@ class RelayoutReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when every series is, or would be, where the layout wants it."""
+        """0 if every series is in the folder of the layout, or would be after the moves."""
         return ExitCode.INCOMPLETE if self.tally.left else ExitCode.SUCCESS
 
     def as_json(self) -> dict[str, Any]:

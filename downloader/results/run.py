@@ -1,4 +1,4 @@
-"""How a run of one manifest ended."""
+"""The result of a run of one manifest."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,9 +28,9 @@ class Outcome(StrEnum):
 class RunReport:
     """The result of running one manifest.
 
-    `tally` is the store's count after the run, `already_complete` those series that were complete before it. `images` and
-    `stored_bytes` are what the library holds for the manifest, `received_bytes` what this run took from the network. `presence`
-    is what a look at the library found, None where the run ended before it. `unproven`: the selection itself need not be whole.
+    `tally` is the store's count after the run; `already_complete` were complete before it. `images` and `stored_bytes` are the
+    library's for the manifest; `received_bytes` are this run's. `presence` is the check of the complete series, None if the run
+    ended before it. `unproven`: the list of selected series may be incomplete.
     """
 
     manifest: str
@@ -74,7 +74,7 @@ class RunReport:
         }
 
     def as_log(self) -> dict[str, Any]:
-        """The figures of the one log line that tells a run."""
+        """The values of the run's single log line."""
         return {
             "manifest": self.manifest,
             "outcome": self.outcome.value,
@@ -102,9 +102,9 @@ def judge(
     presence: Presence | None = None,
     proof: StrengthSummary = NOTHING_PROVEN,
 ) -> RunReport:
-    """The report of a run that came to its end: complete only when every wanted series is, and nothing casts doubt on it.
+    """The report of a run that was not interrupted: complete only if every wanted series is complete and there is no doubt.
 
-    `unproven`: the catalogue gave reason to think that the selection itself is not whole.
+    `unproven`: the catalogue gave reason to think that the list of selected series is incomplete.
     """
     whole = tally.selected > 0 and tally.complete == tally.selected and not unproven
     return RunReport(
@@ -125,7 +125,7 @@ def judge(
 
 
 def folder_warnings(counter: RunCounter) -> list[str]:
-    """The warning about folders whose name is longer than the layout would have it, where there are such."""
+    """The warning about folders with a longer name than the layout gives, if there are any."""
     if not counter.stepped_aside:
         return []
     several = counter.stepped_aside > 1
@@ -136,7 +136,7 @@ def folder_warnings(counter: RunCounter) -> list[str]:
 
 
 def unread_image_warnings(counter: RunCounter) -> list[str]:
-    """The warning about images that no reader can identify and that are kept because the archive's MD5 matches."""
+    """The warning about images without readable identifiers, which are kept because the archive's MD5 matches."""
     if not counter.unread_series:
         return []
     images = count_text(counter.unread_images, "image")
@@ -146,7 +146,7 @@ def unread_image_warnings(counter: RunCounter) -> list[str]:
 
 
 def empty_report(manifest: str, exit_code: ExitCode, error: str) -> RunReport:
-    """The report of a run that could not begin."""
+    """The report of a run that failed before it began."""
     return RunReport(
         manifest=manifest,
         outcome=Outcome.FAILED,

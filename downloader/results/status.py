@@ -1,4 +1,4 @@
-"""How complete a library is, manifest by manifest."""
+"""The completeness of a library, by manifest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from downloader.results.tallies import tally_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastCycle:
-    """How the last run or cycle of a manifest ended, and when one last ended with everything complete."""
+    """The end of the last run or cycle of a manifest, and of the last one that was complete."""
 
     ended_at: datetime
     outcome: str
@@ -21,7 +21,7 @@ class LastCycle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReport:
-    """One library at one moment. `paused`: the service claims nothing for it."""
+    """The state of one library. `paused`: the service claims no series of it."""
 
     library: str
     paused: bool

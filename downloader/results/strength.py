@@ -1,4 +1,4 @@
-"""How strongly complete series are proven."""
+"""Strength of proof of complete series."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +8,11 @@ from downloader.results.amounts import count_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrengthSummary:
-    """Complete series by how many of their images the archive's own MD5 vouches for.
+    """Counts of complete series, by how many of their images match the archive's own MD5.
 
-    `unknown` were stored by an older tciad, and their receipts have not been looked at yet. `weak_series` names the first of
-    those that are not proven by all; `without_list` of these came without an MD5 list that was wanted. `proven_again` of this run
-    were weaker before it.
+    `unknown` ones were stored by an older tciad, and their receipts have not been read yet. `weak_series` has the first series
+    that are not proven by all MD5s; `without_list` of them arrived without an MD5 list that was requested. `proven_again` were
+    weaker before this run.
     """
 
     proven_by_all: int = 0
@@ -25,11 +25,11 @@ class StrengthSummary:
 
     @property
     def weak(self) -> int:
-        """Series of which the archive's MD5 is known not to vouch for every image."""
+        """Series that have images without a matching MD5 of the archive."""
         return self.proven_by_some + self.proven_by_none
 
     def as_json(self) -> dict[str, Any]:
-        """The key `proof` of reports."""
+        """The value of the key `proof` in reports."""
         return {
             "all": self.proven_by_all,
             "some": self.proven_by_some,
@@ -40,7 +40,7 @@ class StrengthSummary:
         }
 
     def as_warnings(self) -> list[str]:
-        """What a user should know of series that came without the MD5 list that their archive may send."""
+        """The warning about series that arrived without the MD5 list that their archive may send."""
         if not self.without_list:
             return []
         have, them = ("has", "it") if self.without_list == 1 else ("have", "them")
@@ -62,7 +62,7 @@ def contradiction_warning(series: int) -> str:
 
 
 def disproof_warning(series: int) -> str:
-    """The warning about series whose images the archive's MD5s disprove."""
+    """The warning about series whose images differ from the archive's MD5s."""
     return (
         f"{count_text(series, 'complete series', 'complete series')} held images that differ from the archive's MD5s: "
         "they come again, and what was there goes to .tciad/quarantine"

@@ -1,4 +1,4 @@
-"""Counts of series as the JSON documents of `status` and `report` show them."""
+"""Counts of series in the JSON documents of `status` and `report`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from downloader.model import SeriesTally
 
 
 def tally_json(tally: SeriesTally) -> dict[str, Any]:
-    """The part of a document that tells a tally."""
+    """The part of a document with the counts."""
     return {
         "series": {
             "selected": tally.selected,

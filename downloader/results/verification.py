@@ -1,4 +1,4 @@
-"""What verifying a library found, and what repairing it did."""
+"""The results of verifying and repairing a library."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from downloader.results.findings import Finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeakSeries:
-    """A series of which the archive's MD5 does not vouch for every image. `path` is its folder, relative to the library."""
+    """A series with images that have no matching MD5 of the archive. `path` is its folder, relative to the library."""
 
     series_instance_uid: str
     digests: Digests
@@ -21,7 +21,7 @@ class WeakSeries:
 
 @dataclass(slots=True)
 class RepairTally:
-    """What a repair did. `left` are findings that it could do nothing about, and why; `quarantined` are paths below `.tciad`."""
+    """The result of a repair. `left` are findings that could not be repaired, and why; `quarantined` are paths below `.tciad`."""
 
     fetched: int = 0
     restored: int = 0
@@ -31,13 +31,13 @@ class RepairTally:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is left to be done."""
+        """Whether everything was repaired."""
         return not self.left and not self.failures
 
 
 @dataclass(slots=True)
 class VerificationTally:
-    """What a verification has counted: findings by kind, and proofs by their strength. Memory does not grow with the library."""
+    """Counts of a verification: findings by kind, and proofs by strength, in constant memory."""
 
     series: int = 0
     images: int = 0
@@ -48,7 +48,7 @@ class VerificationTally:
     unread_series: int = 0
 
     def take(self, receipt: Receipt | None, findings: Sequence[Finding], read_bytes: int) -> None:
-        """Count one folder. `receipt` is None where there is none that can be believed."""
+        """Count one folder. `receipt` is None if there is no valid one."""
         self.read_bytes += read_bytes
         self.kinds.update(finding.kind.value for finding in findings)
         if receipt is None:
@@ -62,7 +62,7 @@ class VerificationTally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationReport:
-    """The result of `tciad verify`. `repair` is None where nothing was to be repaired."""
+    """The result of `tciad verify`. `repair` is None without `--repair`."""
 
     library: str
     deep: bool
@@ -73,18 +73,18 @@ class VerificationReport:
 
     @property
     def outcome(self) -> str:
-        """`sound`, `mended` where a repair left nothing, or `unsound`."""
+        """`sound`, `mended` if a repair fixed everything, or `unsound`."""
         if not self.tally.kinds and (self.repair is None or self.repair.is_whole):
             return "sound"
         return "mended" if self.repair is not None and self.repair.is_whole else "unsound"
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 where the library is as it should be now."""
+        """0 if the library has no problems now."""
         return ExitCode.INCOMPLETE if self.outcome == "unsound" else ExitCode.SUCCESS
 
     def as_json(self, findings: Sequence[Finding], weak: Sequence[WeakSeries]) -> dict[str, Any]:
-        """The document of `verify --json`. `findings` and `weak` were reported one by one, and are not kept here."""
+        """The document of `verify --json`. `findings` and `weak` were reported one by one and are not kept here."""
         tally = self.tally
         return {
             "library": self.library,
