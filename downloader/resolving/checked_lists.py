@@ -1,8 +1,8 @@
-"""Asks one archive for lists of series, and compares each with what the archive counts elsewhere.
+"""Requests lists of series from one archive, and compares each list with other counts of the archive.
 
-A list can be empty or short with status 200 and without a sign (docs/archives.md#empty-replies; docs/faults.md, trap 9). Counts
-can be wrong as well, mostly too large. So neither is believed alone: a list that is short is asked for again, then another
-question is asked for what is missing, and what stays in doubt is told.
+A list can be empty or short with status 200 and without any sign (docs/archives.md#empty-replies; docs/faults.md, trap 9). Counts
+can be wrong as well, mostly too large. So neither is accepted alone: a short list is requested again, then a different query is
+sent for what is missing, and remaining doubts are reported.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -34,33 +34,33 @@ from downloader.transport.retrying import Patience
 
 BATCH_SERIES: Final = 2_000
 MOST_ASKED: Final = 100
-"""Of more studies or patients than this, only a sample is asked for."""
+"""If more studies or patients are missing, only a sample of them is requested."""
 SAMPLED: Final = 20
 _ASKED_TWICE: Final = 2
 _ASKED_THRICE: Final = 3
 _NAMED: Final = 3
 _FAILURES_IN_A_ROW: Final = 3
-"""An archive that fails so many lists one after the other is asked for no more of them: each costs minutes of retries."""
+"""After that many consecutive failed lists, no more lists are requested from the archive: each costs minutes of retries."""
 _log = structlog.get_logger(__name__)
 
 Batches = Callable[[Sequence[Series]], Awaitable[None]]
 Missing = TypeVar("Missing")
 BeginAnswer = Callable[[bool], None]
-"""Told before the rows of an answer come; whether it replaces the answer before."""
+"""Called before the rows of a response; the argument tells whether it replaces the previous response."""
 LetsPass = Callable[[Series, RowCount], bool]
 
 
 def ignore_answers(is_repeated: bool) -> None:
-    """Where it does not matter which rows are of one answer."""
+    """A callback for callers that do not group rows by response."""
 
 
 class CheckedLists:
     """The lists of one archive in one resolve.
 
     Attributes:
-        warnings: what the user should know of the lists.
-        doubts: for which lists it is not known whether they are whole; then nothing is proven complete.
-        unreadable: rows that cannot be read.
+        warnings: warnings for the user.
+        doubts: lists that may be incomplete; if there are any, the run is not complete.
+        unreadable: rows that cannot be parsed.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class CheckedLists:
         self._by_collection: dict[str, Sequence[StudyCount]] = {}
         self._by_modality: dict[tuple[str, str], Sequence[str]] = {}
         self._begin_answer = begin_answer
-        # lists that were compared with nothing, and why: the archive did not tell
+        # lists that could not be compared, because the archive gave no counts, and the reasons
         self._uncompared: dict[str, str] = {}
         self._empty: dict[str, bool] = {}
         self._has_answered = False
@@ -87,14 +87,15 @@ class CheckedLists:
         self._failures_in_a_row = 0
 
     async def ask(self, query: SeriesQuery, lets_pass: LetsPass, sink: Batches, *, is_one_of_many: bool) -> RowCount:
-        """Hand the rows that `lets_pass` to `sink`, and count them.
+        """Pass the rows that match `lets_pass` to `sink`, and count them.
 
-        `is_one_of_many`: the collection is asked for in several queries, so it is counted once for all of them.
+        `is_one_of_many`: the collection takes several queries, so its series are counted once for all of them.
 
-        A list that fails for good is a doubt, and hides no other list: nothing of the archive is withdrawn then.
+        A list that fails permanently is recorded as a doubt, and other lists are still requested: nothing of the archive is
+        withdrawn then.
 
         Raises:
-            ArchiveError, TransferError: the archive is out, refuses the credentials, or fails list after list.
+            ArchiveError, TransferError: the archive has an outage, refuses the credentials, or failed several consecutive lists.
         """
         try:
             count = await self._ask(query, lets_pass, sink, is_one_of_many=is_one_of_many)
@@ -131,11 +132,11 @@ class CheckedLists:
         return listing.count
 
     def has_failed(self, query: SeriesQuery) -> bool:
-        """Whether the list of this query failed for good."""
+        """Whether the list of this query failed permanently."""
         return describe(query) in self._failed
 
     def conclude(self) -> None:
-        """Say what is to be said of lists that failed or are empty, once it is known whether the archive answered at all.
+        """Report lists that failed or are empty. Call it last: the result depends on whether the archive answered at all.
 
         Raises:
             ArchiveError, TransferError: every list failed.
@@ -166,7 +167,7 @@ class CheckedLists:
         self._uncompared.clear()
 
     async def _pour(self, query: SeriesQuery, listing: Listing, lets_pass: LetsPass, sink: Batches) -> int:
-        """How many rows came."""
+        """Pass the rows to the sink; return how many there were."""
         before = listing.count.listed
         others = RowCount()
 
@@ -179,7 +180,7 @@ class CheckedLists:
     async def _pour_and_count(
         self, query: SeriesQuery, listing: Listing, lets_pass: LetsPass, sink: Batches, is_one_of_many: bool
     ) -> "_Counts":
-        """Ask for the list, and at the same time for what it is to be compared with, so that one need not wait for the other."""
+        """Request the list and the counts concurrently."""
         counts = _Counts()
 
         async def count(*, is_patient: bool) -> None:
@@ -196,7 +197,7 @@ class CheckedLists:
                 group.start_soon(partial(count, is_patient=False))
             await self._pour(query, listing, lets_pass, sink)
         if counts.error is not None or is_on_the_way:
-            # what kept the archive from counting may be over, now that the list has come
+            # the fault that prevented the counts may have passed by the time that the list is complete
             await count(is_patient=True)
         if counts.untold and counts.is_offered:
             self._uncompared[describe(query)] = counts.untold
@@ -205,7 +206,7 @@ class CheckedLists:
         return counts
 
     async def _count(self, query: SeriesQuery, counts: "_Counts", is_one_of_many: bool) -> None:
-        """Count. The archive is believed that it does not tell when it was asked twice, and not at once."""
+        """Request the counts. The archive must refuse them twice, with a pause, before they count as unavailable."""
         try:
             match _comparison_of(query):
                 case Comparison.STUDIES:
@@ -216,7 +217,7 @@ class CheckedLists:
                 case Comparison.NONE:
                     pass
         except (UnexpectedReplyError, AccessDeniedError, CredentialsRejectedError) as error:
-            # refused credentials are for the list itself to tell
+            # refused credentials: the list itself reports them
             counts.refusals += 1
             if counts.refusals < _ASKED_TWICE:
                 raise
@@ -238,7 +239,7 @@ class CheckedLists:
         return Shortfall(is_empty=is_unlisted)
 
     def _limit(self, query: SeriesQuery, listing: Listing, shortfall: Shortfall, counts: "_Counts") -> int:
-        """How often to ask for such a list in all. What lasts costs every run, so what may last is not asked for so often."""
+        """How often to request a list in all. A permanent shortfall costs time in every run, so it has few retries."""
         if shortfall and listing.is_empty and is_whole_collection(query):
             is_counted_empty = shortfall.is_empty and not counts.untold
             return min(_ASKED_TWICE, self._patience.attempts) if is_counted_empty else self._patience.attempts
@@ -247,7 +248,7 @@ class CheckedLists:
         return min(_ASKED_TWICE, self._patience.attempts) if shortfall or listing.unreadable else 0
 
     async def _count_studies(self, query: SeriesQuery, is_one_of_many: bool) -> Sequence[StudyCount]:
-        """How many series each study has."""
+        """The number of series of each study."""
         if query.collection is None or not is_one_of_many or self._archive.capabilities.counts_with_rows:
             return await self._archive.find_study_counts(query)
         if query.collection not in self._by_collection:
@@ -267,7 +268,7 @@ class CheckedLists:
         return any(collection.casefold() == name.casefold() for name in await self._list_collections())
 
     async def _note_empty(self, collection: str, counts: "_Counts") -> None:
-        """The list of the collection's patients is the second witness, beside that of its studies."""
+        """Check an empty collection against its list of patients, in addition to that of its studies."""
         try:
             patients = await self._patience.ask(f"getPatient of {collection}", partial(self._archive.find_patients, collection))
         except (ArchiveError, TransferError):
@@ -275,7 +276,7 @@ class CheckedLists:
         self._empty[collection] = not counts.untold and not patients
 
     async def _fill(self, query: SeriesQuery, listing: Listing, shortfall: Shortfall, lets_pass: LetsPass, sink: Batches) -> None:
-        """Ask another question for each study or patient that the list lacks."""
+        """Send another query for each study or patient that is missing in the list."""
         before, counted = listing.count.listed, len(shortfall.studies) or len(shortfall.patients)
         described = _describe_short(self._archive.name, query, listing, shortfall)
         studies, patients = _sample(shortfall.studies), _sample(shortfall.patients)
@@ -283,7 +284,7 @@ class CheckedLists:
         in_doubt = False
 
         async def ask(other: SeriesQuery) -> bool:
-            """Whether any row came: an answer of nothing proves nothing."""
+            """Whether any row was returned: an empty response proves nothing."""
             question = partial(self._pour, other, listing, lets_pass, sink)
             return await self._patience.ask(f"getSeries {describe(other)}", question) > 0
 
@@ -316,14 +317,14 @@ class CheckedLists:
 
 
 def _sample(missing: Sequence[Missing]) -> Sequence[Missing]:
-    """All that a list lacks, or some from all over where these are many."""
+    """All missing items, or an even sample if there are many."""
     if len(missing) <= MOST_ASKED:
         return missing
     return [missing[number * (len(missing) - 1) // (SAMPLED - 1)] for number in range(SAMPLED)]
 
 
 async def pour(rows: AsyncGenerator[Series, None], takes: Callable[[Series], bool], sink: Batches) -> None:
-    """Pass the wanted rows on in batches: while the sink takes one, the next is read."""
+    """Pass the wanted rows to the sink in batches, and read the next batch meanwhile."""
     send, receive = anyio.create_memory_object_stream[Sequence[Series]]()
     async with task_group() as group:
         group.start_soon(_pass_on, receive, sink)
@@ -348,7 +349,7 @@ async def _pass_on(receive: ObjectReceiveStream[Sequence[Series]], sink: Batches
 
 @dataclass(slots=True)
 class _Counts:
-    """What a list is to be compared with, or why that cannot be had."""
+    """The counts to compare a list with, or why there are none."""
 
     studies: Sequence[StudyCount] = ()
     patients: Sequence[str] = ()
@@ -359,7 +360,7 @@ class _Counts:
 
 
 def _comparison_of(query: SeriesQuery) -> Comparison:
-    """What counts the series that the query lists: SeriesCount of its studies, or the patients that have the modality."""
+    """The counts that match the query: SeriesCount of its studies, or the patients that have the modality."""
     if query.modality is None:
         return Comparison.STUDIES if query.collection or query.patient_id or query.study_instance_uid else Comparison.NONE
     is_of_patients = query.collection is not None and query.study_instance_uid is None

@@ -1,6 +1,6 @@
-"""Series that one resolve meets with different figures: in two collections, in two entries, or on two archives.
+"""Series with contradictory rows in one resolve: from two collections, two entries, or two archives.
 
-Taking the last row would fetch such a series in every run. One row is the truth of a resolve, and the user is told.
+If the last row were used, such a series would be fetched in every run. So one row is chosen per resolve, and the user is warned.
 """
 
 from collections import defaultdict
@@ -19,15 +19,15 @@ from downloader.store.records import StoredSeries
 _log = structlog.get_logger(__name__)
 
 AskOwnRows = Callable[[str, Sequence[Series]], Awaitable[Sequence[Series]]]
-"""Gives the own rows of series that the archive of that name lists; raises ArchiveError or TransferError."""
+"""Returns the rows that the archive of that name gives for single series; raises ArchiveError or TransferError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledSeries:
-    """The row that was chosen for a series whose rows contradict each other, and what to tell of it.
+    """The row that was chosen for a series with contradictory rows, and the warning about it.
 
     `is_taken`: the store has this row already. `is_kept`: the images in the library were proven against it. `is_proven`: the
-    archive confirmed it. `sentence` is empty where only a list that was refused differs.
+    archive confirmed it. `sentence` is empty if only a rejected list differs.
     """
 
     archive: str
@@ -47,22 +47,22 @@ class _Row:
 
 @dataclass(slots=True)
 class Contradictions:
-    """The rows of one resolve that were not taken, by series, each with its archive."""
+    """The rows of one resolve that the store did not accept, by series, each with its archive."""
 
     _rows: dict[str, list[_Row]] = field(default_factory=lambda: defaultdict(list))
-    # those of the answer that is coming: a later answer to the same question replaces them
+    # rows of the current response; a repeated response to the same query replaces them
     _pending: list[_Row] = field(default_factory=list)
     _is_repeated: bool = False
 
     def begin_answer(self, *, is_repeated: bool) -> None:
-        """Rows from now on are of a new answer; when `is_repeated`, in place of what came last."""
+        """Start a new response; if `is_repeated`, it replaces the previous one."""
         if not is_repeated:
             self._keep()
         self._pending.clear()
         self._is_repeated = is_repeated
 
     def add(self, archive: str, rows: Iterable[Series]) -> None:
-        """These contradict what the store has taken."""
+        """Add rows that contradict the rows in the store."""
         self._pending += [_Row(archive, row, self._is_repeated) for row in rows]
 
     def _keep(self) -> None:
@@ -74,9 +74,10 @@ class Contradictions:
     ) -> list[SettledSeries]:
         """Choose one row for each of the series.
 
-        Rows of another archive than the one that the series is fetched from are only told. Of the others, the one stands that
-        the series' own row fits. Where the own row fits several, the receipt in the library decides, then the count of
-        getSeriesSize, then the first stands. Without an own row, what is chosen is not proven unless getSeriesSize confirms it.
+        Rows of other archives than the one that the series is fetched from are only reported. Of the others, the row that the
+        archive gives for the single series decides. If it matches several, the receipt in the library decides, then the count of
+        getSeriesSize, then the first row is used. If the archive gives no such row, the choice is unproven unless getSeriesSize
+        confirms it.
         """
         self.begin_answer(is_repeated=False)
         found = list(await store.find_named(list(self._rows)))
@@ -131,7 +132,7 @@ class Contradictions:
 async def _choose(
     candidates: Sequence[Series], own: Series | None, held: Series | None, archive: Catalogue | None
 ) -> tuple[Series, bool]:
-    """The row that stands, and whether the archive confirmed it."""
+    """The chosen row, and whether the archive confirmed it."""
     fitting = [one for one in candidates if own is None or not own.version.differs_from(one.version)]
     if own is not None and not fitting:
         return own.with_gaps_filled(candidates[0]), True
@@ -148,7 +149,7 @@ async def _choose(
 
 
 async def _confirm_by_size(candidates: Sequence[Series], archive: Catalogue | None) -> Series | None:
-    """The only one of the rows whose count getSeriesSize tells, if there is one."""
+    """The only row whose image count equals that of getSeriesSize, or None."""
     if archive is None:
         return None
     try:

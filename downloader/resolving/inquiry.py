@@ -1,4 +1,4 @@
-"""What is asked of one archive for the entries of a manifest, and which of its rows each entry wants."""
+"""The queries to one archive for the entries of a manifest, and which rows each entry selects."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,10 +24,10 @@ _ANNOTATED: Final = frozenset({"true", "yes", "1"})
 class EntryMatch:
     """What one entry of `select` found.
 
-    Of the `listed` rows that the archive gave for it, `matched` are wanted, and `excluded` would be if no entry of `exclude` took
-    them away; `annotated` of the wanted ones have annotation files that a cart asks for. `reason` says why nothing fits, and is
-    empty where something does: then `unmatched` are the values, by key, that none of those that fit has. `unlisted` are the
-    series that the entry names and the archive does not list.
+    Of the `listed` rows of the archive, `matched` are wanted, and `excluded` are removed by `exclude`; `annotated` of the wanted
+    ones have annotation files that a cart asks for. `reason` says why nothing matches, empty if something does; then `unmatched`
+    has the values, by key, that no matching series has. `unlisted` are the series that the entry names and the archive does not
+    list.
     """
 
     archive: str
@@ -41,7 +41,7 @@ class EntryMatch:
 
 
 class Sieve:
-    """Decides on rows for one entry, and notes what of the entry they met."""
+    """Selects the rows of one entry, and records which of its values they matched."""
 
     def __init__(self, selection: Selection, excludes: Callable[[Series], bool]) -> None:
         self.selection = selection
@@ -50,7 +50,7 @@ class Sieve:
         self._wants_annotations = any(series_list.wants_annotations for series_list in selection.series_lists)
 
     def lets_pass(self, series: Series, count: RowCount) -> bool:
-        """Whether the series is wanted; counted one way or the other."""
+        """Whether the series is wanted; counts it either way."""
         count.listed += 1
         if misfit := self.selection.find_misfit(series):
             count.misfits[misfit] += 1
@@ -65,7 +65,7 @@ class Sieve:
 
 
 class Inquiry:
-    """What is asked of one archive in one resolve. `lists` tells what is to be said of the lists that came."""
+    """The queries to one archive in one resolve. `lists` has the warnings and doubts about its lists."""
 
     def __init__(self, archive: Catalogue, patience: Patience, begin_answer: BeginAnswer = ignore_answers) -> None:
         self._archive = archive
@@ -75,7 +75,7 @@ class Inquiry:
         self._begin_answer = begin_answer
 
     def warn_of_excludes(self, exclude: Sequence[Selection]) -> Iterator[str]:
-        """Entries that cannot take away any of this archive's series, whatever the series are."""
+        """Warnings about `exclude` entries that can never match a series of this archive, because it lacks the attributes."""
         for selection in exclude:
             if untold := selection.hopeless_keys(self._archive.capabilities.absent_attributes):
                 yield (
@@ -84,10 +84,10 @@ class Inquiry:
                 )
 
     async def tell_carts(self, selection: Selection) -> Selection:
-        """The entry with the series of its shared carts.
+        """The entry with the series of its shared carts added.
 
         Raises:
-            ManifestError: the archive knows no series of a cart, which it also says of one that it cannot read.
+            ManifestError: the archive gives no series of a cart; it replies the same for a cart that it cannot read.
         """
         series: list[str] = []
         for cart in selection.shared_carts:
@@ -101,7 +101,7 @@ class Inquiry:
         return selection.with_cart_series(series)
 
     async def resolve(self, sieve: Sieve, sink: Batches) -> EntryMatch:
-        """Ask for what an entry wants that does not name its series.
+        """Find the series of an entry that does not name its series.
 
         Raises:
             ArchiveError, TransferError: as `CheckedLists.ask`.
@@ -120,10 +120,10 @@ class Inquiry:
         return replace(match, reason=LIST_FAILED) if has_failed and not match.matched else match
 
     async def resolve_listed(self, sieves: Sequence[Sieve], sink: Batches) -> list[EntryMatch]:
-        """Ask for the series that these entries name, each once, however many entries there are.
+        """Find the series that these entries name. Each series is requested once, for all entries together.
 
         Raises:
-            ArchiveError: a query failed however often it was repeated.
+            ArchiveError: a query failed after all its retries.
         """
         by_name: dict[str, list[int]] = defaultdict(list)
         for number, sieve in enumerate(sieves):
@@ -154,7 +154,7 @@ class Inquiry:
         def takes(series: Series) -> bool:
             listed.add(series.series_instance_uid)
             is_wanted = False
-            # every entry is to note what it met, so none is passed over once another lets the row pass
+            # no short-circuit: every entry must record what it matched
             for number in by_name.get(series.series_instance_uid, ()):
                 is_wanted |= sieves[number].lets_pass(series, counts[number])
             return is_wanted
@@ -181,7 +181,7 @@ class Inquiry:
         )
 
     async def _collections_of(self, selection: Selection) -> Sequence[str | None]:
-        """The collections that an entry means; `[None]` when it means any."""
+        """The collections of an entry; `[None]` if it does not select by collection."""
         exact = selection.exact("collection")
         if exact is not None:
             return exact
@@ -197,13 +197,13 @@ class Inquiry:
     async def _ask_collections(self) -> Sequence[str]:
         names = await self._archive.find_collections()
         if not names:
-            # the archive answers 200 with an empty body for "none" and for a broken database alike
+            # the archive replies 200 with an empty body both for "none" and for a broken database
             # (docs/archives.md#empty-replies)
             raise ArchiveFaultError("the archive lists no collection at all", next_step="it may be down; try again later")
         return names
 
     async def _expect_collection(self, name: str, selection: Selection) -> None:
-        """A query for this collection found nothing: is it a filter that fits nothing, or a name that does not exist?"""
+        """A query for this collection returned nothing: raise if the archive has no collection of that name."""
         names = await self._list_collections()
         if any(name.casefold() == known.casefold() for known in names):
             return

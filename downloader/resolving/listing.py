@@ -1,4 +1,4 @@
-"""What one question for a list of series brought, and what other counts of the archive say is missing from it."""
+"""The rows of one list, and what other counts of the archive show to be missing in it."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -11,7 +11,7 @@ from downloader.model import Series
 
 @dataclass(slots=True)
 class RowCount:
-    """Rows that came, those that are wanted, and those that would be but for `exclude`."""
+    """Numbers of listed rows, of wanted rows, and of rows that only `exclude` removed."""
 
     listed: int = 0
     matched: int = 0
@@ -20,7 +20,7 @@ class RowCount:
     misfits: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "RowCount") -> None:
-        """Both together."""
+        """Add the other counts to these."""
         self.listed += other.listed
         self.matched += other.matched
         self.excluded += other.excluded
@@ -30,11 +30,10 @@ class RowCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortfall:
-    """What a list leaves out by the archive's own counts.
+    """What a list lacks according to the archive's own counts.
 
-    `studies` have more series than the list has rows of them; `patients` have series of the modality that was asked for, and no
-    row.
-    `is_empty`: a collection that the archive names has no row, and no count that says more.
+    `studies` have more series than the list has rows; `patients` have series of the requested modality, and no row. `is_empty`: a
+    collection that the archive names has no row, and no count says otherwise.
     """
 
     studies: tuple[StudyCount, ...] = ()
@@ -46,7 +45,7 @@ class Shortfall:
 
 
 class Comparison(Enum):
-    """What of the archive's counts a list can be compared with: series of each study, patients with any series, or nothing."""
+    """Which of the archive's counts a list can be compared with: series by study, patients with any series, or none."""
 
     STUDIES = "study_instance_uid"
     PATIENTS = "patient_id"
@@ -57,7 +56,7 @@ class Comparison(Enum):
 class Listing:
     """The rows of one list; `rows_of` counts them by study or patient, as the comparison needs.
 
-    Series are remembered by 64 bits of hash, unless nothing is compared.
+    Series are remembered as 64-bit hashes, and not at all without a comparison: lists have up to a million rows.
     """
 
     comparison: Comparison
@@ -67,7 +66,7 @@ class Listing:
     _seen: set[int] = field(default_factory=set)
 
     def note(self, series: Series) -> bool:
-        """Take one row in; whether it is the first of its series. Made for a million rows."""
+        """Count one row; whether it is the first of its series."""
         if self.comparison is Comparison.NONE:
             return True
         mark = hash(series.series_instance_uid)
@@ -80,11 +79,11 @@ class Listing:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no row came at all, not even one that cannot be read."""
+        """Whether the list has no row at all, not even an unreadable one."""
         return not self.count.listed and not self.unreadable
 
     def compare_with_studies(self, counted: Sequence[StudyCount]) -> Shortfall:
-        """The studies of which rows are missing. Rows that tell no study, or cannot be read, may be of any."""
+        """The studies that lack rows. Unreadable rows and rows without a study may belong to any study."""
         expected: Counter[str] = Counter()
         for study in counted:
             expected[study.study_instance_uid] += study.series
@@ -94,6 +93,6 @@ class Listing:
         return Shortfall(studies=tuple(one for one in counted if self.rows_of.get(one.study_instance_uid, 0) < one.series))
 
     def compare_with_patients(self, named: Collection[str]) -> Shortfall:
-        """The patients that have no row. A row that cannot be read may be of any."""
+        """The patients that have no row. An unreadable row may belong to any patient."""
         missing = tuple(name for name in named if name.casefold() not in self.rows_of)
         return Shortfall(patients=missing) if len(missing) > len(self.unreadable) else Shortfall()

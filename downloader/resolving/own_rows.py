@@ -1,7 +1,7 @@
-"""Asks archives for the own rows of series that their lists no longer name: a second question, where one answer proves nothing.
+"""Requests the rows of single series that lists no longer contain: a second query, because one response proves nothing.
 
-An archive answers 200 with nothing for "none" and for a failed database alike (docs/archives.md#empty-replies). So each
-question also names series that the archive is known to have: an answer that leaves those out, too, is not believed.
+An archive replies 200 with nothing both for "none" and for a failed database (docs/archives.md#empty-replies). So each query also
+includes control series that the archive is known to have: a response without any of them is not accepted.
 """
 
 from collections.abc import Sequence
@@ -16,28 +16,28 @@ from downloader.transport.retrying import Patience
 
 ASKED_AT_ONCE: Final = 1_000
 CONTROLS: Final = 3
-"""So many series that an archive is known to have go with each question; one of them that is answered is enough."""
+"""Control series per query; the response must contain at least one of them."""
 
 
 async def ask_own_rows(
     vanished: Sequence[Series], archive: Catalogue, controls: Sequence[Series], patience: Patience | None = None
 ) -> list[Series]:
-    """The rows of those series that the archive still lists, with what their former rows told besides.
+    """The rows of the series that the archive still lists, with empty attributes filled from their former rows.
 
     Args:
-        vanished: what is asked for.
-        archive: who is asked.
-        controls: series that the archive is known to have; where none is known, some that it lists now are found out.
-        patience: asks again where an answer fails; without it the first answer counts.
+        vanished: the series to request.
+        archive: the archive.
+        controls: series that the archive is known to have; if empty, a few listed ones are requested first.
+        patience: retries failed queries; without it the first response counts.
 
     Raises:
-        ArchiveError, TransferError: the archive cannot be asked, or its answer leaves out what it is known to have.
+        ArchiveError, TransferError: the archive does not answer, or its response contains none of the control series.
     """
     if vanished and not controls:
         controls = await (
             patience.ask("series that the archive has", partial(_find_some, archive)) if patience else _find_some(archive)
         )
-    # some archives can be asked for a series by its study only
+    # some archives find a series only by its study
     controls = sorted(controls, key=lambda control: not control.study_instance_uid)[:CONTROLS]
     found: list[Series] = []
     for start in range(0, len(vanished), ASKED_AT_ONCE):
@@ -60,7 +60,7 @@ async def _ask(part: Sequence[Series], archive: Catalogue, controls: Sequence[Se
 
 
 async def _find_some(archive: Catalogue) -> list[Series]:
-    """A series of each of the first few collections."""
+    """One series of each of the first few collections."""
     found: list[Series] = []
     for collection in list(await archive.find_collections())[:CONTROLS]:
         async with aclosing(archive.find_series(SeriesQuery(collection=collection))) as rows:

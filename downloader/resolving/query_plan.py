@@ -1,4 +1,4 @@
-"""Which getSeries queries together bring every series that an entry of a manifest may want."""
+"""Chooses the getSeries queries that cover the series of a manifest's entry."""
 
 from itertools import product
 from typing import Final
@@ -7,13 +7,13 @@ from downloader.manifest import Selection
 from downloader.model import SeriesQuery
 
 MOST_QUERIES_PER_COLLECTION: Final = 20
-"""Above this many, one query for the whole collection is kinder to the archive than one for each patient."""
+"""Above this number, a single query for the whole collection is less load for the archive than one per patient."""
 
 
 def plan_queries(selection: Selection, collection: str | None) -> list[SeriesQuery]:
-    """The getSeries queries that together bring every series of one collection that an entry may want.
+    """The getSeries queries that together return every series of one collection that an entry may select.
 
-    Only exact values can be asked; globs, ranges and long lists are compared on this side.
+    The archive filters only by exact values; globs, ranges and long lists are applied to its rows.
     """
     narrow: dict[str, tuple[str, ...]] = {}
     for key in ("patient_id", "study_instance_uid"):
@@ -31,19 +31,19 @@ def plan_queries(selection: Selection, collection: str | None) -> list[SeriesQue
 
 
 def asked_keys(selection: Selection) -> frozenset[str]:
-    """The keys of which the archive gives no row that does not fit them."""
+    """The keys that the archive filters by: its rows always match them."""
     queries = plan_queries(selection, None)
     asked = {key for key in selection.keys for query in queries if getattr(query, key, None) is not None}
     return frozenset(asked | ({"collection"} if selection.limits("collection") else set()))
 
 
 def is_whole_collection(query: SeriesQuery) -> bool:
-    """Whether the query asks for all series of one collection, so that an empty answer contradicts its existence."""
+    """Whether the query requests all series of one collection: an empty response then contradicts the collection's existence."""
     return query == SeriesQuery(collection=query.collection) and query.collection is not None
 
 
 def describe(query: SeriesQuery) -> str:
-    """The query as one line for logs and messages."""
+    """The query on one line, for logs and messages."""
     names = ("collection", "patient_id", "study_instance_uid", "modality")
     given = [f"{name}={value!r}" for name in names if (value := getattr(query, name)) is not None]
     return " ".join(given) or "of the whole archive"

@@ -1,4 +1,4 @@
-"""From a manifest to the series it means: which questions to ask the archives, and which of their rows are wanted."""
+"""Resolves a manifest: which queries to send to the archives, and which of their rows are selected."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -28,11 +28,11 @@ Sink = Callable[[str, Sequence[Series]], Awaitable[None]]
 
 @dataclass(slots=True)
 class Resolution:
-    """What resolving a manifest found, beside the series themselves: of each entry of `select`, in their order.
+    """The result of resolving a manifest, except the series: one match for each entry of `select`, in order.
 
-    `manifest` is the one that was resolved, with the series of shared carts told. `doubts` say, by archive, for which lists it is
-    not known whether they are whole: with any of them nothing is proven complete, and no series of that archive has vanished.
-    `unreadable` are rows that cannot be read, by archive.
+    `manifest` is the resolved manifest, with the series of shared carts added. `doubts` describe, by archive, lists that may be
+    incomplete: with any of them, the run is not complete and no series of that archive is withdrawn. `unreadable` has rows that
+    cannot be parsed, by archive.
     """
 
     manifest: Manifest
@@ -43,7 +43,7 @@ class Resolution:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every list is known to be whole, and every row could be read."""
+        """Whether every list is known to be complete, and every row could be parsed."""
         return not self.doubts and not self.unreadable
 
     def unlisted(self) -> Mapping[str, Sequence[str]]:
@@ -56,11 +56,11 @@ class Resolution:
 
 
 class Resolver:
-    """Asks archives what a manifest means.
+    """Finds the series of manifests on their archives.
 
     Args:
-        archives: all that entries of the manifests ask, by name.
-        patience: asks again where an answer fails.
+        archives: all archives of the manifests, by name.
+        patience: retries failed queries.
     """
 
     def __init__(self, archives: Mapping[str, Catalogue], patience: Patience) -> None:
@@ -68,13 +68,13 @@ class Resolver:
         self._patience = patience
 
     async def resolve(self, manifest: Manifest, sink: Sink, begin_answer: BeginAnswer = ignore_answers) -> Resolution:
-        """Hand every wanted series to `sink`, in batches with the name of their archive, and tell what was found.
+        """Pass every wanted series to `sink`, in batches with the name of their archive, and return the result.
 
-        `begin_answer` is called before the rows of each answer reach the sink.
-        A series that several entries want reaches the sink several times, and so does one whose query broke and was repeated.
+        `begin_answer` is called before the rows of each response reach the sink. The sink receives a series several times if
+        several entries select it, or if its query failed and was repeated.
 
         Raises:
-            ArchiveError, TransferError: the archive is out or refuses the credentials, or every list of it failed.
+            ArchiveError, TransferError: the archive has an outage or refuses the credentials, or every list of it failed.
             ManifestError: the manifest names a collection or a shared cart that its archive does not have.
         """
         inquiries = {name: Inquiry(archive, self._patience, begin_answer) for name, archive in self._archives.items()}
@@ -97,7 +97,7 @@ class Resolver:
         return resolution
 
     async def ask_own_rows(self, archive: str, series: Sequence[Series], controls: Sequence[Series]) -> Sequence[Series]:
-        """The rows of those series that the archive of that name still lists when it is asked for each by itself.
+        """The rows that the archive of that name returns for each of the series, requested singly.
 
         `controls` are series that it has just listed. Raises as `downloader.resolving.own_rows.ask_own_rows`.
         """
@@ -105,7 +105,7 @@ class Resolver:
 
 
 async def _resolve_entries(manifest: Manifest, inquiries: Mapping[str, Inquiry], sink: Sink) -> list[EntryMatch]:
-    """What each entry matches, in their order. Those that name their series are asked together, at the first of them."""
+    """The match of each entry, in order. Entries that name their series are queried together, with the first of them."""
     archives = [manifest.archive_of(selection).name for selection in manifest.select]
     sieves = [Sieve(selection, manifest.excludes) for selection in manifest.select]
     naming: dict[str, list[int]] = defaultdict(list)
@@ -127,7 +127,7 @@ async def _resolve_entries(manifest: Manifest, inquiries: Mapping[str, Inquiry],
 
 
 def _conclude(archive: str, inquiry: Inquiry, resolution: Resolution) -> None:
-    """Take up what is to be said of the archive's lists."""
+    """Add the warnings and doubts about the archive's lists to the result."""
     lists = inquiry.lists
     lists.conclude()
     resolution.warnings += lists.warnings
@@ -144,7 +144,7 @@ def _conclude(archive: str, inquiry: Inquiry, resolution: Resolution) -> None:
 
 
 def _warn_of_carts(selection: Selection, match: EntryMatch, address: ArchiveAddress) -> Iterator[str]:
-    """What carts expect of the Data Retriever that tciad does not do for them."""
+    """Warnings about features of carts that the Data Retriever has and tciad lacks."""
     if match.annotated:
         names = ", ".join(series_list.path.name for series_list in selection.series_lists if series_list.wants_annotations)
         yield (

@@ -1,4 +1,4 @@
-"""Asks a second, different question about series that a resolve did not name: only what that denies too is withdrawn."""
+"""Sends a second, different query about series that a resolve did not find: only series missing in both are withdrawn."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,15 +9,15 @@ from downloader.model import Series
 from downloader.store.port import Intake
 
 AskOwnRows = Callable[[str, Sequence[Series]], Awaitable[Sequence[Series]]]
-"""Gives the rows of those series that the archive of that name still lists; raises ArchiveError or TransferError."""
+"""Returns the rows that the archive of that name gives for single series; raises ArchiveError or TransferError."""
 
 
 @dataclass(slots=True)
 class SecondAnswer:
-    """What the archives say of the vanished series when each is asked for by itself.
+    """The responses of the archives about vanished series, requested singly.
 
-    `denied` are those that no question finds, by SeriesInstanceUID; `listed` the rows of those that are still there, by archive;
-    `unanswered` says for each archive that could not be asked, or was not believed, why; `left` counts its series.
+    `denied` are the series that no query finds, by SeriesInstanceUID; `listed` has the rows of those that are still listed, by
+    archive. `unanswered` has the reason for each archive that did not answer or was not trusted; `left` counts their series.
     """
 
     denied: list[str] = field(default_factory=list)
@@ -26,7 +26,7 @@ class SecondAnswer:
     left: int = 0
 
     def warnings(self) -> list[str]:
-        """What the user should know of it."""
+        """Warnings for the user."""
         told = [
             f"{archive} contradicts itself: its lists leave out {len(rows)} series that it lists when asked for each by itself, "
             f"such as {rows[0].series_instance_uid}; they stay as they are, and series that were never listed may be missing"
@@ -43,14 +43,15 @@ class SecondAnswer:
 async def ask_about_vanished(
     manifest: str, resolve: int, store: Intake, archives: Sequence[str], ask_own_rows: AskOwnRows
 ) -> SecondAnswer:
-    """Ask for the own row of each series that vanished from the manifest in this resolve.
+    """Request the row of each series that vanished from the manifest in this resolve.
 
     Args:
-        manifest: its name.
+        manifest: the name of the manifest.
         resolve: the number of the resolve.
-        store: where its series are known.
-        archives: those that the manifest asks now. A series of an archive that it asks no longer is asked of all of these.
-        ask_own_rows: asks one archive for some series.
+        store: the store with the series.
+        archives: the archives of the manifest now. A series of an archive that the manifest no longer uses is requested from all
+            of them.
+        ask_own_rows: requests series from one archive.
 
     Raises:
         StoreError: the store cannot be used.
