@@ -1,9 +1,9 @@
-"""Keeps a library sound after its series were fetched.
+"""Maintenance of a library after its series were fetched.
 
-`verification.py` proves images against receipts, receipts against the store, and both against the archive. `repair.py` mends
-what that finds: a good copy first, else a new download. `adoption.py` takes over what other programs downloaded, as
-`foreign_tree.py` reads it; `relayout.py` moves series to other folders, `rebuild_store.py` makes the store anew from receipts,
-and `recovery.py` finishes or undoes the changes that a killed process left.
+`verification.py` checks images against receipts, receipts against the store, and both against the archive. `repair.py` fixes its
+findings: with a good copy if there is one, otherwise with a new download. `adoption.py` adopts series that other programs
+downloaded, which `foreign_tree.py` reads; `relayout.py` moves series to other folders, `rebuild_store.py` creates the store from
+receipts, and `recovery.py` finishes or undoes the changes of a killed process.
 
-Nothing whole is removed before something whole and proven stands in its place.
+No intact series is removed before an intact and proven copy is in its place.
 """

@@ -1,6 +1,6 @@
-"""Takes over what other programs downloaded: each series is proven against the archive before it counts as complete.
+"""Adopts series that other programs downloaded: each is proven against the archive before it counts as complete.
 
-What names the files have, and how their folders are called, means nothing. Nothing of the tree is changed.
+The names of files and folders are not used. Nothing in the tree is changed.
 """
 
 from collections import defaultdict
@@ -28,16 +28,16 @@ from downloader.transport.retrying import Patience
 
 
 class AdoptionStore(FolderIndex, Corrections, Protocol):
-    """What an adoption asks of the store, and tells it."""
+    """The part of the store that an adoption uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopter:
-    """Adopts one tree into a library, which is locked.
+    """Adopts one tree into a library. The caller holds the library's lock.
 
     Args:
-        link: whether the library shares the files with the tree where the file system can.
-        advance: is told how many more series were looked at, and how many bytes were read for them.
+        link: share the files with the tree, by links, where the file system can.
+        advance: called with the number of series that were checked, and the bytes that were read for them.
     """
 
     tree: ForeignTree
@@ -50,13 +50,13 @@ class Adopter:
     _scattered: dict[str, list[ForeignImage]] = field(default_factory=lambda: defaultdict(list))
 
     async def adopt(self) -> None:
-        """Look at every file of the tree, and adopt each series that is whole there.
+        """Check every file of the tree, and adopt each complete series.
 
-        Memory grows only with series whose images lie in several folders.
+        Memory grows only with series whose images are in several folders.
 
         Raises:
-            ArchiveError: the archive is out of reach, or refuses the credentials.
-            LibraryError, StoreError: they cannot be written.
+            ArchiveError: the archive does not answer, or refuses the credentials.
+            LibraryError, StoreError: library or store cannot be written.
         """
         await work_through(self.tree.files(), self._take_folder, workers=max(1, int(self.context.threads.total_tokens)))
         for series_instance_uid, images in sorted(self._scattered.items()):
@@ -84,9 +84,9 @@ class Adopter:
             await self._settle_zip(series_instance_uid, path)
 
     async def _is_adopted(self, files: ForeignFiles) -> bool:
-        """Whether this folder was taken over before: its first image is of a complete series of as many images as files are here.
+        """Whether the folder was adopted before: its first image is of a complete series with as many images as it has files.
 
-        An adoption that was broken off does not hash terabytes again.
+        So an adoption that was interrupted does not hash terabytes again.
         """
         first = await self.context.in_thread(self.tree.first_image, files)
         if first is None or not files.is_whole_folder:
@@ -99,7 +99,7 @@ class Adopter:
         return False
 
     async def _settle(self, series_instance_uid: str, images: Sequence[ForeignImage], *, others_may_follow: bool = False) -> None:
-        """Adopt the series, or say why not; too few images are put by where other folders may hold the rest."""
+        """Adopt the series, or report why not. If `others_may_follow`, images of an incomplete series wait for other folders."""
         chosen = list({image.staged.sop_instance_uid: image for image in images}.values())
         try:
             if await self._is_complete(series_instance_uid):
@@ -123,7 +123,7 @@ class Adopter:
                 await self.context.in_thread(adoption.discard)
 
     async def _settle_zip(self, series_instance_uid: str, path: Path) -> None:
-        """The same for a ZIP that was kept as it came."""
+        """Adopt the series of a stored ZIP, or report why not."""
         try:
             if await self._is_complete(series_instance_uid):
                 self.tally.already += 1
@@ -143,7 +143,7 @@ class Adopter:
                 await self.context.in_thread(staging.discard)
 
     async def _commit(self, listed: Series, adoption: StagedSeries) -> None:
-        """Prove the images against the archive, and let library and store have them.
+        """Prove the images against the archive, commit them to the library, and record them in the store.
 
         Raises:
             TransferError, ArchiveError: they are not proven.
@@ -158,7 +158,7 @@ class Adopter:
         return any(row.state is SeriesState.COMPLETE for row in await self.store.find_named([series_instance_uid]))
 
     async def _list(self, series_instance_uid: str) -> Series:
-        """The series as the catalogue has it.
+        """The catalogue row of the series.
 
         Raises:
             ArchiveError: it is not listed, or the archive does not answer.
@@ -182,10 +182,10 @@ class Adopter:
 
 
 def _unpack(tree: ForeignTree, path: Path, staging: Staging, listed: Series) -> None:
-    """Read a kept ZIP into staging, CRC-32 and directory checked. Blocks.
+    """Read a stored ZIP into staging, and check its CRC-32s and its central directory. Blocks.
 
     Raises:
-        TransferError: it is broken, or holds what it should not.
+        TransferError: it is damaged, or has wrong content.
     """
     images = ZipImages(limits_for(listed))
     try:

@@ -1,4 +1,4 @@
-"""Compares a receipt with what lies in its folder; needs nothing but what was read."""
+"""Compares a receipt with the content of its folder, without I/O."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -14,7 +14,7 @@ def finding_of(kind: FindingKind, series: Series, path: PurePosixPath, sentence:
 
 
 def compare_contents(folder: PurePosixPath, receipt: Receipt, contents: Mapping[str, int | None]) -> Iterator[Finding]:
-    """What the names and sizes of a folder show, beside its receipt."""
+    """Compare the names and sizes in a folder with its receipt."""
     what = "image" if receipt.zip is None else "ZIP"
     told = receipt.file_sizes
     for name, told_bytes in told.items():
@@ -31,7 +31,7 @@ def compare_contents(folder: PurePosixPath, receipt: Receipt, contents: Mapping[
 def compare_members(
     place: PurePosixPath, receipt: Receipt, members: Sequence[HashedMember], expected: dict[str, Image]
 ) -> Iterator[Finding]:
-    """Compare members with what the receipt says of them; those that it knows are taken out of `expected`."""
+    """Compare members with the images of the receipt, and remove those that the receipt has from `expected`."""
     for member in members:
         image = expected.pop(member.name, None)
         if image is None:

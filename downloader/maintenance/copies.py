@@ -1,4 +1,4 @@
-"""Which of several whole copies of a series stays."""
+"""Chooses which of several intact copies of a series is kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from downloader.model import Receipt, Series
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesCopy:
-    """A whole copy of a series. `is_known`: the store tells of this folder."""
+    """An intact copy of a series. `is_known`: the store has this folder."""
 
     folder: PurePosixPath
     receipt: Receipt
@@ -23,10 +23,9 @@ class SeriesCopy:
 
 
 def choose_copy(copies: Sequence[SeriesCopy], listed: Series | None, maintenance: LibraryMaintenance) -> SeriesCopy:
-    """The version that the catalogue lists, or else the newest; of copies of one version, that in the place of the layout.
+    """The copy of the version that the catalogue lists, otherwise the newest; of equal copies, that in the layout's folder.
 
-    `listed` is what the store tells of the series; None where it knows nothing. An older version is never taken for a newer one
-    for the sake of its folder.
+    `listed` is the store's row of the series, or None. An older version is never preferred because of its folder.
     """
     fitting = [copy for copy in copies if listed is not None and not copy.receipt.series.version.differs_from(listed.version)]
     candidates = fitting or copies

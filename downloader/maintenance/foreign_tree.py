@@ -1,6 +1,6 @@
-"""Trees that other programs made: which of their files are images, and of which series. Nothing in them is changed by looking.
+"""Trees of other programs: which files are images, and of which series. Reading changes nothing in them.
 
-Names mean nothing here: what a file is, its content says. Links are not followed.
+Only the content of a file counts, not its name. Links are not followed.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ ZIP_SUFFIX: Final = ".zip"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignFiles:
-    """Some of the files of one folder, or all of them."""
+    """Files of one folder, or some of them."""
 
     folder: Path
     names: tuple[str, ...]
@@ -32,13 +32,13 @@ class ForeignFiles:
 
     @property
     def image_like(self) -> int:
-        """How many of them may be images: all but the texts that the archive puts into its ZIPs."""
+        """The number of files that may be images: all except the texts that the archive puts into its ZIPs."""
         return sum(name not in LONGEST_TEXT_BYTES for name in self.names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """A file or a folder that could not be read, and why."""
+    """A file or folder that could not be read, and why."""
 
     path: Path
     why: str
@@ -46,7 +46,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """What some files turned out to be. `zips` are named by the series that they should hold; `ignored` counts all others."""
+    """The content of some files. `zips` are paired with the series in their names; `ignored` counts all other files."""
 
     images: tuple[ForeignImage, ...]
     zips: tuple[tuple[str, Path], ...]
@@ -55,13 +55,13 @@ class Examined:
 
 
 class ForeignTree:
-    """The tree under `root`. Everything here blocks."""
+    """The tree under `root`. All methods block."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def files(self) -> Iterator[ForeignFiles | Unreadable]:
-        """Every file below the root, folder by folder, some at a time."""
+        """All files below the root, by folder, in groups of at most FILES_AT_ONCE."""
         waiting = [self.root]
         while waiting:
             folder = waiting.pop()
@@ -82,7 +82,7 @@ class ForeignTree:
                 yield ForeignFiles(folder=folder, names=part, is_whole_folder=len(part) == len(names))
 
     def first_image(self, files: ForeignFiles) -> ForeignImage | None:
-        """The first of the files that is an image."""
+        """The first file that is an image, or None."""
         for position, name in enumerate(files.names):
             try:
                 return _examine_image(files.folder / name, position)
@@ -110,19 +110,19 @@ class ForeignTree:
         return Examined(images=tuple(images), zips=tuple(zips), unreadable=tuple(unreadable), ignored=ignored)
 
     def blocks(self, path: Path) -> Iterator[bytes]:
-        """The content of a file. Raises OSError."""
+        """The content of a file, in blocks. Raises OSError."""
         with path.open("rb", buffering=0) as file:
             while block := file.read(BLOCK_BYTES):
                 yield block
 
 
 def _examine_image(path: Path, position: int) -> ForeignImage:
-    """Identify and hash one file; what does not begin as DICOM is not read any further.
+    """Identify and hash one file; reading stops early if the file does not begin like DICOM.
 
-    What the scanner does not follow to its end, and pydicom reads, has a `doubt`: the archive's own MD5 decides about it.
+    An image that only pydicom can parse gets a `doubt`: the archive's own MD5 decides about it.
 
     Raises:
-        NotDicomError: it is no image, or does not tell which.
+        NotDicomError: it is not an image, or has no readable identifiers.
         OSError: it cannot be read.
     """
     scanner, md5, size_bytes = DicomScanner(), hashlib.md5(usedforsecurity=False), 0

@@ -1,4 +1,4 @@
-"""What a look at a folder tells, without asking more: enough for nearly all series of a sound library."""
+"""A quick check by names and sizes: enough for nearly all series of an undamaged library."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ SERIES_AT_ONCE: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """A folder with a receipt; `agrees`: nothing else lies in it than what the receipt says, in the sizes that it says."""
+    """A folder with a receipt; `agrees`: its files have exactly the names and sizes of the receipt."""
 
     found: FoundSeries
     agrees: bool
 
     @property
     def series_instance_uid(self) -> str:
-        """Empty where the receipt cannot be believed."""
+        """Empty if the receipt is invalid."""
         receipt = self.found.receipt
         return receipt.series.series_instance_uid if isinstance(receipt, Receipt) else ""
 
     def fits(self, place: StoredPlace | None) -> bool:
-        """Whether folder, receipt and store say one and the same."""
+        """Whether folder, receipt and store agree."""
         receipt = self.found.receipt
         return (
             self.agrees
@@ -39,7 +39,7 @@ class Glance:
 
 
 async def take_glances(walk: FolderWalk, most: int) -> Sequence[Glance]:
-    """The next folders of the walk.
+    """Read and check the next folders of the walk.
 
     Raises:
         LibraryError: a folder or a receipt cannot be read.
@@ -52,13 +52,13 @@ def _agrees(found: FoundSeries) -> bool:
 
 
 class SeriesKeys:
-    """A set of the store's numbers of series, a bit for each."""
+    """A set of the store's series numbers, as one bit each."""
 
     def __init__(self) -> None:
         self._bits = bytearray()
 
     def add(self, key: int) -> None:
-        """Take the number in."""
+        """Add the number."""
         place, bit = divmod(key, 8)
         if place >= len(self._bits):
             self._bits.extend(bytes(place + 1 - len(self._bits)))

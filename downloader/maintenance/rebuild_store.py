@@ -1,4 +1,4 @@
-"""Makes a new store from the receipts of a library, each checked against the names and sizes of what lies there."""
+"""Creates a new store from the receipts of a library; each receipt is compared with the names and sizes in its folder."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SERIES_AT_ONCE: Final = 250
 
 
 class RebuiltStore(Inventory, FolderIndex, Corrections, Protocol):
-    """What a rebuild asks of the new store, and tells it."""
+    """The part of the new store that a rebuild uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +36,18 @@ class _Found:
 async def rebuild(
     library: LibraryParts, store: RebuiltStore, report: Callable[[Finding], None], advance: Callable[[int], None]
 ) -> SeriesTally:
-    """Enter every series whose images lie there as its receipt says; every other folder is reported and left out.
+    """Record every series whose files match its receipt; report every other folder.
 
-    Folders are read side by side. Memory does not grow with the library. `advance` is told how many more folders were looked at.
+    Folders are read concurrently, in constant memory. `advance` is called with the number of folders that were read.
 
     Raises:
-        LibraryError, StoreError: they cannot be used.
+        LibraryError, StoreError: library or store cannot be used.
     """
     send, receive = anyio.create_memory_object_stream[Sequence[_Found]]()
     walk = library.reader.walk(with_contents=True)
     async with task_group() as group, send:
         group.start_soon(_enter_pages, receive, library, store, report, advance)
-        # the next folders are read while the store takes the last ones
+        # folders are read while the store records the previous ones
         await work_through_pages(partial(_check_page, walk), send.send, workers=READERS, needs_all=lambda: walk.is_slow)
     return await store.tally()
 
@@ -74,7 +74,7 @@ async def _check_page(walk: FolderWalk) -> Sequence[_Found]:
 
 
 def _check(found: FoundSeries) -> _Found:
-    """A folder whose receipt cannot be believed, or does not fit, comes without it."""
+    """Check a folder. If its receipt is invalid or does not match, the result has no receipt."""
     folder, receipt = found.folder, found.receipt
     if isinstance(receipt, DamagedReceiptError):
         finding = Finding(kind=FindingKind.DAMAGED_RECEIPT, series_instance_uid="", path=str(folder), sentence=receipt.what)
@@ -86,7 +86,7 @@ def _check(found: FoundSeries) -> _Found:
 async def _choose(
     found: Sequence[_Found], library: LibraryParts, store: FolderIndex, report: Callable[[Finding], None]
 ) -> Sequence[tuple[Receipt, str]]:
-    """One folder for each series: of two copies the newer version, and of one version that in the place of the layout."""
+    """One folder for each series: of two copies the newer version, and of equal versions the one in the folder of the layout."""
     uids = [one.receipt.series.series_instance_uid for one in found if one.receipt is not None]
     folders = {uid: place.folder for uid, place in (await store.look_up(uids)).items()}
     chosen: dict[str, tuple[Receipt, str]] = {}
@@ -106,7 +106,7 @@ async def _choose(
 
 
 async def _better(earlier: PurePosixPath, later: SeriesCopy, library: LibraryParts) -> SeriesCopy:
-    """Of two copies of a series the one to believe. The images of both are read."""
+    """Choose between two copies of a series, after reading the images of both."""
     try:
         receipt = await library.reader.receipt_in(earlier)
     except DamagedReceiptError:

@@ -1,4 +1,4 @@
-"""Finishes or undoes the changes of a library that a killed process left half done, before anything else looks at it."""
+"""Finishes or undoes the changes of a library that a killed process left unfinished, before anything else uses it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,21 +15,21 @@ from downloader.store.port import Corrections, FolderIndex, Intake
 from downloader.store.records import StoredSeries
 
 REPAIR_PREFIX: Final = "verify --repair "
-"""Names, with the archive's, the wishes of a repair in the store; they stay there until all of them are fulfilled."""
+"""Prefix, before the archive's name, of the manifests of repairs in the store; kept until all their series are complete."""
 
 
 class RecoveryStore(FolderIndex, Intake, Corrections, Protocol):
-    """What finishing changes asks of the store, and tells it."""
+    """The part of the store that recovery uses."""
 
 
 _log = structlog.get_logger(__name__)
 
 
 async def finish_changes(library: LibraryParts, store: RecoveryStore | None, at: datetime) -> None:
-    """Bring every change that was begun to its end. The library is locked.
+    """Finish every change that was begun. The caller holds the library's lock.
 
-    A change that cannot be finished now, since a folder cannot be written, stays in its record for the next start; those beside
-    it leave the record. The store learns how things stand; it is None where it is about to be made anew from the tree.
+    A change that cannot be finished now, for example because a folder is read-only, stays in its record for the next start;
+    finished changes are removed from the record. The store is updated; it is None if it is about to be rebuilt from the tree.
 
     Raises:
         LibraryError: the records cannot be read or written.
@@ -42,14 +42,14 @@ async def finish_changes(library: LibraryParts, store: RecoveryStore | None, at:
         if not left:
             await library.changes.end(record)
         elif finished:
-            # what was finished must not be done again: by the next start the folder may hold what a run has fetched
+            # finished changes must not be repeated: at the next start the folder may hold a series that a run has fetched
             await library.changes.keep(record, left)
         if finished:
             _log.info("changes of the library were finished", record=record.name, changes=len(finished), left=len(left))
 
 
 async def _finish_each(record: ChangeRecord, library: LibraryParts) -> tuple[Sequence[tuple[Change, Finished]], Sequence[Change]]:
-    """Finish what can be finished; returns it, and what is left for the next start."""
+    """Finish the changes that can be finished; returns them, and the changes that are left for the next start."""
     finished: list[tuple[Change, Finished]] = []
     left: list[Change] = []
     for change in record.changes:
@@ -62,15 +62,15 @@ async def _finish_each(record: ChangeRecord, library: LibraryParts) -> tuple[Seq
 
 
 async def want_again(store: RecoveryStore, series: Series, archive: str, *, message: str, at: datetime, resolve: int = 0) -> int:
-    """Let a repair want a series, and tell the store that it is not complete any more; returns the number of the resolve.
+    """Add a series to the manifest of the repair, and mark it as incomplete in the store; returns the number of the resolve.
 
-    The wish comes first: a kill between the two leaves a series that the next verification finds again. `resolve` is what an
-    earlier call for the same archive returned.
+    The manifest is changed first: a kill between the steps leaves a series that the next verification finds again. `resolve` is
+    the result of an earlier call for the same archive.
     """
     manifest = REPAIR_PREFIX + archive
     number = resolve
     if not number:
-        # a repair has no wish of its own: what becomes of withdrawn series is for the user's manifests to say
+        # the policy of a repair has no effect: only the user's manifests decide about withdrawn series
         await store.note_withdrawal_rule(manifest, WithdrawalRule(policy=WithdrawnPolicy.DELETE))
         number = await store.begin_resolve(manifest, at)
     await store.enqueue(manifest, number, archive, [series])
@@ -106,7 +106,7 @@ async def _update_store(
 
 
 async def _lies_elsewhere(change: Change, one: Finished, row: StoredSeries | None, library: LibraryParts) -> bool:
-    """Whether the store knows of a whole copy that the change does not touch: one that came after the change was begun."""
+    """Whether the store has an intact copy in another folder, which was created after the change was begun."""
     if row is None or row.folder in {"", str(change.folder), str(one.lies_in)}:
         return False
     try:

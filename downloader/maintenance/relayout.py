@@ -1,7 +1,7 @@
-"""Moves a library to another layout, series by series, without asking any archive.
+"""Moves a library to another layout, series by series, without requests to archives.
 
-Each series is moved by a rename and then told to the store, some at a time and under one record. A kill leaves every series whole
-in one place or the other; the next start tells the store in which, and a second call goes on.
+Each series is moved by a rename and then updated in the store, in pages that share one change record. A kill leaves every series
+intact in one of the two folders; the next start updates the store, and a second call continues.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,13 +29,13 @@ Folder = tuple[PurePosixPath, Receipt | DamagedReceiptError]
 
 @dataclass(slots=True)
 class Relayout:
-    """Moves the series of one library to where its layout wants them.
+    """Moves the series of one library to the folders of its layout.
 
     Args:
-        library: in the new layout; locked, unless nothing is moved.
-        store: what knows where its series lie.
-        corrections: takes where series lie now; without it nothing is moved, and only what would be is counted.
-        advance: is told how many more series were looked at.
+        library: the library with the new layout; locked, except in a dry run.
+        store: knows the folders of the series.
+        corrections: receives the new folders; None in a dry run, which only counts the moves.
+        advance: called with the number of series that were checked.
     """
 
     library: LibraryParts
@@ -49,10 +49,10 @@ class Relayout:
     _blocked: list[tuple[PurePosixPath, Receipt, str]] = field(default_factory=list)
 
     async def move_all(self) -> None:
-        """Move every series that is not where the layout wants it, then what lies beside them.
+        """Move every series that is not in the folder of the layout, then the files next to them.
 
         Raises:
-            LibraryError: a folder cannot be read or moved; what was moved before is told to the store.
+            LibraryError: a folder cannot be read or moved; earlier moves are recorded in the store.
             StoreError: the store cannot be used.
         """
         walk = self.library.reader.walk(with_contents=False)
@@ -64,7 +64,7 @@ class Relayout:
             await self.library.maintenance.move_papers(list(self._collections.values()))
 
     async def _move_blocked(self) -> None:
-        """Try once more what found something in its way, which may have gone elsewhere since; leave the rest."""
+        """Retry moves whose target was occupied, as long as other moves free targets; report the rest."""
         moved_before = -1
         while self._blocked and self.corrections is not None and self.tally.moved != moved_before:
             moved_before = self.tally.moved
@@ -75,10 +75,10 @@ class Relayout:
             self._leave(folder, reason, receipt.series)
 
     async def _move_page(self, page: Sequence[Folder]) -> None:
-        """Move some series under one record, and tell the store where they lie."""
+        """Move some series under one change record, and record their folders in the store."""
         candidates = await self._choose(page)
         record = await self._write_down(candidates)
-        # once begun, it is told to the store: a cancelled move would be told to nobody
+        # shielded: a move that was carried out must be recorded in the store
         with anyio.CancelScope(shield=True):
             moves = [FolderMove(folder=one.folder, series=one.series) for one in candidates]
             if self.corrections is None:
@@ -93,7 +93,7 @@ class Relayout:
                 await self.library.changes.end(record)
 
     async def _choose(self, page: Sequence[Folder]) -> Sequence["_Candidate"]:
-        """The series of a page that may be moved, and what the store knows of them; the others are left."""
+        """The series of a page that may be moved, with their rows in the store; the others are reported."""
         found = [(folder, receipt) for folder, receipt in page if isinstance(receipt, Receipt)]
         named = await self.store.find_named([receipt.series.series_instance_uid for _, receipt in found])
         rows = {row.series.series_instance_uid: row for row in named}
@@ -112,7 +112,7 @@ class Relayout:
         return candidates
 
     async def _update_store(self, settled: "_Settled") -> None:
-        """Where series lie now; and of those that the store did not have yet, that they are there."""
+        """Record new folders in the store, and series that the store did not have."""
         if self.corrections is None:
             return
         if settled.relocated:
@@ -121,7 +121,7 @@ class Relayout:
             await self.corrections.restore(settled.found)
 
     async def _write_down(self, candidates: Sequence["_Candidate"]) -> ChangeRecord | None:
-        """The record of what is about to be moved; None where nothing is."""
+        """The change record of the planned moves; None if there are none."""
         if self.corrections is None:
             return None
         plan = self.library.changes.plan_move
@@ -130,7 +130,7 @@ class Relayout:
         return await self.library.changes.begin(changes) if changes else None
 
     def _count(self, candidates: Sequence["_Candidate"], results: Sequence[PurePosixPath | LibraryError]) -> "_Settled":
-        """Tally what became of the series, and say what the store is to learn; there may be fewer results than candidates."""
+        """Count the results, and return what the store must record; after a failure there are fewer results than candidates."""
         settled = _Settled()
         for one, target in zip(candidates, results, strict=False):
             if isinstance(target, LibraryError):
@@ -145,10 +145,10 @@ class Relayout:
         return settled
 
     async def _is_unknown_and_whole(self, folder: PurePosixPath, receipt: Receipt, row: StoredSeries | None) -> bool:
-        """Whether the series is here whole, and the store does not know that it is anywhere.
+        """Whether the series is intact here, and the store has no folder of it.
 
-        A run that was killed after the rename leaves such a series. The next run would look for it where the layout puts what
-        the archive lists by then, which need not be this folder, and would download it again.
+        A run that was killed after the rename leaves such a series. The next run would look for it in the folder for its current
+        catalogue row, which may be another one, and would download it again.
         """
         if row is not None and (row.folder or row.state not in {SeriesState.PENDING, SeriesState.FAILED}):
             return False
@@ -160,11 +160,11 @@ class Relayout:
         self.tally.left.append(LeftFolder(folder=str(folder), series_instance_uid=series_instance_uid, reason=reason))
 
     def _note(self, one: "_Candidate", target: PurePosixPath) -> None:
-        """Tally where one series lies now, or would lie."""
+        """Count the folder of one series, or its target in a dry run."""
         uid = one.series.series_instance_uid
         mark = hash(uid)
         if target == one.folder:
-            # the walk can come by what was moved into folders that were still to be read
+            # the walk may reach series again that were moved into folders that it had not read yet
             self.tally.in_place += mark not in self._moved
             return
         best = self.library.maintenance.best_folder(one.series)
@@ -179,7 +179,7 @@ class Relayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
-    """A series that may be moved. `is_new`: it is whole, and the store does not know that it is anywhere."""
+    """A series that may be moved. `is_new`: it is intact, and the store has no folder of it."""
 
     folder: PurePosixPath
     receipt: Receipt
@@ -190,12 +190,12 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """What the store is to learn of a page: series that lie elsewhere now, and series that it did not know to be there."""
+    """Updates of the store for one page: series with a new folder, and series that the store did not have."""
 
     relocated: list[tuple[str, str]] = field(default_factory=list)
     found: list[tuple[Receipt, str]] = field(default_factory=list)
 
 
 def _described(receipt: Receipt, row: StoredSeries | None) -> Series:
-    """The series with what the store knows besides: a layout may name what a resolve has asked for since it was stored."""
+    """The series with empty attributes filled from the store's row: a layout may use attributes that a later resolve fetched."""
     return receipt.series.with_gaps_filled(row.series) if row is not None else receipt.series

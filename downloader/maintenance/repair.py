@@ -1,7 +1,7 @@
-"""Mends what a verification found: keeps the good copy of a series, fetches damaged series again, and tells the store.
+"""Fixes the findings of a verification: keeps the good copy of a series, fetches damaged series again, updates the store.
 
-Nothing is set aside before something whole and proven stands in its place. A damaged series without a good copy stays where it
-is, with its receipt set aside, until a new one takes its place; the damaged images go into quarantine then.
+Nothing is moved to quarantine before an intact and proven copy is in its place. A damaged series without a good copy keeps its
+folder, with its receipt renamed, until a new copy replaces it; then its damaged images are moved to quarantine.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ UPDATES_STORE: Final = frozenset({FindingKind.NOT_IN_STORE, FindingKind.STORE_DI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Suspect:
-    """A folder of a series that is damaged or one too many; `findings` are those for which a series is fetched again."""
+    """A damaged or surplus folder of a series; `findings` are those that require fetching the series again."""
 
     folder: PurePosixPath
     findings: tuple[Finding, ...]
@@ -44,13 +44,13 @@ class _Suspect:
 
 
 class Repair:
-    """Mends one library, which is locked.
+    """Repairs one library. The caller holds its lock.
 
-    Memory grows with the series that are damaged or lie there twice, not with the library.
+    Memory grows with the number of damaged and duplicate series, not with the library.
 
     Args:
-        archives: by name; a series of any other is left as it is, since it could not be fetched again.
-        make_scheduler: gives what fetches from one archive, and tells its events to the listener.
+        archives: by name; series of other archives are left as they are, because they cannot be fetched again.
+        make_scheduler: creates a scheduler that fetches from one archive and passes its events to the listener.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Repair:
         self.tally = RepairTally()
 
     async def mend(self, checked: CheckedSeries) -> None:
-        """Do at once what needs no second look, and remember folders that are damaged or one too many for `settle`."""
+        """Fix what can be fixed at once, and remember damaged and surplus folders for `settle`."""
         kinds = {finding.kind for finding in checked.findings}
         if kinds & (FETCHED_AGAIN | {FindingKind.SECOND_COPY}):
             self._suspect(checked)
@@ -91,20 +91,20 @@ class Repair:
                 await self._update_store(checked.folder, checked.receipt, row)
 
     async def settle(self) -> None:
-        """Decide about every series of which a folder is damaged, or one too many, now that all its folders are known."""
-        of_nobody = self._suspects.pop("", {})
+        """Decide about every series with damaged or surplus folders. Call it after all folders were checked."""
+        without_series = self._suspects.pop("", {})
         for series_instance_uid, suspects in self._suspects.items():
             await self._settle(series_instance_uid, suspects)
-        for folder in of_nobody:  # no store and no receipt tells whose it is, unless it went with a series just now
+        for folder in without_series:  # neither store nor receipt has its series; a move with another series may have emptied it
             if await self._is_there(folder):
                 await self._set_aside(folder, folder.name)
         self._suspects.clear()
 
     async def fetch(self, progress: RunListener) -> None:
-        """Fetch what is damaged, by this repair or by one that did not come to its end.
+        """Fetch damaged series of this repair, and of earlier ones that were interrupted.
 
         Raises:
-            TciadError: it could not go on; the series stay pending, and the next repair or run fetches them.
+            TciadError: the fetch stopped; the series stay pending, and the next repair or run fetches them.
         """
         for manifest in await self._store.manifests():
             archive = self._archives.get(manifest.removeprefix(REPAIR_PREFIX))
@@ -136,7 +136,7 @@ class Repair:
         suspects[checked.folder] = _Suspect(folder=checked.folder, findings=findings)
 
     async def _has_rival(self, row: StoredSeries | None, folder: PurePosixPath) -> bool:
-        """Whether the store tells of another folder of the series in which there is something."""
+        """Whether the store has another folder of the series, and that folder is not empty."""
         if row is None or not row.folder or await self._library.reader.is_one_folder(PurePosixPath(row.folder), folder):
             return False
         return bool(await self._library.reader.contents(PurePosixPath(row.folder)))
@@ -158,7 +158,7 @@ class Repair:
     async def _whole_copies(
         self, uid: str, suspects: Mapping[PurePosixPath, _Suspect], row: StoredSeries | None
     ) -> Sequence[SeriesCopy]:
-        """The copies that nothing is wrong with. Where there are several folders, every image of each is read."""
+        """The intact copies of a series. If there are several folders, every image of each is read."""
         known = PurePosixPath(row.folder) if row is not None and row.folder else None
         folders = dict.fromkeys([*([known] if known is not None else []), *suspects])
         is_alone = len(folders) == 1
@@ -174,7 +174,7 @@ class Repair:
         return copies
 
     async def _keep(self, uid: str, keeper: SeriesCopy, others: Iterable[PurePosixPath], row: StoredSeries | None) -> None:
-        """Make the good copy the store's, and move the others into quarantine; a kill between is made good by the next start."""
+        """Record the good copy in the store, and move the others to quarantine; after a kill, the next start finishes this."""
         now = self._clock.now()
         changes = [
             await self._library.changes.plan_quarantine(folder, uid, uid, now, keeper.folder)
@@ -190,7 +190,7 @@ class Repair:
             await self._library.changes.end(record)
 
     async def _is_surplus(self, folder: PurePosixPath, keeper: PurePosixPath) -> bool:
-        """Whether there is such a folder, and it is not the one that stays under another name."""
+        """Whether the folder exists, and is not the kept folder under another name."""
         if await self._library.reader.is_one_folder(folder, keeper):
             return False
         return await self._is_there(folder)
@@ -201,14 +201,14 @@ class Repair:
     async def _with_known(
         self, suspects: Mapping[PurePosixPath, _Suspect], uid: str, row: StoredSeries | None
     ) -> Mapping[PurePosixPath, _Suspect]:
-        """The suspects, and the store's copy, which nothing was found wrong with until its images were read."""
+        """The suspects, and the store's own copy, in which only reading the images showed a problem."""
         if row is None or not row.folder or not await self._library.reader.is_whole(PurePosixPath(row.folder), uid):
             return suspects
         known = PurePosixPath(row.folder)
         return {known: _Suspect(folder=known, findings=()), **suspects}
 
     async def _renew(self, uid: str, suspects: Mapping[PurePosixPath, _Suspect], row: StoredSeries | None) -> None:
-        """Let no receipt of the series be believed, and enqueue it: what is damaged stays until the new version is there."""
+        """Invalidate every receipt of the series, and enqueue it; the damaged images stay until the new copy is there."""
         known = PurePosixPath(row.folder) if row is not None and row.folder else None
         folder = known if known is not None and known in suspects else next(iter(suspects))
         series, archive = await self._origin_of(row, folder)
@@ -225,7 +225,7 @@ class Repair:
         self._surplus[uid] = [other for other in suspects if other != known]
 
     async def _doubt(self, suspects: Iterable[_Suspect], series: Series, archive: str, message: str) -> None:
-        """Set the receipts aside, and enqueue the series; a kill between is made good by the next start."""
+        """Rename the receipts, and enqueue the series; after a kill, the next start finishes this."""
         uid = series.series_instance_uid
         folders = [suspect.folder for suspect in suspects if not suspect.kinds & _LOST]
         changes = [await self._library.changes.plan_doubt(folder, uid) for folder in folders]
@@ -241,7 +241,7 @@ class Repair:
         return None in (await self._library.reader.contents(folder)).values()
 
     async def _set_surplus_aside(self, uid: str, folders: Sequence[PurePosixPath]) -> None:
-        """Once a series was fetched again, its damaged copies in other folders go into quarantine."""
+        """After a series was fetched again, move its damaged copies in other folders to quarantine."""
         row = await self._row_of(uid)
         if row is None or row.state is not SeriesState.COMPLETE:
             return
@@ -254,14 +254,14 @@ class Repair:
                 await self._keep(uid, copy, others, row)
 
     async def _origin_of(self, row: StoredSeries | None, folder: PurePosixPath) -> tuple[Series | None, str]:
-        """The series and its archive; none where neither store nor receipt know it."""
+        """The series and its archive; (None, "") if neither store nor receipt has them."""
         if row is not None:
             return row.series, row.archive
         receipt = await _receipt_in(self._library.reader, folder)
         return (receipt.series, receipt.archive) if receipt is not None else (None, "")
 
     def _why_not(self, row: StoredSeries | None, series: Series | None, archive: str) -> str:
-        """Why a series must stay as it is, damaged or not; empty where it can be fetched again."""
+        """Why a series cannot be fetched again and stays as it is; empty if it can."""
         if row is not None and row.state is SeriesState.WITHDRAWN:
             return "left as it is: the archive has withdrawn the series, so it cannot be fetched again"
         if series is not None and archive not in self._archives:
@@ -269,7 +269,7 @@ class Repair:
         return ""
 
     async def _update_store(self, folder: PurePosixPath, receipt: Receipt, row: StoredSeries | None) -> None:
-        """Tell the store of a whole copy. What the catalogue lists otherwise, or not at all, is not complete for it."""
+        """Record an intact copy in the store; as complete only if the catalogue lists this version and did not withdraw it."""
         uid = receipt.series.series_instance_uid
         is_new = row is None or row.folder != str(folder) or row.stored_bytes != receipt.stored_bytes
         is_listed_so = row is None or not receipt.series.version.differs_from(row.series.version)
@@ -285,7 +285,7 @@ class Repair:
         return next(iter(await self._store.find_named([series_instance_uid])), None)
 
     async def _set_aside(self, folder: PurePosixPath, label: str) -> None:
-        """Move a folder that proves nothing into quarantine; folders of series that lie in it stay."""
+        """Move a folder without a proof to quarantine; folders of other series inside it stay."""
         change = await self._library.changes.plan_quarantine(folder, label, label, self._clock.now())
         await self._library.changes.carry_out(change)
         self.tally.quarantined.append(str(change.targets[0]))
@@ -299,11 +299,11 @@ class Repair:
 async def verify_and_mend(
     examination: Examination, repair: Repair | None, count: CountListener, heard: FindingListeners
 ) -> VerificationTally:
-    """Verify the library; with a repair, mend at once what can be, and enqueue the rest.
+    """Verify the library; with a repair, fix what can be fixed at once, and enqueue the rest.
 
     Raises:
-        LibraryError, StoreError: they cannot be used.
-        ArchiveError: an archive is out of reach, or refuses the credentials.
+        LibraryError, StoreError: library or store cannot be used.
+        ArchiveError: an archive does not answer, or refuses the credentials.
     """
     tally = VerificationTally()
     count.begin("verified", (await examination.store.tally()).complete)
@@ -322,7 +322,7 @@ async def verify_and_mend(
 
 
 async def _receipt_in(reader: LibraryReader, folder: PurePosixPath) -> Receipt | None:
-    """The receipt in a folder; None where there is none that can be believed."""
+    """The receipt in a folder; None if there is no valid one."""
     try:
         return await reader.receipt_in(folder)
     except DamagedReceiptError:

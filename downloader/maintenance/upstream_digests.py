@@ -1,4 +1,4 @@
-"""Compares the images of a series with what the archive says of them, without downloading any. Source: docs/archives.md#md5s."""
+"""Compares the images of a series with the archive's digests, without downloading images. Source: docs/archives.md#md5s."""
 
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -14,7 +14,7 @@ from downloader.transport.retrying import Patience
 
 
 class UpstreamStanding(StrEnum):
-    """Whether the archive has the same images, others, or does not tell."""
+    """Whether the archive has the same images, other images, or no information."""
 
     SAME = "same"
     DIFFERS = "differs"
@@ -23,7 +23,7 @@ class UpstreamStanding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamComparison:
-    """What came of it: `sentence` says why not, `matched` how many images the archive's own MD5 vouches for."""
+    """The result: `sentence` gives the reason unless it is SAME, `matched` how many images match the archive's own MD5."""
 
     standing: UpstreamStanding
     sentence: str = ""
@@ -31,7 +31,7 @@ class UpstreamComparison:
 
 
 class HashedImage(Protocol):
-    """An image whose bytes have been hashed."""
+    """An image with its MD5."""
 
     @property
     def sop_instance_uid(self) -> str: ...  # noqa: D102  the DICOM attribute
@@ -43,7 +43,7 @@ class HashedImage(Protocol):
 async def compare_upstream(
     series_instance_uid: str, images: Sequence[HashedImage], size_bytes: int, archive: Source, patience: Patience
 ) -> UpstreamComparison:
-    """Compare by the digest of the series; where that does not decide, by the catalogue's figures and image by image.
+    """Compare the digest of the series; without a match, compare the catalogue's count and size, then image by image.
 
     Raises:
         ArchiveError: the archive does not answer.
@@ -62,7 +62,7 @@ async def compare_upstream(
 
 
 async def _compare_images(images: Sequence[HashedImage], archive: Source, patience: Patience) -> UpstreamComparison:
-    """The archive's digest of a series also counts images that it has no hash of, or hides: only the images can tell then."""
+    """The archive's digest of a series includes images without a hash and hidden images: only the single images decide then."""
     matched = 0
     for image in images:
         if not image.sop_instance_uid:

@@ -1,6 +1,6 @@
-"""Proves a library: its images against the receipts, receipts and store against each other, and both against the archive.
+"""Verifies a library: images against receipts, receipts and store against each other, and both against the archive.
 
-Nothing is changed and nothing downloaded. A run may go on meanwhile: what it replaces under our eyes is looked at again.
+Nothing is changed or downloaded. A run may work at the same time: a series that it replaces during the check is checked again.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -25,16 +25,16 @@ from downloader.store.records import StoredSeries
 from downloader.transport.retrying import Patience
 
 ROWS_AT_ONCE = 100
-# how much is hashed before an interruption is heard
+# bytes hashed in one thread call, which cannot be interrupted
 HASHED_AT_ONCE_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedSeries:
-    """What came of checking one folder, or one row of the store that has none.
+    """The result of checking one folder, or one row of the store that has none.
 
-    `receipt` is None where there is none that can be believed, `row` where the store was not asked or does not know the series.
-    `read_bytes` is what was read to hash it.
+    `receipt` is None if there is no valid one, `row` if the store was not queried or does not have the series. `read_bytes` were
+    read and hashed.
     """
 
     folder: PurePosixPath
@@ -45,7 +45,7 @@ class CheckedSeries:
 
     @property
     def series_instance_uid(self) -> str:
-        """Empty where nobody knows."""
+        """Empty if it is unknown."""
         if self.receipt is not None:
             return self.receipt.series.series_instance_uid
         return self.row.series.series_instance_uid if self.row is not None else ""
@@ -53,10 +53,10 @@ class CheckedSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """What a verification works with.
+    """The inputs of a verification.
 
-    `workers`: how many series are read whole, or asked about, side by side. `deep`: whether every image is read and hashed.
-    `archives` by name, to be asked for their digests; None asks none.
+    `workers`: how many series are read or requested concurrently. `deep`: read and hash every image. `archives`, by name, are
+    queried for their digests; None for no queries.
     """
 
     reader: LibraryReader
@@ -72,16 +72,16 @@ Take = Callable[[CheckedSeries], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingListeners:
-    """Who hears of each finding, and of each series that is proven by less than the archive's MD5 of every image.
+    """Callbacks for each finding, and for each series with images that have no matching MD5 of the archive.
 
-    What they keep is their own: a verification remembers counts only.
+    A verification itself only keeps counts.
     """
 
     finding: Callable[[Finding], None]
     weak: Callable[[WeakSeries], None] = lambda _weak: None
 
     def take(self, checked: CheckedSeries) -> None:
-        """Report what was found about one folder."""
+        """Report the findings of one folder."""
         receipt = checked.receipt
         if receipt is not None and receipt.proof.digests is not Digests.ALL:
             uid, digests = receipt.series.series_instance_uid, receipt.proof.digests
@@ -91,18 +91,17 @@ class FindingListeners:
 
 
 async def verify_library(examination: Examination, take: Take) -> None:
-    """Check every series of the library, and every series that the store calls complete; each is handed to `take`, one at a time.
+    """Check every series of the library, and every complete series of the store; `take` is called with one result at a time.
 
-    Memory does not grow with the library, but for a bit for each series. Whatever `take` repairs at once is not found again from
-    the store's side.
+    Memory: one bit per series. A series that `take` repairs at once is not reported again from the store's side.
 
     Raises:
-        LibraryError, StoreError: they cannot be read.
-        ArchiveError: an archive is out of reach, or refuses the credentials.
+        LibraryError, StoreError: library or store cannot be read.
+        ArchiveError: an archive does not answer, or refuses the credentials.
     """
     walk = examination.reader.walk(with_contents=True)
     checking = _Checking(examination=examination, take=take)
-    # what is read whole, or asked about, takes long by itself: a page of it would keep one worker busy and the others idle
+    # a deep or upstream check of one folder takes long: with whole pages, one worker would be busy while others are idle
     if checking.at_a_glance:
         take_page = partial(take_glances, walk, SERIES_AT_ONCE)
         await work_through_pages(take_page, checking.check, workers=READERS, needs_all=lambda: walk.is_slow)
@@ -115,7 +114,7 @@ async def verify_library(examination: Examination, take: Take) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Checking:
-    """Checks pages of folders. Damaged receipts are put by: whose they are, the store may know."""
+    """Checks pages of folders. Damaged receipts are kept for later: the store may know their series."""
 
     examination: Examination
     take: Take
@@ -125,11 +124,11 @@ class _Checking:
 
     @property
     def at_a_glance(self) -> bool:
-        """Whether names and sizes are enough for a series that fits its receipt and its row."""
+        """Whether names and sizes suffice for a series that matches its receipt and its row."""
         return not self.examination.deep and self.examination.archives is None
 
     async def check(self, page: Sequence[Glance]) -> None:
-        """Hand on what a glance shows to be sound, and look closely at the rest."""
+        """Report folders that pass the quick check, and check the others in full."""
         places = await self.examination.store.look_up([glance.series_instance_uid for glance in page if glance.agrees])
         doubtful: list[tuple[PurePosixPath, Receipt]] = []
         async with self.one_at_a_time:
@@ -149,7 +148,7 @@ class _Checking:
 
 
 async def _check_folder(folder: PurePosixPath, receipt: Receipt, examination: Examination) -> CheckedSeries:
-    """Check a folder against its receipt; once more if a run replaced it meanwhile."""
+    """Check a folder against its receipt, and again if a run replaced it meanwhile."""
     checked = await _check_once(folder, receipt, examination)
     if checked.findings:
         try:
@@ -196,7 +195,7 @@ async def _check_once(folder: PurePosixPath, receipt: Receipt, examination: Exam
 async def _is_nested_series(
     finding: Finding, folder: PurePosixPath, contents: Mapping[str, int | None], examination: Examination
 ) -> bool:
-    """Whether what the receipt does not know is a folder with a series in it, which is checked by itself."""
+    """Whether an unknown entry is a folder that contains a series, which is checked separately."""
     path = PurePosixPath(finding.path)
     if finding.kind is not FindingKind.UNKNOWN_FILE or contents[path.name] is not None:
         return False
@@ -204,7 +203,7 @@ async def _is_nested_series(
 
 
 def _portions(images: Sequence[Image]) -> Iterator[Sequence[Image]]:
-    """All images, so many at a time that an interruption is soon heard."""
+    """All images, in groups that are small enough for a quick interruption."""
     portion: list[Image] = []
     portion_bytes = 0
     for image in images:
@@ -218,7 +217,7 @@ def _portions(images: Sequence[Image]) -> Iterator[Sequence[Image]]:
 
 
 async def _hash(folder: PurePosixPath, receipt: Receipt, images: Sequence[Image], reader: LibraryReader) -> Sequence[Finding]:
-    """Read images and compare them with their MD5."""
+    """Read images and compare them with their MD5s."""
     findings = []
     hashed = await reader.hash_images(folder, [image.name for image in images])
     for image, found in zip(images, hashed, strict=True):
@@ -234,7 +233,7 @@ async def _hash(folder: PurePosixPath, receipt: Receipt, images: Sequence[Image]
 async def _check_zip(
     folder: PurePosixPath, receipt: Receipt, stored: StoredZip, examination: Examination
 ) -> tuple[Sequence[Finding], int]:
-    """Read a ZIP whole, and compare its members with the receipt; also how many bytes of images that were."""
+    """Read a whole ZIP, and compare its members with the receipt; returns the findings, and the bytes of the images."""
     place = folder / stored.name
     expected = {image.name: image for image in receipt.images}
     findings: list[Finding] = []
@@ -249,7 +248,7 @@ async def _check_zip(
     for name in expected:
         findings.append(finding_of(FindingKind.MISSING_IMAGE, receipt.series, place / name, "the image is not in the ZIP"))
     if not findings and contents.md5 != stored.md5:
-        # what lies around the images: headers, lists, the licence
+        # differences outside of the images: headers, lists, the licence
         sentence = f"the ZIP has MD5 {contents.md5}, its receipt says {stored.md5}; its images are whole"
         findings.append(finding_of(FindingKind.WRONG_MD5, receipt.series, place, sentence))
     return findings, read_bytes
@@ -258,9 +257,9 @@ async def _check_zip(
 async def _compare_with_store(
     folder: PurePosixPath, receipt: Receipt, rows: Sequence[StoredSeries], examination: Examination
 ) -> Sequence[Finding]:
-    """What store and receipt say of each other.
+    """Compare the store's row with the receipt.
 
-    A row that is not complete says nothing but where the series lies: the next run settles the rest.
+    Of a row that is not complete, only the folder is compared: the next run updates the rest.
     """
     series = receipt.series
     if not rows:
@@ -305,7 +304,7 @@ async def _compare_with_archive(
 async def _check_store(
     examination: Examination, seen: SeriesKeys, damaged: dict[PurePosixPath, DamagedReceiptError], take: Take
 ) -> None:
-    """Look for what the store calls complete and was not seen. Folders that hold their series were checked before."""
+    """Check the complete series of the store that the walk did not reach, except those whose folders were checked."""
     after: int | None = 0
     while after is not None:
         page = await examination.store.places(after=after)
@@ -336,7 +335,7 @@ async def _check_rows(
 
 
 async def holds_series(reader: LibraryReader, row: StoredSeries) -> bool:
-    """Whether the folder that the row names has a receipt of the series that can be believed."""
+    """Whether the folder of the row has a valid receipt of the series."""
     try:
         receipt = await reader.receipt_in(PurePosixPath(row.folder))
     except DamagedReceiptError:
