@@ -13,7 +13,7 @@ SERIES_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Glance:
+class QuickCheck:
     """A folder with a receipt; `agrees`: its files have exactly the names and sizes of the receipt."""
 
     found: FoundSeries
@@ -38,13 +38,13 @@ class Glance:
         )
 
 
-async def take_glances(walk: FolderWalk, most: int) -> Sequence[Glance]:
+async def quick_check_folders(walk: FolderWalk, most: int) -> Sequence[QuickCheck]:
     """Read and check the next folders of the walk.
 
     Raises:
         LibraryError: a folder or a receipt cannot be read.
     """
-    return [Glance(found=found, agrees=_agrees(found)) for found in await walk.take(most)]
+    return [QuickCheck(found=found, agrees=_agrees(found)) for found in await walk.take(most)]
 
 
 def _agrees(found: FoundSeries) -> bool:

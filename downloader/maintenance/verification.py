@@ -15,7 +15,7 @@ from downloader.concurrency import work_through_pages
 from downloader.errors import ArchiveError, DamagedReceiptError, ExitCode, LibraryError, TransferError
 from downloader.library.port import READERS, LibraryReader
 from downloader.maintenance.comparison import compare_contents, compare_members, finding_of
-from downloader.maintenance.quick_check import SERIES_AT_ONCE, Glance, SeriesKeys, take_glances
+from downloader.maintenance.quick_check import SERIES_AT_ONCE, QuickCheck, SeriesKeys, quick_check_folders
 from downloader.maintenance.upstream_digests import UpstreamStanding, compare_upstream
 from downloader.model import Digests, Image, Receipt, SeriesState, StoredZip
 from downloader.results.findings import DAMAGE, Finding, FindingKind
@@ -102,11 +102,11 @@ async def verify_library(examination: Examination, take: Take) -> None:
     walk = examination.reader.walk(with_contents=True)
     checking = _Checking(examination=examination, take=take)
     # a deep or upstream check of one folder takes long: with whole pages, one worker would be busy while others are idle
-    if checking.at_a_glance:
-        take_page = partial(take_glances, walk, SERIES_AT_ONCE)
+    if checking.is_quick:
+        take_page = partial(quick_check_folders, walk, SERIES_AT_ONCE)
         await work_through_pages(take_page, checking.check, workers=READERS, needs_all=lambda: walk.is_slow)
     else:
-        await work_through_pages(partial(take_glances, walk, 1), checking.check, workers=examination.workers)
+        await work_through_pages(partial(quick_check_folders, walk, 1), checking.check, workers=examination.workers)
     await _check_store(examination, checking.seen, checking.damaged, take)
     for folder, error in checking.damaged.items():
         await take(CheckedSeries(folder=folder, findings=(_damaged(folder, "", error),)))
@@ -123,21 +123,21 @@ class _Checking:
     one_at_a_time: Lock = field(default_factory=Lock)
 
     @property
-    def at_a_glance(self) -> bool:
+    def is_quick(self) -> bool:
         """Whether names and sizes suffice for a series that matches its receipt and its row."""
         return not self.examination.deep and self.examination.archives is None
 
-    async def check(self, page: Sequence[Glance]) -> None:
+    async def check(self, page: Sequence[QuickCheck]) -> None:
         """Report folders that pass the quick check, and check the others in full."""
-        places = await self.examination.store.look_up([glance.series_instance_uid for glance in page if glance.agrees])
+        places = await self.examination.store.look_up([quick.series_instance_uid for quick in page if quick.agrees])
         doubtful: list[tuple[PurePosixPath, Receipt]] = []
         async with self.one_at_a_time:
-            for glance in page:
-                folder, receipt = glance.found.folder, glance.found.receipt
+            for quick in page:
+                folder, receipt = quick.found.folder, quick.found.receipt
                 if isinstance(receipt, DamagedReceiptError):
                     self.damaged[folder] = receipt
-                elif self.at_a_glance and glance.fits(places.get(glance.series_instance_uid)):
-                    self.seen.add(places[glance.series_instance_uid].key)
+                elif self.is_quick and quick.fits(places.get(quick.series_instance_uid)):
+                    self.seen.add(places[quick.series_instance_uid].key)
                     await self.take(CheckedSeries(folder=folder, receipt=receipt))
                 else:
                     doubtful.append((folder, receipt))

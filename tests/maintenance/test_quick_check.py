@@ -1,4 +1,4 @@
-"""What is sound at a glance, and how little is asked for it."""
+"""The quick check: which folders pass it, and how few queries it takes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
