@@ -1,8 +1,9 @@
-"""One run of one manifest over one library.
+"""A run of one manifest over one library.
 
-`run.py` goes through it: look for the complete series (`presence.py`), resolve into the store (`resolve.py`), fetch what is due,
-prove weak series again (`strengthening.py`), remove what the archive withdrew (`withdrawal.py`), report. `plan.py` says what a
-run would do without doing it; `leftovers.py` clears what dead runs left in staging.
+The steps of `run.py`: check the complete series (`presence.py`), resolve the manifest into the store (`resolve.py`), fetch what
+is due, prove weak series again (`strengthening.py`), remove what the archive withdrew (`withdrawal.py`), report. `plan.py` finds
+what a run would do; `leftovers.py` clears the staging of earlier runs.
 
-A run that ends with `complete` has seen the receipt of every series that it counts.
+A run ends as `complete` only if it found the receipts of its complete series in the library, or of a random sample on a slow file
+system.
 """

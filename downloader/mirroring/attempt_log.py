@@ -1,4 +1,4 @@
-"""The log of attempts: one line for each that ended."""
+"""The log of attempts: one line per ended attempt."""
 
 from dataclasses import asdict
 
@@ -10,7 +10,7 @@ _log = structlog.get_logger(__name__)
 
 
 def log_attempt(manifest: str, event: Event) -> None:
-    """Write the line, where the event ends an attempt."""
+    """Log the event if it ends an attempt."""
     match event:
         case SeriesCompleted():
             _log.info(

@@ -1,6 +1,6 @@
-"""How a run ends: reported by itself, interrupted, failed, or with a report of nothing where it could not begin.
+"""The ways in which a run ends: reported, interrupted, failed, or with an empty report because it could not begin.
 
-The command, the Python API and the service all end their runs here.
+The command, the Python API and the service all end their runs with this module.
 """
 
 from collections.abc import Callable
@@ -16,22 +16,22 @@ from downloader.results.run import Outcome, RunReport, empty_report
 
 
 class ReportingRun(Protocol):
-    """A run that can report how far it came, whatever ends it: `MirrorRun`."""
+    """A run that can report its progress however it ended: `MirrorRun`."""
 
     async def run(self) -> RunReport:
-        """Run, and report. Raises TciadError where it cannot go on."""
+        """Run, and report. Raises TciadError if the run cannot continue."""
         ...
 
     async def report_ended(self, outcome: Outcome, exit_code: ExitCode, error: str = "") -> RunReport:
-        """Report a run that did not come to its end, and keep the report with store and library."""
+        """Report a run that was interrupted or failed, and record the report in store and library."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedRun:
-    """A run that is over. `error` is what ended it, where something did.
+    """An ended run. `error` is the error that ended it, or None.
 
-    `is_recorded`: store and library have the report. They do not have it where the run could not begin, or the store failed.
+    `is_recorded`: store and library have the report. They lack it if the run could not begin, or if the store failed.
     """
 
     report: RunReport
@@ -44,9 +44,9 @@ class Interruption:
     """How a run may be interrupted.
 
     Attributes:
-        exit_code: that of an interrupted run.
-        scope: cancelling it interrupts the run and nothing around it.
-        report_to: gets the report where the caller itself is cancelled, so that nothing can be returned to it.
+        exit_code: the exit code of an interrupted run.
+        scope: cancelling it interrupts only the run.
+        report_to: receives the report if the caller itself is cancelled and nothing can be returned.
     """
 
     exit_code: ExitCode
@@ -55,7 +55,7 @@ class Interruption:
 
 
 async def run_to_end(manifest: str, opened: AbstractAsyncContextManager[ReportingRun], interruption: Interruption) -> EndedRun:
-    """Open the run of a manifest, run it, and report how it ended. Cancellation of the caller is raised on, after the report."""
+    """Open the run of a manifest, run it, and report its end. Cancellation of the caller is re-raised after the report."""
     try:
         async with opened as run:
             return await _end(run, interruption)
@@ -73,7 +73,7 @@ async def _end(run: ReportingRun, interruption: Interruption) -> EndedRun:
             interruption.report_to(await run.report_ended(Outcome.INTERRUPTED, interruption.exit_code))
         raise
     except StoreError:
-        raise  # what cannot be read cannot be counted either
+        raise  # a store that cannot be used cannot be counted for a report either
     except TciadError as error:
         return EndedRun(report=await run.report_ended(Outcome.FAILED, error.exit_code, str(error)), error=error)
     return EndedRun(report=await run.report_ended(Outcome.INTERRUPTED, interruption.exit_code))

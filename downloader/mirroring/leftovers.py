@@ -1,4 +1,4 @@
-"""What dead runs left in staging: parts of series that are still to come stay, whole series are saved, the rest goes."""
+"""Staging of earlier runs: keeps parts of series that are still wanted, saves intact series, and removes the rest."""
 
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -37,7 +37,7 @@ async def clear_leftovers(library: LibraryParts, store: LeftoversStore, at: date
 
 
 async def _save(found: StagedFolder, library: LibraryParts, store: LeftoversStore, at: datetime) -> None:
-    """Bring a whole series out of staging that has no other copy in the tree."""
+    """Move an intact series without another copy from staging into the library, or to quarantine."""
     uid = found.receipt.series.series_instance_uid
     rows = await store.find_named([uid])
     row = rows[0] if rows else None

@@ -1,4 +1,4 @@
-"""Waits for archives that do not answer while the catalogue is listed, as the scheduler does while series are fetched."""
+"""Waits for archives that do not answer while the catalogue is listed, as the scheduler does during fetching."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -17,12 +17,12 @@ Listed = TypeVar("Listed")
 
 
 class ListingWait:
-    """Lists again once every archive answers a probe.
+    """Repeats a listing once every archive answers a probe.
 
     Args:
-        archives: those that the listing asks, by name.
+        archives: the archives of the listing, by name.
         outage_seconds: how long after the first failure the wait ends with the error.
-        gives_way: whether the wait is to end now, because other work is due that needs none of the archives with these names.
+        gives_way: whether to end the wait now, because other work is due that needs none of the archives with these names.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ListingWait:
 
     @property
     def pressure(self) -> Pressure | None:
-        """Which archives are out, and since when; None while nothing is waited for."""
+        """Which archives have an outage, and since when; None while there is no wait."""
         if not self._is_waiting:
             return None
         return Pressure(
@@ -69,11 +69,11 @@ class ListingWait:
 
     @property
     def archives_out(self) -> frozenset[str]:
-        """Those that the last probes did not reach; of several archives, none before the first probe."""
+        """Archives that did not answer the last probes; with several archives, none before the first probe."""
         return self._out
 
     async def _wait(self, failure: ArchiveError | TransferError) -> None:
-        """Pause and probe, less and less often, until every archive answers."""
+        """Pause and probe, with growing pauses, until every archive answers."""
         if self._began is None:
             self._began, self._began_at = self._clock.monotonic(), self._clock.now()
         self._out = frozenset(self._archives) if len(self._archives) == 1 else frozenset()
@@ -81,7 +81,7 @@ class ListingWait:
         self._is_waiting = True
         try:
             while found is not None:
-                # from the first failure on: when probes pass and the listing fails again, it is the same outage
+                # measured from the first failure: a listing that fails again after successful probes is the same outage
                 outage_seconds = self._clock.monotonic() - self._began
                 is_over = outage_seconds > self._outage_seconds or self._gives_way(self._out)
                 if found.verdict is not Verdict.RETRY or is_over:
@@ -103,7 +103,7 @@ class ListingWait:
         await self._clock.sleep(pause_seconds)
 
     async def _probe(self) -> ArchiveError | TransferError | None:
-        """Ask each archive a small question. Returns the first error, None when all have answered."""
+        """Send each archive a cheap request. Returns the first error, None if all have answered."""
         failures: dict[str, ArchiveError | TransferError] = {}
         for name, archive in self._archives.items():
             try:

@@ -1,4 +1,4 @@
-"""What a run would find and fetch, without fetching it."""
+"""Finds what a run would select and fetch, without fetching it."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ Note = Callable[[Series, Standing], None]
 
 
 class _Weighing:
-    """Counts the series of a plan, each once. Series are remembered by 64 bits of hash, so that a million cost little."""
+    """Counts the series of a plan, each once, and remembers them as 64-bit hashes, to bound the memory for a million series."""
 
     def __init__(self, store: Inventory, note: Note) -> None:
         self._store = store
@@ -48,10 +48,10 @@ class _Weighing:
 async def plan_manifest(
     manifest: Manifest, resolver: Resolver, store: Inventory, *, free_bytes: int, min_free_bytes: int, note: Note
 ) -> PlanReport:
-    """Ask the archive what the manifest means and compare it with the store. `note` is told of each series once.
+    """Resolve the manifest and compare the result with the store. `note` is called once for each series.
 
     Raises:
-        ArchiveError, ManifestError: as resolving does.
+        ArchiveError, ManifestError: as `Resolver.resolve`.
     """
     weighing = _Weighing(store, note)
     resolution = await resolver.resolve(manifest, weighing.take)

@@ -1,4 +1,4 @@
-"""Looks whether the series that the store counts as complete are in the library, before a run says so."""
+"""Checks that the complete series of the store are in the library, before a run reports them as complete."""
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -18,14 +18,14 @@ from downloader.store.port import Corrections, FolderIndex, Inventory
 from downloader.store.records import StoredSeries
 
 MOST_NAMED: Final = 10
-"""Missing series, and folders that cannot be looked at, that a report names; the others it only counts."""
+"""How many missing series, and unreadable folders, a report names; the others are only counted."""
 PROBED_SERIES: Final = 300
 SAMPLED_SERIES: Final = 2_000
 LONGEST_LOOK_SECONDS: Final = 10.0
 FEWEST_OF_A_WHOLE: Final = 10
-"""Where a store counts so many series as complete and none of them is there, the library is gone, and not its series."""
+"""If the store has at least that many complete series and none is in the library, the whole library is missing."""
 SLOW_SECONDS: Final = 50e-6
-"""A file system that takes longer for one receipt is asked by `SLOW_LOOKS` tasks; a faster one is slowed down by them."""
+"""A file system that takes longer for one receipt is read by `SLOW_LOOKS` tasks; a faster one would become slower by them."""
 SLOW_LOOKS: Final = 4
 _SERIES_AT_ONCE: Final = 500
 
@@ -33,12 +33,12 @@ Place = tuple[str, str]
 
 
 class PresenceStore(Inventory, FolderIndex, Corrections, Protocol):
-    """What looking for complete series asks of the store, and tells it."""
+    """The part of the store that the check uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Absent:
-    """Complete series whose receipts were not seen where the store has them."""
+    """Complete series whose receipts are not in the folders that the store has."""
 
     missing: list[Place] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -50,11 +50,11 @@ class _Absent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresenceCheck:
-    """Looks for the complete series of manifests.
+    """Checks for the complete series of manifests.
 
-    A file system that would take longer than `longest_seconds` for all of them, by what `probed` series took, is asked for a
-    random sample. Everything is looked for all the same where one of the sample is missing, or where the table of the library
-    lists fewer series than the store counts.
+    If checking all of them would take longer than `longest_seconds`, by the time that `probed` series took, a random sample is
+    checked. All are checked nevertheless if a series of the sample is missing, or if metadata.csv lists fewer series than the
+    store counts.
     """
 
     finder: SeriesFinder
@@ -66,7 +66,7 @@ class PresenceCheck:
     longest_seconds: float = LONGEST_LOOK_SECONDS
 
     async def look(self, manifest: str) -> Presence:
-        """Look for the complete series of the manifest. Missing ones become pending, moved ones get their folder in the store.
+        """Check the complete series of the manifest. Set missing ones to pending, and update folders of moved ones.
 
         Raises:
             WrongLibraryError: the store counts `FEWEST_OF_A_WHOLE` or more, of all manifests, and none of them is in the library.
@@ -103,7 +103,7 @@ class PresenceCheck:
         )
 
     async def _refuse_empty_library(self, example: str) -> None:
-        """Raise WrongLibraryError where the store counts many series as complete, and the library holds none of any manifest."""
+        """Raise WrongLibraryError if the store counts many series as complete, and the library has none of any manifest."""
         complete = (await self.store.tally()).complete
         if complete < FEWEST_OF_A_WHOLE or await holds_any(self.store, self.finder.look_for_receipts):
             return
@@ -114,21 +114,21 @@ class PresenceCheck:
         )
 
     async def _probe(self, manifest: str) -> float:
-        """How long the file system takes for one receipt."""
+        """The time that the file system takes for one receipt, in seconds."""
         page = await self.store.places(manifest, limit=self.probed)
         began = self.clock.monotonic()
         await self._look([folder for _, folder in page.places])
         return (self.clock.monotonic() - began) / max(1, len(page.places))
 
     async def _table_is_whole(self) -> bool:
-        """Whether the table of the library lists no fewer series than the store counts, where it has one that is up to date."""
+        """Whether metadata.csv lists at least as many series as the store counts, if it exists and is up to date."""
         if await self.index.metadata_is_due():
             return True
         listed = await self.index.listed_series()
         return listed is None or listed >= (await self.store.tally()).complete
 
     async def _draw(self, manifest: str) -> Sequence[Place]:
-        """Some of the complete series, each as likely as every other, in memory that does not grow with the library."""
+        """A uniform random sample of the complete series, in constant memory (reservoir sampling)."""
         draw = random.Random().random  # noqa: S311 - a sample, not a secret
         drawn: list[Place] = []
         number = 0
@@ -149,7 +149,7 @@ class PresenceCheck:
             after = page.next_after
 
     async def _absent_of(self, places: Sequence[Place], seconds_each: float) -> _Absent:
-        """Those whose receipts are not seen where the store has them."""
+        """The series whose receipts are not in the folders that the store has."""
         folders = [folder for _, folder in places]
         look = await self._look(folders) if seconds_each < SLOW_SECONDS else await self._look_side_by_side(folders)
         missing = set(look.missing)
@@ -176,9 +176,9 @@ class PresenceCheck:
         return await self.finder.look_for_receipts(folders)
 
     async def _look_elsewhere(self, absent: _Absent) -> tuple[list[str], int]:
-        """Which of the missing are gone, and how many are where the layout would put them, which the store learns.
+        """Find which missing series are gone, and how many are in the layout's folder instead; update the latter in the store.
 
-        Those for which that cannot be found out become unreadable.
+        Series whose folders cannot be read are added to `absent.unreadable`.
         """
         gone: list[str] = []
         moved = 0
@@ -193,7 +193,7 @@ class PresenceCheck:
         return gone, moved
 
     async def _find_moved(self, rows: Sequence[StoredSeries], unreadable: dict[str, str]) -> dict[str, str]:
-        """The folders of those series that lie whole elsewhere, in the version that the store has."""
+        """The new folders of series that are intact elsewhere, in the version that the store has."""
         moved = await self.finder.find_moved([(row.series, PurePosixPath(row.folder)) for row in rows])
         unreadable.update(moved.unreadable)
         found: dict[str, str] = {}
@@ -207,7 +207,7 @@ class PresenceCheck:
 
 
 async def holds_any(store: FolderIndex, look: Callable[[Sequence[str]], Awaitable[ReceiptLook]]) -> bool:
-    """Whether the receipt of at least one complete series, of any manifest, is where the store has it."""
+    """Whether the receipt of at least one complete series, of any manifest, is in the folder that the store has."""
     after: int | None = 0
     while after is not None:
         page = await store.places(after=after)

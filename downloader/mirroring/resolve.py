@@ -1,4 +1,4 @@
-"""One resolve of one manifest into the store: enqueue what is listed, settle contradictions, withdraw what is gone."""
+"""One resolve of a manifest into the store: enqueues listed series, resolves contradictions, withdraws vanished series."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,15 +24,15 @@ DROPPED_AT_ONCE: Final = 1_000
 
 
 class ResolveStore(Intake, LeftoversStore, Protocol):
-    """What a resolve asks of the store, and tells it."""
+    """The part of the store that a resolve uses."""
 
 
 @dataclass(slots=True, kw_only=True)
 class CatalogueResolve:
     """Resolves `manifest` once.
 
-    `lets_failed_rest` leaves series alone that failed lately. `changes` and `warnings` take what is found; `is_unproven` tells
-    afterwards that the selection itself may not be whole.
+    `lets_failed_rest`: do not retry series that failed recently. `changes` and `warnings` receive the results; `is_unproven`
+    tells afterwards whether the list of selected series may be incomplete.
     """
 
     manifest: Manifest
@@ -46,14 +46,14 @@ class CatalogueResolve:
     changes: ChangeLog
     warnings: list[str]
     is_unproven: bool = False
-    # some series that each archive listed in this resolve: what it is known to have
+    # a few series that each archive listed in this resolve, as control series
     _listed: dict[str, list[Series]] = field(default_factory=dict)
-    # archives whose lists are not known to be whole
+    # archives with lists that may be incomplete
     _doubted: set[str] = field(default_factory=set)
     _contradictions: Contradictions = field(default_factory=Contradictions)
 
     async def run(self) -> None:
-        """Resolve.
+        """Resolve the manifest.
 
         Raises:
             ArchiveError, ManifestError: as `Resolver.resolve`.
@@ -107,14 +107,14 @@ class CatalogueResolve:
                 met = await self.store.enqueue(name, number, settled.archive, [row], rested_at=rested_at, settles=True)
                 self._note(settled.archive, met)
             if settled.is_kept:
-                # what was taken for a change was the other of two rows
+                # the row that looked like a change was the other of two contradictory rows
                 self.changes.changed.discard(row.series_instance_uid)
             if settled.sentence:
                 self.warnings.append(settled.sentence)
             self.is_unproven |= not settled.is_proven
 
     async def _withdraw(self, number: int, resolved: Manifest) -> None:
-        """Mark what the archive no longer lists, unless so much is gone that the catalogue itself is in doubt."""
+        """Mark vanished series as withdrawn, unless so many are missing that the catalogue is doubted."""
         name = self.manifest.name
         if await self._drop_unwanted(number, resolved):
             await self._clear_leftovers()
@@ -143,7 +143,7 @@ class CatalogueResolve:
         await self._clear_leftovers()
 
     async def _drop_unwanted(self, number: int, resolved: Manifest) -> int:
-        """Forget the wish for series that this resolve did not name because the manifest itself changed; returns how many."""
+        """Remove series from the manifest that this resolve did not find because the manifest changed; returns how many."""
         name, dropped = self.manifest.name, 0
         unwanted: list[str] = []
         async for row in self.store.find_vanished(name, number):
@@ -155,7 +155,7 @@ class CatalogueResolve:
         return dropped + await self.store.drop_wishes(name, number, unwanted)
 
     async def _clear_leftovers(self) -> None:
-        """Parts in staging of series that are not to come any more go now: no attempt is under way yet."""
+        """Remove parts of series from staging that are no longer wanted; no attempt has started yet."""
         await clear_leftovers(self.library, self.store, self.clock.now())
 
     async def _ask_own_rows(self, archive: str, series: Sequence[Series]) -> Sequence[Series]:
@@ -164,7 +164,7 @@ class CatalogueResolve:
         return await self.resolver.ask_own_rows(archive, series, self._listed.get(archive, ()))
 
     async def _keep_listed(self, number: int, resolved: Manifest, archive: str, rows: Sequence[Series]) -> None:
-        """Count series that no list names and that are still there as named; those that the manifest no longer fits it drops."""
+        """Keep series that the archive returns only singly; remove those that the manifest no longer selects."""
         wanted = [row for row in rows if resolved.wants(row)]
         self._note(archive, await self.store.enqueue(self.manifest.name, number, archive, wanted))
         unwanted = [row for row in rows if not resolved.wants(row)]

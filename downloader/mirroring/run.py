@@ -1,4 +1,4 @@
-"""One run of one manifest over one library: resolve, fetch, report."""
+"""A run of one manifest over one library: resolve, fetch, report."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -42,18 +42,18 @@ _log = structlog.get_logger(__name__)
 
 
 def never(archives_out: frozenset[str]) -> bool:  # noqa: ARG001
-    """Wait for archives as long as the policy allows."""
+    """The default of `gives_way`: wait for archives as long as the policy allows."""
     return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPolicy:
-    """How a run treats trouble: a single run reports it and ends, a run of the service waits until it is over.
+    """How a run handles faults: a single run reports them and ends; a run of the service waits until they are over.
 
-    `lets_failed_rest`: series that failed lately are left alone. `waits_for_room`: a full disk makes claiming wait.
-    `waits_for_listing`: an archive that does not answer the listing is waited for, as it is while series are fetched.
-    `outage_seconds`: how long an archive may be out of reach. `admit` is awaited before each claim, for as long as nothing may be
-    claimed. `gives_way`: see `ListingWait`.
+    `lets_failed_rest`: do not retry series that failed recently. `waits_for_room`: a full disk pauses claiming.
+    `waits_for_listing`: wait for an archive that does not answer the listing, as during fetching. `outage_seconds`: the longest
+    outage of an archive to wait for. `admit` is awaited before each claim, and returns when series may be claimed. `gives_way`:
+    see `ListingWait`.
     """
 
     lets_failed_rest: bool = False
@@ -69,9 +69,9 @@ SINGLE_RUN: Final = RunPolicy()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a run is made of. `draw` gives random numbers in [0, 1); `contexts` has one for each archive of the manifest, by name.
+    """The parts of a run. `draw` returns random numbers in [0, 1); `contexts` are by name of the manifest's archives.
 
-    `warnings` are reported with whatever comes of the run.
+    `warnings` are added to the report of the run.
     """
 
     resolver: Resolver
@@ -86,7 +86,7 @@ class Parts:
 
 
 class MirrorRun:
-    """One run of one manifest. Whatever ends it, `report_ended` can tell how far it came."""
+    """A run of one manifest. However it ends, `report_ended` can report its progress."""
 
     def __init__(self, manifest: Manifest, parts: Parts, progress: RunListener) -> None:
         self._manifest = manifest
@@ -110,7 +110,7 @@ class MirrorRun:
 
     @property
     def pressure(self) -> Pressure | None:
-        """How the fetching goes about now, or which archives the listing waits for; None while it is listed."""
+        """The state of fetching, or the archives that the listing waits for; None while the catalogue is being listed."""
         return self._scheduler.pressure if self._scheduler else self._listing.pressure
 
     @property
@@ -119,7 +119,7 @@ class MirrorRun:
         return self._scheduler.pressure.archives_out if self._scheduler else self._listing.archives_out
 
     def drain(self) -> None:
-        """Begin nothing more: what is being fetched ends, and then the run does."""
+        """Start nothing more: downloads in flight finish, and then the run ends."""
         self._is_drained = True
         self._resolving.cancel()
         self._strengthening.cancel()
@@ -130,7 +130,7 @@ class MirrorRun:
         """Resolve, fetch until nothing is pending, and report.
 
         Raises:
-            TciadError: the run could not go on: the archive, the library or the store cannot be used.
+            TciadError: the run cannot continue: the archive, the library or the store cannot be used.
         """
         try:
             await self._until_deadline(self._mirror)
@@ -164,7 +164,7 @@ class MirrorRun:
         await self._scheduler.drain(self._manifest.name)
 
     async def _strengthen(self) -> None:
-        """Prove again what is proven by less than the archive's MD5s; what these disprove is fetched like any other series."""
+        """Prove weak series again; series that the archive's MD5s disprove are fetched like any other."""
         parts = self._parts
         strengthening = Strengthening(
             store=parts.store,
@@ -185,7 +185,7 @@ class MirrorRun:
                 await self._fetch()
 
     async def _until_deadline(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Await `work()`, cancelling it when the run's time is over: what is in flight is set back, as at an interruption."""
+        """Await `work()`, and cancel it at the deadline: series in flight are set back, as by an interruption."""
         deadline_seconds = self._parts.options.deadline_seconds
         if deadline_seconds is None:
             await work()
@@ -201,17 +201,17 @@ class MirrorRun:
             await work()
             group.cancel_scope.cancel()
         if self._is_over:
-            # resolving may have been cut short as well, so what looks complete need not be
+            # resolving may have been cut short as well, so the list of selected series may be incomplete
             self._unproven = True
             self._warnings.append(f"the deadline of {duration_text(deadline_seconds)} has passed; run again to go on")
 
     async def report_ended(self, outcome: Outcome, exit_code: ExitCode, error: str = "") -> RunReport:
-        """How far a run came that did not come to its end."""
+        """Report the progress of a run that was interrupted or failed."""
         report = replace(await self._judge(), outcome=outcome, exit_code=exit_code, error=error)
         try:
             return await self._keep(report)
         except LibraryError as unwritten:
-            # the library is what failed, so that its record cannot be kept is no news
+            # the run failed because of the library: that its record cannot be written is no further error
             _log.warning("no record of the run was kept", manifest=self._manifest.name, message=str(unwritten))
             return report
 
@@ -255,15 +255,15 @@ class MirrorRun:
         try:
             await resolve.run()
         finally:
-            # a listing that was interrupted by an outage may have given the same warnings
+            # a listing that was interrupted by an outage may have produced the same warnings
             self._warnings += [warning for warning in warnings if warning not in self._warnings]
         self._unproven |= resolve.is_unproven
 
     async def _look_for_complete(self) -> None:
-        """Have fetched again what the store counts as complete and the library does not hold.
+        """Set complete series that are missing in the library to pending.
 
         Raises:
-            WrongLibraryError: the library holds nothing of what the store counts, of any manifest.
+            WrongLibraryError: the library has no series of those that the store counts, of any manifest.
         """
         parts = self._parts
         check = PresenceCheck(finder=parts.library.finder, index=parts.library.index, store=parts.store, clock=parts.clock)
@@ -275,10 +275,10 @@ class MirrorRun:
             self._changes.removed.add([asdict(removed)])
 
     async def _check_room(self, tally: SeriesTally) -> None:
-        """Refuse to begin what cannot fit.
+        """Raise an error if the series cannot fit on the disk.
 
         Raises:
-            NoSpaceError: the catalogue's sizes say so.
+            NoSpaceError: the sizes in the catalogue exceed the free space.
         """
         needed_bytes = max(0, tally.expected_bytes - tally.stored_bytes)
         free_bytes = await self._parts.library.state.free_bytes()
@@ -307,11 +307,11 @@ class MirrorRun:
         log_attempt(self._manifest.name, event)
 
     async def _write_metadata(self) -> None:
-        """Bring metadata.csv and CITATION.txt up to date; left alone where nothing changed since they were written."""
+        """Write metadata.csv and CITATION.txt if series changed since they were written."""
         parts = self._parts
         if not await parts.library.index.metadata_is_due():
             return
-        # a run that is to end now does not ask for more
+        # a run that is ending sends no more requests
         contexts = {} if self._is_drained or self._is_over else parts.contexts
         archives = {name: context.archive for name, context in contexts.items()}
         await write_described_metadata(parts.library.index, parts.store, archives, parts.clock)
@@ -348,7 +348,7 @@ class MirrorRun:
 
 
 def policy_of(options: RunOptions, run_policy: RunPolicy) -> SchedulerPolicy:
-    """How the options, and the policy of the run, want series to be fetched."""
+    """The scheduler's policy for these options and this kind of run."""
     return SchedulerPolicy(
         concurrency=options.concurrency,
         attempts=options.attempts,

@@ -1,4 +1,4 @@
-"""Reads from the store how strongly the complete series of a manifest are proven."""
+"""Reads the strength of proof of a manifest's complete series from the store."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -9,15 +9,15 @@ from downloader.results.strength import StrengthSummary
 from downloader.store.port import ProofRecords
 
 NAMED_SERIES: Final = 20
-"""How many of the series that are proven by less a report names."""
+"""How many weak series a report names."""
 
 
 async def read_strength(
     store: ProofRecords, manifest: str, complete: int, *, lists_wanted: Collection[str], proven_again: int = 0
 ) -> StrengthSummary:
-    """What the store knows of the proofs of a manifest's `complete` series.
+    """The strength of proof of a manifest's `complete` series.
 
-    `lists_wanted` names the archives whose series are to have MD5 lists.
+    `lists_wanted` names the archives whose series should have MD5 lists.
     """
     groups = await store.proof_groups(manifest)
     counts: Counter[Digests | None] = Counter()

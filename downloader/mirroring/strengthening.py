@@ -1,8 +1,8 @@
-"""Proves complete series again that are proven by less than the archive's MD5 of every image, where it has MD5s by now.
+"""Proves weak complete series again, if the archive offers MD5s by now.
 
-The cheapest comes first: the archive's digests are compared with the MD5s of the receipt, which downloads nothing. Where it has
-lists in its ZIPs only, the series comes again. What is complete stays complete, whatever becomes of the attempt; only images that
-the archive's digests disprove are doubted, and come again.
+The cheapest way comes first: the archive's digests are compared with the MD5s in the receipt, without a download. If the archive
+has MD5s only as lists in its ZIPs, the series is fetched again. A failed attempt leaves a series complete; only series whose
+images the archive's digests disprove are reopened and fetched again.
 """
 
 from collections import Counter
@@ -27,22 +27,22 @@ from downloader.store.records import StoredSeries
 
 COMPARED_PER_RUN: Final = 1_000
 IMAGES_PER_RUN: Final = 2_000
-"""So many images are asked about singly, a request each; series of more come again with their lists."""
+"""Maximum number of images whose MD5s are requested singly; series with more images are fetched again with their lists."""
 FETCHED_PER_RUN: Final = 100
-"""A library that was made without MD5s is proven by and by, and does not hold up its runs."""
+"""Limit per run, so that proving a library without MD5s again takes several runs and does not delay them."""
 MISSES_IN_A_ROW: Final = 3
-"""After so many series that could not be proven by more, an archive that was not seen to have MD5s is left alone."""
+"""After that many consecutive series without a better proof, an archive that never sent MD5s is skipped."""
 RECEIPTS_PER_RUN: Final = 5_000
 _NOTED_AT_ONCE: Final = 500
 _log = structlog.get_logger(__name__)
 
 
 class StrengthStore(ProofRecords, Corrections, Protocol):
-    """What proving series again asks of the store, and tells it."""
+    """The part of the store that proving again uses."""
 
 
 class _Digested(Enum):
-    """What the archive's digests say of the images of a receipt."""
+    """The comparison of the archive's digests with the images of a receipt."""
 
     SAME = auto()
     OTHERS = auto()
@@ -51,9 +51,9 @@ class _Digested(Enum):
 
 @dataclass(slots=True)
 class StrengthTally:
-    """What came of it: `compared` and `fetched` are proven by more now, `doubted` were disproved and are to come again.
+    """The results: `compared` and `fetched` series have a stronger proof now, `doubted` ones are fetched again.
 
-    Of the `contradicted` the archive sent images again that its own list disproves: what was there stays.
+    Of the `contradicted` series, the archive sent images again that its own list disproves: the stored images stay.
     """
 
     compared: int = 0
@@ -63,7 +63,7 @@ class StrengthTally:
 
 
 async def note_unknown_strengths(store: StrengthStore, context: AttemptContext) -> None:
-    """Look into receipts for what a store does not know that an older tciad wrote: some thousands in each run."""
+    """Record proofs in a store of an older tciad by reading receipts, at most RECEIPTS_PER_RUN in each run."""
     noted: list[tuple[str, Proof]] = []
     looked = 0
     async for row in store.find_unknown_proofs():
@@ -85,8 +85,8 @@ class Strengthening:
     """Proves the weak series of one manifest again.
 
     Args:
-        contexts: what works on series of each archive, by its name.
-        admit: is awaited before each series, for as long as nothing may be begun.
+        contexts: one context per archive, by name.
+        admit: awaited before each series; returns when work may start.
     """
 
     store: StrengthStore
@@ -99,10 +99,10 @@ class Strengthening:
     _images_left: int = IMAGES_PER_RUN
 
     async def work(self, manifest: str) -> None:
-        """Try each series once, until all were or the run has done its share.
+        """Try each weak series once, up to the limits per run.
 
         Raises:
-            LibraryError, StoreError: they cannot be used.
+            LibraryError, StoreError: library or store cannot be used.
         """
         hopeful = {name: context for name, context in self.contexts.items() if context.md5 is not Md5Mode.OFF}
         async for row in self.store.find_weak(manifest, with_list=False):
@@ -129,7 +129,7 @@ class Strengthening:
         return self._misses[archive.name] >= MISSES_IN_A_ROW and archive.md5_lists("") is not Md5Lists.SENT
 
     async def _strengthen(self, row: StoredSeries, context: AttemptContext) -> bool:
-        """Whether the series is proven by more now, or shown to be wrong."""
+        """Whether the series has a stronger proof now, or was disproved."""
         receipt = await _receipt_of(row, context)
         if receipt is None:
             return False  # `verify` tells what is wrong with it
@@ -150,9 +150,9 @@ class Strengthening:
         self.tally.compared += 1
 
     async def _doubt(self, row: StoredSeries, receipt: Receipt, context: AttemptContext) -> bool:
-        """Let nothing believe images that are not what the archive has, unless it has other ones since the last resolve.
+        """Invalidate the receipt of images that differ from the archive's, unless the archive has a new version.
 
-        They stay where they are until the right ones take their place, and go to quarantine then.
+        The images stay in place until the correct ones replace them, and are then moved to quarantine.
         """
         newest = await ask_again(row.series, context.archive)
         if newest is None or newest.version.differs_from(receipt.series.version):
@@ -169,14 +169,14 @@ class Strengthening:
         return True
 
     async def _fetch(self, row: StoredSeries, receipt: Receipt, context: AttemptContext) -> bool:
-        """Fetch the series again for its list, in place of what lies there, where a list can be expected."""
+        """Fetch the series again in place, if a list can be expected."""
         series = row.series
         lists = context.archive.md5_lists(series.series_instance_uid)
         is_in_place = await context.library.finder.folder_of(series) == PurePosixPath(row.folder)
         if lists not in {Md5Lists.SENT, Md5Lists.UNKNOWN} or not is_in_place or self._fetches >= FETCHED_PER_RUN:
             return False
         self._fetches += 1
-        # a list with blanks is the best that there is, also where the manifest requires more of new series
+        # AUTO: the best available list may have blanks, also where the manifest requires more for new series
         fetched = await fetch_with_list(series, replace(context, md5=Md5Mode.AUTO))
         with CancelScope(shield=True):
             await self.store.restore([(fetched.receipt, str(fetched.place.folder))])
@@ -188,10 +188,10 @@ class Strengthening:
         return True
 
     async def _compare(self, receipt: Receipt, archive: Source) -> _Digested:
-        """What the archive's digests say, as far as they vouch for every image; an image without one ends the questions.
+        """Compare digests until one differs or is missing; SAME only if every image matches.
 
         Raises:
-            ArchiveError, TransferError: the archive cannot be asked now.
+            ArchiveError, TransferError: the archive does not answer now.
         """
         try:
             digest = await archive.find_series_md5(receipt.series.series_instance_uid)
@@ -210,12 +210,12 @@ class Strengthening:
 
 
 def wants_lists(context: AttemptContext) -> bool:
-    """Whether series of this archive are to have MD5 lists, and its generation knows of such."""
+    """Whether series of this archive should have MD5 lists, and its generation may offer them."""
     return context.md5 is not Md5Mode.OFF and context.archive.md5_lists("") is not Md5Lists.NEVER
 
 
 async def _receipt_of(row: StoredSeries, context: AttemptContext) -> Receipt | None:
-    """The receipt of a complete series, where it can be believed."""
+    """The receipt of a complete series; None if there is no valid one."""
     try:
         receipt = await context.library.reader.receipt_in(PurePosixPath(row.folder))
     except DamagedReceiptError:

@@ -1,4 +1,4 @@
-"""What becomes of series that the archive has withdrawn, once their grace is over."""
+"""Removes or quarantines series that the archive has withdrawn, after their grace period."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -21,12 +21,12 @@ _log = structlog.get_logger(__name__)
 
 
 class WithdrawalStore(Inventory, FolderIndex, Corrections, Protocol):
-    """What removing withdrawn series asks of the store, and tells it."""
+    """The part of the store that removing withdrawn series uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovedSeries:
-    """A withdrawn series whose folder is no longer in its place. `quarantine` is where it lies now; empty when it is deleted."""
+    """A withdrawn series that was removed from its folder. `quarantine` is its new path; empty if it was deleted."""
 
     series_instance_uid: str
     folder: str
@@ -36,20 +36,20 @@ class RemovedSeries:
 async def remove_withdrawn(
     manifest: Manifest, store: WithdrawalStore, contexts: Mapping[str, AttemptContext], warn: Callable[[str], None]
 ) -> AsyncIterator[RemovedSeries]:
-    """Move aside or delete withdrawn series whose grace is over, one after another.
+    """Quarantine or delete withdrawn series whose grace period is over, one after another.
 
-    Every manifest of the store that ever wanted a series has a say: the most careful policy and the longest grace count. So it
-    does not matter which of them runs first, or last. Before a series is deleted its archive is asked for it once more; one that
-    is listed again, or whose archive cannot be asked, stays.
+    All manifests of the store that ever wanted a series count: the most careful policy and the longest grace period apply. So the
+    order in which they run does not matter. Before a series is deleted, its archive is queried once more; the series stays if it
+    is listed again or the archive does not answer.
 
-    The change is written down, then the folder goes, then the store is told: a kill between is made good by the next start. A
-    folder that is not, or not surely, that of the series stays, with a warning in the log.
+    The change is recorded, then the folder is removed, then the store is updated: after a kill, the next start finishes this. A
+    folder that is not certainly that of the series stays, with a warning in the log.
 
     Args:
-        manifest: the one whose run this is.
-        store: where the series are known.
-        contexts: one for each archive of the manifest, by name.
-        warn: takes a sentence for each archive whose series stay.
+        manifest: the manifest of this run.
+        store: the store with the series.
+        contexts: one context per archive of the manifest, by name.
+        warn: called with a warning about series that stay.
 
     Raises:
         StoreError: the store cannot be used.
@@ -76,9 +76,9 @@ async def remove_withdrawn(
 
 
 class _LastQuestion:
-    """Asks for a series once more before it is deleted: for its own row, and for the list of its study.
+    """Queries the archive once more before a series is deleted: for the single series, and for the list of its study.
 
-    An archive that cannot be asked, or answers with nothing for series that it has, is not asked again in the same run.
+    An archive that does not answer, or returns nothing for series that it has, is not queried again in the same run.
     """
 
     def __init__(self, store: WithdrawalStore, contexts: Mapping[str, AttemptContext], warn: Callable[[str], None]) -> None:
@@ -92,7 +92,7 @@ class _LastQuestion:
         self._without_study = 0
 
     async def is_gone(self, row: StoredSeries) -> bool:
-        """Whether every question denies the series."""
+        """Whether neither query finds the series."""
         context = self._contexts.get(row.archive)
         if context is None:
             self._silent.setdefault(row.archive, f"this manifest does not ask {row.archive}")
@@ -113,7 +113,7 @@ class _LastQuestion:
         return not listed
 
     def warn(self) -> None:
-        """Warn of series that stay, and why."""
+        """Report which series stay, and why."""
         if self._listed_again:
             self._warn(
                 f"{len(self._listed_again)} withdrawn series are listed again and were not deleted, such as "
@@ -142,7 +142,7 @@ class _LastQuestion:
         return False
 
     async def _controls_of(self, archive: str) -> list[Series]:
-        """Some series that the archive is known to have: complete ones of the library."""
+        """A few series that the archive is known to have: complete ones of the library."""
         if archive not in self._controls:
             found = self._controls[archive] = []
             async for row in self._store.find(state=SeriesState.COMPLETE):
@@ -156,7 +156,7 @@ class _LastQuestion:
 async def _remove(
     row: StoredSeries, policy: WithdrawnPolicy, at: datetime, store: WithdrawalStore, context: AttemptContext
 ) -> RemovedSeries:
-    """Take the folder out of the tree, and tell the store. Raises LibraryError, StoreError."""
+    """Remove the folder from the tree, and update the store. Raises LibraryError, StoreError."""
     uid, folder, changes = row.series.series_instance_uid, PurePosixPath(row.folder), context.library.changes
     if not await context.library.reader.holds(folder, uid):
         await store.forget_folder(uid)
