@@ -1,8 +1,8 @@
-"""Puts the parts together: the only code that names concrete classes, and that opens and closes them.
+"""Composition root: the only code that names concrete classes, and that opens and closes them.
 
-`mirror.py` opens a run: library, store, HTTP client, archives, scheduler. `maintenance.py` opens what verifies and repairs.
-`holding.py` holds a library and its store together and locked; it refuses a store that meets the folders of another library.
-`state_store.py` opens the store for those who only read it, without the rest.
+`mirror.py` opens a run: library, store, HTTP client, archives, scheduler. `maintenance.py` opens verification, repair and the
+other maintenance. `holding.py` locks a library together with its store; it refuses a store whose series belong to another
+library. `state_store.py` opens the store alone, for readers.
 
-It has no rules of its own about series; what is decided about them is decided below.
+Rules about series are in the rooms below, not here.
 """

@@ -1,8 +1,8 @@
-"""Holds a library together with its store: one process at a time, and never a store over the folders of another library.
+"""Locks a library together with its store for one process, and refuses a store of another library.
 
 Both have the same id: the library in its marker, the store in a row. The marker is written first, so that a kill between the two
-leaves a library with an id and a store without one, which the next start binds. Every other difference is refused before anything
-is written, since the folder may be the empty mount point of a disk that is not there.
+leaves a library with an id and a store without one, which the next start binds. Any other difference is an error before anything
+is written, because the folder may be the empty mount point of a missing disk.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -53,7 +53,7 @@ async def hold_library(
         await anyio.to_thread.run_sync(_refuse_file, options.output)
         store: Store | None = None
         if is_state_outside(options):
-            # first, since it must be known what the store belongs to before the lock of the library makes a folder
+            # first, because the store's library must be checked before the lock of the library creates a folder
             stack.enter_context(lock_store(state_path(options), clock.now()))
             if await has_store(state_path(options)):
                 store = await stack.enter_async_context(open_state(options))
@@ -69,7 +69,7 @@ async def hold_library(
 
 @asynccontextmanager
 async def _removed_if_new(root: Path, came_to_nothing: Callable[[], bool]) -> AsyncIterator[None]:
-    """Remove `.tciad` after a failure where nothing but the lock was in it. The lock is held before, meanwhile and after."""
+    """Remove `.tciad` after a failure if it had only the lock at the start. The caller holds the lock throughout."""
     is_new = await anyio.to_thread.run_sync(_has_only_lock, root)
     try:
         yield
@@ -87,11 +87,11 @@ def _has_only_lock(root: Path) -> bool:
 
 @asynccontextmanager
 async def open_records(output: Path, state: Path | None) -> AsyncIterator[StoreReader]:
-    """The store of a library, to be asked; nothing is written, and an older store is not brought up to date.
+    """Open the store of a library read-only; an older store is not migrated.
 
     Raises:
-        StoreError: there is none.
-        WrongLibraryError: the folder is not its library, so that what it counts is not there.
+        StoreError: there is no store.
+        WrongLibraryError: the folder is not the store's library.
     """
     options = RunOptions(output=output, state=state)
     await expect_store(options)
@@ -102,11 +102,11 @@ async def open_records(output: Path, state: Path | None) -> AsyncIterator[StoreR
 
 @asynccontextmanager
 async def open_beside_run(output: Path, state: Path | None) -> AsyncIterator[Store]:
-    """The store of a library, to be corrected while a run may be under way: nothing is locked.
+    """Open the store of a library for corrections, without a lock, while a run may be working.
 
     Raises:
-        StoreError: there is none, or it cannot be written.
-        WrongLibraryError: the folder is not its library, so that what it counts is not there.
+        StoreError: there is no store, or it cannot be written.
+        WrongLibraryError: the folder is not the store's library.
     """
     options = RunOptions(output=output, state=state)
     await expect_store(options)
@@ -116,11 +116,11 @@ async def open_beside_run(output: Path, state: Path | None) -> AsyncIterator[Sto
 
 
 async def bind(options: RunOptions, store: Store, clock: Clock) -> None:
-    """Let library and store know each other, where one of them does not yet. Both are held.
+    """Give library and store the same id, if one of them has none yet. The caller holds both locks.
 
     Raises:
         WrongLibraryError: they belong to others.
-        LibraryError, StoreError: it cannot be written down.
+        LibraryError, StoreError: the id cannot be written.
     """
     await refuse_wrong_library(options, store)
     identity = await anyio.to_thread.run_sync(read_identity, options.output)
@@ -131,13 +131,13 @@ async def bind(options: RunOptions, store: Store, clock: Clock) -> None:
 
 
 async def refuse_wrong_library(options: RunOptions, store: StoreReader) -> None:
-    """Refuse a folder that is not the library of the store. Writes nothing.
+    """Raise an error if the folder is not the library of the store. Writes nothing.
 
-    A store that knows no library, such as that of tciad 0.1.0, is believed where one of its complete series lies in the folder. A
-    store without any complete series may belong to every library that has a marker: nothing can be wrong about what it counts.
+    A store without an id, such as that of tciad 0.1.0, is accepted if one of its complete series is in the folder. A store
+    without complete series is accepted for every library that has a marker: it has nothing that could be wrong.
 
     Raises:
-        WrongLibraryError: it is another one, or it is not there.
+        WrongLibraryError: it is another library, or it is missing.
     """
     identity = await anyio.to_thread.run_sync(read_identity, options.output)
     known = await store.library_id()
@@ -164,27 +164,27 @@ async def refuse_wrong_library(options: RunOptions, store: StoreReader) -> None:
 
 
 async def require_library(options: RunOptions, store: Inventory) -> None:
-    """Refuse to go on where the library that is held has gone since, such as with its disk. Writes nothing.
+    """Raise an error if the locked library has disappeared since, for example with its disk. Writes nothing.
 
     Raises:
-        WrongLibraryError: the marker is not there any more, or is another.
-        LibraryError, StoreError: that cannot be told.
+        WrongLibraryError: the marker is missing or has another id.
+        LibraryError, StoreError: marker or store cannot be read.
     """
     await expect_identity(options.output, await store.library_id())
 
 
 async def expect_identity(root: Path, identity: str) -> None:
-    """Refuse a folder that is not the library of this id. Writes nothing.
+    """Raise an error if the folder is not the library of this id. Writes nothing.
 
     Raises:
-        WrongLibraryError: its marker is another, or is not there.
-        LibraryError: that cannot be told.
+        WrongLibraryError: the marker is missing or has another id.
+        LibraryError: the marker cannot be read.
     """
     await anyio.to_thread.run_sync(refuse_identity, root, identity)
 
 
 def refuse_identity(root: Path, identity: str) -> None:
-    """`expect_identity` on the calling thread, which it blocks."""
+    """The blocking form of `expect_identity`."""
     found = read_identity(root)
     if found != identity:
         what = "holds another library now" if found else "is not the library any more: its marker is not there"
@@ -192,7 +192,7 @@ def refuse_identity(root: Path, identity: str) -> None:
 
 
 async def _holds_any(root: Path, store: StoreReader) -> bool:
-    """Whether the receipt of at least one complete series is where the store has it; never in a folder that is not there."""
+    """Whether the receipt of at least one complete series is in the folder that the store has; False if the root is missing."""
 
     async def look(folders: Sequence[str]) -> ReceiptLook:
         return await anyio.to_thread.run_sync(look_for_receipts, root, folders)

@@ -1,4 +1,4 @@
-"""Opens what a library knows about itself, for those who need no more: the engine takes longer to import."""
+"""Opens the state files of a library, for callers that need no more: importing the engine takes longer."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ from downloader.library.port import LibraryState
 
 
 def library_state(root: Path) -> LibraryState:
-    """The own files of the library in this folder, which need not be there. Nothing is opened yet."""
+    """The state files of the library in this folder, which may not exist. Opens nothing yet."""
     return LocalState(root)

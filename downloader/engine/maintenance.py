@@ -1,4 +1,4 @@
-"""Puts together what mends a library: verification and repair, adoption, and a new store made of receipts."""
+"""Opens the maintenance of a library: verification and repair, adoption, relayout, and rebuilding the store."""
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -54,7 +54,7 @@ from downloader.store.sqlite.set_aside import keep_aside
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verifier:
-    """A library opened to be verified; `repair` where what is wrong is to be mended."""
+    """A library opened for verification; `repair` is None if nothing is to be repaired."""
 
     library: Path
     examination: Examination
@@ -62,11 +62,11 @@ class Verifier:
     clock: Clock
 
     async def verify(self, count: CountListener, heard: FindingListeners) -> VerificationReport:
-        """Verify the library; with a repair, set aside what is wrong.
+        """Verify the library; with a repair, fix what can be fixed at once, and enqueue the rest.
 
         Raises:
-            LibraryError, StoreError: they cannot be used.
-            ArchiveError: an archive is out of reach, or refuses the credentials.
+            LibraryError, StoreError: library or store cannot be used.
+            ArchiveError: an archive does not answer, or refuses the credentials.
         """
         began = self.clock.monotonic()
         tally = await verify_and_mend(self.examination, self.repair, count, heard)
@@ -79,10 +79,10 @@ class Verifier:
         )
 
     async def fetch(self, report: VerificationReport, progress: RunListener) -> VerificationReport:
-        """Fetch again what the repair set aside, and add it to the report; without a repair the report stays as it is.
+        """Fetch what the repair enqueued, and add it to the report; without a repair, return the report unchanged.
 
         Raises:
-            TciadError: it could not go on; the series stay pending, and the next repair or run fetches them.
+            TciadError: the fetch stopped; the series stay pending, and the next repair or run fetches them.
         """
         if self.repair is None:
             return report
@@ -96,17 +96,17 @@ class Verifier:
 async def open_verification(
     options: RunOptions, archives: Sequence[ArchiveAddress], *, deep: bool, upstream: bool, repair: bool
 ) -> AsyncIterator[Verifier]:
-    """The library of the options, to be verified; locked where it is to be repaired.
+    """Open the library of the options for verification; it is locked for a repair.
 
     Args:
-        options: whose `output` and `state` name the library.
-        archives: where the archives of its series are, beside the built-in ones; their secrets are in the options.
-        deep: whether every image is read.
-        upstream: whether the archives are asked for their digests.
-        repair: whether what is wrong is set aside and fetched again.
+        options: `output` and `state` name the library.
+        archives: addresses of the archives of its series, in addition to the built-in ones; their secrets are in the options.
+        deep: read every image.
+        upstream: query the archives for their digests.
+        repair: fix what is wrong, and fetch damaged series again.
 
     Raises:
-        LibraryError, StoreError, SettingsError: something of it cannot be used.
+        LibraryError, StoreError, SettingsError: a part of it cannot be used.
     """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -159,7 +159,7 @@ def _make_repair(library: Library, store: Store, archives: Mapping[str, Source],
 
 
 async def _addresses_of(store: Inventory, named: Sequence[ArchiveAddress]) -> Sequence[ArchiveAddress]:
-    """The archives that were named, and the built-in ones that series of the library come from."""
+    """The given archives, and the built-in ones that series of the library come from."""
     known = {address.name: address for address in named}
     built_in = [PROFILES[name] for name in await store.archives() if name in PROFILES and name not in known]
     return [*known.values(), *built_in]
@@ -168,18 +168,18 @@ async def _addresses_of(store: Inventory, named: Sequence[ArchiveAddress]) -> Se
 async def adopt_tree(
     tree: Path, address: ArchiveAddress, options: RunOptions, count: CountListener, *, link: bool
 ) -> AdoptionReport:
-    """Take over a tree that another program made into the library of the options, which is made if need be.
+    """Adopt a tree of another program into the library of the options, which is created if it does not exist.
 
     Args:
-        tree: what the other program downloaded.
-        address: the archive that its series are proven against.
-        options: whose `output` and `state` name the library.
-        count: hears how far it is.
-        link: whether the library shares the files with the tree where the file system can.
+        tree: the tree of the other program.
+        address: the archive against which the series are proven.
+        options: `output` and `state` name the library.
+        count: receives the progress.
+        link: share the files with the tree, by links, where the file system can.
 
     Raises:
-        SettingsError: the tree is no folder, or it is the library itself.
-        ArchiveError: the archive is out of reach, or refuses the credentials.
+        SettingsError: the tree is not a folder, or it is the library itself.
+        ArchiveError: the archive does not answer, or refuses the credentials.
         LibraryError, StoreError: the library cannot be used.
     """
     clock = SystemClock()
@@ -195,10 +195,10 @@ async def adopt_tree(
 async def open_adoption(
     tree: Path, address: ArchiveAddress, options: RunOptions, count: CountListener, *, link: bool
 ) -> AsyncIterator[Adopter]:
-    """The library of the options, locked to take over the tree. After a failure before anything was adopted, none is made.
+    """Lock the library of the options to adopt the tree. A new library is removed after a failure before the first adoption.
 
     Raises:
-        SettingsError: the tree is no folder, or it is the library itself.
+        SettingsError: the tree is not a folder, or it is the library itself.
         LibraryError, StoreError: the library cannot be used.
     """
     clock, tally = SystemClock(), AdoptionTally()
@@ -236,14 +236,14 @@ def _check_tree(tree: Path, library: Path) -> None:
 
 
 async def relayout_library(options: RunOptions, count: CountListener, *, dry_run: bool) -> RelayoutReport:
-    """Move the library of the options to the layout that they name, or go on where that was interrupted.
+    """Move the library of the options to their layout, or continue an interrupted move.
 
-    With `dry_run` nothing is locked and nothing moved.
+    With `dry_run` nothing is locked or moved.
 
     Raises:
-        SettingsError: the layout is none.
+        SettingsError: the layout is invalid.
         LibraryError: a folder cannot be read or moved.
-        StoreError: there is no store, or another run holds the library.
+        StoreError: there is no store, or another process has the lock of the library.
     """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -255,7 +255,7 @@ async def relayout_library(options: RunOptions, count: CountListener, *, dry_run
         known = await library.state.config() or LibraryConfig()
         config = replace(known, layout=options.layout or known.layout)
         if held is not None:
-            # the start that finds the library half moved learns from this where the rest belongs
+            # after an interruption, the next start reads from this what the target layout was
             await library.state.write_config(replace(config, is_moving=True))
         count.begin("looked at", (await store.tally()).complete)
         relayout = Relayout(library=library, store=store, corrections=held, advance=count.advance)
@@ -267,11 +267,11 @@ async def relayout_library(options: RunOptions, count: CountListener, *, dry_run
 
 
 async def rebuild_store(options: RunOptions, count: CountListener) -> RebuildReport:
-    """Make the store of a library anew from its receipts. What was there before is kept aside.
+    """Create the store of a library from its receipts. A previous store is kept under another name.
 
     Raises:
         LibraryError: there is no library, or it cannot be read.
-        StoreError: another run holds the library, or the new store cannot be written.
+        StoreError: another process has the lock of the library, or the new store cannot be written.
     """
     clock = SystemClock()
     if not await anyio.to_thread.run_sync(is_library, options.output):

@@ -1,4 +1,4 @@
-"""Puts the parts together: the only place that names concrete classes, and the one that opens and closes them."""
+"""Opens runs and plans: composes library, store, archives and scheduler, and closes them."""
 
 import random
 import shlex
@@ -61,10 +61,10 @@ def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) 
     """The options of one run of the manifest.
 
     Raises:
-        SettingsError: they ask for what this tciad cannot do, or credentials are missing.
+        SettingsError: an option is not supported, or credentials are missing.
     """
     options = resolve_options(flags, settings, manifest.options)
-    # secrets of the environment are meant for the manifest's archive: the archive of an entry must not learn them
+    # secrets of the environment belong to the manifest's archive: they must not be sent to the archives of single entries
     secrets = {
         address.name: gather_secrets(address, settings if address == manifest.archive else None) for address in manifest.archives
     }
@@ -79,13 +79,13 @@ async def open_mirror(
     clock: Clock | None = None,
     deployments: Deployments | None = None,
 ) -> AsyncIterator[MirrorRun]:
-    """Everything that one run of the manifest needs, held open and locked until the run is over.
+    """Open a run of the manifest with everything that it needs; the library is locked until it closes.
 
-    `clock`: by which pauses are made and things dated; the machine's own unless given. `deployments`: what earlier runs of this
-    process found out about the archives.
+    `clock`: the source of time, the machine's own by default. `deployments`: what earlier runs of this process learned about the
+    archives.
 
     Raises:
-        LibraryError, StoreError, SettingsError: something of it cannot be used.
+        LibraryError, StoreError, SettingsError: a part of it cannot be used.
     """
     clock = clock or SystemClock()
     with structlog.contextvars.bound_contextvars(run=clock.now().isoformat()):
@@ -119,10 +119,10 @@ async def open_run(
     run_policy: RunPolicy = SINGLE_RUN,
     deployments: Deployments | None = None,
 ) -> AsyncIterator[MirrorRun]:
-    """Everything else that one run needs, while its library is held and no other run is at it.
+    """Open everything else that one run needs. The caller holds the library, and no other run uses it.
 
     Raises:
-        LibraryError, StoreError, SettingsError: something of it cannot be used.
+        LibraryError, StoreError, SettingsError: a part of it cannot be used.
     """
     async with AsyncExitStack() as stack:
         await require_library(options, store)
@@ -156,7 +156,7 @@ async def make_plan(
 ) -> PlanReport:
     """Resolve the manifest and compare it with the library, if there is one. Changes nothing.
 
-    `note` is told of each series, once, and how it compares with the store.
+    `note` is called once for each series, with its comparison.
 
     Raises:
         ArchiveError, ManifestError, StoreError: it cannot be resolved or compared.
@@ -178,7 +178,7 @@ async def make_plan(
 
 @asynccontextmanager
 async def open_archive_queries(address: ArchiveAddress, settings: Settings) -> AsyncIterator[ArchiveQueries]:
-    """Every query of one archive, asked as whoever manifest and environment name.
+    """Open all queries of one archive, with the credentials of manifest and environment.
 
     Raises:
         SettingsError: credentials are missing, or cannot be read.
@@ -197,16 +197,16 @@ async def open_archive_queries(address: ArchiveAddress, settings: Settings) -> A
 
 
 async def hold_to_lists(archives: Mapping[str, Source], store: ProofRecords) -> None:
-    """Let each archive know whether MD5 lists came from it before: a refusal of them is a fault then, and no sign of its age."""
+    """Mark archives that sent MD5 lists before: if they refuse a list now, that is a fault and not a missing feature."""
     for name, archive in archives.items():
         if await store.sent_md5_lists(name):
             archive.note_md5_lists()
 
 
 async def open_library(options: RunOptions, *, to_read: bool = False) -> Library:
-    """The library of the options, in its own layout and format unless they say otherwise.
+    """Open the library of the options, in its own layout and format unless they set others.
 
-    It is made if need be; with `to_read` nothing is made or tried, and the library is only to be read.
+    It is created if it does not exist; with `to_read` nothing is created or tested, and the library must only be read.
     """
     config = await LocalState(options.output).config() or LibraryConfig()
     opened = partial(
@@ -221,7 +221,7 @@ async def open_library(options: RunOptions, *, to_read: bool = False) -> Library
 
 
 async def needs_of(options: RunOptions, library: Library, manifest: Manifest | None = None) -> StudyNeeds:
-    """What the library, and the manifest's entries, need of studies."""
+    """The study attributes that the library, and the manifest's entries, need."""
     config = await library.state.config() or LibraryConfig()
     chosen_by = _needs_to_choose(manifest).required if manifest is not None else frozenset()
     return StudyNeeds(required=parse_layout(options.layout or config.layout).study_details | chosen_by, wished=STUDY_DETAILS)
@@ -232,10 +232,10 @@ def _needs_to_choose(manifest: Manifest) -> StudyNeeds:
 
 
 async def settle(options: RunOptions, library: Library, store: Inventory) -> tuple[str, ...]:
-    """Tell the library, which is held, how it is laid out from now on; what the user should know of it.
+    """Record layout and format of the locked library; returns warnings for the user.
 
     Raises:
-        SettingsError: the layout would put series into the folders of those that are there.
+        SettingsError: the layout would put series into folders of existing series.
     """
     holds_series = (await store.tally()).complete > 0
     if options.layout is not None and holds_series:
@@ -252,7 +252,7 @@ async def settle(options: RunOptions, library: Library, store: Inventory) -> tup
 
 
 async def _refuse_nesting(output: Path, layout: str, library: Library) -> None:
-    """Raise SettingsError where the layout and that of the library nest."""
+    """Raise SettingsError if folders of the layout and of the library's layout nest."""
     known = (await library.state.config() or LibraryConfig()).layout
     if parse_layout(layout).may_nest(parse_layout(known)):
         raise SettingsError(
@@ -262,7 +262,7 @@ async def _refuse_nesting(output: Path, layout: str, library: Library) -> None:
 
 
 def free_bytes_at(path: Path) -> int:
-    """Room where the library lies or would lie. Blocks."""
+    """Free bytes on the disk of the path, which need not exist. Blocks."""
     place = path.absolute()
     while not place.exists():
         place = place.parent
@@ -277,7 +277,7 @@ async def open_named_archive(
     needs: StudyNeeds = NO_STUDY_NEEDS,
     deployments: Deployments | None = None,
 ) -> AsyncIterator[Source]:
-    """The client for the archive, asked as whoever the options' secrets name. `needs`: see `open_archive`."""
+    """Open the client for the archive, with the credentials in the options. `needs`: see `open_archive`."""
     async with _reach(address, options, clock) as (base_url, transport):
         yield open_archive(
             address.name,
@@ -296,7 +296,7 @@ async def open_named_archive(
 
 @asynccontextmanager
 async def _reach(address: ArchiveAddress, options: RunOptions, clock: Clock) -> AsyncIterator[tuple[str, Transport]]:
-    """Where the archive answers, and what carries requests there; the sandbox is started for as long as it is asked."""
+    """The base URL of the archive, and a transport; the sandbox is started and stopped if it is the archive."""
     settings = TransportSettings(
         connect_seconds=options.connect_seconds,
         idle_seconds=options.idle_seconds,
@@ -316,7 +316,7 @@ def _make_throttle(plan: BandwidthPlan, clock: Clock) -> Callable[[int], float]:
     pace = BandwidthPace()
 
     def throttle(received_bytes: int) -> float:
-        # without an argument, astimezone means the machine's own zone
+        # without an argument, astimezone converts to the machine's own zone
         rate = plan.rate_at(clock.now().astimezone().time())
         return pace.delay_seconds(received_bytes, rate, clock.monotonic())
 
@@ -327,7 +327,7 @@ def _make_throttle(plan: BandwidthPlan, clock: Clock) -> Callable[[int], float]:
 async def _open_archives(
     manifest: Manifest, options: RunOptions, clock: Clock, needs: StudyNeeds, deployments: Deployments | None = None
 ) -> AsyncIterator[Mapping[str, Source]]:
-    """Every archive that the manifest asks, by name."""
+    """Open every archive of the manifest, by name."""
     async with AsyncExitStack() as stack:
         yield {
             address.name: await stack.enter_async_context(open_named_archive(address, options, clock, needs, deployments))
@@ -342,7 +342,7 @@ def _make_resolver(archives: Mapping[str, Source], clock: Clock) -> Resolver:
 def _make_contexts(
     archives: Mapping[str, Source], library: Library, options: RunOptions, clock: Clock
 ) -> Mapping[str, AttemptContext]:
-    """One for each archive of a run, by name: they share threads and bandwidth."""
+    """One context per archive of a run, by name: they share threads and bandwidth."""
     threads = CapacityLimiter(WORKER_THREADS)
     throttle = _make_throttle(options.bandwidth, clock)
     return {
@@ -360,7 +360,7 @@ def make_context(
     threads: CapacityLimiter,
     throttle: Callable[[int], float] | None = None,
 ) -> AttemptContext:
-    """What attempts at series of one archive work with. Archives that share a run share `threads` and `throttle`."""
+    """The context of attempts at series of one archive. Archives of the same run share `threads` and `throttle`."""
     return AttemptContext(
         archive=archive,
         library=library,
@@ -373,5 +373,5 @@ def make_context(
 
 
 def make_patience(clock: Clock) -> Patience:
-    """How often, and after which pauses, a query is asked again."""
+    """The retry policy of queries."""
     return Patience(clock=clock, pace=RetryPace(), attempts=QUERY_ATTEMPTS, draw=random.random)

@@ -1,4 +1,4 @@
-"""Opens the state store of a library for those who only ask it: apart from the engine, which takes longer to import."""
+"""Opens the state store of a library for callers that need nothing else: importing the engine takes longer."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,17 +33,17 @@ async def open_state(options: RunOptions) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def open_state_to_read(options: RunOptions) -> AsyncIterator[StoreReader]:
-    """The store of the library, to be asked: it is neither made nor changed. Raises as `open_state`."""
+    """Open the store of the library read-only. Raises as `open_state`."""
     await anyio.to_thread.run_sync(refuse_link, options)
     async with open_store_to_read(state_path(options)) as store:
         yield store
 
 
 def refuse_link(options: RunOptions) -> None:
-    """Raise LibraryError where a link inside the library leads to its store. Blocks.
+    """Raise LibraryError if the store's path inside the library is a link. Blocks.
 
-    SQLite opens by path and follows a link to the database; a link in place of its log it refuses by itself. A store that --state
-    names lies where the user says, by way of links or not.
+    SQLite opens by path and would follow a link to the database; it refuses a link in place of its log. A store that --state
+    names may be reached through links.
     """
     if is_state_outside(options):
         return
@@ -56,7 +56,7 @@ def refuse_link(options: RunOptions) -> None:
 
 
 async def expect_store(options: RunOptions) -> None:
-    """Raise StoreError, with what to do next, where the library has no store."""
+    """Raise StoreError, with the next step, if the library has no store."""
     path = state_path(options)
     if await has_store(path):
         return
@@ -67,28 +67,28 @@ async def expect_store(options: RunOptions) -> None:
 
 
 async def has_store(path: Path) -> bool:
-    """Whether a store is at `path`.
+    """Whether a store exists at `path`.
 
     Raises:
-        StoreError: nobody may tell, as in a folder that is somebody else's.
+        StoreError: the folder cannot be read, for example because it belongs to another user.
     """
     with translated_errors(path):
         return await anyio.Path(path).exists()
 
 
 def state_path(options: RunOptions) -> Path:
-    """Where the store of the library is, or will be."""
+    """The path of the library's store, which need not exist."""
     return options.state or options.output / OWN_FOLDER / STATE_NAME
 
 
 def is_state_outside(options: RunOptions) -> bool:
-    """Whether the store is not the one in the library, which the library's own lock guards."""
+    """Whether the store is outside of the library, so that the library's own lock does not protect it."""
     return state_path(options).absolute() != (options.output / OWN_FOLDER / STATE_NAME).absolute()
 
 
 @asynccontextmanager
 async def open_state_or_empty(options: RunOptions) -> AsyncIterator[StoreReader]:
-    """The store of the library, to be asked, or one that knows nothing where the library has none."""
+    """Open the store of the library read-only, or an empty one if the library has none."""
     opened = open_state_to_read(options) if await has_store(state_path(options)) else open_empty_store()
     async with opened as store:
         yield store
