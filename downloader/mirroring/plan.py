@@ -13,7 +13,7 @@ from downloader.store.records import Standing
 Note = Callable[[Series, Standing], None]
 
 
-class _Weighing:
+class _PlanCounter:
     """Counts the series of a plan, each once, and remembers them as 64-bit hashes, to bound the memory for a million series."""
 
     def __init__(self, store: Inventory, note: Note) -> None:
@@ -53,29 +53,29 @@ async def plan_manifest(
     Raises:
         ArchiveError, ManifestError: as `Resolver.resolve`.
     """
-    weighing = _Weighing(store, note)
-    resolution = await resolver.resolve(manifest, weighing.take)
+    counter = _PlanCounter(store, note)
+    resolution = await resolver.resolve(manifest, counter.take)
     withdrawn = 0
     meant = {hash(row.series_instance_uid) for rows in resolution.unreadable.values() for row in rows}
     async for row in store.find(manifest.name):
         mark = hash(row.series.series_instance_uid)
-        gone = mark not in weighing.seen and mark not in meant
+        gone = mark not in counter.seen and mark not in meant
         withdrawn += gone and row.state is not SeriesState.WITHDRAWN and resolution.manifest.wants(row.series)
-    standings = weighing.standings
+    standings = counter.standings
     return PlanReport(
         manifest=manifest.name,
-        selected=len(weighing.seen),
+        selected=len(counter.seen),
         complete=standings[Standing.COMPLETE],
         new=standings[Standing.NEW],
         changed=standings[Standing.CHANGED],
         pending=standings[Standing.PENDING],
         withdrawn=withdrawn,
         unlisted=tuple(dict.fromkeys(name for entry in resolution.entries for name in entry.unlisted)),
-        images=weighing.images,
-        bytes_total=weighing.bytes_total,
-        fetch_images=weighing.fetch_images,
-        fetch_bytes=weighing.fetch_bytes,
-        unknown_sizes=weighing.unknown_sizes,
+        images=counter.images,
+        bytes_total=counter.bytes_total,
+        fetch_images=counter.fetch_images,
+        fetch_bytes=counter.fetch_bytes,
+        unknown_sizes=counter.unknown_sizes,
         free_bytes=free_bytes,
         min_free_bytes=min_free_bytes,
         entries=tuple(map(_describe, manifest.select, resolution.entries)),

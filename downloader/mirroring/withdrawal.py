@@ -58,13 +58,13 @@ async def remove_withdrawn(
         return
     any_context = next(iter(contexts.values()))
     now = any_context.clock.now()
-    last_question = _LastQuestion(store, contexts, warn)
+    deletion_check = _DeletionCheck(store, contexts, warn)
     async for withdrawn in store.find_withdrawn(manifest.name):
         row, rule = withdrawn.stored, withdrawn.rule
         grace_over_at = now - timedelta(seconds=rule.grace_seconds)
         if rule.policy is WithdrawnPolicy.KEEP or row.withdrawn_at is None or row.withdrawn_at > grace_over_at:
             continue
-        if rule.policy is WithdrawnPolicy.DELETE and not await last_question.is_gone(row):
+        if rule.policy is WithdrawnPolicy.DELETE and not await deletion_check.is_gone(row):
             continue
         try:
             removed = await _remove(row, rule.policy, now, store, any_context)
@@ -72,10 +72,10 @@ async def remove_withdrawn(
             _log.warning("withdrawn series stays in its place", manifest=manifest.name, message=str(error))
             continue
         yield removed
-    last_question.warn()
+    deletion_check.warn()
 
 
-class _LastQuestion:
+class _DeletionCheck:
     """Queries the archive once more before a series is deleted: for the single series, and for the list of its study.
 
     An archive that does not answer, or returns nothing for series that it has, is not queried again in the same run.
