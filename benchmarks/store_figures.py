@@ -26,7 +26,7 @@ _BATCH_SERIES = 5_000
 _CLAIMS = 1_000
 _TOGETHER = 8
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
-_LEASE_UNTIL_AT = _AT + timedelta(minutes=10)
+_LEASE_SECONDS = 600.0
 _FOLDER = "a/b/c/d"
 _IMAGES = tuple(Image(name=f"1-{number}.dcm", sop_instance_uid="1.2", size_bytes=50_000, md5="0" * 32) for number in range(3))
 _PAGES = {
@@ -86,7 +86,7 @@ async def _claim_and_complete(store: SqliteStore, together: int) -> float:
 
     began = time.monotonic()
     for _ in range(_CLAIMS // together):
-        claims = await store.claim(_MANIFEST, owner="benchmark", at=_AT, lease_until_at=_LEASE_UNTIL_AT, limit=together)
+        claims = await store.claim(_MANIFEST, session_id="benchmark", lease_seconds=_LEASE_SECONDS, limit=together)
         async with anyio.create_task_group() as group:
             for claim in claims:
                 group.start_soon(complete, claim)
@@ -102,9 +102,9 @@ def _claim_and_complete_alone(path: Path) -> float:
         (held,) = claim(
             connection,
             _MANIFEST,
-            owner="benchmark",
+            session_id="benchmark",
             at=_AT,
-            lease_until_at=_LEASE_UNTIL_AT,
+            lease_until_at=_AT + timedelta(seconds=_LEASE_SECONDS),
             limit=1,
             order=FetchOrder.ARCHIVE,
         )
@@ -149,8 +149,8 @@ async def _measure(path: Path, series_count: int) -> dict[str, float]:
     async with open_store(path) as store:
         figures["enqueue_complete_seconds"] = await _enqueue(store, series_count)
         began = time.monotonic()
-        await store.claim(_MANIFEST, owner="benchmark", at=_AT, lease_until_at=_AT)
-        await store.next_due_at(_MANIFEST)
+        await store.claim(_MANIFEST, session_id="benchmark", lease_seconds=0)
+        await store.next_due_seconds(_MANIFEST)
         figures["claim_none_ms"] = (time.monotonic() - began) * 1000
         figures["tally_ms"] = await _took_ms(store.tally(_MANIFEST))
         for name, wanted in _PAGES.items():

@@ -5,19 +5,25 @@ leaves a library with an id and a store without one, which the next start binds.
 is written, because the folder may be the empty mount point of a missing disk.
 """
 
+import os
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import anyio.to_thread
+import structlog
 from anyio import CancelScope
 
+from downloader import __version__
 from downloader.clock import Clock
 from downloader.config.options import RunOptions
 from downloader.engine.state_store import expect_store, has_store, is_state_outside, open_state, open_state_to_read, state_path
-from downloader.errors import LibraryError, WrongLibraryError
+from downloader.errors import LibraryError, StoreError, WrongLibraryError
 from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.local.presence import look_for_receipts
 from downloader.library.model import ReceiptLook
@@ -25,8 +31,11 @@ from downloader.library.state.identity import make_identity, read_identity
 from downloader.library.state.lock import LOCK_NAME, lock_library, lock_store
 from downloader.mirroring.presence import holds_any
 from downloader.own_folder import open_own_folder, remove_own_folder
-from downloader.store.port import Inventory, Store, StoreReader
+from downloader.scheduling.leases import SESSION_SECONDS
+from downloader.store.port import Inventory, Sessions, Store, StoreReader
+from downloader.store.records import Session
 
+_log = structlog.get_logger(__name__)
 WAYS_OUT: Final = (
     "mount the disk that the library is on, or name the library that belongs to this store with -o, or another store with "
     "--state; if the folder is right and only its .tciad was lost, `tciad store rebuild` makes a store of what is there; "
@@ -34,10 +43,23 @@ WAYS_OUT: Final = (
 )
 
 
+@dataclass(slots=True, kw_only=True)
+class HeldLibrary:
+    """The store of a library that this process holds, and the session under which it works.
+
+    `needs_recovery`: what an earlier session, or a run of this one that did not come to its end, may have left half done was not
+    looked for yet.
+    """
+
+    store: Store
+    session: Session
+    needs_recovery: bool = True
+
+
 @asynccontextmanager
 async def hold_library(
     options: RunOptions, clock: Clock, *, came_to_nothing: Callable[[], bool] | None = None
-) -> AsyncIterator[Store]:
+) -> AsyncIterator[HeldLibrary]:
     """The store of a library; both belong to this process, and to each other, for as long as this lasts.
 
     Args:
@@ -56,15 +78,35 @@ async def hold_library(
             # first, because the store's library must be checked before the lock of the library creates a folder
             stack.enter_context(lock_store(state_path(options), clock.now()))
             if await has_store(state_path(options)):
-                store = await stack.enter_async_context(open_state(options))
+                store = await stack.enter_async_context(open_state(options, clock))
                 await refuse_wrong_library(options, store)
         stack.enter_context(lock_library(options.output, clock.now()))
         if came_to_nothing is not None:
             await stack.enter_async_context(_removed_if_new(options.output, came_to_nothing))
         if store is None:
-            store = await stack.enter_async_context(open_state(options))
+            store = await stack.enter_async_context(open_state(options, clock))
         await bind(options, store, clock)
-        yield store
+        yield HeldLibrary(store=store, session=await stack.enter_async_context(open_session(store, is_alone=True)))
+
+
+@asynccontextmanager
+async def open_session(store: Sessions, *, is_alone: bool) -> AsyncIterator[Session]:
+    """A session of this process. With `is_alone` it holds the lock of the library, so that every other session is over.
+
+    Raises:
+        StoreError: the store cannot be used. At the end that is only logged: the session is dead soon without a word.
+    """
+    host, pid = socket.gethostname(), os.getpid()
+    session = Session(session_id=f"{host}:{pid}:{uuid4().hex[:12]}", host=host, pid=pid, tool_version=__version__)
+    await store.open_session(session, SESSION_SECONDS, is_alone=is_alone)
+    try:
+        yield session
+    finally:
+        with CancelScope(shield=True):
+            try:
+                await store.close_session(session)
+            except StoreError as error:
+                _log.warning("session not closed in the store", session=session.session_id, message=str(error))
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from anyio import CapacityLimiter
 from downloader.archive.port import Source
 from downloader.clock import Clock, SystemClock
 from downloader.config.options import RunOptions
-from downloader.engine.holding import bind, hold_library, open_records
+from downloader.engine.holding import HeldLibrary, bind, hold_library, open_records
 from downloader.engine.mirror import (
     WORKER_THREADS,
     hold_to_lists,
@@ -48,7 +48,7 @@ from downloader.results.rebuild import RebuildReport
 from downloader.results.relayout import RelayoutReport
 from downloader.results.verification import VerificationReport
 from downloader.scheduling.scheduler import Scheduler
-from downloader.store.port import Inventory, Store
+from downloader.store.port import Inventory
 from downloader.store.sqlite.set_aside import keep_aside
 
 
@@ -111,11 +111,11 @@ async def open_verification(
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         held = await stack.enter_async_context(_hold_existing(options, clock)) if repair else None
-        store = held if held is not None else await stack.enter_async_context(open_records(options.output, options.state))
+        store = held.store if held is not None else await stack.enter_async_context(open_records(options.output, options.state))
         library = await open_library(options, to_read=not repair)
         if held is not None:
-            await held.release([])
-            await finish_changes(library, held, clock.now())
+            await held.store.recover_claims(held.session)
+            await finish_changes(library, held.store, clock.now())
         opened: dict[str, Source] = {}
         if repair or upstream:
             for address in await _addresses_of(store, archives):
@@ -134,20 +134,23 @@ async def open_verification(
 
 
 @asynccontextmanager
-async def _hold_existing(options: RunOptions, clock: Clock) -> AsyncIterator[Store]:
-    """The store of a library that has one, held together with its library."""
+async def _hold_existing(options: RunOptions, clock: Clock) -> AsyncIterator[HeldLibrary]:
+    """A library that has a store, held with it."""
     await expect_store(options)
-    async with hold_library(options, clock) as store:
-        yield store
+    async with hold_library(options, clock) as held:
+        yield held
 
 
-def _make_repair(library: Library, store: Store, archives: Mapping[str, Source], options: RunOptions, clock: Clock) -> Repair:
+def _make_repair(
+    library: Library, held: HeldLibrary, archives: Mapping[str, Source], options: RunOptions, clock: Clock
+) -> Repair:
     threads = CapacityLimiter(WORKER_THREADS)
 
     def make_scheduler(archive: Source, listener: Callable[[Event], None]) -> Scheduler:
         context = replace(make_context(archive, library, options, clock, threads=threads), listener=listener)
         return Scheduler(
-            store=store,
+            store=held.store,
+            session=held.session,
             contexts={archive.name: context},
             policy=policy_of(options, SINGLE_RUN),
             clock=clock,
@@ -155,7 +158,7 @@ def _make_repair(library: Library, store: Store, archives: Mapping[str, Source],
             listener=listener,
         )
 
-    return Repair(library=library, store=store, clock=clock, archives=archives, make_scheduler=make_scheduler)
+    return Repair(library=library, store=held.store, clock=clock, archives=archives, make_scheduler=make_scheduler)
 
 
 async def _addresses_of(store: Inventory, named: Sequence[ArchiveAddress]) -> Sequence[ArchiveAddress]:
@@ -204,10 +207,11 @@ async def open_adoption(
     clock, tally = SystemClock(), AdoptionTally()
     await anyio.to_thread.run_sync(_check_tree, tree, options.output)
     async with AsyncExitStack() as stack:
-        held = hold_library(options, clock, came_to_nothing=lambda: not tally.adopted)
-        store = await stack.enter_async_context(held)
+        opened = hold_library(options, clock, came_to_nothing=lambda: not tally.adopted)
+        held = await stack.enter_async_context(opened)
+        store = held.store
         library = await open_library(options)
-        await store.release([])
+        await store.recover_claims(held.session)
         await finish_changes(library, store, clock.now())
         await settle(options, library, store)
         needs = await needs_of(options, library)
@@ -248,17 +252,19 @@ async def relayout_library(options: RunOptions, count: CountListener, *, dry_run
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         held = None if dry_run else await stack.enter_async_context(_hold_existing(options, clock))
-        store = held if held is not None else await stack.enter_async_context(open_records(options.output, options.state))
+        store = held.store if held is not None else await stack.enter_async_context(open_records(options.output, options.state))
         library = await open_library(options, to_read=dry_run)
         if held is not None:
-            await finish_changes(library, held, clock.now())
+            await finish_changes(library, held.store, clock.now())
         known = await library.state.config() or LibraryConfig()
         config = replace(known, layout=options.layout or known.layout)
         if held is not None:
             # after an interruption, the next start reads from this what the target layout was
             await library.state.write_config(replace(config, is_moving=True))
         count.begin("looked at", (await store.tally()).complete)
-        relayout = Relayout(library=library, store=store, corrections=held, advance=count.advance)
+        relayout = Relayout(
+            library=library, store=store, corrections=held.store if held is not None else None, advance=count.advance
+        )
         await relayout.move_all()
         if not dry_run:
             await write_metadata(library.index, store)
@@ -287,7 +293,7 @@ async def rebuild_store(options: RunOptions, count: CountListener) -> RebuildRep
         library = await open_library(options)
         await finish_changes(library, None, clock.now())
         aside = await anyio.to_thread.run_sync(keep_aside, path, clock.now())
-        store = await stack.enter_async_context(open_state(options))
+        store = await stack.enter_async_context(open_state(options, clock))
         await bind(options, store, clock)
         findings: list[Finding] = []
         count.begin("read", None)

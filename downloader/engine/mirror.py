@@ -24,7 +24,7 @@ from downloader.config.bandwidth_schedule import BandwidthPlan
 from downloader.config.options import OptionValues, RunOptions, Secrets
 from downloader.config.settings import Settings, resolve_options
 from downloader.engine import holding
-from downloader.engine.holding import refuse_wrong_library, require_library
+from downloader.engine.holding import HeldLibrary, refuse_wrong_library, require_library
 from downloader.engine.state_store import open_state_or_empty
 from downloader.errors import SettingsError
 from downloader.fetching.attempt import AttemptContext
@@ -46,7 +46,7 @@ from downloader.pacing import BandwidthPace, RetryPace
 from downloader.resolving.resolver import Resolver
 from downloader.results.listeners import RunListener
 from downloader.results.plan import PlanReport
-from downloader.store.port import Inventory, ProofRecords, Store
+from downloader.store.port import Inventory, ProofRecords
 from downloader.store.records import Standing
 from downloader.transport.client import Transport, TransportSettings, open_transport
 from downloader.transport.retrying import Patience
@@ -90,29 +90,29 @@ async def open_mirror(
     clock = clock or SystemClock()
     with structlog.contextvars.bound_contextvars(run=clock.now().isoformat()):
         async with (
-            hold_library(options, clock) as store,
-            open_run(manifest, options, store, progress, clock=clock, deployments=deployments) as run,
+            hold_library(options, clock) as held,
+            open_run(manifest, options, held, progress, clock=clock, deployments=deployments) as run,
         ):
             yield run
 
 
 @asynccontextmanager
-async def hold_library(options: RunOptions, clock: Clock) -> AsyncIterator[Store]:
+async def hold_library(options: RunOptions, clock: Clock) -> AsyncIterator[HeldLibrary]:
     """The store of a library that is ours alone for as long as this lasts; for one run after another.
 
     Raises:
         LibraryError, StoreError, SettingsError: something of it cannot be used, or another process holds it.
     """
-    async with holding.hold_library(options, clock) as store:
+    async with holding.hold_library(options, clock) as held:
         await open_library(options)
-        yield store
+        yield held
 
 
 @asynccontextmanager
 async def open_run(
     manifest: Manifest,
     options: RunOptions,
-    store: Store,
+    held: HeldLibrary,
     progress: RunListener,
     *,
     clock: Clock,
@@ -124,13 +124,11 @@ async def open_run(
     Raises:
         LibraryError, StoreError, SettingsError: a part of it cannot be used.
     """
+    store = held.store
     async with AsyncExitStack() as stack:
         await require_library(options, store)
         library = await open_library(options)
-        # the library is held, so every claim and every folder in staging belongs to a run that is over
-        await store.release([])
-        await finish_changes(library, store, clock.now())
-        await clear_leftovers(library, store, clock.now())
+        await recover(held, library, clock)
         warnings = await settle(options, library, store)
         needs = await needs_of(options, library, manifest)
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock, needs, deployments))
@@ -141,6 +139,7 @@ async def open_run(
             resolver=_make_resolver(archives, clock),
             library=library,
             store=store,
+            session=held.session,
             clock=clock,
             draw=random.random,
             options=options,
@@ -148,7 +147,27 @@ async def open_run(
             run_policy=run_policy,
             warnings=warnings,
         )
-        yield MirrorRun(manifest, parts, progress)
+        run = MirrorRun(manifest, parts, progress)
+        try:
+            yield run
+        finally:
+            held.needs_recovery = not run.came_to_its_end
+
+
+async def recover(held: HeldLibrary, library: Library, clock: Clock) -> None:
+    """Make good what earlier sessions left half done: claims, changes of the library, staging. Once for each session.
+
+    And again after a run of this session that did not come to its end. No attempt of this session is under way.
+
+    Raises:
+        LibraryError, StoreError: they cannot be used.
+    """
+    if not held.needs_recovery:
+        return
+    await held.store.recover_claims(held.session)
+    await finish_changes(library, held.store, clock.now())
+    await clear_leftovers(library, held.store, clock.now())
+    held.needs_recovery = False
 
 
 async def make_plan(

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from downloader.clock import Clock
 from downloader.config.options import RunOptions
 from downloader.errors import StoreError
 from downloader.own_folder import OWN_FOLDER, has_own_folder, open_own_folder
@@ -19,7 +20,7 @@ STATE_NAME = "state.db"
 
 
 @asynccontextmanager
-async def open_state(options: RunOptions) -> AsyncIterator[Store]:
+async def open_state(options: RunOptions, clock: Clock | None = None) -> AsyncIterator[Store]:
     """The store of the library, new or old, once it is known that no link inside the library leads to it.
 
     Raises:
@@ -27,7 +28,7 @@ async def open_state(options: RunOptions) -> AsyncIterator[Store]:
         LibraryError: a link is in the way, or the library's own folder belongs to somebody else.
     """
     await anyio.to_thread.run_sync(refuse_link, options)
-    async with open_store(state_path(options)) as store:
+    async with open_store(state_path(options), clock) as store:
         yield store
 
 

@@ -158,7 +158,7 @@ def _find_or_begin(series: Series, context: AttemptContext, needed_bytes: int) -
 def _begin(series: Series, context: AttemptContext, needed_bytes: int) -> Staging:
     if needed_bytes:
         context.library.require_room(series, needed_bytes)
-    return context.library.begin(series, has_original=context.archive.capabilities.original_bytes)
+    return context.library.begin(series, context.claim_id, has_original=context.archive.capabilities.original_bytes)
 
 
 def _rewrite(receipt: Receipt, library: SeriesSink) -> FetchedSeries:

@@ -34,6 +34,7 @@ class AttemptContext:
         throttle: gets how many bytes came in, and returns how many seconds to wait.
         listener: gets what came in, for the progress.
         answered: gets how many seconds the archive took to begin its reply, once images of a series really come.
+        claim_id: of the claim under which one attempt works, where there is one.
     """
 
     archive: Source
@@ -44,6 +45,7 @@ class AttemptContext:
     throttle: Callable[[int], float]
     listener: Callable[[BytesReceived], None]
     answered: Callable[[float], None] = _ignore
+    claim_id: str = ""
 
     async def in_thread(
         self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs

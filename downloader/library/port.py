@@ -247,13 +247,20 @@ class LibraryMaintenance(Protocol):
 
 
 class StagedLeftovers(Protocol):
-    """What dead runs left in staging. The library is locked, and no attempt is under way."""
+    """What sessions that are over left in staging. No attempt of this session is under way.
+
+    `live_claims` are those of other sessions: what they work at is left alone.
+    """
+
+    async def leave_to_next(self, live_claims: Collection[str] = ()) -> None:
+        """Let the next attempt at each series find what claims that are over have staged of it. Call this first."""
+        ...
 
     async def staged_series(self) -> Sequence[Series]:
         """The series that attempts left images of; of each its SeriesInstanceUID and the figures of that time."""
         ...
 
-    async def whole_staged(self, keep: Collection[str] = ()) -> Sequence[StagedFolder]:
+    async def whole_staged(self, keep: Collection[str] = (), live_claims: Collection[str] = ()) -> Sequence[StagedFolder]:
         """What looks whole, but for these series."""
         ...
 
@@ -261,7 +268,7 @@ class StagedLeftovers(Protocol):
         """Put what `whole_staged` found where the layout wants it. Only for what is not in the tree, and was hashed."""
         ...
 
-    async def clear_staging(self, keep: Collection[str] = ()) -> int:
+    async def clear_staging(self, keep: Collection[str] = (), live_claims: Collection[str] = ()) -> int:
         """Remove what is left, but for these series; returns how many folders that were.
 
         What belongs to an unfinished change stays.

@@ -111,12 +111,12 @@ class Staging(StagedSeries, Protocol):
 class SeriesSink(Protocol):
     """Takes in series: what an attempt at one works with. Blocks: call it in a worker thread."""
 
-    def begin(self, series: Series, *, has_original: bool = True) -> Staging:
+    def begin(self, series: Series, claim_id: str = "", *, has_original: bool = True) -> Staging:
         """Begin one attempt at `series`, with the images that earlier ones left and that can be believed.
 
-        Each is hashed again. None are kept of a series whose ImageCount, FileSize or dates have changed since. `has_original`
-        means that the series comes as one ZIP, which a library that keeps ZIPs stores; else its images become files in any
-        library.
+        Each is hashed again. None are kept of a series whose ImageCount, FileSize or dates have changed since. Attempts under
+        different claims never share a folder. `has_original` means that the series comes as one ZIP, which a library that keeps
+        ZIPs stores; else its images become files in any library.
         """
         ...
 

@@ -10,30 +10,32 @@ from downloader.errors import OccupiedFolderError
 from downloader.library.model import StagedFolder
 from downloader.library.port import LibraryParts
 from downloader.model import SeriesState
-from downloader.store.port import Corrections, FolderIndex, Inventory
+from downloader.store.port import Corrections, FolderIndex, Inventory, Sessions
 from downloader.store.records import Standing, StoredSeries
 
 _log = structlog.get_logger(__name__)
 
 
-class LeftoversStore(Inventory, FolderIndex, Corrections, Protocol):
+class LeftoversStore(Inventory, FolderIndex, Corrections, Sessions, Protocol):
     """What clearing staging asks of the store, and tells it."""
 
 
 async def clear_leftovers(library: LibraryParts, store: LeftoversStore, at: datetime) -> None:
-    """Clear staging. The library is locked, and no attempt is under way.
+    """Clear staging. No attempt of this session is under way; what other sessions work at stays.
 
     Raises:
         LibraryError, StoreError: they cannot be used.
     """
+    live = await store.live_claims()
+    await library.leftovers.leave_to_next(live)
     staged = await library.leftovers.staged_series()
     standings = zip(staged, await store.compare(staged), strict=True)
     keep = {series.series_instance_uid for series, standing in standings if standing in {Standing.PENDING, Standing.CHANGED}}
     if keep:
         keep -= {stored.series.series_instance_uid async for stored in store.find(state=SeriesState.WITHDRAWN)}
-    for found in await library.leftovers.whole_staged(keep):
+    for found in await library.leftovers.whole_staged(keep, live):
         await _save(found, library, store, at)
-    await library.leftovers.clear_staging(keep)
+    await library.leftovers.clear_staging(keep, live)
 
 
 async def _save(found: StagedFolder, library: LibraryParts, store: LeftoversStore, at: datetime) -> None:

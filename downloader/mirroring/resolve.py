@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final, Protocol
 
 from downloader.clock import Clock
@@ -62,19 +61,18 @@ class CatalogueResolve:
         name = self.manifest.name
         await self.store.note_withdrawal_rule(name, self.manifest.withdrawal_rule)
         number = await self.store.begin_resolve(name, self.clock.now())
-        rested_at = self.clock.now() if self.lets_failed_rest else None
 
         async def enqueue(archive: str, batch: Sequence[Series]) -> None:
             known = self._listed.setdefault(archive, [])
             known += batch[: CONTROLS - len(known)]
-            self._note(archive, await self.store.enqueue(name, number, archive, batch, rested_at=rested_at))
+            self._note(archive, await self.store.enqueue(name, number, archive, batch, lets_failed_rest=self.lets_failed_rest))
 
         resolution = await self.resolver.resolve(self.manifest, enqueue, self._begin_answer)
         for archive, unlisted in resolution.unlisted().items():
-            met = await self.store.enqueue_unlisted(name, number, archive, unlisted, rested_at=rested_at)
+            met = await self.store.enqueue_unlisted(name, number, archive, unlisted, lets_failed_rest=self.lets_failed_rest)
             self._note(archive, met)
         await self._take_up(number, resolution)
-        await self._settle(number, rested_at)
+        await self._settle(number)
         await self._withdraw(number, resolution.manifest)
 
     def _note(self, archive: str, met: Enqueued) -> None:
@@ -94,7 +92,7 @@ class CatalogueResolve:
     def _begin_answer(self, is_repeated: bool) -> None:
         self._contradictions.begin_answer(is_repeated=is_repeated)
 
-    async def _settle(self, number: int, rested_at: datetime | None) -> None:
+    async def _settle(self, number: int) -> None:
         """Have one truth for each series that was listed with different figures."""
         archives = {name: context.archive for name, context in self.contexts.items()}
 
@@ -104,7 +102,9 @@ class CatalogueResolve:
         for settled in await self._contradictions.settle(self.store, self.library.finder, archives, ask):
             name, row = self.manifest.name, settled.chosen
             if not settled.is_taken:
-                met = await self.store.enqueue(name, number, settled.archive, [row], rested_at=rested_at, settles=True)
+                met = await self.store.enqueue(
+                    name, number, settled.archive, [row], lets_failed_rest=self.lets_failed_rest, settles=True
+                )
                 self._note(settled.archive, met)
             if settled.is_kept:
                 # the row that looked like a change was the other of two contradictory rows

@@ -36,7 +36,7 @@ from downloader.results.run import NOTHING_PROVEN, Outcome, RunReport, folder_wa
 from downloader.results.strength import contradiction_warning, disproof_warning
 from downloader.scheduling.scheduler import Pressure, Scheduler, SchedulerPolicy, always
 from downloader.store.port import Store
-from downloader.store.records import CycleNote
+from downloader.store.records import CycleNote, Session
 
 _log = structlog.get_logger(__name__)
 
@@ -77,6 +77,7 @@ class Parts:
     resolver: Resolver
     library: Library
     store: Store
+    session: Session
     clock: Clock
     draw: Callable[[], float]
     options: RunOptions
@@ -107,6 +108,7 @@ class MirrorRun:
         self._strengthening = CancelScope()
         self._proven_again = StrengthTally()
         self._is_drained = self._is_over = False
+        self.came_to_its_end = False
 
     @property
     def pressure(self) -> Pressure | None:
@@ -143,7 +145,9 @@ class MirrorRun:
         report = await self._judge()
         if self._is_drained:
             report = replace(report, outcome=Outcome.INTERRUPTED, exit_code=ExitCode.TERMINATED)
-        return await self._keep(report)
+        kept = await self._keep(report)
+        self.came_to_its_end = True
+        return kept
 
     async def _mirror(self) -> None:
         with self._resolving:
@@ -293,6 +297,7 @@ class MirrorRun:
         parts = self._parts
         return Scheduler(
             store=parts.store,
+            session=parts.session,
             contexts={name: replace(context, listener=self._take) for name, context in parts.contexts.items()},
             policy=policy_of(parts.options, parts.run_policy),
             clock=parts.clock,

@@ -291,7 +291,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A worker's right to one series until `lease_until_at`. `attempt` counts from 1 and includes this one.
+    """A worker's right to one series. `attempt` counts from 1 and includes this one; `claim_id` names this claim alone.
 
     `failed_rounds` is the number of consecutive rounds in which the series failed. `folder` is the folder of its earlier images
     in the library, empty if there are none. `unended_attempts` counts earlier attempts that never recorded an end because the
@@ -302,8 +302,7 @@ class Claim:
     series: Series
     archive: str
     attempt: int
-    owner: str
-    lease_until_at: datetime
+    claim_id: str
     failed_rounds: int = 0
     folder: str = ""
     unended_attempts: int = 0

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import anyio
 import structlog
-from anyio import Event as Signal
+from anyio import Event
 
 from downloader.archive.port import Source
 from downloader.clock import Clock
@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Door:
+class _ArchiveState:
     """One archive.
 
     `faulted` is set while it is to be probed, and `out_since_at` is when that began; `given_up` is what it said when that had
@@ -38,7 +38,7 @@ class _Door:
 
     archive: Source
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
-    faulted: Signal = field(default_factory=Signal)
+    faulted: Event = field(default_factory=Event)
     given_up: ArchiveError | TransferError | None = None
     rests_until: float = 0.0
     out_since_at: datetime | None = None
@@ -54,14 +54,14 @@ class _Door:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class Admitted:
     """Of which archives series may be claimed, None is of all; and when on the monotonic clock the next one ends its rest."""
 
     archives: frozenset[str] | None
     widens_at: float | None
 
 
-class Gate:
+class Admission:
     """Is asked before each claim. Each archive holds back its own series only.
 
     Args:
@@ -71,7 +71,7 @@ class Gate:
     """
 
     def __init__(self, archives: Mapping[str, Source], clock: Clock, outage_seconds: float, changed: Callable[[], None]) -> None:
-        self._doors = {name: _Door(archive) for name, archive in archives.items()}
+        self._archives = {name: _ArchiveState(archive) for name, archive in archives.items()}
         self._clock = clock
         self._outage_seconds = outage_seconds
         self._changed = changed
@@ -86,27 +86,29 @@ class Gate:
     @property
     def state(self) -> BreakerState:
         """That of the archive that is worst off."""
-        states = {door.breaker.state for door in self._doors.values()}
+        states = {state.breaker.state for state in self._archives.values()}
         return next(state for state in reversed(BreakerState) if state in states)
 
     @property
     def archives_out(self) -> frozenset[str]:
         """Those that were probed in vain."""
-        return frozenset(name for name, door in self._doors.items() if door.is_open)
+        return frozenset(name for name, state in self._archives.items() if state.is_open)
 
     @property
     def out_since_at(self) -> datetime | None:
         """When the first of the archives that are out stopped answering."""
-        return min((door.out_since_at for door in self._doors.values() if door.is_open and door.out_since_at), default=None)
+        return min(
+            (state.out_since_at for state in self._archives.values() if state.is_open and state.out_since_at), default=None
+        )
 
-    def opening(self) -> Opening:
+    def admitted(self) -> Admitted:
         """What may be claimed now."""
         now = self._clock.monotonic()
-        well = {name: door for name, door in self._doors.items() if not door.is_out}
-        rested = frozenset(name for name, door in well.items() if door.rests_until <= now)
-        return Opening(
-            archives=None if len(rested) == len(self._doors) else rested,
-            widens_at=min((door.rests_until for name, door in well.items() if name not in rested), default=None),
+        well = {name: state for name, state in self._archives.items() if not state.is_out}
+        rested = frozenset(name for name, state in well.items() if state.rests_until <= now)
+        return Admitted(
+            archives=None if len(rested) == len(self._archives) else rested,
+            widens_at=min((state.rests_until for name, state in well.items() if name not in rested), default=None),
         )
 
     def give_up(self) -> None:
@@ -116,8 +118,8 @@ class Gate:
             ArchiveError, TransferError: that of one of them, when all have been out for longer than is borne.
         """
         now = self._clock.monotonic()
-        shut = [door for door in self._doors.values() if door.is_out or door.rests_until > now]
-        errors = [door.given_up for door in shut if door.is_out and door.given_up]
+        shut = [state for state in self._archives.values() if state.is_out or state.rests_until > now]
+        errors = [state.given_up for state in shut if state.is_out and state.given_up]
         if errors and len(errors) == len(shut):
             raise errors[0]
 
@@ -128,8 +130,8 @@ class Gate:
             ArchiveError: one says what no probe will change, such as that it refuses the credentials.
         """
         async with anyio.create_task_group() as probes:
-            for name, door in self._doors.items():
-                probes.start_soon(self._probe_when_out, name, door)
+            for name, state in self._archives.items():
+                probes.start_soon(self._probe_when_out, name, state)
 
     async def wait_for_room(self) -> None:
         """Return once the disk may have room again; the next claim shows whether there still is none."""
@@ -139,22 +141,22 @@ class Gate:
 
     def is_out(self, archive: str) -> bool:
         """Whether the archive as a whole is known not to work, so that what a series of it met is no fault of the series."""
-        return self._doors[archive].is_out
+        return self._archives[archive].is_out
 
     def note_success(self, archive: str) -> None:
         """A series came and was stored."""
         self.room_problem = ""
-        self._doors[archive].breaker.succeeded()
+        self._archives[archive].breaker.succeeded()
 
     def note_fault(self, archive: str, error: TciadError) -> None:
         """Hear of errors that may be the whole archive's. Retry-After is the archive's word, not the series'."""
-        door = self._doors[archive]
+        state = self._archives[archive]
         if isinstance(error, ArchiveBusyError) and error.retry_after_seconds:
-            self._let_rest(archive, door, error.retry_after_seconds)
+            self._let_rest(archive, state, error.retry_after_seconds)
         if isinstance(error, ArchiveBusyError | ArchiveFaultError | ArchiveUnreachableError):
-            door.breaker.faulted()
-        if door.is_out:
-            door.faulted.set()
+            state.breaker.faulted()
+        if state.is_out:
+            state.faulted.set()
 
     def note_no_room(self, series_instance_uid: str, error: NoSpaceError) -> None:
         """There was no room for a series: nothing is claimed for a while."""
@@ -163,34 +165,34 @@ class Gate:
         self.room_problem = str(error)
         self._pauses_for_room = True
 
-    def _let_rest(self, name: str, door: _Door, seconds: float) -> None:
+    def _let_rest(self, name: str, state: _ArchiveState, seconds: float) -> None:
         now = self._clock.monotonic()
-        if door.rests_until <= now:
+        if state.rests_until <= now:
             # whoever asked in the same moment hears the same
             _log.warning("the archive asks for a rest", archive=name, rest_seconds=round(seconds, 1))
-        door.rests_until = max(door.rests_until, now + seconds)
+        state.rests_until = max(state.rests_until, now + seconds)
 
-    async def _probe_when_out(self, name: str, door: _Door) -> None:
+    async def _probe_when_out(self, name: str, state: _ArchiveState) -> None:
         while True:
-            await door.faulted.wait()
-            while (rest_seconds := door.rests_until - self._clock.monotonic()) > 0:
+            await state.faulted.wait()
+            while (rest_seconds := state.rests_until - self._clock.monotonic()) > 0:
                 await self._clock.sleep(rest_seconds)
-            await self._probe_until_back(name, door)
-            door.faulted, door.given_up = Signal(), None
+            await self._probe_until_back(name, state)
+            state.faulted, state.given_up = Event(), None
             self._changed()
 
-    async def _probe_until_back(self, name: str, door: _Door) -> None:
+    async def _probe_until_back(self, name: str, state: _ArchiveState) -> None:
         """Less and less often. A series that comes meanwhile says as much as a probe."""
         began = self._clock.monotonic()
-        door.out_since_at = self._clock.now()
-        while door.is_out:
+        state.out_since_at = self._clock.now()
+        while state.is_out:
             try:
-                await door.archive.find_collections()
+                await state.archive.find_collections()
             except (ArchiveError, TransferError) as error:
                 if error.verdict is not Verdict.RETRY:
                     raise
                 outage_seconds = self._clock.monotonic() - began
-                pause_seconds = door.breaker.probe_failed(retry_after_of(error))
+                pause_seconds = state.breaker.probe_failed(retry_after_of(error))
                 _log.warning(
                     "archive is out",
                     archive=name,
@@ -199,8 +201,8 @@ class Gate:
                     next_probe_seconds=pause_seconds,
                 )
                 if outage_seconds > self._outage_seconds:
-                    door.given_up = error
+                    state.given_up = error
                     self._changed()
                 await self._clock.sleep(pause_seconds)
             else:
-                door.breaker.succeeded()
+                state.breaker.succeeded()

@@ -4,21 +4,30 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from typing import Protocol
 
 from anyio import CancelScope
 
 from downloader.clock import Clock
 from downloader.errors import LeaseLostError
 from downloader.model import Claim, FetchOrder
-from downloader.store.port import Queue
+from downloader.store.port import Queue, Sessions
+from downloader.store.records import Session
 
 LEASE_SECONDS = 600.0
+"""How long a claim is kept for a worker that no longer says anything."""
+SESSION_SECONDS = 120.0
+"""How long a session that no longer says anything counts as alive: others free the claims of dead sessions when they start."""
+HEARTBEAT_SECONDS = 25.0
 AHEAD_SECONDS = 0.1
 """Claimed ahead are at most the series that are likely to begin in this time: what is claimed has an attempt counted."""
 LARGEST_PORTION = 16
 COUNTED_SECONDS = 0.5
 """Over how long at least it is counted how fast series end: two that end together say nothing."""
+
+
+class LeaseStore(Queue, Sessions, Protocol):
+    """What leases ask of the store, and tell it."""
 
 
 @dataclass(slots=True)
@@ -29,14 +38,22 @@ class _Hold:
     scope: CancelScope = field(default_factory=CancelScope)
     lost: LeaseLostError | None = None
 
+    def lose(self) -> None:
+        """End the work: another worker has the series now."""
+        self.lost = LeaseLostError(
+            f"attempt {self.claim.attempt} no longer holds the lease",
+            series_instance_uid=self.claim.series.series_instance_uid,
+        )
+        self.scope.cancel()
+
 
 class Leases:
-    """Claims series of one store for one owner."""
+    """Claims series of one store for one session. Lives by the worker's clock, which the store need not share."""
 
-    def __init__(self, store: Queue, clock: Clock, owner: str) -> None:
+    def __init__(self, store: LeaseStore, clock: Clock, session: Session) -> None:
         self._store = store
         self._clock = clock
-        self._owner = owner
+        self._session = session
         self._ahead: defaultdict[FetchOrder, deque[Claim]] = defaultdict(deque)
         self._holds: list[_Hold] = []
         self._counted_from = clock.monotonic()
@@ -73,21 +90,27 @@ class Leases:
             raise hold.lost
 
     async def keep(self) -> None:
-        """Extend every lease in time, until cancelled.
+        """Keep the session alive, and extend every lease in time, until cancelled.
 
         Raises:
             StoreError: the store cannot be used.
         """
         while True:
-            await self._clock.sleep(LEASE_SECONDS / 3)
-            for hold in list(self._holds):
-                hold.lost = await self._lost(hold.claim)
-                if hold.lost is not None:
-                    hold.scope.cancel()
-            for ahead in list(self._ahead.values()):
-                for claim in list(ahead):
-                    if await self._lost(claim) is not None and claim in ahead:
-                        ahead.remove(claim)
+            await self._store.beat(self._session, SESSION_SECONDS)
+            await self._extend_all()
+            await self._clock.sleep(HEARTBEAT_SECONDS)
+
+    async def _extend_all(self) -> None:
+        claims = [*(hold.claim for hold in self._holds), *(claim for ahead in self._ahead.values() for claim in ahead)]
+        if not claims:
+            return
+        lost = {claim.claim_id for claim in await self._store.extend(claims, LEASE_SECONDS)}
+        for hold in self._holds:
+            if hold.claim.claim_id in lost:
+                hold.lose()
+        for ahead in self._ahead.values():
+            for claim in [claim for claim in ahead if claim.claim_id in lost]:
+                ahead.remove(claim)
 
     async def give_back(self, but_of: Collection[str] = ()) -> None:
         """Set back what was claimed and not begun, except series of these archives; its attempt does not count."""
@@ -95,29 +118,17 @@ class Leases:
             for ahead in self._ahead.values():
                 for claim in [claim for claim in ahead if claim.archive not in but_of]:
                     with suppress(LeaseLostError):  # then it is another's to end
-                        await self._store.set_back(
-                            claim, due_at=self._clock.steady_now(), error="", message="", count_attempt=False
-                        )
+                        await self._store.set_back(claim, delay_seconds=0.0, error="", message="", count_attempt=False)
                     if claim in ahead:
                         ahead.remove(claim)
 
-    async def _lost(self, claim: Claim) -> LeaseLostError | None:
-        """Extend the lease; how it was lost, where it was."""
-        try:
-            await self._store.extend(claim, self._clock.steady_now() + timedelta(seconds=LEASE_SECONDS))
-        except LeaseLostError as error:
-            return error
-        return None
-
     async def _claim_portion(self, manifest: str, order: FetchOrder, archives: Collection[str] | None) -> list[Claim]:
-        at = self._clock.steady_now()
-        # a claim whose caller was cancelled would be a lease that nobody holds
+        # a claim whose caller was cancelled would be a lease that no worker holds
         with CancelScope(shield=True):
             claims = await self._store.claim(
                 manifest,
-                owner=self._owner,
-                at=at,
-                lease_until_at=at + timedelta(seconds=LEASE_SECONDS),
+                session_id=self._session.session_id,
+                lease_seconds=LEASE_SECONDS,
                 limit=self._portion(),
                 order=order,
                 archives=archives,

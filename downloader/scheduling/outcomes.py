@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from downloader.clock import Clock
 from downloader.errors import LeaseLostError, NoSpaceError, TciadError, retry_after_of
 from downloader.model import Claim, Event, Failure, SeriesFailed, SeriesGivenBack, SeriesSetBack
 from downloader.pacing import RetryPace
+from downloader.scheduling.decision import Ending
 from downloader.store.port import Queue
 
 NO_ROOM_PAUSE_SECONDS: Final = 600.0
@@ -31,26 +31,52 @@ class Outcomes:
     - an attempt that an outage cut off: claiming from the archive stops until a probe is answered, and before it stops again a
       few more attempts have counted (pacing/breaker.py), so there are no more rounds than attempts;
     - want of room: the series is begun again only when there is as much room as it is known to need, and after pauses that double
-      with each download that was in vain, up to a day (`wait_for_room`).
-
-    Due times are on the clock's steady time: a wall clock that steps makes no series wait for longer, or come sooner.
+      with each download that was in vain, up to a day (`WAIT_FOR_SPACE`).
     """
 
-    def __init__(
-        self, *, store: Queue, clock: Clock, retry: RetryPace, draw: Callable[[], float], listener: Callable[[Event], None]
-    ) -> None:
+    def __init__(self, *, store: Queue, retry: RetryPace, draw: Callable[[], float], listener: Callable[[Event], None]) -> None:
         self._store = store
-        self._clock = clock
         self._retry = retry
         self._draw = draw
         self._listener = listener
 
-    async def set_back(self, claim: Claim, error: TciadError) -> None:
+    async def record(self, claim: Claim, error: TciadError, ending: Ending) -> bool:
+        """Tell the store how the attempt ended. False where the claim was lost: then another worker's word counts."""
+        match ending:
+            case Ending.SET_BACK:
+                return await self._set_back(claim, error)
+            case Ending.GIVE_BACK:
+                return await self.give_back(claim, error)
+            case Ending.WAIT_FOR_SPACE:
+                return await self._wait_for_space(claim, error)
+            case Ending.FAIL:
+                return await self.fail(claim, error)
+            case Ending.DROP:
+                self.tell_given_back(claim)
+                return False
+
+    async def give_back(self, claim: Claim, error: TciadError | None = None) -> bool:
+        """The attempt did not get its chance: it does not count. Returns as `record`."""
+        return await self._take_back(claim, error, pause_seconds=0.0)
+
+    async def fail(self, claim: Claim, error: TciadError) -> bool:
+        """The series is not tried again in this run. Returns as `record`."""
+        name, message = type(error).__name__, str(error)
+        failure = Failure(
+            series_instance_uid=claim.series.series_instance_uid, error=name, message=message, attempts=claim.attempt
+        )
+        with self._dropped_if_lost(claim) as outcome:
+            rest_seconds = REST.delay_seconds(claim.failed_rounds + 1, self._draw())
+            await self._store.fail(claim, error=name, message=message, rest_seconds=rest_seconds)
+            self._listener(SeriesFailed(failure=failure))
+        return outcome.is_recorded
+
+    async def _set_back(self, claim: Claim, error: TciadError) -> bool:
         """The attempt counts, and another one follows after a pause."""
         delay_seconds = self._retry.delay_seconds(claim.attempt, self._draw(), retry_after_of(error))
         name, message = type(error).__name__, str(error)
-        with self._dropped_if_lost(claim):
-            await self._store.set_back(claim, due_at=self._after(delay_seconds), error=name, message=message, count_attempt=True)
+        with self._dropped_if_lost(claim) as outcome:
+            await self._store.set_back(claim, delay_seconds=delay_seconds, error=name, message=message, count_attempt=True)
             self._listener(
                 SeriesSetBack(
                     series_instance_uid=claim.series.series_instance_uid,
@@ -60,51 +86,39 @@ class Outcomes:
                     delay_seconds=delay_seconds,
                 )
             )
+        return outcome.is_recorded
 
-    async def give_back(self, claim: Claim, error: TciadError | None = None) -> None:
-        """The attempt did not get its chance: it does not count."""
-        await self._take_back(claim, error, pause_seconds=0.0)
-
-    async def wait_for_room(self, claim: Claim, error: NoSpaceError) -> None:
-        """There was no room for the series: that is nothing that it did, so the attempt does not count, but its download does."""
-        rounds = claim.rounds_without_room + (error.received_bytes > 0)
+    async def _wait_for_space(self, claim: Claim, error: TciadError) -> bool:
+        """Want of space is no fault of the series, so the attempt does not count, but its download does."""
+        came_in_vain = isinstance(error, NoSpaceError) and error.received_bytes > 0
+        rounds = claim.rounds_without_room + came_in_vain
         pause_seconds = min(NO_ROOM_PAUSE_SECONDS * 2.0 ** max(0, rounds - 1), LONGEST_NO_ROOM_PAUSE_SECONDS)
-        await self._take_back(claim, error, pause_seconds=pause_seconds)
+        return await self._take_back(claim, error, pause_seconds=pause_seconds)
 
-    async def fail(self, claim: Claim, error: TciadError) -> None:
-        """The series is not tried again in this run."""
-        name, message = type(error).__name__, str(error)
-        rest_seconds = REST.delay_seconds(claim.failed_rounds + 1, self._draw())
-        # a rest is of hours and days, and is compared with the wall clock of a later resolve
-        rests_until_at = self._clock.now() + timedelta(seconds=rest_seconds)
-        failure = Failure(
-            series_instance_uid=claim.series.series_instance_uid, error=name, message=message, attempts=claim.attempt
-        )
-        with self._dropped_if_lost(claim):
-            await self._store.fail(claim, error=name, message=message, rests_until_at=rests_until_at)
-            self._listener(SeriesFailed(failure=failure))
-
-    async def _take_back(self, claim: Claim, error: TciadError | None, *, pause_seconds: float) -> None:
+    async def _take_back(self, claim: Claim, error: TciadError | None, *, pause_seconds: float) -> bool:
         needed_bytes = None
         if isinstance(error, NoSpaceError) and error.received_bytes:
             needed_bytes = max(error.needed_bytes, claim.needed_bytes)
-        with self._dropped_if_lost(claim):
+        with self._dropped_if_lost(claim) as outcome:
             await self._store.set_back(
                 claim,
-                due_at=self._after(pause_seconds),
+                delay_seconds=pause_seconds,
                 error=type(error).__name__ if error else "",
                 message=str(error) if error else "",
                 count_attempt=False,
                 needed_bytes=needed_bytes,
             )
             self.tell_given_back(claim)
+        return outcome.is_recorded
 
     @contextmanager
-    def _dropped_if_lost(self, claim: Claim) -> Iterator[None]:
+    def _dropped_if_lost(self, claim: Claim) -> Iterator["_Outcome"]:
         """What there is to say of an attempt is not said when another worker has its series by now."""
+        outcome = _Outcome()
         try:
-            yield
+            yield outcome
         except LeaseLostError as lost:
+            outcome.is_recorded = False
             note_lost(lost)
             self.tell_given_back(claim)
 
@@ -112,8 +126,10 @@ class Outcomes:
         """The attempt is over, and nothing of it counts."""
         self._listener(SeriesGivenBack(series_instance_uid=claim.series.series_instance_uid))
 
-    def _after(self, seconds: float) -> datetime:
-        return self._clock.steady_now() + timedelta(seconds=seconds)
+
+@dataclass(slots=True)
+class _Outcome:
+    is_recorded: bool = True
 
 
 def note_lost(lost: LeaseLostError) -> None:

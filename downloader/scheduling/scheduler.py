@@ -1,6 +1,5 @@
 """Claim, limit, fetch, record: the loop that empties the queue. The only place that acts on our errors."""
 
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -10,19 +9,17 @@ from datetime import datetime
 import anyio
 import structlog
 from anyio import CancelScope, CapacityLimiter
-from anyio import Event as Signal
 from anyio.abc import TaskGroup
 
 from downloader.clock import Clock
 from downloader.concurrency import first_of_ours
 from downloader.errors import (
     ArchiveBusyError,
-    ArchiveError,
     AttemptsExhaustedError,
     LeaseLostError,
+    LibraryError,
     NoSpaceError,
     TciadError,
-    Verdict,
 )
 from downloader.fetching.attempt import AttemptContext, FetchedSeries, fetch_series
 from downloader.fetching.former_folder import watch_former
@@ -34,12 +31,12 @@ from downloader.model import (
     SeriesCompleted,
 )
 from downloader.pacing import BreakerState, ConcurrencyPace, RetryPace
-from downloader.scheduling.admission import Gate, Opening
-from downloader.scheduling.leases import Leases
+from downloader.scheduling.admission import Admission, Admitted
+from downloader.scheduling.decision import Ending, decide
+from downloader.scheduling.leases import Leases, LeaseStore
 from downloader.scheduling.outcomes import Outcomes, note_lost
-from downloader.store.port import Queue
+from downloader.store.records import Session
 
-BRIEF_ATTEMPTS = 3
 SMALL_SHARE = 0.25
 """Of the series at once, how many are taken from the small end of the queue where it is to be emptied from both."""
 _log = structlog.get_logger(__name__)
@@ -86,6 +83,7 @@ class Scheduler:
     """Fetches everything that one manifest wants.
 
     Args:
+        session: whose claims are made.
         contexts: what attempts at series of each archive work with, by the archive's name; one at least.
         draw: gives random numbers in [0, 1), for jitter.
         listener: is told what happens, for progress; it must not block.
@@ -95,7 +93,8 @@ class Scheduler:
     def __init__(
         self,
         *,
-        store: Queue,
+        store: LeaseStore,
+        session: Session,
         contexts: Mapping[str, AttemptContext],
         policy: SchedulerPolicy,
         clock: Clock,
@@ -108,14 +107,14 @@ class Scheduler:
         self._policy = policy
         self._clock = clock
         self._listener = listener
-        self._outcomes = Outcomes(store=store, clock=clock, retry=policy.retry, draw=draw, listener=listener)
-        self._leases = Leases(store, clock, uuid.uuid4().hex)
+        self._outcomes = Outcomes(store=store, retry=policy.retry, draw=draw, listener=listener)
+        self._leases = Leases(store, clock, session)
         self._pace = ConcurrencyPace(policy.concurrency)
         archives = {name: context.archive for name, context in contexts.items()}
-        self._gate = Gate(archives, clock, policy.outage_seconds, changed=self._look_again)
+        self._admission = Admission(archives, clock, policy.outage_seconds, changed=self._look_again)
         self._slots = CapacityLimiter(self._pace.limit)
-        self._changed = Signal()
-        self._under_way: dict[str, Signal] = {}
+        self._changed = anyio.Event()
+        self._under_way: dict[str, anyio.Event] = {}
         self._orders_under_way: Counter[FetchOrder] = Counter()
         self._admit = admit
         self._claiming = CancelScope()
@@ -125,11 +124,11 @@ class Scheduler:
         """How the fetching goes about now."""
         return Pressure(
             concurrency=self._pace.limit,
-            breaker=self._gate.state,
-            archives_out=self._gate.archives_out,
-            short_of_room=self._gate.short_of_room,
-            room_problem=self._gate.room_problem,
-            out_since_at=self._gate.out_since_at,
+            breaker=self._admission.state,
+            archives_out=self._admission.archives_out,
+            short_of_room=self._admission.short_of_room,
+            room_problem=self._admission.room_problem,
+            out_since_at=self._admission.out_since_at,
         )
 
     def stop_claiming(self) -> None:
@@ -146,7 +145,7 @@ class Scheduler:
         try:
             async with anyio.create_task_group() as keeper:
                 keeper.start_soon(self._leases.keep)
-                keeper.start_soon(self._gate.keep)
+                keeper.start_soon(self._admission.keep)
                 await self._empty(manifest)
                 keeper.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -163,31 +162,31 @@ class Scheduler:
     async def _claim_next(self, manifest: str, workers: TaskGroup) -> bool:
         """Start one attempt, or wait until there may be one to start. False when nothing is left."""
         await self._admit()
-        await self._gate.wait_for_room()
+        await self._admission.wait_for_room()
         slot = object()
         await self._slots.acquire_on_behalf_of(slot)
         # made before anything is looked at, so that no change is missed
-        self._changed = Signal()
-        opening = self._gate.opening()
+        self._changed = anyio.Event()
+        admitted = self._admission.admitted()
         order = self._next_order()
-        claim = await self._leases.claim(manifest, order, opening.archives)
+        claim = await self._leases.claim(manifest, order, admitted.archives)
         if claim:
             self._orders_under_way[order] += 1
             workers.start_soon(self._work, claim, order, slot)
             return True
         self._slots.release_on_behalf_of(slot)
-        return await self._wait_for_more(manifest, opening)
+        return await self._wait_for_more(manifest, admitted)
 
-    async def _wait_for_more(self, manifest: str, opening: Opening) -> bool:
+    async def _wait_for_more(self, manifest: str, admitted: Admitted) -> bool:
         """Wait until there may be something to claim. False when nothing is left."""
-        due_at = await self._store.next_due_at(manifest, opening.archives)
-        if due_at is None and self._slots.borrowed_tokens == 0:
-            if opening.archives is None or await self._store.next_due_at(manifest) is None:
+        due_seconds = await self._store.next_due_seconds(manifest, admitted.archives)
+        if due_seconds is None and self._slots.borrowed_tokens == 0:
+            if admitted.archives is None or await self._store.next_due_seconds(manifest) is None:
                 return False
-            self._gate.give_up()
-        pauses_seconds = [] if due_at is None else [(due_at - self._clock.steady_now()).total_seconds()]
-        if opening.widens_at is not None:
-            pauses_seconds.append(opening.widens_at - self._clock.monotonic())
+            self._admission.give_up()
+        pauses_seconds = [] if due_seconds is None else [due_seconds]
+        if admitted.widens_at is not None:
+            pauses_seconds.append(admitted.widens_at - self._clock.monotonic())
         await self._wait(min(pauses_seconds, default=None))
         return True
 
@@ -237,7 +236,7 @@ class Scheduler:
         """
         while before := self._under_way.get(series_instance_uid):
             await before.wait()
-        ended = self._under_way[series_instance_uid] = Signal()
+        ended = self._under_way[series_instance_uid] = anyio.Event()
         try:
             yield
         finally:
@@ -245,23 +244,16 @@ class Scheduler:
             ended.set()
 
     async def _attempt(self, claim: Claim) -> None:
-        started = self._clock.monotonic()
         if claim.unended_attempts >= self._policy.attempts:
-            # an attempt that ended with an error has told so: where the policy now allows fewer, the series gets one more, whose
-            # end decides
-            await self._outcomes.fail(
-                claim,
-                AttemptsExhaustedError(
-                    f"{claim.unended_attempts} attempts ended with the process, and none of them could tell why",
-                    next_step="look into the log, then run `tciad retry`",
-                ),
-            )
+            await self._fail_exhausted(claim)
             return
+        started = self._clock.monotonic()
         self._listener(AttemptStarted(series=claim.series, attempt=claim.attempt))
         try:
-            async with watch_former(claim, self._context_of(claim)) as former:
+            context = self._context_of(claim)
+            async with watch_former(claim, context) as former:
                 with self._leases.held(claim):
-                    fetched = await fetch_series(claim.series, self._context_of(claim), needed_bytes=claim.needed_bytes)
+                    fetched = await fetch_series(claim.series, context, needed_bytes=claim.needed_bytes)
                 with CancelScope(shield=True):
                     await self._store.complete(claim, fetched.receipt, str(fetched.place.folder))
                     await former.clear(fetched.place)
@@ -270,7 +262,7 @@ class Scheduler:
             self._outcomes.tell_given_back(claim)
         except TciadError as error:
             with CancelScope(shield=True):
-                await self._settle(claim, error)
+                await self._end_with(claim, error)
         except anyio.get_cancelled_exc_class():
             with CancelScope(shield=True):
                 await self._outcomes.give_back(claim)
@@ -278,9 +270,23 @@ class Scheduler:
         else:
             self._tell_completed(claim, fetched, self._clock.monotonic() - started)
 
+    async def _fail_exhausted(self, claim: Claim) -> None:
+        """Give up a series that ends the process each time.
+
+        An attempt that ended with an error has told so: where the policy now allows fewer, the series gets one more, whose end
+        decides.
+        """
+        await self._outcomes.fail(
+            claim,
+            AttemptsExhaustedError(
+                f"{claim.unended_attempts} attempts ended with the process, and none of them could tell why",
+                next_step="look into the log, then run `tciad retry`",
+            ),
+        )
+
     def _tell_completed(self, claim: Claim, fetched: FetchedSeries, elapsed_seconds: float) -> None:
         if fetched.downloaded:
-            self._gate.note_success(self._archive_of(claim))
+            self._admission.note_success(self._archive_of(claim))
         self._listener(
             SeriesCompleted(
                 receipt=fetched.receipt,
@@ -299,37 +305,31 @@ class Scheduler:
         return claim.archive if claim.archive in self._contexts else next(iter(self._contexts))
 
     def _context_of(self, claim: Claim) -> AttemptContext:
-        return self._contexts[self._archive_of(claim)]
+        return replace(self._contexts[self._archive_of(claim)], claim_id=claim.claim_id)
 
     def _note_answer(self, first_byte_seconds: float) -> None:
         """Images come: there may be room for more of them at once. Not when they have come, since that can take hours."""
         self._pace.answered(first_byte_seconds, self._clock.monotonic())
         self._slots.total_tokens = self._pace.limit
 
-    async def _settle(self, claim: Claim, error: TciadError) -> None:
-        """Record what an error means for its series."""
+    async def _end_with(self, claim: Claim, error: TciadError) -> None:
+        """Record what an error means for its series, and raise it where it ends the run."""
         archive = self._archive_of(claim)
-        in_outage = self._gate.is_out(archive) and isinstance(error, ArchiveError)
-        self._gate.note_fault(archive, error)
+        is_in_outage = self._admission.is_out(archive)
+        self._admission.note_fault(archive, error)
         if isinstance(error, ArchiveBusyError):
             self._pace.pushed_back(self._clock.monotonic())
             self._slots.total_tokens = self._pace.limit
-        if in_outage and error.verdict is Verdict.RETRY:
-            await self._outcomes.give_back(claim, error)
-            return
-        if isinstance(error, NoSpaceError) and self._policy.waits_for_room:
-            self._gate.note_no_room(claim.series.series_instance_uid, error)
-            await self._outcomes.wait_for_room(claim, error)
-            return
-        match error.verdict:
-            case Verdict.DROP:
-                self._outcomes.tell_given_back(claim)
-            case Verdict.STOP:
-                await self._outcomes.give_back(claim, error)
-                raise error
-            case Verdict.RETRY if claim.attempt < self._policy.attempts:
-                await self._outcomes.set_back(claim, error)
-            case Verdict.RETRY_BRIEFLY if claim.attempt < min(BRIEF_ATTEMPTS, self._policy.attempts):
-                await self._outcomes.set_back(claim, error)
-            case _:
-                await self._outcomes.fail(claim, error)
+        decision = decide(
+            error,
+            claim.attempt,
+            attempts=self._policy.attempts,
+            waits_for_space=self._policy.waits_for_room,
+            is_in_outage=is_in_outage,
+        )
+        if decision.ending is Ending.WAIT_FOR_SPACE and isinstance(error, NoSpaceError):
+            self._admission.note_no_room(claim.series.series_instance_uid, error)
+        is_recorded = await self._outcomes.record(claim, error, decision.ending)
+        # a worker that takes a series over moves its staging: what the former one misses is no fault of the library
+        if decision.stops_run and (is_recorded or not isinstance(error, LibraryError)):
+            raise error

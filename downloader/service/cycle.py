@@ -13,6 +13,7 @@ from anyio import CancelScope
 from downloader.archive.nbia.deployments import Deployments
 from downloader.clock import Clock
 from downloader.config.options import RunOptions
+from downloader.engine.holding import HeldLibrary
 from downloader.engine.mirror import hold_library, open_run
 from downloader.errors import ExitCode, TciadError
 from downloader.manifest import Manifest
@@ -24,7 +25,6 @@ from downloader.service.library_look import LibrarySight, look_at_library
 from downloader.service.port import CycleSummary
 from downloader.service.progress import CycleProgress
 from downloader.service.setback import NO_SETBACK, Setback, doubt_of
-from downloader.store.port import Store
 from downloader.store.records import CycleNote
 
 _log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class OpenRun(Protocol):
         self,
         manifest: Manifest,
         options: RunOptions,
-        store: Store,
+        held: HeldLibrary,
         progress: RunListener,
         *,
         clock: Clock,
@@ -50,7 +50,7 @@ class OpenRun(Protocol):
 class Openers:
     """How libraries and runs are opened and looked at; `deployments` is what all runs of a service know of the archives."""
 
-    hold_library: Callable[[RunOptions, Clock], AbstractAsyncContextManager[Store]] = hold_library
+    hold_library: Callable[[RunOptions, Clock], AbstractAsyncContextManager[HeldLibrary]] = hold_library
     open_run: OpenRun = open_run
     look_at_library: Callable[[Path, str], LibrarySight] = look_at_library
     deployments: Deployments = field(default_factory=Deployments)
@@ -111,7 +111,7 @@ class Cycle:
     """What one cycle of `job` needs."""
 
     job: ManifestJob
-    store: Store
+    held: HeldLibrary
     progress: CycleProgress
     clock: Clock
     run_policy: RunPolicy
@@ -158,7 +158,7 @@ class Cycle:
         async with self.openers.open_run(
             self.job.manifest,
             self.job.options,
-            self.store,
+            self.held,
             self.progress,
             clock=self.clock,
             run_policy=self.run_policy,

@@ -12,7 +12,7 @@ import structlog
 from downloader.clock import Clock
 from downloader.concurrency import task_group
 from downloader.config.options import RunOptions
-from downloader.engine.holding import expect_identity
+from downloader.engine.holding import HeldLibrary, expect_identity
 from downloader.engine.library_state import library_state
 from downloader.engine.state_store import state_path
 from downloader.errors import ArchiveError, LibraryError, SettingsError, StoreError
@@ -181,10 +181,10 @@ class LibraryWorker:
                     if self._identity:
                         # a store inside a library goes with it: without this check, an empty mount point would be a new library
                         await expect_identity(self.directory, self._identity)
-                    async with self._context.openers.hold_library(self._options, self._context.clock) as store:
-                        await self._open(store)
+                    async with self._context.openers.hold_library(self._options, self._context.clock) as held:
+                        await self._open(held.store)
                         self.opened.set()
-                        await self._keep(store)
+                        await self._keep(held)
                 except _CANNOT_BE_USED as error:
                     if at_start and not self.opened.is_set():
                         raise
@@ -268,7 +268,7 @@ class LibraryWorker:
             self._queued_since_at = min(began, default=self._context.clock.now())
         await self._pause.settle()
 
-    async def _keep(self, store: Store) -> None:
+    async def _keep(self, held: HeldLibrary) -> None:
         try:
             async with task_group() as group:
                 group.start_soon(self._pause.watch, self._context.pace.pause_seconds)
@@ -278,7 +278,7 @@ class LibraryWorker:
                         await self._woken.wait(self._context.clock, self._seconds_until_due())
                     else:
                         await expect_identity(self.directory, self._identity)
-                        await self._cycle(job, store)
+                        await self._cycle(job, held)
                 group.cancel_scope.cancel()
         finally:
             self._store = None
@@ -297,7 +297,7 @@ class LibraryWorker:
         soonest = min((job.due_at for job in self._jobs.values()), default=now + timedelta(seconds=LONGEST_WAIT_SECONDS))
         return min(LONGEST_WAIT_SECONDS, max(0.0, (soonest - now).total_seconds()))
 
-    async def _cycle(self, job: ManifestJob, store: Store) -> None:
+    async def _cycle(self, job: ManifestJob, held: HeldLibrary) -> None:
         context, name, manifest = self._context, job.name, job.manifest
         progress = CycleProgress(context.clock, job.options.concurrency, lambda event: self._hear(manifest, event))
         job.is_ordered = False
@@ -305,7 +305,7 @@ class LibraryWorker:
         context.tell(name, CycleBegan())
         cycle = Cycle(
             job=job,
-            store=store,
+            held=held,
             progress=progress,
             clock=context.clock,
             run_policy=RunPolicy(
@@ -323,7 +323,7 @@ class LibraryWorker:
                 outcome = await cycle.run()
         finally:
             job.progress = None
-        await self._settle(job, manifest, outcome, store)
+        await self._settle(job, manifest, outcome, held.store)
 
     def _can_others_work(self, job: ManifestJob, archives_out: frozenset[str]) -> bool:
         """Whether another manifest is due that needs none of the archives of `job` with these names."""

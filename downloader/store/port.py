@@ -25,6 +25,7 @@ from downloader.store.records import (
     Enqueued,
     ProofGroup,
     SeriesFilter,
+    Session,
     Standing,
     StoredPage,
     StoredPlace,
@@ -35,37 +36,39 @@ from downloader.store.records import (
 
 
 class Queue(Protocol):
-    """The queue that workers empty: claim a series, keep the claim, record how the attempt ended."""
+    """The queue that workers empty: claim a series, keep the claim, record how the attempt ended.
+
+    Leases and delays are durations: the store alone knows what time it is, so that workers with different clocks agree.
+    """
 
     async def claim(
         self,
         manifest: str,
         *,
-        owner: str,
-        at: datetime,
-        lease_until_at: datetime,
+        session_id: str,
+        lease_seconds: float,
         limit: int = 1,
         order: FetchOrder = FetchOrder.ARCHIVE,
         archives: Collection[str] | None = None,
     ) -> Sequence[Claim]:
-        """Claim up to `limit` pending series of the manifest that are due at `at`, or whose lease has run out.
+        """Claim up to `limit` pending series of the manifest that are due, or whose lease has run out.
 
-        So is what would not be for longer than `LONGEST_DELAY`.
-        Only those that are to be had from `archives`, where these are given; leaving others out costs nothing, however many wait.
+        What would be due only after `LONGEST_DELAY` is due now: the clock that dated it was wrong.
+        With `archives`, only series of these; leaving others out costs nothing, however many wait.
         Counts the attempt: a series that kills the process runs out of attempts. Unknown sizes come last in either order by size.
         A caller that is cancelled meanwhile either claimed nothing, or gets its claims and is cancelled at its next await.
         """
         ...
 
-    async def next_due_at(self, manifest: str, archives: Collection[str] | None = None) -> datetime | None:
-        """When the earliest pending series of the manifest may be claimed, in the past if at once; None when none is pending.
+    async def next_due_seconds(self, manifest: str, archives: Collection[str] | None = None) -> float | None:
+        """In how long the earliest pending series of the manifest may be claimed, 0 if at once; None when none is pending.
 
-        Of those that are to be had from `archives`, where these are given.
+        With `archives`, of the series of these.
         """
         ...
 
-    async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:
-        """Keep a claim alive. Raises LeaseLostError when another worker has the series."""
+    async def extend(self, claims: Collection[Claim], lease_seconds: float) -> Sequence[Claim]:
+        """Keep claims alive for that long from now. Returns those that are lost: another worker has the series, or nobody."""
         ...
 
     async def complete(self, claim: Claim, receipt: Receipt, folder: str) -> None:
@@ -76,21 +79,51 @@ class Queue(Protocol):
         ...
 
     async def set_back(
-        self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool, needed_bytes: int | None = None
+        self,
+        claim: Claim,
+        *,
+        delay_seconds: float,
+        error: str,
+        message: str,
+        count_attempt: bool,
+        needed_bytes: int | None = None,
     ) -> None:
-        """Make the series pending again from `due_at` on; without `count_attempt` the attempt is taken back.
+        """Make the series pending again, due after the delay; without `count_attempt` the attempt is taken back.
 
         With `needed_bytes`, a download ended for want of room: claims tell of both until the series is complete or begins anew.
         Raises LeaseLostError.
         """
         ...
 
-    async def fail(self, claim: Claim, *, error: str, message: str, rests_until_at: datetime | None = None) -> None:
-        """The series will not be tried again in this run, nor by resolves that let it rest until then. Raises LeaseLostError."""
+    async def fail(self, claim: Claim, *, error: str, message: str, rest_seconds: float = 0.0) -> None:
+        """The series will not be tried again in this run, nor by resolves that let it rest so long. Raises LeaseLostError."""
         ...
 
-    async def release(self, owner_alive: Sequence[str]) -> int:
-        """Set back every claim whose owner is not among the living; attempts stay counted. Returns how many."""
+
+class Sessions(Protocol):
+    """Who works with the store. A session is alive for as long as its heartbeats say, by the store's clock."""
+
+    async def open_session(self, session: Session, lease_seconds: float, *, is_alone: bool) -> None:
+        """Begin to work. With `is_alone`, every other session is over: the caller holds the lock that all of them held."""
+        ...
+
+    async def beat(self, session: Session, lease_seconds: float) -> None:
+        """Keep the session alive for that long from now. One that was taken for dead meanwhile is alive again."""
+        ...
+
+    async def close_session(self, session: Session) -> None:
+        """End the session. Claims that it still has are set back; their attempts stay counted."""
+        ...
+
+    async def live_claims(self) -> Collection[str]:
+        """The names of all claims that somebody may be working under."""
+        ...
+
+    async def recover_claims(self, session: Session) -> int:
+        """Set back claims under which nobody works; their attempts stay counted. Returns how many.
+
+        Those are the claims of sessions that are over or dead, and those of this session, which does not work now.
+        """
         ...
 
 
@@ -112,7 +145,7 @@ class Intake(Protocol):
         archive: str,
         batch: Sequence[Series],
         *,
-        rested_at: datetime | None = None,
+        lets_failed_rest: bool = False,
         settles: bool = False,
     ) -> Enqueued:
         """Merge catalogue rows into the queue, in one transaction.
@@ -128,7 +161,7 @@ class Intake(Protocol):
 
         With `settles`, these rows replace those that the same resolve took before: the choice between rows that disagreed.
 
-        With `rested_at`, a failed series that rests until later stays failed, unless one of the four figures changed.
+        With `lets_failed_rest`, a failed series whose rest is not over stays failed, unless one of the four figures changed.
 
         Raises:
             StoreError: also when the resolve never began.
@@ -142,7 +175,7 @@ class Intake(Protocol):
         archive: str,
         series_instance_uids: Sequence[str],
         *,
-        rested_at: datetime | None = None,
+        lets_failed_rest: bool = False,
     ) -> Enqueued:
         """Want series by name that the catalogue does not list, so that fetching them tells why.
 
@@ -326,5 +359,5 @@ class StoreReader(Inventory, FolderIndex, ProofRecords, Protocol):
     """A store that is only asked."""
 
 
-class Store(StoreReader, Queue, Intake, Corrections, Protocol):
+class Store(StoreReader, Queue, Sessions, Intake, Corrections, Protocol):
     """All of it, for the code that opens a store and hands its parts on."""

@@ -12,6 +12,16 @@ LONGEST_DELAY: Final = timedelta(days=8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A run or a service that works with the store: claims belong to one. `session_id` is unique; the rest is for people."""
+
+    session_id: str
+    host: str
+    pid: int
+    tool_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enqueued:
     """What one batch of `enqueue` met: `new` were not known, `changed` were complete but the catalogue says otherwise now.
 

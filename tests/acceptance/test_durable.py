@@ -104,7 +104,7 @@ class Disk:
         if old in self.waiting:
             self.waiting.remove(old)
             self.waiting.add(new)
-        if old.parent.name != "staging" or old.name != new.name:
+        if old.parent.name != "staging" or old.name.partition("@")[0] != new.name:
             return
         below = {path for path in self.waiting if path == old or path.is_relative_to(old)}
         assert not below, f"{new.name} was renamed before these were on the disk: {below}"

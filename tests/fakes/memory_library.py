@@ -230,11 +230,14 @@ class MemoryLeftovers:
         self._tree = tree
         self._parts = parts
 
+    async def leave_to_next(self, live_claims: Collection[str] = ()) -> None:
+        """See the port. Nothing here is called by its claim."""
+
     async def staged_series(self) -> Sequence[Series]:
         """See the port."""
         return [parts.series for parts in self._parts.values()]
 
-    async def whole_staged(self, keep: Collection[str] = ()) -> Sequence[StagedFolder]:
+    async def whole_staged(self, keep: Collection[str] = (), live_claims: Collection[str] = ()) -> Sequence[StagedFolder]:
         """See the port."""
         return [
             StagedFolder(folder=path, receipt=receipt)
@@ -246,7 +249,7 @@ class MemoryLeftovers:
         """See the port."""
         return put(self._tree, self._tree.folders.pop(staged.folder), None)
 
-    async def clear_staging(self, keep: Collection[str] = ()) -> int:
+    async def clear_staging(self, keep: Collection[str] = (), live_claims: Collection[str] = ()) -> int:
         """See the port."""
         cleared, gone = self._staged(keep), self._parts.keys() - set(keep)
         for path in cleared:

@@ -154,7 +154,7 @@ class MemorySink:
         self.parts: dict[str, MemoryParts] = {}
         self.free_bytes = 1 << 40
 
-    def begin(self, series: Series, *, has_original: bool = True) -> MemoryStaging:
+    def begin(self, series: Series, claim_id: str = "", *, has_original: bool = True) -> MemoryStaging:
         """See the port."""
         del has_original
         self.require_room(series, series.file_size_bytes or 0)

@@ -1,10 +1,11 @@
 """A store in memory, for tests of what stands above it: it keeps the same contract as the SQLite store (tests/store/contract)."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from downloader.clock import Clock, SystemClock
 from downloader.errors import LeaseLostError, StoreError
 from downloader.model import (
     VERSION_ATTRIBUTES,
@@ -28,6 +29,7 @@ from downloader.store.records import (
     Enqueued,
     ProofGroup,
     SeriesFilter,
+    Session,
     Standing,
     StoredPage,
     StoredPlace,
@@ -43,7 +45,8 @@ _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 class _Row:
     stored: StoredSeries
     claimable_at: datetime = _AT_ONCE
-    owner: str = ""
+    session_id: str = ""
+    claim_id: str = ""
     images: int = 0
     key: int = 0
     unended_attempts: int = 0
@@ -52,7 +55,7 @@ class _Row:
     def move(self, state: SeriesState, claimable_at: datetime = _AT_ONCE, **changes: object) -> None:
         self.stored = replace(self.stored, state=state, **changes)  # type: ignore[arg-type]  # checked by the dataclass
         self.claimable_at = claimable_at
-        self.owner = ""
+        self.session_id = self.claim_id = ""
 
     def begin_anew(self) -> None:
         """What earlier attempts told of the series counts no more."""
@@ -77,7 +80,10 @@ class _Manifest:
 class MemoryStore:
     """Implements `downloader.store.port.Store` with dictionaries."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
+        self._claims = 0
+        self._alive_until: dict[str, datetime] = {}
         self._rows: dict[str, _Row] = {}
         self._manifests: dict[str, _Manifest] = {}
         self._last_key = 0
@@ -95,7 +101,7 @@ class MemoryStore:
         archive: str,
         batch: Sequence[Series],
         *,
-        rested_at: datetime | None = None,
+        lets_failed_rest: bool = False,
         settles: bool = False,
     ) -> Enqueued:
         if resolve > self._manifest(manifest).resolve:
@@ -126,6 +132,7 @@ class MemoryStore:
                 new.append(series_instance_uid)
                 self._add(series, archive)
             else:
+                rested_at = self.clock.now() if lets_failed_rest else None
                 self._enqueue_known(self._rows[series_instance_uid], series, rested_at, changed, returned)
             found.wanted[series_instance_uid] = resolve
             found.archives[series_instance_uid] = archive
@@ -184,7 +191,7 @@ class MemoryStore:
         archive: str,
         series_instance_uids: Sequence[str],
         *,
-        rested_at: datetime | None = None,
+        lets_failed_rest: bool = False,
     ) -> Enqueued:
         listed_once = {SeriesState.COMPLETE, SeriesState.WITHDRAWN}
         wishes = [
@@ -196,7 +203,7 @@ class MemoryStore:
             one.series_instance_uid for one in wishes
         }
         self._manifest(manifest).former.update(asked_by_name)
-        return await self.enqueue(manifest, resolve, archive, wishes, rested_at=rested_at)
+        return await self.enqueue(manifest, resolve, archive, wishes, lets_failed_rest=lets_failed_rest)
 
     async def keep_named(self, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
         wanted = self._manifest(manifest).wanted
@@ -277,13 +284,13 @@ class MemoryStore:
         self,
         manifest: str,
         *,
-        owner: str,
-        at: datetime,
-        lease_until_at: datetime,
+        session_id: str,
+        lease_seconds: float,
         limit: int = 1,
         order: FetchOrder = FetchOrder.ARCHIVE,
         archives: Collection[str] | None = None,
     ) -> Sequence[Claim]:
+        at = self.clock.steady_now()
         due = [
             row
             for row in self._select_of(manifest, archives)
@@ -296,16 +303,16 @@ class MemoryStore:
         claims = []
         for row in due[:limit]:
             archive = archive_of[row.stored.series.series_instance_uid]
-            row.move(SeriesState.CLAIMED, lease_until_at, attempts=row.stored.attempts + 1, archive=archive)
-            row.owner = owner
+            row.move(SeriesState.CLAIMED, self._in(lease_seconds), attempts=row.stored.attempts + 1, archive=archive)
+            self._claims += 1
+            row.session_id, row.claim_id = session_id, f"claim {self._claims}"
             row.unended_attempts += 1
             claims.append(
                 Claim(
                     series=row.stored.series,
                     archive=archive,
                     attempt=row.stored.attempts,
-                    owner=owner,
-                    lease_until_at=lease_until_at,
+                    claim_id=row.claim_id,
                     failed_rounds=row.stored.failed_rounds,
                     folder=row.stored.folder,
                     unended_attempts=row.unended_attempts - 1,
@@ -315,13 +322,22 @@ class MemoryStore:
             )
         return claims
 
-    async def next_due_at(self, manifest: str, archives: Collection[str] | None = None) -> datetime | None:
+    async def next_due_seconds(self, manifest: str, archives: Collection[str] | None = None) -> float | None:
         pending = (row for row in self._select_of(manifest, archives) if row.stored.state is SeriesState.PENDING)
-        return min((row.claimable_at for row in pending), default=None)
+        due_at = min((row.claimable_at for row in pending), default=None)
+        return None if due_at is None else max(0.0, (due_at - self.clock.steady_now()).total_seconds())
 
-    async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:
-        self._held(claim).claimable_at = lease_until_at
-        return replace(claim, lease_until_at=lease_until_at)
+    async def extend(self, claims: Collection[Claim], lease_seconds: float) -> Sequence[Claim]:
+        lost = []
+        for claim in claims:
+            try:
+                self._held(claim).claimable_at = self._in(lease_seconds)
+            except LeaseLostError:
+                lost.append(claim)
+        return lost
+
+    def _in(self, seconds: float) -> datetime:
+        return self.clock.steady_now() + timedelta(seconds=seconds)
 
     async def complete(self, claim: Claim, receipt: Receipt, folder: str) -> None:
         row = self._held(claim)
@@ -351,11 +367,18 @@ class MemoryStore:
             row = self._rows.get(name) or self._add(receipt.series, "")
             row.move(SeriesState.CLAIMED, attempts=1)
             row.unended_attempts = 1
-            claim = Claim(series=receipt.series, archive="", attempt=1, owner="", lease_until_at=_AT_ONCE)
+            claim = Claim(series=receipt.series, archive="", attempt=1, claim_id="")
             await self.complete(claim, receipt, folder)
 
     async def set_back(
-        self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool, needed_bytes: int | None = None
+        self,
+        claim: Claim,
+        *,
+        delay_seconds: float,
+        error: str,
+        message: str,
+        count_attempt: bool,
+        needed_bytes: int | None = None,
     ) -> None:
         row = self._held(claim)
         row.unended_attempts -= 1
@@ -363,31 +386,54 @@ class MemoryStore:
             row.rounds_without_room += 1
             row.stored = replace(row.stored, needed_bytes=needed_bytes)
         attempts = row.stored.attempts - (not count_attempt)
-        row.move(SeriesState.PENDING, due_at, attempts=attempts, error=error, message=message)
+        row.move(SeriesState.PENDING, self._in(delay_seconds), attempts=attempts, error=error, message=message)
 
-    async def fail(self, claim: Claim, *, error: str, message: str, rests_until_at: datetime | None = None) -> None:
+    async def fail(self, claim: Claim, *, error: str, message: str, rest_seconds: float = 0.0) -> None:
         row = self._held(claim)
         row.unended_attempts = 0
         rounds = row.stored.failed_rounds + 1
+        rests_until_at = self.clock.now() + timedelta(seconds=rest_seconds) if rest_seconds else None
         row.move(SeriesState.FAILED, error=error, message=message, failed_rounds=rounds, rests_until_at=rests_until_at)
 
     def _held(self, claim: Claim) -> _Row:
         row = self._rows.get(claim.series.series_instance_uid)
-        held = (SeriesState.CLAIMED, claim.owner, claim.attempt)
-        if row is None or (row.stored.state, row.owner, row.stored.attempts) != held:
+        if row is None or row.stored.state is not SeriesState.CLAIMED or row.claim_id != claim.claim_id:
             raise LeaseLostError(
                 f"attempt {claim.attempt} no longer holds the lease",
                 series_instance_uid=claim.series.series_instance_uid,
             )
         return row
 
+    async def open_session(self, session: Session, lease_seconds: float, *, is_alone: bool) -> None:
+        if is_alone:
+            self._alive_until.clear()
+        await self.beat(session, lease_seconds)
+
+    async def beat(self, session: Session, lease_seconds: float) -> None:
+        self._alive_until[session.session_id] = self._in(lease_seconds)
+
+    async def close_session(self, session: Session) -> None:
+        self._alive_until.pop(session.session_id, None)
+        self._set_back_all(lambda owner: owner == session.session_id)
+
+    async def live_claims(self) -> Collection[str]:
+        return {row.claim_id for row in self._select(None, SeriesState.CLAIMED)}
+
+    async def recover_claims(self, session: Session) -> int:
+        now = self.clock.steady_now()
+        self._alive_until = {name: at for name, at in self._alive_until.items() if now < at <= now + LONGEST_DELAY}
+        return self._set_back_all(lambda owner: owner == session.session_id or owner not in self._alive_until)
+
+    def _set_back_all(self, is_over: Callable[[str], bool]) -> int:
+        rows = [row for row in self._select(None, SeriesState.CLAIMED) if is_over(row.session_id)]
+        for row in rows:
+            row.move(SeriesState.PENDING)
+        return len(rows)
+
     async def update_series(self, series: Series) -> None:
         row = self._rows.get(series.series_instance_uid)
         if row is not None:
             row.stored = replace(row.stored, series=_merge(row.stored.series, series))
-
-    async def release(self, owner_alive: Sequence[str]) -> int:
-        return self._move_all(None, SeriesState.CLAIMED, except_owners=owner_alive)
 
     async def retry(self, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
         rows = [
@@ -398,12 +444,6 @@ class MemoryStore:
         for row in rows:
             row.begin_anew()
             row.move(SeriesState.PENDING, attempts=0, error="", message="", failed_rounds=0, rests_until_at=None)
-        return len(rows)
-
-    def _move_all(self, manifest: str | None, state: SeriesState, except_owners: Sequence[str] = (), **changes: object) -> int:
-        rows = [row for row in self._select(manifest, state) if row.owner not in except_owners]
-        for row in rows:
-            row.move(SeriesState.PENDING, **changes)  # type: ignore[arg-type]  # checked by the dataclass
         return len(rows)
 
     async def reopen(self, series_instance_uids: Sequence[str], *, message: str) -> int:

@@ -30,7 +30,7 @@ from downloader.sandbox import (
     serve_sandbox,
 )
 from downloader.sandbox.faults import Family
-from downloader.scheduling.leases import LEASE_SECONDS
+from downloader.scheduling.leases import HEARTBEAT_SECONDS
 from downloader.ui.progress import SilentProgress
 from tests.fakes.clock import FakeClock
 
@@ -50,7 +50,7 @@ class PauseClock(FakeClock):
 
     async def sleep(self, seconds: float) -> None:
         """Let that much time pass at once."""
-        if seconds == LEASE_SECONDS / 3:
+        if seconds == HEARTBEAT_SECONDS:
             await anyio.sleep_forever()
         self.slept.append(seconds)
         self.elapsed_seconds += seconds

@@ -32,6 +32,7 @@ class TwoArchives(Scene):
     running: Scheduler = field(init=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.clock.threads = anyio.CapacityLimiter(2)
         self.troubled = TimedArchive(name="troubled", clock=self.clock)
         self.well = TimedArchive(name="well", clock=self.clock)

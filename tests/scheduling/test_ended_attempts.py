@@ -1,7 +1,6 @@
 """A series is given up for what happened to it: an error that was told, or a process that died in every attempt."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from downloader.errors import CutTransferError, TciadError
 from downloader.library.local.library import LocalLibrary
 from downloader.model import SeriesState
 from tests.fakes.clock import turning_clock
-from tests.scheduling.test_scheduler import Scene, listed
+from tests.scheduling.test_scheduler import ME, Scene, listed
 
 pytestmark = pytest.mark.anyio
 
@@ -31,12 +30,11 @@ async def enqueue(scene: Scene, *answers: TciadError) -> None:
 async def end_attempts(scene: Scene, *errors: str) -> None:
     """Attempts of other processes: each ended with an error, or, where that is empty, with its process."""
     for error in errors:
-        at = scene.clock.steady_now()
-        (held,) = await scene.store.claim("m", owner="w", at=at, lease_until_at=at + timedelta(minutes=10))
+        (held,) = await scene.store.claim("m", session_id="w", lease_seconds=600)
         if error:
-            await scene.store.set_back(held, due_at=at, error=error, message="m", count_attempt=True)
+            await scene.store.set_back(held, delay_seconds=0, error=error, message="m", count_attempt=True)
         else:
-            await scene.store.release([])
+            await scene.store.recover_claims(ME)
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])

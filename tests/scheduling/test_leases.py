@@ -1,22 +1,29 @@
 """A claim is kept alive while its series runs, and a worker that lost it drops its work without a word to the store."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
 import pytest
 
-from downloader.errors import CredentialsRejectedError, CutTransferError, NoSpaceError, TciadError, UnsafeMemberError
+from downloader.errors import (
+    CredentialsRejectedError,
+    CutTransferError,
+    LibraryError,
+    NoSpaceError,
+    TciadError,
+    UnsafeMemberError,
+)
 from downloader.library.local.library import LocalLibrary
 from downloader.model import Claim, FetchOrder, SeriesCompleted, SeriesFailed, SeriesState
-from downloader.scheduling.leases import AHEAD_SECONDS, LEASE_SECONDS, Leases
+from downloader.scheduling.leases import AHEAD_SECONDS, LEASE_SECONDS, SESSION_SECONDS, Leases
+from tests.fakes.clock import START_AT as FAKE_START_AT
 from tests.fakes.clock import FakeClock, turning_clock
 from tests.fakes.memory_archive import MemoryBody
 from tests.fakes.memory_store import MemoryStore
 from tests.scheduling.test_pressure import UnleasedClock
-from tests.scheduling.test_scheduler import Scene, listed, zip_of
+from tests.scheduling.test_scheduler import ME, Scene, listed, zip_of
 
 pytestmark = pytest.mark.anyio
 
@@ -30,13 +37,13 @@ class SlowBody(MemoryBody):
     error: TciadError | None = None
 
     async def batches(self) -> AsyncGenerator[list[bytes], None]:
-        (whole,) = (piece for piece in self.pieces if isinstance(piece, bytes))
-        yield [whole[:200]]
+        first, second = (piece for piece in self.pieces if isinstance(piece, bytes))
+        yield [first]
         self.begun.set()
         await self.released.wait()
         if self.error is not None:
             raise self.error
-        yield [whole[200:]]
+        yield [second]
 
 
 @pytest.fixture
@@ -47,7 +54,8 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 def offer_slowly(scene: Scene, error: TciadError | None = None) -> SlowBody:
     series = listed(1)
-    body = SlowBody(pieces=[zip_of(series)], begun=anyio.Event(), released=anyio.Event(), error=error)
+    whole = zip_of(series)
+    body = SlowBody(pieces=[whole[:200], whole[200:]], begun=anyio.Event(), released=anyio.Event(), error=error)
     scene.archive.rows.append(series)
     scene.archive.answers[series.series_instance_uid] = [body]
     return body
@@ -60,8 +68,7 @@ async def test_a_series_that_takes_longer_than_its_lease_keeps_it(scene: Scene) 
         group.start_soon(scene.drain)
         await body.begun.wait()
         await scene.clock.sleep(3 * LEASE_SECONDS)
-        at = scene.clock.now()
-        assert await scene.store.claim("m", owner="other", at=at, lease_until_at=at + timedelta(hours=1)) == []
+        assert await scene.store.claim("m", session_id="other", lease_seconds=3600) == []
         body.released.set()
     (row,) = [row async for row in scene.store.find("m")]
     assert (row.state, row.attempts) == (SeriesState.COMPLETE, 1)
@@ -73,10 +80,7 @@ async def test_a_worker_that_lost_its_lease_drops_its_work_quietly(scene: Scene)
     async with anyio.create_task_group() as group:
         group.start_soon(scene.drain)
         await body.begun.wait()
-        # what a machine that slept past its lease would find when it wakes
-        later = scene.clock.now() + timedelta(days=1)
-        (stolen,) = await scene.store.claim("m", owner="other", at=later, lease_until_at=later + timedelta(days=1))
-        await scene.store.fail(stolen, error="CutTransferError", message="by the other")
+        await steal(scene)
         body.released.set()
     (failure,) = await scene.store.failures("m")
     assert failure.message == "by the other"
@@ -84,10 +88,19 @@ async def test_a_worker_that_lost_its_lease_drops_its_work_quietly(scene: Scene)
     assert scene.seen(SeriesFailed) == []
 
 
+async def claim_later(store: MemoryStore, session_id: str, limit: int = 1) -> Sequence[Claim]:
+    """Claim as another worker whose store has come to the end of every lease: what a machine that slept finds when it wakes."""
+    clock, store.clock = store.clock, FakeClock()
+    store.clock.elapsed_seconds = (clock.steady_now() - FAKE_START_AT).total_seconds() + 86_400
+    try:
+        return await store.claim("m", session_id=session_id, lease_seconds=86_400, limit=limit)
+    finally:
+        store.clock = clock
+
+
 async def steal(scene: Scene) -> None:
     """Another worker claims what is under way, as after a machine slept past a lease, and is done with it."""
-    later = scene.clock.now() + timedelta(days=1)
-    (stolen,) = await scene.store.claim("m", owner="other", at=later, lease_until_at=later + timedelta(days=1))
+    (stolen,) = await claim_later(scene.store, "other")
     await scene.store.fail(stolen, error="CutTransferError", message="by the other")
 
 
@@ -171,7 +184,8 @@ class Pace:
     leases: Leases = field(init=False)
 
     def __post_init__(self) -> None:
-        self.leases = Leases(self.store, self.clock, "me")
+        self.store.clock = self.clock
+        self.leases = Leases(self.store, self.clock, ME)
 
     async def enqueue(self, count: int) -> None:
         resolve = await self.store.begin_resolve("m", self.clock.now())
@@ -183,9 +197,7 @@ class Pace:
             assert claim is not None
             with self.leases.held(claim):
                 self.clock.elapsed_seconds += self.seconds
-            await self.store.set_back(
-                claim, due_at=self.clock.now() + timedelta(days=7), error="", message="", count_attempt=True
-            )
+            await self.store.set_back(claim, delay_seconds=7 * 86_400, error="", message="", count_attempt=True)
 
     async def claimed(self) -> int:
         return len([row async for row in self.store.find("m", SeriesState.CLAIMED)])
@@ -247,8 +259,7 @@ async def test_a_claim_ahead_that_was_lost_does_not_keep_the_others_from_being_g
     pace = Pace(seconds=0.005)
     await pace.enqueue(150)
     await pace.work(120)
-    later = pace.clock.now() + timedelta(days=1)
-    assert await pace.store.claim("m", owner="other", at=later, lease_until_at=later + timedelta(days=1))
+    assert await claim_later(pace.store, "other")
     await pace.leases.give_back()
     assert await pace.claimed() == 1
 
@@ -259,9 +270,9 @@ async def test_leases_are_kept_while_claims_are_made_in_another_order_for_the_fi
     class Obliging(MemoryStore):
         leases: Leases
 
-        async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:
+        async def extend(self, claims: Collection[Claim], lease_seconds: float) -> Sequence[Claim]:
             await self.leases.claim("m", FetchOrder.SMALLEST_FIRST)
-            return await super().extend(claim, lease_until_at)
+            return await super().extend(claims, lease_seconds)
 
     async with turning_clock() as clock:
         store = Obliging()
@@ -283,8 +294,7 @@ async def test_a_claim_ahead_whose_lease_was_lost_is_not_begun() -> None:
         await pace.work(120)
         ahead = await pace.claimed()
         (first_ahead, *_) = [row.series async for row in pace.store.find("m", SeriesState.CLAIMED)]
-        later = clock.now() + timedelta(days=1)
-        (stolen,) = await pace.store.claim("m", owner="other", at=later, lease_until_at=later + timedelta(days=1))
+        (stolen,) = await claim_later(pace.store, "other")
         async with anyio.create_task_group() as group:
             group.start_soon(pace.leases.keep)
             await clock.sleep(3 * LEASE_SECONDS)
@@ -316,8 +326,48 @@ async def test_a_claim_ahead_that_another_worker_took_is_not_given_back() -> Non
     pace = Pace(seconds=0.005)
     await pace.enqueue(300)
     await pace.work(120)
-    later = pace.clock.now() + timedelta(seconds=2 * LEASE_SECONDS)
-    stolen = await pace.store.claim("m", owner="other", at=later, lease_until_at=later + timedelta(days=1), limit=1000)
+    stolen = await claim_later(pace.store, "other", limit=1000)
     assert stolen
     await pace.leases.give_back()
     assert await pace.claimed() == len(stolen)
+
+
+async def test_a_library_error_of_a_lost_claim_ends_the_attempt_and_not_the_run(scene: Scene) -> None:
+    """Whoever has the series now moved its staging away."""
+    body = offer_slowly(scene, LibraryError("the folder is gone"))
+    scene.offer(listed(2))
+    async with anyio.create_task_group() as group:
+        group.start_soon(scene.drain)
+        await body.begun.wait()
+        await steal(scene)
+        body.released.set()
+    (failure,) = await scene.store.failures("m")
+    assert failure.message == "by the other"
+    assert (await scene.states())["2"] is SeriesState.COMPLETE
+
+
+async def test_the_session_stays_alive_while_the_queue_is_worked_at(scene: Scene) -> None:
+    """Another session that starts meanwhile sets back nothing, however long a series takes."""
+    body = offer_slowly(scene)
+    async with anyio.create_task_group() as group:
+        group.start_soon(scene.drain)
+        await body.begun.wait()
+        await scene.clock.sleep(10 * SESSION_SECONDS)
+        assert await scene.store.recover_claims(replace(ME, session_id="other")) == 0
+        body.released.set()
+    assert await scene.states() == {"1": SeriesState.COMPLETE}
+
+
+async def test_a_worker_whose_clock_is_wrong_keeps_its_claims(tmp_path: Path) -> None:
+    """Leases are durations: only the store's clock counts."""
+    async with turning_clock() as clock:
+        scene = Scene(clock=clock, library=LocalLibrary(tmp_path))
+        scene.store.clock = FakeClock()
+        scene.store.clock.elapsed_seconds = 3 * 86_400
+        scene.offer(listed(1), CutTransferError("the line broke"))
+        resolve = await scene.store.begin_resolve("m", clock.now())
+        await scene.store.enqueue("m", resolve, "memory", scene.archive.rows)
+        claim = await Leases(scene.store, clock, ME).claim("m", FetchOrder.ARCHIVE)
+        assert claim is not None
+        assert await Leases(scene.store, FakeClock(), replace(ME, session_id="other")).claim("m", FetchOrder.ARCHIVE) is None
+        assert await scene.store.extend([claim], LEASE_SECONDS) == []

@@ -15,8 +15,9 @@ from downloader.library.local.library import LocalLibrary
 from downloader.model import AttemptStarted, Event, FetchOrder, Md5Mode, Series, SeriesCompleted, SeriesState
 from downloader.pacing import RetryPace
 from downloader.pacing.concurrency import GENTLE_START
-from downloader.scheduling.leases import LEASE_SECONDS
+from downloader.scheduling.leases import HEARTBEAT_SECONDS
 from downloader.scheduling.scheduler import Scheduler, SchedulerPolicy
+from downloader.store.records import Session
 from tests.fakes.clock import FakeClock, turning_clock
 from tests.fakes.memory_archive import MemoryArchive, MemoryBody
 from tests.fakes.memory_store import MemoryStore
@@ -32,9 +33,12 @@ class UnleasedClock(FakeClock):
 
     async def sleep(self, seconds: float) -> None:
         """Wait until the test's time has come so far."""
-        if seconds == LEASE_SECONDS / 3:
+        if seconds == HEARTBEAT_SECONDS:
             await anyio.sleep_forever()
         await super().sleep(seconds)
+
+
+ME = Session(session_id="me", host="host", pid=1, tool_version="1.0")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,9 +72,12 @@ class Scene:
     clock: FakeClock
     library: LocalLibrary
     archive: TimedArchive
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: MemoryStore = field(init=False)
     events: list[Event] = field(default_factory=list)
     limits: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.store = MemoryStore(self.clock)
 
     def offer(self, count: int, *errors: TciadError) -> None:
         """The archive lists so many more series, each of which fails with these errors first."""
@@ -94,6 +101,7 @@ class Scene:
         policy = SchedulerPolicy(concurrency=CEILING, attempts=4, order=FetchOrder.ARCHIVE, retry=RetryPace())
         scheduler = Scheduler(
             store=self.store,
+            session=ME,
             contexts={"memory": context},
             policy=policy,
             clock=self.clock,

@@ -37,6 +37,7 @@ from downloader.model import (
 from downloader.pacing import RetryPace
 from downloader.scheduling.admission import ROOM_PAUSE_SECONDS
 from downloader.scheduling.scheduler import Scheduler, SchedulerPolicy, always
+from downloader.store.records import Session
 from tests.fakes.clock import FakeClock, turning_clock
 from tests.fakes.memory_archive import MemoryArchive, MemoryBody
 from tests.fakes.memory_store import MemoryStore
@@ -46,6 +47,7 @@ from tests.library.series_streams import store as put_into_library
 pytestmark = pytest.mark.anyio
 
 Kind = TypeVar("Kind", bound=Event)
+ME = Session(session_id="me", host="host", pid=1, tool_version="1.0")
 
 
 def listed(number: int) -> Series:
@@ -67,7 +69,7 @@ class Scene:
     clock: FakeClock
     library: LocalLibrary
     archive: MemoryArchive = field(default_factory=MemoryArchive)
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: MemoryStore = field(init=False)
     events: list[Event] = field(default_factory=list)
     attempts: int = 4
     waits_for_room: bool = False
@@ -76,6 +78,9 @@ class Scene:
     order: FetchOrder = FetchOrder.ARCHIVE
     admit: Callable[[], Awaitable[None]] = always
     threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
+
+    def __post_init__(self) -> None:
+        self.store = MemoryStore(self.clock)
 
     def offer(self, series: Series, *errors: TciadError) -> None:
         """The archive lists the series, fails so often, then gives it."""
@@ -109,6 +114,7 @@ class Scene:
         )
         return Scheduler(
             store=self.store,
+            session=ME,
             contexts=contexts or {"memory": self.context(self.archive)},
             policy=policy,
             clock=self.clock,
@@ -351,8 +357,7 @@ async def test_a_series_that_killed_the_process_in_every_attempt_is_given_up(sce
     resolve = await scene.store.begin_resolve("m", scene.clock.now())
     await scene.store.enqueue("m", resolve, "memory", scene.archive.rows)
     for _ in range(scene.attempts):
-        at = scene.clock.now()
-        assert await scene.store.claim("m", owner="dead", at=at, lease_until_at=at)
+        assert await scene.store.claim("m", session_id="dead", lease_seconds=0)
     await scene.scheduler().drain("m")
     (failure,) = await scene.store.failures("m")
     assert failure.error == "AttemptsExhaustedError"
@@ -463,7 +468,7 @@ async def test_what_was_stored_before_stays_where_its_former_name_leads_to_the_s
     (tmp_path / "after").symlink_to("before")
     resolve = await scene.store.begin_resolve("m", scene.clock.now())
     await scene.store.enqueue("m", resolve, "memory", [before])
-    (held,) = await scene.store.claim("m", owner="w", at=scene.clock.now(), lease_until_at=scene.clock.now())
+    (held,) = await scene.store.claim("m", session_id="w", lease_seconds=0)
     receipt = scene.library.find_receipt(before)
     assert receipt is not None
     await scene.store.complete(held, receipt, str(folder))
@@ -481,7 +486,7 @@ async def test_what_was_stored_elsewhere_before_goes_when_the_series_is_complete
         folder = put_into_library(scene.library, series)
         resolve = await scene.store.begin_resolve("m", scene.clock.now())
         await scene.store.enqueue("m", resolve, "memory", [series])
-        (held,) = await scene.store.claim("m", owner="w", at=scene.clock.now(), lease_until_at=scene.clock.now())
+        (held,) = await scene.store.claim("m", session_id="w", lease_seconds=0)
         receipt = scene.library.find_receipt(series)
         assert receipt is not None
         # the store's word on the second is wrong: it names the folder of the first

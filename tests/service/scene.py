@@ -18,7 +18,7 @@ from downloader.config.settings import Settings
 from downloader.engine.mirror import decide_options, open_run
 from downloader.manifest import Manifest
 from downloader.sandbox import Catalogue, Sandbox, catalogue_of, generated_series, serve_sandbox
-from downloader.scheduling.leases import LEASE_SECONDS
+from downloader.scheduling.leases import HEARTBEAT_SECONDS
 from downloader.service.cycle import Openers
 from downloader.service.library_look import LibrarySight, look_at_library
 from downloader.service.library_worker import ServicePace
@@ -79,7 +79,7 @@ class RunClock(FakeClock):
 
     async def sleep(self, seconds: float) -> None:
         """Let that much time pass at once."""
-        if seconds == LEASE_SECONDS / 3:
+        if seconds == HEARTBEAT_SECONDS:
             await anyio.sleep_forever()
         if seconds in self._held:
             await self._turned.sleep(seconds)

@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from downloader.model import Claim, FetchOrder, Image, Proof, Receipt, Series
-from downloader.store.port import Store
-from downloader.store.records import Enqueued
+from downloader.store.port import Queue, Store
+from downloader.store.records import Enqueued, Session
+from tests.fakes.clock import FakeClock
 
 START_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ARCHIVE = "tcia"
@@ -105,8 +106,22 @@ async def enqueue(store: Store, manifest: str, *batch: Series, archive: str = AR
     return await store.enqueue(manifest, resolve, archive, batch)
 
 
+CLOCK = FakeClock()
+"""The clock of every store that a test opens; begins at `START_AT` in each test."""
+
+
+def turn_to(at: datetime) -> None:
+    """Let it be that time for the store."""
+    CLOCK.elapsed_seconds = (at - START_AT).total_seconds()
+
+
+def session(name: str) -> Session:
+    """A session of that id."""
+    return Session(session_id=name, host="host", pid=1, tool_version="1.0")
+
+
 async def claim(
-    store: Store,
+    store: Queue,
     manifest: str = "m",
     *,
     owner: str = "w1",
@@ -115,16 +130,9 @@ async def claim(
     order: FetchOrder = FetchOrder.ARCHIVE,
     archives: Collection[str] | None = None,
 ) -> Sequence[Claim]:
-    """Claim with a lease of a minute."""
-    return await store.claim(
-        manifest,
-        owner=owner,
-        at=at,
-        lease_until_at=at + timedelta(minutes=1),
-        limit=limit,
-        order=order,
-        archives=archives,
-    )
+    """Claim with a lease of a minute, at that time."""
+    turn_to(at)
+    return await store.claim(manifest, session_id=owner, lease_seconds=60, limit=limit, order=order, archives=archives)
 
 
 async def drop_wishes(

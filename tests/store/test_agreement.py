@@ -4,6 +4,7 @@ import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from downloader.store.port import Store
 from downloader.store.records import CycleNote, SeriesFilter
 from downloader.store.sqlite.store import open_store
 from tests.fakes.memory_store import MemoryStore
-from tests.store.examples import ARCHIVE, START_AT, after, drop_wishes, receipt, series
+from tests.store.examples import ARCHIVE, CLOCK, START_AT, after, drop_wishes, receipt, series, session, turn_to
 
 Step = Callable[[Store, "Memory"], Awaitable[object]]
 
@@ -46,7 +47,7 @@ SERIES = st.builds(
 def resolve(manifest: str, archive: str, batch: list[Series], withdraw: bool, let_rest: bool) -> Step:
     async def step(store: Store, memory: Memory) -> object:
         number = await store.begin_resolve(manifest, memory.at)
-        met = await store.enqueue(manifest, number, archive, batch, rested_at=memory.at if let_rest else None)
+        met = await store.enqueue(manifest, number, archive, batch, lets_failed_rest=let_rest)
         vanished = await store.count_vanished(manifest, number)
         gone = [row async for row in store.find_vanished(manifest, number)]
         denied = [row.series.series_instance_uid for row in gone[1:]] if let_rest else None
@@ -71,15 +72,15 @@ def claim(manifest: str, owner: str, limit: int, archives: list[str] | None) -> 
     async def step(store: Store, memory: Memory) -> object:
         claims = await store.claim(
             manifest,
-            owner=owner,
-            at=memory.at,
-            lease_until_at=memory.at + timedelta(seconds=30),
+            session_id=owner,
+            lease_seconds=30,
             limit=limit,
             order=FetchOrder.ARCHIVE,
             archives=archives,
         )
         memory.claims.extend(claims)
-        return claims
+        # only the names of claims may differ
+        return [replace(held, claim_id="") for held in claims]
 
     return step
 
@@ -87,7 +88,8 @@ def claim(manifest: str, owner: str, limit: int, archives: list[str] | None) -> 
 def wait(seconds: int) -> Step:
     async def step(store: Store, memory: Memory) -> object:
         memory.at += timedelta(seconds=seconds)
-        return [await store.next_due_at(manifest, archives) for manifest in ("a", "b") for archives in (None, [ARCHIVE], [])]
+        turn_to(memory.at)
+        return [await store.next_due_seconds(manifest, archives) for manifest in ("a", "b") for archives in (None, [ARCHIVE], [])]
 
     return step
 
@@ -101,14 +103,13 @@ def end(which: int, how: str) -> Step:
             case "complete":
                 await store.complete(held, receipt(held.series), "f")
             case "fail":
-                await store.fail(held, error="E", message="m", rests_until_at=memory.at + timedelta(seconds=30))
+                await store.fail(held, error="E", message="m", rest_seconds=30)
             case "extend":
-                return await store.extend(held, memory.at + timedelta(seconds=30))
+                return len(await store.extend([held], 30))
             case _:
-                due_at = memory.at + timedelta(seconds=10)
                 needed_bytes = 7 * which if how == "no room" else None
                 await store.set_back(
-                    held, due_at=due_at, error="E", message="m", count_attempt=how == "count", needed_bytes=needed_bytes
+                    held, delay_seconds=10, error="E", message="m", count_attempt=how == "count", needed_bytes=needed_bytes
                 )
         return None
 
@@ -118,8 +119,14 @@ def end(which: int, how: str) -> Step:
 def mend(how: str, manifest: str | None, number: int) -> Step:
     async def step(store: Store, memory: Memory) -> object:
         match how:
-            case "release":
-                return await store.release(["w1"])
+            case "open":
+                await store.open_session(session("w1"), 30, is_alone=number == 1)
+            case "beat":
+                await store.beat(session("w2"), 30)
+            case "close":
+                await store.close_session(session("w1"))
+            case "recover":
+                return await store.recover_claims(session("w2"))
             case "retry":
                 return await store.retry(manifest)
             case "retry one":
@@ -137,6 +144,7 @@ def mend(how: str, manifest: str | None, number: int) -> Step:
                 return None
             case _:
                 return await store.reopen([series(number).series_instance_uid], message="m")
+        return None
 
     return step
 
@@ -173,7 +181,7 @@ STEPS = st.one_of(
     st.builds(forget, MANIFESTS),
     st.builds(
         mend,
-        st.sampled_from(["release", "retry", "retry one", "forget folder", "note", "rule", "reopen"]),
+        st.sampled_from(["open", "beat", "close", "recover", "retry", "retry one", "forget folder", "note", "rule", "reopen"]),
         st.none() | MANIFESTS,
         st.integers(1, 6),
     ),
@@ -189,10 +197,14 @@ def test_both_stores_answer_alike(steps: list[Step]) -> None:
 
 
 async def run_on_both(steps: list[Step], path: Path) -> None:
-    simple, memory, simple_memory = MemoryStore(), Memory(), Memory()
-    async with open_store(path) as store:
+    simple, memory, simple_memory = MemoryStore(CLOCK), Memory(), Memory()
+    turn_to(START_AT)
+    async with open_store(path, CLOCK) as store:
         for step in steps:
-            assert await answer(step, store, memory) == await answer(step, simple, simple_memory)
+            at = memory.at
+            answered = await answer(step, store, memory)
+            turn_to(at)
+            assert answered == await answer(step, simple, simple_memory)
             assert await everything(store) == await everything(simple)
     with closing(sqlite3.connect(path)) as database:
         assert_sums_are_those_of_the_rows(database)

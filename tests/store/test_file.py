@@ -14,7 +14,7 @@ from downloader.model import SeriesTally
 from downloader.store.sqlite.connection import APPLICATION_ID, migrate
 from downloader.store.sqlite.statements import load_migrations
 from downloader.store.sqlite.store import open_store
-from tests.store.examples import START_AT, claim, complete_all, enqueue, series, start_python, states, uid
+from tests.store.examples import START_AT, claim, complete_all, enqueue, series, session, start_python, states, uid
 
 pytestmark = pytest.mark.anyio
 
@@ -134,7 +134,7 @@ async def test_a_killed_process_leaves_a_usable_store(path: Path, durable: str) 
     async with open_store(path) as store:
         assert await states(store) == {uid(0): "claimed", uid(1): "pending", uid(2): "pending"}
         assert await store.tally() == SeriesTally(pending=2, claimed=1, expected_images=9, expected_bytes=9000)
-        assert await store.release([]) == 1
+        assert await store.recover_claims(session("w")) == 1
         await complete_all(store)
         assert (await store.tally()).complete == 3
 
@@ -157,12 +157,12 @@ from tests.store.examples import START_AT, after
 
 connection = open_connection(Path(sys.argv[1]))
 (held,) = claiming.claim(
-    connection, "m", owner="w", at=START_AT, lease_until_at=after(60), limit=1, order=FetchOrder.ARCHIVE
+    connection, "m", session_id="w", at=START_AT, lease_until_at=after(60), limit=1, order=FetchOrder.ARCHIVE
 )
 with connection.transaction(durable=sys.argv[2] == "durable"):
-    connection.change("fail", series_instance_uid=held.series.series_instance_uid, owner="w", attempt=1, error="E", message="m",
+    connection.change("fail", series_instance_uid=held.series.series_instance_uid, claim_id=held.claim_id, error="E", message="m",
                       rests_until_at=None)
-    connection.change("release", owner_alive="[]")
+    connection.change("close_claims", session_id="w")
     print("in the middle", flush=True)
     time.sleep(60)
 """

@@ -64,7 +64,16 @@ def test_each_statement_has_a_line_of_why() -> None:
             "claim",
             "series",
         ),
-        *("first_claimable_now", "first_claimable_later", "extend", "complete", "set_back", "fail", "release"),
+        *(
+            "first_claimable_now",
+            "first_claimable_later",
+            "extend",
+            "complete",
+            "set_back",
+            "fail",
+            "recover_claims",
+            "close_claims",
+        ),
         *(
             "retry",
             "reopen",

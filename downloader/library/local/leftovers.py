@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 from downloader.library.local.changes import TreeChanges
 from downloader.library.local.filesystem import FileSystemErrors
 from downloader.library.local.journal import JOURNAL_SUFFIX, read_series
+from downloader.library.local.staging_names import leave_all, names_of_live, staging_name
 from downloader.library.local.threads import LibraryThreads
 from downloader.library.local.tree import SeriesTree, has_files
 from downloader.library.model import SeriesLocation, StagedFolder
-from downloader.library.names import safe_name
 from downloader.model import Series
 from downloader.own_folder import OWN_FOLDER, open_own_folder
 
@@ -30,10 +30,15 @@ class LocalLeftovers:
         with self._errors:
             return await self._threads.run(self._staged_series)
 
-    async def whole_staged(self, keep: Collection[str] = ()) -> Sequence[StagedFolder]:
+    async def leave_to_next(self, live_claims: Collection[str] = ()) -> None:
         """See the port."""
         with self._errors:
-            return await self._threads.run(self._whole_staged, keep)
+            await self._threads.run(leave_all, self._staging, live_claims)
+
+    async def whole_staged(self, keep: Collection[str] = (), live_claims: Collection[str] = ()) -> Sequence[StagedFolder]:
+        """See the port."""
+        with self._errors:
+            return await self._threads.run(self._whole_staged, keep, live_claims)
 
     async def put_back(self, staged: StagedFolder) -> SeriesLocation:
         """See the port."""
@@ -41,17 +46,17 @@ class LocalLeftovers:
         with FileSystemErrors(self._root, place=str(staged.folder), series_instance_uid=uid):
             return await self._threads.run(self._tree.put, self._root / staged.folder, staged.receipt, None)
 
-    async def clear_staging(self, keep: Collection[str] = ()) -> int:
+    async def clear_staging(self, keep: Collection[str] = (), live_claims: Collection[str] = ()) -> int:
         """See the port."""
         with self._errors:
-            return await self._threads.run(self._clear_staging, keep)
+            return await self._threads.run(self._clear_staging, keep, live_claims)
 
     def _staged_series(self) -> Sequence[Series]:
         paths = (path for path in self._staging.glob(f"*{JOURNAL_SUFFIX}") if path.is_file() and not path.is_symlink())
         return [series for series in map(read_series, paths) if series is not None]
 
-    def _whole_staged(self, keep: Collection[str]) -> Sequence[StagedFolder]:
-        kept = self._kept_names(keep)
+    def _whole_staged(self, keep: Collection[str], live_claims: Collection[str]) -> Sequence[StagedFolder]:
+        kept = self._kept_names(keep, live_claims)
         found = []
         for path in self._staging.iterdir():
             folder = PurePosixPath(path.relative_to(self._root))
@@ -60,15 +65,16 @@ class LocalLeftovers:
                 found.append(StagedFolder(folder=folder, receipt=receipt))
         return found
 
-    def _clear_staging(self, keep: Collection[str]) -> int:
-        kept = self._kept_names(keep)
+    def _clear_staging(self, keep: Collection[str], live_claims: Collection[str]) -> int:
+        kept = self._kept_names(keep, live_claims)
         with open_own_folder(self._root) as own, own.folder("staging") as staging:
             return sum(staging.remove_tree(leftover) for leftover in staging.names() if leftover not in kept)
 
-    def _kept_names(self, series_instance_uids: Collection[str]) -> set[str]:
-        """The names of what these series have there, and of what changes under way have put there."""
-        kept = {safe_name(series_instance_uid) for series_instance_uid in series_instance_uids}
+    def _kept_names(self, series_instance_uids: Collection[str], live_claims: Collection[str]) -> set[str]:
+        """The names of what these series have there, of what others work at, and of what changes under way have put there."""
+        kept = {staging_name(series_instance_uid) for series_instance_uid in series_instance_uids}
         kept |= {f"{name}{JOURNAL_SUFFIX}" for name in kept}
+        kept |= names_of_live(self._staging, live_claims)
         for record in self._changes.unfinished():
             places = (self._root / place for change in record.changes for place in change.places)
             kept |= {place.name for place in places if place.parent == self._staging}

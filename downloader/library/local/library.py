@@ -19,12 +19,12 @@ from downloader.library.local.library_changes import LocalChanges
 from downloader.library.local.maintenance import LocalMaintenance
 from downloader.library.local.reader import LocalReader
 from downloader.library.local.staging import LocalStaging
+from downloader.library.local.staging_names import leave, staging_name, take_over
 from downloader.library.local.state import LocalState
 from downloader.library.local.threads import LibraryThreads
 from downloader.library.local.tree import SeriesTree
 from downloader.library.local.zip_staging import ZipStaging
 from downloader.library.model import ForeignImage
-from downloader.library.names import safe_name
 from downloader.library.sink import Staging
 from downloader.model import Receipt, Series
 from downloader.own_folder import OWN_FOLDER, has_own_folder, open_own_folder
@@ -86,20 +86,29 @@ class LocalLibrary:
             with tempfile.TemporaryFile(dir=self._staging):
                 pass  # folders that are there say nothing: only writing shows that it can be done
 
-    def begin(self, series: Series, *, has_original: bool = True) -> Staging:
+    def begin(self, series: Series, claim_id: str = "", *, has_original: bool = True) -> Staging:
         """See the port.
 
         Raises:
             NoSpaceError: the series would leave less than `min_free_bytes`.
         """
-        folder, errors = self._place(series)
-        if self._storage is StorageFormat.ZIP and has_original:
-            return self._begin_zip(series, folder, errors)
+        folder, errors = self._place(series, claim_id)
+        left = self._staging / staging_name(series.series_instance_uid)
         with errors:
-            staged = salvage(folder, series)
-            staged_bytes = sum(image.size_bytes for image in staged.images.values())
-            self._free_space.require(series.series_instance_uid, max(0, (series.file_size_bytes or 0) - staged_bytes))
-        return LocalStaging(series, folder, staged, self._tree, self._free_space, errors)
+            take_over(left, folder)
+            try:
+                if self._storage is StorageFormat.ZIP and has_original:
+                    return self._begin_zip(series, folder, errors)
+                return self._begin_images(series, folder, left, errors)
+            except BaseException:
+                leave(folder, left)
+                raise
+
+    def _begin_images(self, series: Series, folder: Path, left: Path, errors: FileSystemErrors) -> LocalStaging:
+        staged = salvage(folder, series)
+        staged_bytes = sum(image.size_bytes for image in staged.images.values())
+        self._free_space.require(series.series_instance_uid, max(0, (series.file_size_bytes or 0) - staged_bytes))
+        return LocalStaging(series, folder, staged, self._tree, self._free_space, errors, left=left)
 
     def require_room(self, series: Series, needed_bytes: int) -> None:
         """See the port."""
@@ -108,16 +117,15 @@ class LocalLibrary:
             self._free_space.require_at_least(series.series_instance_uid, needed_bytes)
 
     def _begin_zip(self, series: Series, folder: Path, errors: FileSystemErrors) -> ZipStaging:
-        with errors:
-            # how much smaller than its images the ZIP will be is not known before
-            self._free_space.require(series.series_instance_uid, series.file_size_bytes or 0)
-            journal_path(folder).unlink(missing_ok=True)
-            make_new_folder(folder)
-            return ZipStaging(series, folder, self._tree, self._free_space, errors)
+        # how much smaller than its images the ZIP will be is not known before
+        self._free_space.require(series.series_instance_uid, series.file_size_bytes or 0)
+        journal_path(folder).unlink(missing_ok=True)
+        make_new_folder(folder)
+        return ZipStaging(series, folder, self._tree, self._free_space, errors)
 
-    def _place(self, series: Series) -> tuple[Path, FileSystemErrors]:
-        """The folder of the series in staging, and what its errors are called."""
-        name = safe_name(series.series_instance_uid)
+    def _place(self, series: Series, claim_id: str = "") -> tuple[Path, FileSystemErrors]:
+        """The folder of a claim of the series in staging, and what its errors are called."""
+        name = staging_name(series.series_instance_uid, claim_id)
         place = f"{OWN_FOLDER}/staging/{name}"
         return self._staging / name, FileSystemErrors(self._root, place=place, series_instance_uid=series.series_instance_uid)
 
@@ -151,7 +159,7 @@ class LocalLibrary:
 
     def drop_staged(self, series: Series) -> None:
         """See the port."""
-        folder = self._staging / safe_name(series.series_instance_uid)
+        folder = self._staging / staging_name(series.series_instance_uid)
         with self._errors:
             journal_path(folder).unlink(missing_ok=True)
             remove_folder(folder)

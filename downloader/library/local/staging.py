@@ -18,6 +18,7 @@ from downloader.library.local.filesystem import (
 )
 from downloader.library.local.incoming_image import IncomingImage, identify
 from downloader.library.local.journal import Journal, Staged, journal_path, part_name
+from downloader.library.local.staging_names import leave
 from downloader.library.local.tree import SeriesTree
 from downloader.library.model import SeriesLocation
 from downloader.library.names import name_images, receipt_image
@@ -42,7 +43,9 @@ HELD_IMAGES = 64
 
 
 class LocalStaging:
-    """Implements Staging in `folder`, for one thread at a time. `staged` is what earlier attempts left there.
+    """Implements Staging in `folder`, for one thread at a time.
+
+    `staged` is what earlier attempts left there; `left` is the folder for what this one leaves.
 
     A series of which nothing is here, and which comes in one portion, stays in memory until it grows too large, fails or is
     committed. Written at once, its images need no journal, no names of their own while they come, and no second opening to be
@@ -55,10 +58,19 @@ class LocalStaging:
     keeps_parts = True
 
     def __init__(
-        self, series: Series, folder: Path, staged: Staged, tree: SeriesTree, free_space: FreeSpace, errors: FileSystemErrors
+        self,
+        series: Series,
+        folder: Path,
+        staged: Staged,
+        tree: SeriesTree,
+        free_space: FreeSpace,
+        errors: FileSystemErrors,
+        *,
+        left: Path | None = None,
     ) -> None:
         self._series = series
         self._folder = folder
+        self._left = left or folder
         self._has_folder = not staged.is_empty
         self._prefix = f"{folder}/"
         self._tree = tree
@@ -188,6 +200,7 @@ class LocalStaging:
             self._need_folder()
             self._journal.note_attempt(received_bytes=received_bytes, broken_streams=int(line_broke))
             self._journal.close()
+            leave(self._folder, self._left)
         self._is_over = True
 
     def discard(self) -> None:

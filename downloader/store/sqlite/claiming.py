@@ -3,8 +3,8 @@
 import json
 from collections import deque
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from operator import itemgetter
 
 from downloader.errors import LeaseLostError
@@ -13,7 +13,6 @@ from downloader.store.records import LONGEST_DELAY
 from downloader.store.sqlite.connection import Connection, Value
 from downloader.store.sqlite.rows import time_value, to_claim, to_text, version_values
 
-_LONG_SINCE_AT = datetime(1970, 1, 1, tzinfo=UTC)
 _QUERY_OF_ORDER = {
     FetchOrder.ARCHIVE: "next_in_archive_order",
     FetchOrder.SMALLEST_FIRST: "next_smallest_first",
@@ -27,7 +26,7 @@ def claim(
     connection: Connection,
     manifest: str,
     *,
-    owner: str,
+    session_id: str,
     at: datetime,
     lease_until_at: datetime,
     limit: int,
@@ -35,7 +34,7 @@ def claim(
     archives: Collection[str] | None = None,
 ) -> Sequence[Claim]:
     """See `Queue.claim`."""
-    lease = {"manifest": manifest, "owner": owner, "lease_until_at": to_text(lease_until_at)}
+    lease = {"manifest": manifest, "session_id": session_id, "lease_until_at": to_text(lease_until_at)}
     with connection.transaction():
         connection.change("make_claimable", manifest=manifest, at=to_text(at))
         connection.change("make_misdated_claimable", manifest=manifest, latest_at=to_text(at + LONGEST_DELAY))
@@ -59,21 +58,25 @@ def _archives_due(connection: Connection, manifest: str, archives: Collection[st
     return [archive for archive in due if archives is None or archive in archives]
 
 
-def next_due_at(connection: Connection, manifest: str, archives: Collection[str] | None = None) -> datetime | None:
-    """See `Queue.next_due_at`."""
+def next_due_seconds(
+    connection: Connection, manifest: str, at: datetime, archives: Collection[str] | None = None
+) -> float | None:
+    """See `Queue.next_due_seconds`."""
     due = _archives_due(connection, manifest, archives)
     if any(connection.rows("first_claimable_now", manifest=manifest, archive=archive) for archive in due):
-        return _LONG_SINCE_AT
+        return 0.0
     only = None if archives is None else json.dumps(sorted(archives))
     later = connection.rows("first_claimable_later", manifest=manifest, archives=only)
-    return datetime.fromisoformat(later[0]["claimable_at"]) if later else None
+    if not later:
+        return None
+    return max(0.0, (datetime.fromisoformat(later[0]["claimable_at"]) - at).total_seconds())
 
 
-def extend(connection: Connection, held: Claim, lease_until_at: datetime) -> Claim:
+def extend(connection: Connection, claims: Collection[Claim], lease_until_at: datetime) -> Sequence[Claim]:
     """See `Queue.extend`."""
+    until = to_text(lease_until_at)
     with connection.transaction():
-        _change_held(connection, "extend", held, lease_until_at=to_text(lease_until_at))
-    return replace(held, lease_until_at=lease_until_at)
+        return [held for held in claims if not connection.change("extend", **_names_of(held), lease_until_at=until)]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -164,17 +167,13 @@ def fail(connection: Connection, held: Claim, *, error: str, message: str, rests
 
 
 def _change_held(connection: Connection, name: str, held: Claim, **values: Value) -> None:
-    """Run a statement that changes the series only while it is claimed by this owner in this attempt."""
-    series_instance_uid = held.series.series_instance_uid
-    changed = connection.change(name, series_instance_uid=series_instance_uid, owner=held.owner, attempt=held.attempt, **values)
-    if not changed:
+    """Run a statement that changes the series only while this claim holds it."""
+    if not connection.change(name, **_names_of(held), **values):
         raise LeaseLostError(
             f"attempt {held.attempt} no longer holds the lease",
-            series_instance_uid=series_instance_uid,
+            series_instance_uid=held.series.series_instance_uid,
         )
 
 
-def release(connection: Connection, owner_alive: Sequence[str]) -> int:
-    """See `Queue.release`."""
-    with connection.transaction():
-        return connection.change("release", owner_alive=json.dumps(list(owner_alive)))
+def _names_of(held: Claim) -> dict[str, Value]:
+    return {"series_instance_uid": held.series.series_instance_uid, "claim_id": held.claim_id}

@@ -22,6 +22,9 @@ RESTORED_COLUMNS: Final = (
 )
 """The columns of `restore_new` after those of the catalogue."""
 
+_RESTORE = "restore"
+"""Names the claim through which a restored series passes, inside of one transaction."""
+
 
 def restore(connection: Connection, stored: Sequence[tuple[Receipt, str]]) -> None:
     """See `Corrections.restore`. A series that the store knows passes through a claim of ours, since others may want it."""
@@ -39,7 +42,7 @@ def restore(connection: Connection, stored: Sequence[tuple[Receipt, str]]) -> No
         if met:
             stage(connection, [receipt.series for receipt, _ in met])
         for each_once in _rounds(met):
-            connection.change("hold", series_instance_uids=json.dumps(list(each_once)), owner="restore")
+            connection.change("hold", series_instance_uids=json.dumps(list(each_once)), claim_id=_RESTORE)
             connection.change_each("complete", map(_restored, each_once.values()))
 
 
@@ -72,8 +75,7 @@ def _restored(stored: tuple[Receipt, str]) -> Mapping[str, Value]:
     receipt, folder = stored
     held: Mapping[str, Value] = {
         "series_instance_uid": receipt.series.series_instance_uid,
-        "owner": "restore",
-        "attempt": 1,
+        "claim_id": _RESTORE,
     }
     return {**held, **completed_values(receipt, folder)}
 

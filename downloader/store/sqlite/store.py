@@ -3,20 +3,25 @@
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from downloader.clock import Clock, SystemClock
 from downloader.model import Claim, FetchOrder, Proof, Receipt, Series, WithdrawalRule
-from downloader.store.records import CycleNote, Enqueued, StoredSeries
-from downloader.store.sqlite import claiming, corrections, enqueuing
+from downloader.store.records import CycleNote, Enqueued, Session, StoredSeries
+from downloader.store.sqlite import claiming, corrections, enqueuing, sessions
 from downloader.store.sqlite.connection import BUSY_SECONDS, PAGE_SIZE, open_connection
 from downloader.store.sqlite.reader import SqliteReader, StoreThread, on_own_thread
 
 
 @asynccontextmanager
-async def open_store(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> AsyncIterator["SqliteStore"]:
+async def open_store(
+    path: Path, clock: Clock | None = None, *, busy_seconds: float = BUSY_SECONDS
+) -> AsyncIterator["SqliteStore"]:
     """The state store at `path`, made or brought up to date where that is needed.
+
+    `clock` is the store's: leases, delays and rests are reckoned by it; the machine's own unless given.
 
     Raises:
         DamagedStoreError: damaged, or no database at all.
@@ -24,23 +29,23 @@ async def open_store(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Async
         StoreLockedError: another process would not let go of it for `busy_seconds`; later calls raise it too.
     """
     async with on_own_thread(path, partial(open_connection, path, busy_seconds)) as thread:
-        yield SqliteStore(thread)
+        yield SqliteStore(thread, clock or SystemClock())
 
 
 class SqliteStore(SqliteReader):
     """Implements `Store`, whose docstrings say what each method does; made by `open_store`."""
 
-    def __init__(self, thread: StoreThread) -> None:
+    def __init__(self, thread: StoreThread, clock: Clock) -> None:
         super().__init__(thread)
+        self._clock = clock
         self._completions: deque[claiming.Completion] = deque()
 
     async def claim(
         self,
         manifest: str,
         *,
-        owner: str,
-        at: datetime,
-        lease_until_at: datetime,
+        session_id: str,
+        lease_seconds: float,
         limit: int = 1,
         order: FetchOrder = FetchOrder.ARCHIVE,
         archives: Collection[str] | None = None,
@@ -49,21 +54,21 @@ class SqliteStore(SqliteReader):
         return await self._on_thread(
             claiming.claim,
             manifest,
-            owner=owner,
-            at=at,
-            lease_until_at=lease_until_at,
+            session_id=session_id,
+            at=self._clock.steady_now(),
+            lease_until_at=self._in(lease_seconds),
             limit=limit,
             order=order,
             archives=archives,
         )
 
-    async def next_due_at(self, manifest: str, archives: Collection[str] | None = None) -> datetime | None:
+    async def next_due_seconds(self, manifest: str, archives: Collection[str] | None = None) -> float | None:
         """See the port."""
-        return await self._on_thread(claiming.next_due_at, manifest, archives)
+        return await self._on_thread(claiming.next_due_seconds, manifest, self._clock.steady_now(), archives)
 
-    async def extend(self, claim: Claim, lease_until_at: datetime) -> Claim:
+    async def extend(self, claims: Collection[Claim], lease_seconds: float) -> Sequence[Claim]:
         """See the port."""
-        return await self._on_thread(claiming.extend, claim, lease_until_at)
+        return await self._on_thread(claiming.extend, claims, self._in(lease_seconds))
 
     async def complete(self, claim: Claim, receipt: Receipt, folder: str) -> None:
         """See `Store`. What comes while the thread is busy is written together."""
@@ -78,26 +83,51 @@ class SqliteStore(SqliteReader):
             raise completion.lost
 
     async def set_back(
-        self, claim: Claim, *, due_at: datetime, error: str, message: str, count_attempt: bool, needed_bytes: int | None = None
+        self,
+        claim: Claim,
+        *,
+        delay_seconds: float,
+        error: str,
+        message: str,
+        count_attempt: bool,
+        needed_bytes: int | None = None,
     ) -> None:
         """See the port."""
         await self._on_thread(
             claiming.set_back,
             claim,
-            due_at=due_at,
+            due_at=self._in(delay_seconds),
             error=error,
             message=message,
             count_attempt=count_attempt,
             needed_bytes=needed_bytes,
         )
 
-    async def fail(self, claim: Claim, *, error: str, message: str, rests_until_at: datetime | None = None) -> None:
+    async def fail(self, claim: Claim, *, error: str, message: str, rest_seconds: float = 0.0) -> None:
         """See the port."""
+        rests_until_at = self._clock.now() + timedelta(seconds=rest_seconds) if rest_seconds else None
         await self._on_thread(claiming.fail, claim, error=error, message=message, rests_until_at=rests_until_at)
 
-    async def release(self, owner_alive: Sequence[str]) -> int:
+    async def open_session(self, session: Session, lease_seconds: float, *, is_alone: bool) -> None:
         """See the port."""
-        return await self._on_thread(claiming.release, owner_alive)
+        at, until_at = self._clock.steady_now(), self._in(lease_seconds)
+        await self._on_thread(sessions.open_session, session, at, until_at, is_alone=is_alone)
+
+    async def beat(self, session: Session, lease_seconds: float) -> None:
+        """See the port."""
+        await self._on_thread(sessions.beat, session, self._clock.steady_now(), self._in(lease_seconds))
+
+    async def close_session(self, session: Session) -> None:
+        """See the port."""
+        await self._on_thread(sessions.close_session, session)
+
+    async def live_claims(self) -> Collection[str]:
+        """See the port."""
+        return await self._on_thread(sessions.live_claims)
+
+    async def recover_claims(self, session: Session) -> int:
+        """See the port."""
+        return await self._on_thread(sessions.recover_claims, session, self._clock.steady_now())
 
     async def begin_resolve(self, manifest: str, at: datetime) -> int:
         """See the port."""
@@ -114,11 +144,13 @@ class SqliteStore(SqliteReader):
         archive: str,
         batch: Sequence[Series],
         *,
-        rested_at: datetime | None = None,
+        lets_failed_rest: bool = False,
         settles: bool = False,
     ) -> Enqueued:
         """See the port."""
-        return await self._on_thread(enqueuing.enqueue, manifest, resolve, archive, batch, rested_at, settles)
+        return await self._on_thread(
+            enqueuing.enqueue, manifest, resolve, archive, batch, self._rested_at(lets_failed_rest), settles
+        )
 
     async def enqueue_unlisted(
         self,
@@ -127,10 +159,12 @@ class SqliteStore(SqliteReader):
         archive: str,
         series_instance_uids: Sequence[str],
         *,
-        rested_at: datetime | None = None,
+        lets_failed_rest: bool = False,
     ) -> Enqueued:
         """See the port."""
-        return await self._on_thread(enqueuing.enqueue_unlisted, manifest, resolve, archive, series_instance_uids, rested_at)
+        return await self._on_thread(
+            enqueuing.enqueue_unlisted, manifest, resolve, archive, series_instance_uids, self._rested_at(lets_failed_rest)
+        )
 
     async def keep_named(self, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
         """See the port."""
@@ -199,3 +233,11 @@ class SqliteStore(SqliteReader):
     async def bind_library(self, identity: str) -> None:
         """See the port."""
         await self._on_thread(corrections.bind_library, identity)
+
+    def _in(self, seconds: float) -> datetime:
+        """Due times and leases go by the time that passes: a wall clock that steps neither lengthens nor ends them."""
+        return self._clock.steady_now() + timedelta(seconds=seconds)
+
+    def _rested_at(self, lets_failed_rest: bool) -> datetime | None:
+        """A rest is of hours and days, and is kept from one process to the next: it goes by the wall clock."""
+        return self._clock.now() if lets_failed_rest else None

@@ -18,7 +18,9 @@ def layout(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=["local", "memory"])
 def subject(request: pytest.FixtureRequest, layout: str, tmp_path: Path) -> Subject:
     """A new library."""
-    return LocalSubject(tmp_path / "library", layout) if request.param == "local" else MemorySubject(layout)
+    if request.param == "local":
+        return LocalSubject(tmp_path / "library", layout)
+    return MemorySubject(layout)
 
 
 @pytest.fixture

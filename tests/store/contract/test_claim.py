@@ -1,6 +1,5 @@
 """Claim and extend: a worker's right to a series, and until when."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,15 +8,17 @@ from downloader.errors import LeaseLostError
 from downloader.model import Claim, FetchOrder
 from downloader.store.port import Store
 from downloader.store.records import LONGEST_DELAY
-from tests.store.examples import ARCHIVE, START_AT, after, claim, enqueue, receipt, series, states, uid, uids
+from tests.store.examples import ARCHIVE, after, claim, enqueue, receipt, series, states, turn_to, uid, uids
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_claim_tells_everything_a_worker_needs(store: Store) -> None:
-    """Series, archive, attempt, owner and lease."""
+    """Series, archive, attempt, and a name of the claim's own."""
     await enqueue(store, "m", series(1))
-    assert await claim(store) == [Claim(series=series(1), archive=ARCHIVE, attempt=1, owner="w1", lease_until_at=after(60))]
+    (held,) = await claim(store)
+    assert held == Claim(series=series(1), archive=ARCHIVE, attempt=1, claim_id=held.claim_id)
+    assert held.claim_id
     assert await states(store) == {uid(1): "claimed"}
 
 
@@ -32,9 +33,9 @@ async def test_what_a_clock_that_was_wrong_dated_is_due_at_once(store: Store) ->
     """Nobody waits for years: no delay is that long, and no lease."""
     await enqueue(store, "m", series(1), series(2), series(3))
     delayed, dated, held = await claim(store, limit=3)
-    await store.extend(held, START_AT + 2 * LONGEST_DELAY)
-    await store.set_back(delayed, due_at=START_AT + LONGEST_DELAY, error="", message="", count_attempt=True)
-    await store.set_back(dated, due_at=START_AT + 2 * LONGEST_DELAY, error="", message="", count_attempt=True)
+    await store.extend([held], 2 * LONGEST_DELAY.total_seconds())
+    await store.set_back(delayed, delay_seconds=LONGEST_DELAY.total_seconds(), error="", message="", count_attempt=True)
+    await store.set_back(dated, delay_seconds=2 * LONGEST_DELAY.total_seconds(), error="", message="", count_attempt=True)
     assert uids(await claim(store, owner="w2", limit=9)) == [uid(2), uid(3)]
 
 
@@ -84,7 +85,7 @@ async def test_a_series_set_back_is_not_due_before_its_time(store: Store) -> Non
     """And is in its old place when it is due."""
     await enqueue(store, "m", series(1), series(2))
     (held,) = await claim(store, limit=1)
-    await store.set_back(held, due_at=after(30), error="E", message="m", count_attempt=True)
+    await store.set_back(held, delay_seconds=30, error="E", message="m", count_attempt=True)
     assert uids(await claim(store, at=after(29), limit=1)) == [uid(2)]
     assert uids(await claim(store, at=after(30))) == [uid(1)]
 
@@ -101,10 +102,9 @@ async def test_a_lease_that_ran_out_is_free_for_others(store: Store) -> None:
     await enqueue(store, "m", series(1), series(2))
     (held,) = await claim(store, limit=1)
     (again,) = await claim(store, owner="w2", at=after(60), limit=1)
-    assert (again.series, again.owner, again.attempt) == (series(1), "w2", 2)
-    with pytest.raises(LeaseLostError) as lost:
-        await store.extend(held, after(200))
-    assert lost.value.series_instance_uid == uid(1)
+    assert (again.series, again.attempt) == (series(1), 2)
+    assert again.claim_id != held.claim_id
+    assert await store.extend([held, again], 200) == [held]
 
 
 async def test_a_lease_that_ran_out_is_still_its_owners_while_nobody_took_it(store: Store) -> None:
@@ -112,7 +112,7 @@ async def test_a_lease_that_ran_out_is_still_its_owners_while_nobody_took_it(sto
     await enqueue(store, "m", series(1), series(2))
     first, second = await claim(store)
     assert uids(await claim(store, owner="w2", at=after(60), limit=1)) == [uid(1)]
-    await store.extend(second, after(200))
+    assert await store.extend([second], 140) == []
     assert await claim(store, owner="w3", at=after(100)) == []
     await store.complete(second, receipt(second.series), "f")
     with pytest.raises(LeaseLostError):
@@ -120,10 +120,11 @@ async def test_a_lease_that_ran_out_is_still_its_owners_while_nobody_took_it(sto
 
 
 async def test_extending_keeps_the_claim_alive(store: Store) -> None:
-    """The answer is the same claim with its new end."""
+    """From now on, by the store's clock."""
     await enqueue(store, "m", series(1))
     (held,) = await claim(store)
-    assert await store.extend(held, after(300)) == replace(held, lease_until_at=after(300))
+    turn_to(after(50))
+    assert await store.extend([held], 250) == []
     assert await claim(store, owner="w2", at=after(299)) == []
     assert len(await claim(store, owner="w2", at=after(300))) == 1
 
@@ -132,8 +133,8 @@ async def test_an_extended_claim_can_be_used_as_it_was_given(store: Store) -> No
     """The worker need not carry the newest copy."""
     await enqueue(store, "m", series(1))
     (held,) = await claim(store)
-    await store.extend(held, after(300))
-    await store.extend(held, after(600))
+    await store.extend([held], 300)
+    await store.extend([held], 600)
     await store.complete(held, receipt(held.series), "f")
     assert await states(store) == {uid(1): "complete"}
 
@@ -143,23 +144,19 @@ async def test_the_same_owner_does_not_keep_an_earlier_claim(store: Store) -> No
     await enqueue(store, "m", series(1))
     (held,) = await claim(store)
     await claim(store, at=after(60))
-    with pytest.raises(LeaseLostError):
-        await store.extend(held, after(200))
+    assert await store.extend([held], 200) == [held]
 
 
 async def test_a_claim_of_a_series_that_is_not_there_is_lost(store: Store) -> None:
     """As after a store was replaced under a running worker."""
-    stranger = Claim(series=series(9), archive=ARCHIVE, attempt=1, owner="w1", lease_until_at=after(60))
-    with pytest.raises(LeaseLostError):
-        await store.extend(stranger, after(120))
+    stranger = Claim(series=series(9), archive=ARCHIVE, attempt=1, claim_id="of another store")
+    assert await store.extend([stranger], 120) == [stranger]
 
 
-async def test_next_due_is_past_while_a_series_may_be_claimed_at_once(store: Store) -> None:
+async def test_next_due_is_at_once_while_a_series_may_be_claimed_at_once(store: Store) -> None:
     """A new series need not wait."""
     await enqueue(store, "m", series(1))
-    due_at = await store.next_due_at("m")
-    assert due_at is not None
-    assert due_at <= START_AT
+    assert await store.next_due_seconds("m") == 0
 
 
 async def test_next_due_is_the_earliest_delay(store: Store) -> None:
@@ -167,17 +164,17 @@ async def test_next_due_is_the_earliest_delay(store: Store) -> None:
     await enqueue(store, "m", series(1), series(2), series(3))
     await enqueue(store, "other", series(4))
     for held, seconds in zip(await claim(store, limit=2), (200, 100), strict=True):
-        await store.set_back(held, due_at=after(seconds), error="E", message="m", count_attempt=True)
-    await claim(store)
-    assert await store.next_due_at("m") == after(100)
+        await store.set_back(held, delay_seconds=seconds, error="E", message="m", count_attempt=True)
+    await claim(store, at=after(30))
+    assert await store.next_due_seconds("m") == 70
 
 
 async def test_nothing_is_due_when_nothing_is_pending(store: Store) -> None:
     """Claimed series are no reason to wait; an unknown manifest has none."""
     await enqueue(store, "m", series(1))
     await claim(store)
-    assert await store.next_due_at("m") is None
-    assert await store.next_due_at("unknown") is None
+    assert await store.next_due_seconds("m") is None
+    assert await store.next_due_seconds("unknown") is None
 
 
 async def test_a_lease_that_ran_out_is_not_pending(store: Store) -> None:
@@ -185,7 +182,7 @@ async def test_a_lease_that_ran_out_is_not_pending(store: Store) -> None:
     await enqueue(store, "m", series(1), series(2))
     await claim(store)
     await claim(store, owner="w2", at=after(60), limit=1)
-    assert await store.next_due_at("m") is None
+    assert await store.next_due_seconds("m") is None
     assert len(await claim(store, at=after(60) + timedelta(seconds=1))) == 1
 
 
@@ -202,7 +199,7 @@ async def test_a_claim_can_leave_archives_out(store: Store) -> None:
     ):
         (held,) = await claim(store, archives=["well"], order=order, limit=1)
         assert held.series.series_instance_uid == expected
-        await store.set_back(held, due_at=START_AT, error="", message="", count_attempt=False)
+        await store.set_back(held, delay_seconds=0, error="", message="", count_attempt=False)
     assert uids(await claim(store, archives=["well"])) == [uid(2), uid(3)]
     assert uids(await claim(store)) == [uid(1), uid(4)]
 
@@ -237,10 +234,8 @@ async def test_next_due_can_leave_archives_out(store: Store) -> None:
     await enqueue(store, "m", series(1), archive="tired")
     await enqueue(store, "m", series(2), resolve=1, archive="well")
     (held,) = await claim(store, archives=["well"])
-    assert await store.next_due_at("m", ["well"]) is None
-    await store.set_back(held, due_at=after(30), error="E", message="m", count_attempt=True)
-    assert await store.next_due_at("m", ["well"]) == after(30)
-    at_once = await store.next_due_at("m", ["tired", "well"])
-    assert at_once is not None
-    assert at_once <= START_AT
-    assert await store.next_due_at("m", []) is None
+    assert await store.next_due_seconds("m", ["well"]) is None
+    await store.set_back(held, delay_seconds=30, error="E", message="m", count_attempt=True)
+    assert await store.next_due_seconds("m", ["well"]) == 30
+    assert await store.next_due_seconds("m", ["tired", "well"]) == 0
+    assert await store.next_due_seconds("m", []) is None

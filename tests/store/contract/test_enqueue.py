@@ -23,6 +23,7 @@ from tests.store.examples import (
     receipt,
     series,
     states,
+    turn_to,
     uid,
     uids,
     whole_series,
@@ -250,7 +251,7 @@ async def test_a_series_that_comes_back_is_named(store: Store) -> None:
 
 async def fail_and_rest(store: Store, seconds: float) -> None:
     for held in await claim(store):
-        await store.fail(held, error="E", message="m", rests_until_at=after(seconds))
+        await store.fail(held, error="E", message="m", rest_seconds=seconds)
 
 
 async def test_a_failed_series_rests_for_those_who_let_it(store: Store) -> None:
@@ -258,9 +259,11 @@ async def test_a_failed_series_rests_for_those_who_let_it(store: Store) -> None:
     await enqueue(store, "m", series(1))
     await fail_and_rest(store, 60)
     resolve = await store.begin_resolve("m", START_AT)
-    await store.enqueue("m", resolve, ARCHIVE, [series(1)], rested_at=after(59))
+    turn_to(after(59))
+    await store.enqueue("m", resolve, ARCHIVE, [series(1)], lets_failed_rest=True)
     assert await states(store) == {uid(1): "failed"}
-    await store.enqueue("m", resolve, ARCHIVE, [series(1)], rested_at=after(60))
+    turn_to(after(60))
+    await store.enqueue("m", resolve, ARCHIVE, [series(1)], lets_failed_rest=True)
     assert await states(store) == {uid(1): "pending"}
     await fail_and_rest(store, 600)
     await enqueue(store, "m", series(1))
@@ -272,7 +275,7 @@ async def test_a_series_that_the_catalogue_changed_rests_no_longer(store: Store)
     await enqueue(store, "m", series(1))
     await fail_and_rest(store, 60)
     resolve = await store.begin_resolve("m", START_AT)
-    await store.enqueue("m", resolve, ARCHIVE, [grown(series(1))], rested_at=START_AT)
+    await store.enqueue("m", resolve, ARCHIVE, [grown(series(1))], lets_failed_rest=True)
     assert await states(store) == {uid(1): "pending"}
 
 
@@ -334,7 +337,7 @@ async def test_a_series_that_waits_goes_on_waiting(store: Store) -> None:
     """A resolve is no reason to try sooner than the delay says, nor to forget attempts."""
     await enqueue(store, "m", series(1))
     (held,) = await claim(store)
-    await store.set_back(held, due_at=after(90), error="E", message="m", count_attempt=True)
+    await store.set_back(held, delay_seconds=90, error="E", message="m", count_attempt=True)
     await enqueue(store, "m", series(1))
     assert await claim(store, at=after(89)) == []
     assert [again.attempt for again in await claim(store, at=after(90))] == [2]
@@ -354,7 +357,7 @@ async def test_claims_go_to_the_archive_of_their_manifest(store: Store) -> None:
     await enqueue(store, "b", series(1), archive="mirror")
     (held,) = await claim(store, "a")
     assert held.archive == "tcia"
-    await store.set_back(held, due_at=START_AT, error="", message="", count_attempt=False)
+    await store.set_back(held, delay_seconds=0, error="", message="", count_attempt=False)
     (held,) = await claim(store, "b")
     assert held.archive == "mirror"
     assert (await stored(store)).archive == "mirror"
@@ -368,7 +371,7 @@ async def test_a_manifest_may_want_series_of_two_archives(store: Store) -> None:
     held = await claim(store)
     assert [(one.series, one.archive) for one in held] == [(series(1), "tcia"), (series(2), "nlst")]
     for one in held:
-        await store.set_back(one, due_at=START_AT, error="", message="", count_attempt=False)
+        await store.set_back(one, delay_seconds=0, error="", message="", count_attempt=False)
     await enqueue(store, "m", series(1), series(2), archive="mirror")
     assert {one.archive for one in await claim(store)} == {"mirror"}
 

@@ -30,7 +30,7 @@ async def test_restore_brings_a_known_series_up_to_date(store: Store) -> None:
     (held,) = await claim(store)
     await store.restore([(replace(receipt(series(1)), received_bytes=0), "elsewhere")])
     assert await states(store, "m") == {uid(1): "complete"}
-    assert await store.next_due_at("m") is None
+    assert await store.next_due_seconds("m") is None
     with pytest.raises(LeaseLostError):
         await store.complete(held, receipt(series(1)), "a/1")
     (row,) = await store.find_named([uid(1)])

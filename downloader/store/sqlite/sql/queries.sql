@@ -430,7 +430,7 @@ ORDER BY series.series_instance_uid;
 -- withdraw --
 -- One by one, by what `vanished` read in the same transaction.
 UPDATE series
-SET state = 'withdrawn', owner = NULL, claimable_at = NULL, rests_until_at = NULL, withdrawn_at = :at
+SET state = 'withdrawn', owner = NULL, claim_id = NULL, claimable_at = NULL, rests_until_at = NULL, withdrawn_at = :at
 WHERE series_instance_uid = :series_instance_uid;
 
 -- forget_folder --
@@ -501,7 +501,8 @@ UPDATE series
 SET state = 'claimed',
     attempts = attempts + 1,
     unended_attempts = unended_attempts + 1,
-    owner = :owner,
+    owner = :session_id,
+    claim_id = lower(hex(randomblob(8))),
     claimable_at = :lease_until_at,
     archive = (
         SELECT wanted.archive FROM wanted CROSS JOIN manifest USING (manifest_key)
@@ -535,16 +536,17 @@ ORDER BY queue.claimable_at
 LIMIT 1;
 
 -- extend --
--- Owner and attempt tell one claim from every other of the series.
+-- The claim's own name tells it from every other of the series.
 UPDATE series
 SET claimable_at = :lease_until_at
-WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
+WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND claim_id = :claim_id;
 
 -- complete --
 -- The four figures that tell a change later are those that the images were proven against.
 UPDATE series
 SET state = 'complete',
     owner = NULL,
+    claim_id = NULL,
     claimable_at = NULL,
     error = NULL,
     message = NULL,
@@ -566,7 +568,7 @@ SET state = 'complete',
     file_size_bytes = COALESCE(:file_size_bytes, file_size_bytes),
     date_released = COALESCE(:date_released, date_released),
     submitted_at = COALESCE(:submitted_at, submitted_at)
-WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
+WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND claim_id = :claim_id;
 
 -- note_proof --
 -- What a receipt says of a series that was stored before this was noted, or that was proven again where it lies.
@@ -620,6 +622,7 @@ SELECT 1 FROM series WHERE state = 'complete' AND archive = :archive AND md5_lis
 UPDATE series
 SET state = 'pending',
     owner = NULL,
+    claim_id = NULL,
     claimable_at = :due_at,
     attempts = attempts - :taken_back,
     unended_attempts = unended_attempts - 1,
@@ -627,26 +630,55 @@ SET state = 'pending',
     rounds_without_room = rounds_without_room + (:needed_bytes IS NOT NULL),
     error = :error,
     message = :message
-WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
+WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND claim_id = :claim_id;
 
 -- fail --
 -- Until a resolve or `retry` gives it a new chance.
 UPDATE series
 SET state = 'failed',
     owner = NULL,
+    claim_id = NULL,
     claimable_at = NULL,
     error = :error,
     message = :message,
     unended_attempts = 0,
     failed_rounds = failed_rounds + 1,
     rests_until_at = :rests_until_at
-WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND owner = :owner AND attempts = :attempt;
+WHERE series_instance_uid = :series_instance_uid AND state = 'claimed' AND claim_id = :claim_id;
 
--- release --
--- Claims of the dead, at once claimable; their attempts stay counted.
+-- recover_claims --
+-- Claims of sessions that are over or dead, and of the one that asks, at once claimable; their attempts stay counted.
 UPDATE series
-SET state = 'pending', owner = NULL, claimable_at = NULL
-WHERE state = 'claimed' AND owner NOT IN (SELECT value FROM json_each(:owner_alive));
+SET state = 'pending', owner = NULL, claim_id = NULL, claimable_at = NULL
+WHERE state = 'claimed' AND (owner = :session_id OR owner NOT IN (SELECT session_id FROM session));
+
+-- live_claims --
+-- As few as there are workers.
+SELECT claim_id FROM series WHERE state = 'claimed' AND claim_id IS NOT NULL;
+
+-- close_claims --
+-- The same, of one session.
+UPDATE series
+SET state = 'pending', owner = NULL, claim_id = NULL, claimable_at = NULL
+WHERE state = 'claimed' AND owner = :session_id;
+
+-- beat --
+-- A session whose row is gone was taken for dead, and is not.
+INSERT INTO session (session_id, host, pid, tool_version, opened_at, alive_until_at)
+VALUES (:session_id, :host, :pid, :tool_version, :at, :alive_until_at)
+ON CONFLICT (session_id) DO UPDATE SET alive_until_at = excluded.alive_until_at;
+
+-- forget_session --
+-- It has ended in order.
+DELETE FROM session WHERE session_id = :session_id;
+
+-- forget_other_sessions --
+-- They are over: the one that stays holds the lock that all of them held.
+DELETE FROM session WHERE session_id <> :session_id;
+
+-- forget_dead_sessions --
+-- Without a heartbeat for too long, or dated by a clock that was wrong.
+DELETE FROM session WHERE alive_until_at <= :at OR alive_until_at > :latest_at;
 
 -- retry --
 -- Without a manifest, those of the whole library; without a series, all of them.
@@ -684,7 +716,7 @@ WHERE series_instance_uid = :series_instance_uid AND state = 'complete';
 -- hold --
 -- Taken from whoever has them: what lies proven in the library is complete, whatever was to be done about it.
 UPDATE series
-SET state = 'claimed', owner = :owner, attempts = 1, unended_attempts = 1, claimable_at = NULL
+SET state = 'claimed', owner = NULL, claim_id = :claim_id, attempts = 1, unended_attempts = 1, claimable_at = NULL
 WHERE series_instance_uid IN (SELECT value FROM json_each(:series_instance_uids));
 
 -- relocate --

@@ -1,0 +1,71 @@
+"""What lies in staging is called by its series, and while an attempt works at it by its claim as well.
+
+Two claims of one series never share a folder: a worker that lost its claim, and does not know it yet, writes into a folder of its
+own. What an attempt leaves for the next one goes back to the name of the series alone, which is also what older versions wrote.
+Raises OSError; see errors.py.
+"""
+
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Final
+
+from downloader.library.local.filesystem import remove_folder
+from downloader.library.local.journal import JOURNAL_SUFFIX, journal_path
+from downloader.library.names import safe_name
+
+CLAIM_MARK: Final = "@"
+"""Parts series and claim. No UID has it."""
+
+
+def staging_name(series_instance_uid: str, claim_id: str = "") -> str:
+    """The name of the folder; its journal is called alike. Without a claim, that of what is left for the next attempt."""
+    name = safe_name(series_instance_uid)
+    return f"{name}{CLAIM_MARK}{claim_id}" if claim_id else name
+
+
+def take_over(left: Path, folder: Path) -> None:
+    """Make what was left at `left`, with its journal, that of the claim whose `folder` is to be."""
+    if left != folder and os.path.lexists(journal_path(left)):
+        _rename_if_there(left, folder)
+        _rename_if_there(journal_path(left), journal_path(folder))
+
+
+def leave(folder: Path, left: Path) -> None:
+    """Leave `folder`, with its journal, to the next attempt. What another attempt has left meanwhile gives way."""
+    if left == folder:
+        return
+    remove_folder(left)
+    _rename_if_there(folder, left)
+    _rename_if_there(journal_path(folder), journal_path(left))
+
+
+def leave_all(staging: Path, live_claims: Collection[str]) -> None:
+    """Leave to the next attempt what claims that are over have staged. A place that is taken already stays as it is."""
+    for name, left in _of_dead_claims(staging, live_claims):
+        if not os.path.lexists(staging / left):
+            (staging / name).rename(staging / left)
+
+
+def names_of_live(staging: Path, live_claims: Collection[str]) -> set[str]:
+    """The names of what attempts work at now."""
+    return {path.name for path in staging.iterdir() if _claim_of(path.name) in live_claims}
+
+
+def _of_dead_claims(staging: Path, live_claims: Collection[str]) -> Iterable[tuple[str, str]]:
+    for name in sorted(path.name for path in staging.iterdir()):
+        claim_id = _claim_of(name)
+        if claim_id and claim_id not in live_claims:
+            suffix = JOURNAL_SUFFIX if name.endswith(JOURNAL_SUFFIX) else ""
+            yield name, name.partition(CLAIM_MARK)[0] + suffix
+
+
+def _claim_of(name: str) -> str:
+    return name.removesuffix(JOURNAL_SUFFIX).partition(CLAIM_MARK)[2]
+
+
+def _rename_if_there(old: Path, new: Path) -> None:
+    try:
+        old.rename(new)
+    except FileNotFoundError:
+        return
