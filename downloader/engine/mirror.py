@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -280,12 +281,25 @@ async def _refuse_nesting(output: Path, layout: str, library: Library) -> None:
         )
 
 
-def free_bytes_at(path: Path) -> int:
-    """Free bytes on the disk of the path, which need not exist. Blocks."""
+class DiskUsage(NamedTuple):
+    """Bytes of a file system."""
+
+    total: int
+    free: int
+
+
+def disk_usage_at(path: Path) -> DiskUsage:
+    """The file system where the library is, or would be. Blocks."""
     place = path.absolute()
     while not place.exists():
         place = place.parent
-    return shutil.disk_usage(place).free
+    usage = shutil.disk_usage(place)
+    return DiskUsage(total=usage.total, free=usage.free)
+
+
+def free_bytes_at(path: Path) -> int:
+    """Free space where the library is, or would be. Blocks."""
+    return disk_usage_at(path).free
 
 
 @asynccontextmanager

@@ -1,12 +1,38 @@
 """What is known of the archives that manifests name: when each last answered, and when and how it last failed."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
-from downloader.errors import ArchiveError
+from downloader.errors import ArchiveError, ArchiveUnreachableError, CredentialsRejectedError
 from downloader.manifest import ArchiveAddress
-from downloader.service.port import ArchiveStatus
+
+
+class ArchiveFailure(StrEnum):
+    """How an archive failed as a whole."""
+
+    UNREACHABLE = "unreachable"
+    REFUSED = "credentials refused"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveStatus:
+    """What is known of one archive since the service started: when it last answered, and when and how it last failed as a whole.
+
+    `reachable`: it answered the last request, and accepted the credentials; false for one that was not asked yet. `failing_since_at`
+    is when it failed first since it last answered; None while it answers, and for one that was not asked.
+    """
+
+    name: str
+    base_url: str
+    reached_at: datetime | None = None
+    failed_at: datetime | None = None
+    problem: str = ""
+    reachable: bool = False
+    failing_since_at: datetime | None = None
+    failure: ArchiveFailure | None = None
 
 
 class ArchiveWatch:
@@ -25,12 +51,21 @@ class ArchiveWatch:
     def reached(self, addresses: Iterable[ArchiveAddress], at: datetime) -> None:
         """They answered."""
         for status in self._of(addresses):
-            self._statuses[status.base_url] = replace(status, reached_at=at, reachable=True)
+            self._statuses[status.base_url] = replace(status, reached_at=at, reachable=True, failing_since_at=None, failure=None)
 
-    def failed(self, addresses: Iterable[ArchiveAddress], at: datetime, error: ArchiveError) -> None:
-        """They did not answer, or refused the credentials."""
+    def failed(
+        self, addresses: Iterable[ArchiveAddress], at: datetime, error: ArchiveError, *, since_at: datetime | None = None
+    ) -> None:
+        """They did not answer, or refused the credentials; `since_at` where that is known better than by the first call."""
         for status in self._of(addresses):
-            self._statuses[status.base_url] = replace(status, failed_at=at, reachable=False, problem=str(error))
+            self._statuses[status.base_url] = replace(
+                status,
+                failed_at=at,
+                reachable=False,
+                problem=str(error),
+                failing_since_at=status.failing_since_at or since_at or at,
+                failure=_failure_of(error),
+            )
 
     def statuses(self) -> tuple[ArchiveStatus, ...]:
         """All of them, by address."""
@@ -39,3 +74,9 @@ class ArchiveWatch:
     def _of(self, addresses: Iterable[ArchiveAddress]) -> list[ArchiveStatus]:
         # a manifest that was removed meanwhile may end its cycle after its archive was forgotten
         return [self._statuses[address.base_url] for address in addresses if address.base_url in self._statuses]
+
+
+def _failure_of(error: ArchiveError) -> ArchiveFailure:
+    if isinstance(error, CredentialsRejectedError):
+        return ArchiveFailure.REFUSED
+    return ArchiveFailure.UNREACHABLE if isinstance(error, ArchiveUnreachableError) else ArchiveFailure.OTHER

@@ -11,17 +11,18 @@ from anyio import CapacityLimiter
 
 from downloader.clock import Clock
 from downloader.engine.holding import refuse_identity
-from downloader.engine.mirror import free_bytes_at
+from downloader.engine.mirror import disk_usage_at
 from downloader.errors import LibraryError
 from downloader.service.waiting import wait_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibrarySight:
-    """What a look at a library found: why it cannot be used, empty if it can, and how many bytes are free, None if unknown."""
+    """What a look at a library found: why it cannot be used, empty if it can, and the bytes of its file system, None if unknown."""
 
     problem: str = ""
     free_bytes: int | None = None
+    capacity_bytes: int | None = None
 
 
 def look_at_library(root: Path, identity: str) -> LibrarySight:
@@ -33,7 +34,8 @@ def look_at_library(root: Path, identity: str) -> LibrarySight:
     except LibraryError as error:
         problem = str(error)
     try:
-        return LibrarySight(problem=problem, free_bytes=free_bytes_at(root))
+        usage = disk_usage_at(root)
+        return LibrarySight(problem=problem, free_bytes=usage.free, capacity_bytes=usage.total)
     except OSError:
         return LibrarySight(problem=problem)
 

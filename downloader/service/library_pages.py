@@ -17,6 +17,7 @@ from downloader.service.port import (
     RecordPage,
     SeriesFilter,
     SeriesPage,
+    ServedFailureGroup,
     ServedSeries,
 )
 from downloader.service.schedule import describe_schedule
@@ -54,6 +55,21 @@ def _parse_after(after: str | None) -> tuple[int, str]:
     if not (key.isascii() and key.isdigit() and len(key) < 20 and int(key) <= _END_OF_LIBRARY and directory):
         raise OrderError(f"{after!r} is no place to go on from", next_step="take next_after of the page before")
     return int(key), directory
+
+
+async def group_failures(workers: Sequence[LibraryWorker], manifest: str | None) -> Sequence[ServedFailureGroup]:
+    """The failed series of all libraries by error and collection, the largest groups first.
+
+    Raises:
+        StoreError: a store cannot be asked.
+    """
+    groups = [
+        ServedFailureGroup(library=str(worker.directory), group=group)
+        for worker in workers
+        if worker.store is not None
+        for group in await worker.store.failure_groups(manifest)
+    ]
+    return sorted(groups, key=lambda served: -served.group.series)
 
 
 async def page_records(
@@ -110,6 +126,8 @@ async def tell_manifest(file: ManifestFile, problem: str, worker: LibraryWorker 
         last_success_at=job.last.succeeded_at if job.last else None,
         tally=await worker.store.tally(job.name) if worker.store else SeriesTally(),
         progress=job.progress.now(job.run.pressure if job.run else None) if job.progress else None,
+        concurrency_ceiling=job.options.concurrency,
+        bandwidth_bytes_per_second=job.options.bandwidth.rate_at(worker.local_time()),
         failed_cycles=job.setback.failed_cycles,
         needs_attention=job.setback.needs,
     )

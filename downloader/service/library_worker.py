@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Final
 
@@ -199,7 +199,18 @@ class LibraryWorker:
         """Whether a cycle is to begin as soon as the library is free."""
         return job.is_ordered or job.due_at <= self._context.clock.now()
 
-    async def retry(self, manifest: str | None, series_instance_uid: str | None) -> int:
+    def local_time(self) -> time:
+        """The time of day that schedules and bandwidth windows go by."""
+        return self._context.clock.now().astimezone(self._context.zone).time()
+
+    async def retry(
+        self,
+        manifest: str | None,
+        series_instance_uid: str | None,
+        *,
+        collection: str | None = None,
+        error: str | None = None,
+    ) -> int:
         """Give failed series a new chance, and begin cycles of the manifests that want them; how many there were.
 
         Raises:
@@ -207,10 +218,15 @@ class LibraryWorker:
         """
         if self._store is None:
             return 0
-        wanted = SeriesFilter(state=SeriesState.FAILED, text=series_instance_uid or "")
+        failed = SeriesFilter(
+            state=SeriesState.FAILED,
+            collection=collection or None,
+            error=error,
+            text=series_instance_uid or "",
+        )
         names = [name for name in self._jobs if manifest in {None, name}]
-        concerned = [name for name in names if (await self._store.find_page(replace(wanted, manifest=name), limit=1)).rows]
-        retried = await self._store.retry(manifest, series_instance_uid)
+        concerned = [name for name in names if (await self._store.find_page(replace(failed, manifest=name), limit=1)).rows]
+        retried = await self._store.retry(manifest, series_instance_uid, collection=collection, error=error)
         for name in concerned:
             # a running cycle comes to them by itself
             if retried and name in self._jobs and not self._jobs[name].is_running:
@@ -239,6 +255,7 @@ class LibraryWorker:
             short_of_room=any(pressure.short_of_room for pressure in pressures if pressure),
             room_problem=next((pressure.room_problem for pressure in pressures if pressure and pressure.room_problem), ""),
             free_bytes=sight.free_bytes,
+            capacity_bytes=sight.capacity_bytes,
             min_free_bytes=max((job.options.min_free_bytes for job in self._jobs.values()), default=0),
             tally=tally,
             queued_since_at=self._queued_since_at if tally.pending + tally.claimed else None,

@@ -12,8 +12,10 @@ from typing import Any, Final, Protocol
 
 from downloader.model import Event, SeriesTally
 from downloader.pacing import BreakerState
+from downloader.service.archive_watch import ArchiveFailure as ArchiveFailure  # noqa: PLC0414 - part of what is reported
+from downloader.service.archive_watch import ArchiveStatus as ArchiveStatus  # noqa: PLC0414
+from downloader.store.records import FailureGroup, StoredSeries
 from downloader.store.records import SeriesFilter as SeriesFilter  # noqa: PLC0414 - told here to those who ask by it
-from downloader.store.records import StoredSeries
 
 MOST_ROWS: Final = 1000
 """Series or records in one page."""
@@ -28,26 +30,12 @@ class PartStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArchiveStatus:
-    """What is known of one archive since the service started: when it last answered, and when and how it last failed as a whole.
-
-    `reachable`: it answered the last request, and accepted the credentials; false for one that was not asked yet.
-    """
-
-    name: str
-    base_url: str
-    reached_at: datetime | None = None
-    failed_at: datetime | None = None
-    problem: str = ""
-    reachable: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryStatus:
     """One library with its store. `problem` says why it cannot be used; empty when it can.
 
     `short_of_room`: claiming waits until there is room again, and `room_problem` says for which series and how much. `free_bytes`
-    is None where it cannot be told. `queued_since_at` is when the oldest pending series joined the queue.
+    and `capacity_bytes`, of the file system, are None where they cannot be told. `queued_since_at` is when the oldest pending
+    series joined the queue.
     """
 
     directory: str
@@ -60,6 +48,7 @@ class LibraryStatus:
     tally: SeriesTally
     queued_since_at: datetime | None
     room_problem: str = ""
+    capacity_bytes: int | None = None
 
     @property
     def usable(self) -> bool:
@@ -137,6 +126,7 @@ class RunProgress:
     failed: int = 0
     images: int = 0
     received_bytes: int = 0
+    stored_bytes: int = 0
     bytes_per_second: float = 0.0
     concurrency: int = 0
     concurrency_ceiling: int = 0
@@ -175,6 +165,7 @@ class ManifestStatus:
     commas; `schedule` is text for people. `last_success_at` is when a cycle last ended with everything complete; it outlives the
     service, as `last_cycle` does. `failed_cycles` have failed in a row: until one ends well, `next_run_at` is when it is tried
     again. `needs_attention` is what a person has to do first; empty where time may help.
+    `bandwidth_bytes_per_second` is the limit in force now; None is no limit.
     """
 
     name: str
@@ -192,6 +183,8 @@ class ManifestStatus:
     progress: RunProgress | None
     failed_cycles: int = 0
     needs_attention: str = ""
+    concurrency_ceiling: int = 0
+    bandwidth_bytes_per_second: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +193,14 @@ class ServedSeries:
 
     library: str
     stored: StoredSeries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedFailureGroup:
+    """Failed series of one error and collection, and the library that they are in."""
+
+    library: str
+    group: FailureGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,8 +319,8 @@ class ServiceReports(Protocol):
         """Up to `limit` series (at most MOST_ROWS) after those of an earlier page."""
         ...
 
-    async def failures(self, manifest: str | None = None, *, after: str | None = None, limit: int = 100) -> SeriesPage:
-        """Failed series, paged as `series` does."""
+    async def failure_groups(self, manifest: str | None = None) -> Sequence[ServedFailureGroup]:
+        """Failed series counted by error and collection, the largest groups first."""
         ...
 
     async def runs(self, manifest: str | None = None, *, before: str | None = None, limit: int = 20) -> RecordPage:
@@ -353,8 +354,15 @@ class ServiceOrders(Protocol):
         """Go on; a library that cannot be used goes on when it can be."""
         ...
 
-    async def retry(self, *, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
-        """Give failed series a new chance at once: those of a manifest, one series, or all; returns how many.
+    async def retry(
+        self,
+        *,
+        manifest: str | None = None,
+        series_instance_uid: str | None = None,
+        collection: str | None = None,
+        error: str | None = None,
+    ) -> int:
+        """Give failed series a new chance at once: those that fit every one of these, or all; returns how many.
 
         A cycle of each manifest concerned is started.
         """

@@ -57,6 +57,7 @@ class _Counts:
     failed: int = 0
     images: int = 0
     received_bytes: int = 0
+    stored_bytes: int = 0
 
 
 class CycleProgress:
@@ -87,6 +88,7 @@ class CycleProgress:
                 self._active.pop(event.receipt.series.series_instance_uid, None)
                 self._counts.completed += 1
                 self._counts.images += len(event.receipt.images)
+                self._counts.stored_bytes += event.receipt.stored_bytes
             case SeriesSetBack():
                 self._active.pop(event.series_instance_uid, None)
                 self._counts.set_back += 1
@@ -110,6 +112,7 @@ class CycleProgress:
             failed=counts.failed,
             images=counts.images,
             received_bytes=counts.received_bytes,
+            stored_bytes=counts.stored_bytes,
             bytes_per_second=self._rate.bytes_per_second(),
             concurrency_ceiling=self._ceiling,
             active=tuple(self._active.values()),

@@ -21,10 +21,9 @@ from downloader.engine.state_store import state_path
 from downloader.errors import ArchiveUnreachableError, OrderError, SettingsError
 from downloader.library.model import CHANGES, RUNS
 from downloader.manifest import Manifest
-from downloader.model import SeriesState
 from downloader.service.archive_watch import ArchiveWatch
 from downloader.service.cycle import Openers
-from downloader.service.library_pages import page_records, page_series, tell_manifest
+from downloader.service.library_pages import group_failures, page_records, page_series, tell_manifest
 from downloader.service.library_worker import LibraryWorker, ServiceContext, ServicePace
 from downloader.service.live import LiveFeed, LiveSubscription
 from downloader.service.manifest_folder import FolderView, ManifestFile, ManifestFolder
@@ -37,6 +36,7 @@ from downloader.service.port import (
     RunProgress,
     SeriesFilter,
     SeriesPage,
+    ServedFailureGroup,
     ServiceEvent,
     ServicePart,
     ServiceStatus,
@@ -208,9 +208,10 @@ class MirrorService:
             workers = [self._require(wanted.manifest)]
         return await page_series(workers, wanted, after, limit)
 
-    async def failures(self, manifest: str | None = None, *, after: str | None = None, limit: int = 100) -> SeriesPage:
+    async def failure_groups(self, manifest: str | None = None) -> Sequence[ServedFailureGroup]:
         """See the port."""
-        return await self.series(SeriesFilter(state=SeriesState.FAILED, manifest=manifest), after=after, limit=limit)
+        workers = self._sorted_workers() if manifest is None else [self._require(manifest)]
+        return await group_failures(workers, manifest)
 
     async def runs(self, manifest: str | None = None, *, before: str | None = None, limit: int = 20) -> RecordPage:
         """See the port."""
@@ -246,12 +247,19 @@ class MirrorService:
         self._feed.publish(LiveKind.RESUMED)
         return orders
 
-    async def retry(self, *, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
+    async def retry(
+        self,
+        *,
+        manifest: str | None = None,
+        series_instance_uid: str | None = None,
+        collection: str | None = None,
+        error: str | None = None,
+    ) -> int:
         """See the port."""
         workers = self._sorted_workers() if manifest is None else [self._require(manifest)]
         retried = 0
         for worker in workers:
-            retried += await worker.retry(manifest, series_instance_uid)
+            retried += await worker.retry(manifest, series_instance_uid, collection=collection, error=error)
         if series_instance_uid is not None and not retried:
             raise OrderError(f"series {series_instance_uid} has not failed", next_step="look it up with `tciad failures`")
         return retried
@@ -361,7 +369,7 @@ class MirrorService:
                 pressure = job.run.pressure if job.run else None
                 if pressure and pressure.archives_out:
                     out = [address for address in job.manifest.archives if address.name in pressure.archives_out]
-                    self._archives.failed(out, self._clock.now(), _OUT_OF_REACH)
+                    self._archives.failed(out, self._clock.now(), _OUT_OF_REACH, since_at=pressure.out_since_at)
 
     def _sorted_workers(self) -> list[LibraryWorker]:
         return sorted(self._workers.values(), key=lambda worker: str(worker.directory))

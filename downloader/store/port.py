@@ -23,6 +23,7 @@ from downloader.store.holdings import Holdings
 from downloader.store.records import (
     CycleNote,
     Enqueued,
+    FailureGroup,
     ProofGroup,
     SeriesFilter,
     Session,
@@ -254,8 +255,18 @@ class Corrections(Protocol):
         """Note how complete series are proven, by SeriesInstanceUID, as their receipts say. Others are passed over."""
         ...
 
-    async def retry(self, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
-        """Make failed series pending again with their attempts at 0: all, those of a manifest, or one. Returns how many."""
+    async def retry(
+        self,
+        manifest: str | None = None,
+        series_instance_uid: str | None = None,
+        *,
+        collection: str | None = None,
+        error: str | None = None,
+    ) -> int:
+        """Make failed series pending again with their attempts at 0: those that fit every one of these. Returns how many.
+
+        An empty `collection` fits series without one.
+        """
         ...
 
     async def forget_manifest(self, manifest: str) -> None:
@@ -300,6 +311,10 @@ class Inventory(Protocol):
 
     async def failures(self, manifest: str | None = None) -> Sequence[Failure]:
         """Failed series with their reason, sorted by SeriesInstanceUID."""
+        ...
+
+    async def failure_groups(self, manifest: str | None = None) -> Sequence[FailureGroup]:
+        """Failed series counted by error and collection, the largest groups first. Reads every failed row, and no other."""
         ...
 
     def find(self, manifest: str | None = None, state: SeriesState | None = None) -> AsyncIterator[StoredSeries]:

@@ -92,13 +92,30 @@ class ProofGroup:
 class SeriesFilter:
     """Which series are asked for: all that fit every one of these. None and empty text limit nothing.
 
-    `text` is looked for, without case, in identifiers, patient, collection, modality, description and error.
+    `text` is looked for, without case, in identifiers, patient, collection, modality, description and error; `error` is the whole
+    name of one.
     """
 
     state: SeriesState | None = None
     manifest: str | None = None
     collection: str | None = None
+    error: str | None = None
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """Failed series of one error and collection; `message` is that of one of them.
+
+    Their back-offs end between `first_retry_at` and `last_retry_at`; None where they have none.
+    """
+
+    error: str
+    collection: str
+    series: int
+    message: str
+    first_retry_at: datetime | None
+    last_retry_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

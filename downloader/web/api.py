@@ -7,10 +7,13 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from downloader.service.port import RecordPage, Service
+from downloader.service.summary import summarize
+from downloader.web.forecast import Forecast, ForecastReply
 from downloader.web.query import (
     AFTER,
     BEFORE,
     COLLECTION,
+    ERROR,
     LIMIT,
     MANIFEST,
     SERIES,
@@ -18,11 +21,13 @@ from downloader.web.query import (
     TEXT,
     Parameter,
     check_names,
+    read_failure_filter,
     read_filter,
     read_limit,
 )
 from downloader.web.responses import as_json, reply_json
 from downloader.web.schemas import (
+    FailureGroupsReply,
     LibrariesOrderReply,
     ManifestsReply,
     OrderReply,
@@ -31,6 +36,7 @@ from downloader.web.schemas import (
     SeriesReply,
     StatusReply,
     ThroughputReply,
+    group_reply,
     series_reply,
 )
 from downloader.web.throughput import SAMPLE_SECONDS, Throughput
@@ -46,6 +52,7 @@ class Sources:
 
     service: Service
     throughput: Throughput
+    forecast: Forecast
 
 
 Answer = Callable[[Sources, web.Request], Awaitable[object]]
@@ -65,8 +72,8 @@ class ApiEndpoint:
 
 
 async def _status(sources: Sources, request: web.Request) -> StatusReply:  # noqa: ARG001
-    status = await sources.service.status()
-    return StatusReply(ready=status.ready, status=status)
+    status, manifests = await sources.service.status(), await sources.service.manifests()
+    return StatusReply(ready=status.ready, summary=summarize(status, manifests), status=status)
 
 
 async def _manifests(sources: Sources, request: web.Request) -> ManifestsReply:  # noqa: ARG001
@@ -81,10 +88,14 @@ async def _series(sources: Sources, request: web.Request) -> SeriesReply:
 
 
 async def _failures(sources: Sources, request: web.Request) -> SeriesReply:
-    page = await sources.service.failures(
-        request.query.get(MANIFEST.name), after=request.query.get(AFTER.name), limit=read_limit(request, _PAGE_ROWS)
+    page = await sources.service.series(
+        read_failure_filter(request), after=request.query.get(AFTER.name), limit=read_limit(request, _PAGE_ROWS)
     )
     return series_reply(page)
+
+
+async def _failure_groups(sources: Sources, request: web.Request) -> FailureGroupsReply:
+    return group_reply(await sources.service.failure_groups(request.query.get(MANIFEST.name)))
 
 
 async def _runs(sources: Sources, request: web.Request) -> RecordsReply:
@@ -99,6 +110,10 @@ async def _changes(sources: Sources, request: web.Request) -> RecordsReply:
 
 async def _throughput(sources: Sources, request: web.Request) -> ThroughputReply:  # noqa: ARG001
     return ThroughputReply(seconds_between=SAMPLE_SECONDS, samples=sources.throughput.samples())
+
+
+async def _forecast(sources: Sources, request: web.Request) -> ForecastReply:  # noqa: ARG001
+    return sources.forecast.reply(await sources.service.status(), await sources.service.manifests())
 
 
 async def _start(sources: Sources, request: web.Request) -> OrderReply:
@@ -116,7 +131,10 @@ async def _resume(sources: Sources, request: web.Request) -> LibrariesOrderReply
 
 async def _retry(sources: Sources, request: web.Request) -> RetryReply:
     retried = await sources.service.retry(
-        manifest=request.query.get(MANIFEST.name), series_instance_uid=request.query.get(SERIES.name)
+        manifest=request.query.get(MANIFEST.name),
+        series_instance_uid=request.query.get(SERIES.name),
+        collection=request.query.get(COLLECTION.name),
+        error=request.query.get(ERROR.name),
     )
     return RetryReply(retried=retried)
 
@@ -144,14 +162,22 @@ ENDPOINTS: Final = (
         "/series", "series", "Series by filters, page by page.", SeriesReply, _series,
         STATE, MANIFEST, COLLECTION, TEXT, AFTER, LIMIT,
     ),
-    _ask("/failures", "failures", "Failed series with their reasons.", SeriesReply, _failures, MANIFEST, AFTER, LIMIT),
+    _ask(
+        "/failures", "failures", "Failed series with their reasons.", SeriesReply, _failures,
+        MANIFEST, COLLECTION, ERROR, AFTER, LIMIT,
+    ),
+    _ask(
+        "/failures/groups", "failure_groups", "Failed series counted by error and collection.", FailureGroupsReply,
+        _failure_groups, MANIFEST,
+    ),
     _ask("/runs", "runs", "What runs reported, newest first.", RecordsReply, _runs, MANIFEST, BEFORE, LIMIT),
     _ask("/changes", "changes", "What cycles found changed, newest first.", RecordsReply, _changes, MANIFEST, BEFORE, LIMIT),
     _ask("/throughput", "throughput", "Bytes per second over the last hour.", ThroughputReply, _throughput),
+    _ask("/forecast", "forecast", "When running manifests will be complete, and disks full.", ForecastReply, _forecast),
     _order("/manifests/{manifest}/start", "start", "Begin a cycle of a manifest now.", OrderReply, _start),
     _order("/pause", "pause", "Claim nothing more, until resumed.", LibrariesOrderReply, _pause),
     _order("/resume", "resume", "Go on after a pause.", LibrariesOrderReply, _resume),
-    _order("/retry", "retry", "Give failed series a new chance.", RetryReply, _retry, MANIFEST, SERIES),
+    _order("/retry", "retry", "Give failed series a new chance.", RetryReply, _retry, MANIFEST, SERIES, COLLECTION, ERROR),
 )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ LIMIT: Final = Parameter(
     name="limit", description="At most so many.", schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS}
 )
 COLLECTION: Final = Parameter(name="collection", description="Only this collection.", schema=_TEXT)
+ERROR: Final = Parameter(name="error", description="Only failures with this error, such as CutTransferError.", schema=_TEXT)
 TEXT: Final = Parameter(
     name="text", description="Part of an identifier, patient, collection, modality, description or error.", schema=_TEXT
 )
@@ -82,6 +83,16 @@ def read_filter(request: web.Request) -> SeriesFilter:
         manifest=request.query.get(MANIFEST.name),
         collection=request.query.get(COLLECTION.name),
         text=request.query.get(TEXT.name, ""),
+    )
+
+
+def read_failure_filter(request: web.Request) -> SeriesFilter:
+    """Which failures are asked for."""
+    return SeriesFilter(
+        state=SeriesState.FAILED,
+        manifest=request.query.get(MANIFEST.name),
+        collection=request.query.get(COLLECTION.name),
+        error=request.query.get(ERROR.name),
     )
 
 

@@ -1,19 +1,30 @@
 """What the API tells, beyond what the service itself has types for."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from downloader.service.port import LibraryOrder, LiveKind, ManifestStatus, RunProgress, SeriesPage, ServedSeries, ServiceStatus
+from downloader.service.port import (
+    LibraryOrder,
+    LiveKind,
+    ManifestStatus,
+    RunProgress,
+    SeriesPage,
+    ServedFailureGroup,
+    ServedSeries,
+    ServiceStatus,
+)
+from downloader.service.summary import ServiceSummary
 from downloader.ui.library_series import LibrarySeries, flatten
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReply:
-    """The service as a whole; `ready` as /readyz says it."""
+    """The service as a whole; `ready` as /readyz says it, `summary` in a sentence for people."""
 
     ready: bool
+    summary: ServiceSummary
     status: ServiceStatus
 
 
@@ -41,6 +52,30 @@ class SeriesReply:
 
     series: tuple[SeriesRow, ...]
     next_after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroupRow:
+    """Failed series of one error and collection in one library; `message` is that of one of them.
+
+    Their back-offs end between `first_retry_at` and `last_retry_at`: the first cycle after that retries them.
+    """
+
+    library: str
+    error: str
+    collection: str
+    series: int
+    message: str
+    first_retry_at: datetime | None
+    last_retry_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroupsReply:
+    """All failed series, counted; the largest groups first."""
+
+    series: int
+    groups: tuple[FailureGroupRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +143,12 @@ class RefusalReply:
     error: str
     message: str
     next_step: str
+
+
+def group_reply(groups: Sequence[ServedFailureGroup]) -> FailureGroupsReply:
+    """Groups of failures as rows."""
+    rows = tuple(FailureGroupRow(library=served.library, **asdict(served.group)) for served in groups)
+    return FailureGroupsReply(series=sum(row.series for row in rows), groups=rows)
 
 
 Progress = Mapping[str, RunProgress]

@@ -19,6 +19,7 @@ from downloader.web.api import PREFIX, Sources, routes_of
 from downloader.web.auth import LOGIN_PATHS, Guard, add_headers
 from downloader.web.connections import ConnectionLimits, Connections
 from downloader.web.events import EventStream
+from downloader.web.forecast import Forecast
 from downloader.web.health import respond_alive, respond_ready
 from downloader.web.metrics import Metrics
 from downloader.web.openapi import openapi_document
@@ -53,18 +54,20 @@ class HttpServer:
         Raises:
             SettingsError: nobody can listen there.
         """
-        throughput = Throughput(service, self._clock)
-        async with self._listening(service, throughput) as address:
+        forecast = Forecast()
+        throughput = Throughput(service, self._clock, forecast)
+        sources = Sources(service=service, throughput=throughput, forecast=forecast)
+        async with self._listening(sources) as address:
             _log.info("listening", address=f"http://{address}", token=bool(self._guard.token))
             task_status.started(address)
             await throughput.keep_sampling()
 
     @asynccontextmanager
-    async def _listening(self, service: Service, throughput: Throughput) -> AsyncIterator[ListenAddress]:
+    async def _listening(self, sources: Sources) -> AsyncIterator[ListenAddress]:
         wanted, limits = self._guard.address, self._limits
         connections = Connections(limits)
         runner = web.AppRunner(
-            self._application(service, throughput),
+            self._application(sources),
             access_log=None,
             logger=log_of_requests(),
             handler_cancellation=True,
@@ -98,7 +101,8 @@ class HttpServer:
         finally:
             connections.answered(request.transport)
 
-    def _application(self, service: Service, throughput: Throughput) -> web.Application:
+    def _application(self, sources: Sources) -> web.Application:
+        service = sources.service
         application = web.Application(middlewares=[refuse_errors], client_max_size=_LONGEST_BODY_BYTES)
         application.on_response_prepare.append(add_headers)
         pages = Pages(self._guard)
@@ -119,7 +123,7 @@ class HttpServer:
                 web.get("/healthz", alive),
                 web.get("/readyz", ready),
                 web.get("/metrics", measure),
-                *routes_of(Sources(service=service, throughput=throughput)),
+                *routes_of(sources),
                 web.get(f"{PREFIX}/events", EventStream(service, clock, most=self._limits.most // 2).handle),
                 web.get(f"{PREFIX}/openapi.json", respond_openapi),
                 web.get("/", pages.respond_page),

@@ -5,6 +5,7 @@ from typing import Final
 
 from downloader.clock import Clock
 from downloader.service.port import ServiceReports
+from downloader.web.forecast import Forecast
 from downloader.web.schemas import ThroughputSample
 
 SAMPLE_SECONDS: Final = 10.0
@@ -14,8 +15,9 @@ KEPT_SECONDS: Final = 3_600.0
 class Throughput:
     """Samples the rate of all running cycles together."""
 
-    def __init__(self, service: ServiceReports, clock: Clock) -> None:
+    def __init__(self, service: ServiceReports, clock: Clock, forecast: Forecast) -> None:
         self._service = service
+        self._forecast = forecast
         self._clock = clock
         self._samples: deque[ThroughputSample] = deque(maxlen=int(KEPT_SECONDS / SAMPLE_SECONDS))
 
@@ -23,7 +25,9 @@ class Throughput:
         """Until cancelled."""
         while True:
             await self._clock.sleep(SAMPLE_SECONDS)
-            rate = sum(progress.bytes_per_second for progress in self._service.progress().values())
+            running = self._service.progress()
+            self._forecast.note(running, self._clock.monotonic())
+            rate = sum(progress.bytes_per_second for progress in running.values())
             self._samples.append(ThroughputSample(at=self._clock.now(), bytes_per_second=rate))
 
     def samples(self) -> tuple[ThroughputSample, ...]:

@@ -27,6 +27,7 @@ from downloader.store.records import (
     LONGEST_DELAY,
     CycleNote,
     Enqueued,
+    FailureGroup,
     ProofGroup,
     SeriesFilter,
     Session,
@@ -435,11 +436,20 @@ class MemoryStore:
         if row is not None:
             row.stored = replace(row.stored, series=_merge(row.stored.series, series))
 
-    async def retry(self, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
+    async def retry(
+        self,
+        manifest: str | None = None,
+        series_instance_uid: str | None = None,
+        *,
+        collection: str | None = None,
+        error: str | None = None,
+    ) -> int:
         rows = [
             row
             for row in self._select(manifest, SeriesState.FAILED)
             if series_instance_uid in {None, row.stored.series.series_instance_uid}
+            and (collection is None or collection.casefold() == row.stored.series.collection.casefold())
+            and error in {None, row.stored.error}
         ]
         for row in rows:
             row.begin_anew()
@@ -509,6 +519,13 @@ class MemoryStore:
     async def find(self, manifest: str | None = None, state: SeriesState | None = None) -> AsyncIterator[StoredSeries]:
         for row in list(self._select(manifest, state)):
             yield row.stored
+
+    async def failure_groups(self, manifest: str | None = None) -> Sequence[FailureGroup]:
+        groups: dict[tuple[str, str], list[StoredSeries]] = {}
+        for row in self._select(manifest, SeriesState.FAILED):
+            groups.setdefault((row.stored.error, row.stored.series.collection), []).append(row.stored)
+        counted = [_failure_group(*key, group) for key, group in groups.items()]
+        return sorted(counted, key=lambda group: (-group.series, group.error, group.collection))
 
     async def proof_groups(self, manifest: str | None = None) -> Sequence[ProofGroup]:
         counts = Counter((row.archive, row.digests, row.came_with_list) for row in self._weak(manifest))
@@ -632,6 +649,18 @@ def _holding_row(row: _Row) -> HoldingRow:
     )
 
 
+def _failure_group(error: str, collection: str, group: list[StoredSeries]) -> FailureGroup:
+    retries = [stored.rests_until_at for stored in group if stored.rests_until_at]
+    return FailureGroup(
+        error=error,
+        collection=collection,
+        series=len(group),
+        message=min(stored.message for stored in group),
+        first_retry_at=min(retries, default=None),
+        last_retry_at=max(retries, default=None),
+    )
+
+
 def _fits(stored: StoredSeries, wanted: SeriesFilter) -> bool:
     of = stored.series
     texts = (
@@ -639,7 +668,11 @@ def _fits(stored: StoredSeries, wanted: SeriesFilter) -> bool:
         *(stored.error, stored.message),
     )
     in_collection = not wanted.collection or wanted.collection.casefold() == of.collection.casefold()
-    return in_collection and any(wanted.text.casefold() in text.casefold() for text in texts)
+    return (
+        in_collection
+        and wanted.error in {None, stored.error}
+        and any(wanted.text.casefold() in text.casefold() for text in texts)
+    )
 
 
 def _merge(stored: Series, listed: Series) -> Series:

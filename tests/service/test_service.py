@@ -9,6 +9,7 @@ import pytest
 
 from downloader.errors import OrderError, PartDiedError, SettingsError, StoreLockedError
 from downloader.library.state.pause import pause_library, resume_library
+from downloader.model import SeriesState
 from downloader.sandbox import EVERY, Fault, FaultKind, serve_sandbox
 from downloader.service.port import CycleEnded, LiveKind, ManifestState, SeriesFilter, Service
 from tests.fakes.clock import START_AT
@@ -209,7 +210,7 @@ async def test_failed_series_rest_and_come_again(tmp_path: Path) -> None:
         await scene.clock.pass_time(HOUR_SECONDS / 2)
         assert (await scene.cycle_of("m")).failed == 1
         asked = scene.sandbox.count("getImage", series_instance_uid=victim)
-        (failed,) = (await scene.service.failures()).series
+        (failed,) = (await scene.service.series(SeriesFilter(state=SeriesState.FAILED))).series
         assert (failed.stored.series.series_instance_uid, failed.stored.error) == (victim, "ArchiveFaultError")
         await scene.clock.pass_time(1)
         await scene.service.start("m")

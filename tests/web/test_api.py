@@ -32,6 +32,7 @@ async def test_the_service_its_manifests_and_series(tmp_path: Path) -> None:
     async with served(tmp_path, small_catalogue(1, 2, 3)) as http:
         status = await ask(http, "/status")
         assert status["ready"]
+        assert status["summary"]["sentence"] == "Complete: all 3 series of 1 manifest."
         assert status["status"]["libraries"][0]["tally"]["complete"] == 3
         assert [archive["problem"] for archive in status["status"]["archives"]] == [""]
         (manifest,) = (await ask(http, "/manifests"))["manifests"]
@@ -62,6 +63,21 @@ async def test_a_failure_is_told_and_tried_again(tmp_path: Path) -> None:
         assert (await http.scene.cycle_of("m")).summary.outcome == "complete"
         assert (await ask(http, "/failures?manifest=m"))["series"] == []
         assert http.scene.stored() == {uid}
+
+
+async def test_failures_are_grouped_and_retried_by_group(tmp_path: Path) -> None:
+    """Counts, not rows; a group's own series; a retry of one group leaves the others."""
+    async with served(tmp_path, small_catalogue(1, 2), faults=(Fault(kind=FaultKind.WRONG_CRC, times=4),)) as http:
+        groups = await ask(http, "/failures/groups?manifest=m")
+        (group,) = groups["groups"]
+        assert (groups["series"], group["series"], group["error"], group["collection"]) == (2, 2, "CorruptZipError", "Sandbox")
+        assert group["first_retry_at"]
+        summary = (await ask(http, "/status"))["summary"]
+        assert (summary["state"], summary["sentence"]) == ("attention", "1 manifest needs attention: 2 series failed.")
+        assert len((await ask(http, "/failures?error=CorruptZipError&collection=Sandbox"))["series"]) == 2
+        assert (await ask(http, "/failures?error=CutTransferError"))["series"] == []
+        assert await ask(http, "/retry?error=CutTransferError", "POST") == {"retried": 0}
+        assert await ask(http, "/retry?error=CorruptZipError&collection=Sandbox", "POST") == {"retried": 2}
 
 
 async def test_orders(tmp_path: Path) -> None:

@@ -106,10 +106,10 @@ def note_proofs(connection: Connection, proofs: Sequence[tuple[str, Proof]]) -> 
         connection.change_each("note_proof", noted)
 
 
-def retry(connection: Connection, manifest: str | None, series_instance_uid: str | None) -> int:
+def retry(connection: Connection, wanted: Mapping[str, str | None]) -> int:
     """See `Corrections.retry`."""
     with connection.transaction():
-        return connection.change("retry", manifest=manifest, series_instance_uid=series_instance_uid)
+        return connection.change("retry", **wanted)
 
 
 def forget_manifest(connection: Connection, manifest: str) -> None:

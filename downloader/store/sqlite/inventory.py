@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from downloader.model import Failure, Series, SeriesState, SeriesTally, WithdrawalRule, WithdrawnPolicy
 from downloader.store.holdings import HoldingRow, Holdings, count_holdings
-from downloader.store.records import CycleNote, ProofGroup, SeriesFilter, Standing, StoredSeries, WithdrawnSeries
+from downloader.store.records import CycleNote, FailureGroup, ProofGroup, SeriesFilter, Standing, StoredSeries, WithdrawnSeries
 from downloader.store.sqlite.connection import PAGE_SIZE, Connection, Value
-from downloader.store.sqlite.rows import to_cycle_note, to_digests, to_failure, to_stored_series, to_version
+from downloader.store.sqlite.rows import to_cycle_note, to_digests, to_failure, to_failure_group, to_stored_series, to_version
 
 _BY_CARE = (WithdrawnPolicy.DELETE, WithdrawnPolicy.QUARANTINE, WithdrawnPolicy.KEEP)
 SEARCHED_KEYS = 20_000
@@ -38,6 +38,7 @@ def search(connection: Connection, wanted: SeriesFilter, after: int, limit: int)
         "after": after,
         "until": until,
         "collection": wanted.collection or None,
+        "error": wanted.error,
         "pattern": _pattern_of(wanted.text),
         "manifest": wanted.manifest,
         "page_size": limit,
@@ -90,6 +91,11 @@ def holdings(connection: Connection) -> Holdings:
 def failures(connection: Connection, manifest: str | None) -> Sequence[Failure]:
     """See `Inventory.failures`."""
     return [to_failure(row) for row in connection.rows("failures", manifest=manifest)]
+
+
+def failure_groups(connection: Connection, manifest: str | None) -> Sequence[FailureGroup]:
+    """See `Inventory.failure_groups`."""
+    return [to_failure_group(row) for row in connection.rows("failure_groups", manifest=manifest)]
 
 
 def page(

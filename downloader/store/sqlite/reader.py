@@ -15,6 +15,7 @@ from downloader.model import Failure, Series, SeriesState, SeriesTally
 from downloader.store.holdings import Holdings
 from downloader.store.records import (
     CycleNote,
+    FailureGroup,
     ProofGroup,
     SeriesFilter,
     Standing,
@@ -127,6 +128,10 @@ class SqliteReader:
     async def failures(self, manifest: str | None = None) -> Sequence[Failure]:
         """See the port."""
         return await self._on_thread(inventory.failures, manifest)
+
+    async def failure_groups(self, manifest: str | None = None) -> Sequence[FailureGroup]:
+        """See the port."""
+        return await self._on_thread(inventory.failure_groups, manifest)
 
     async def find(self, manifest: str | None = None, state: SeriesState | None = None) -> AsyncIterator[StoredSeries]:
         """See the port."""

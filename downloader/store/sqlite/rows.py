@@ -6,7 +6,7 @@ from functools import lru_cache
 from operator import attrgetter
 
 from downloader.model import Claim, Digests, Failure, Series, SeriesState, SeriesVersion
-from downloader.store.records import CycleNote, StoredSeries
+from downloader.store.records import CycleNote, FailureGroup, StoredSeries
 from downloader.store.sqlite.connection import Row, Value
 
 _SERIES_ATTRIBUTES = tuple(attribute.name for attribute in fields(Series))
@@ -158,4 +158,16 @@ def to_failure(row: Row) -> Failure:
         error=row["error"] or "",
         message=row["message"] or "",
         attempts=row["attempts"],
+    )
+
+
+def to_failure_group(row: Row) -> FailureGroup:
+    """The failed series of one error and collection."""
+    return FailureGroup(
+        error=row["error"],
+        collection=row["collection"],
+        series=row["series_count"],
+        message=row["message"] or "",
+        first_retry_at=_time_of(row["first_retry_at"]),
+        last_retry_at=_time_of(row["last_retry_at"]),
     )

@@ -222,9 +222,17 @@ class SqliteStore(SqliteReader):
         """See the port."""
         await self._on_thread(corrections.note_proofs, proofs)
 
-    async def retry(self, manifest: str | None = None, series_instance_uid: str | None = None) -> int:
+    async def retry(
+        self,
+        manifest: str | None = None,
+        series_instance_uid: str | None = None,
+        *,
+        collection: str | None = None,
+        error: str | None = None,
+    ) -> int:
         """See the port."""
-        return await self._on_thread(corrections.retry, manifest, series_instance_uid)
+        wanted = {"manifest": manifest, "series_instance_uid": series_instance_uid, "collection": collection, "error": error}
+        return await self._on_thread(corrections.retry, wanted)
 
     async def forget_manifest(self, manifest: str) -> None:
         """See the port."""

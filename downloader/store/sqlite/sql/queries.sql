@@ -695,6 +695,8 @@ SET state = 'pending',
     rests_until_at = NULL
 WHERE state = 'failed'
     AND (:series_instance_uid IS NULL OR series_instance_uid = :series_instance_uid)
+    AND (:collection IS NULL OR IFNULL(collection, '') = :collection COLLATE NOCASE)
+    AND (:error IS NULL OR error = :error)
     AND (:manifest IS NULL OR EXISTS (
         SELECT 1 FROM wanted CROSS JOIN manifest USING (manifest_key)
         WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
@@ -779,6 +781,20 @@ WHERE state = 'failed'
     ))
 ORDER BY series_instance_uid;
 
+-- failure_groups --
+-- Along the state's index: failures are few among a million series. The least message is the same in every report.
+SELECT
+    IFNULL(error, '') AS error, IFNULL(collection, '') AS collection, count(*) AS series_count,
+    min(message) AS message, min(rests_until_at) AS first_retry_at, max(rests_until_at) AS last_retry_at
+FROM series INDEXED BY series_by_state
+WHERE state = 'failed'
+    AND (:manifest IS NULL OR EXISTS (
+        SELECT 1 FROM wanted CROSS JOIN manifest USING (manifest_key)
+        WHERE wanted.series_key = series.series_key AND manifest.name = :manifest
+    ))
+GROUP BY 1, 2
+ORDER BY series_count DESC, 1, 2;
+
 -- search_library --
 -- A stretch of keys at a time, so that a search for what is rare keeps nobody else waiting.
 SELECT *
@@ -786,6 +802,7 @@ FROM series
 WHERE series_key > :after
     AND series_key <= :until
     AND (:collection IS NULL OR collection = :collection COLLATE NOCASE)
+    AND (:error IS NULL OR error = :error)
     AND (:pattern IS NULL
         OR series_instance_uid LIKE :pattern ESCAPE '!'
         OR study_instance_uid LIKE :pattern ESCAPE '!'
@@ -810,6 +827,7 @@ WHERE state = :state
     AND series_key > :after
     AND series_key <= :until
     AND (:collection IS NULL OR collection = :collection COLLATE NOCASE)
+    AND (:error IS NULL OR error = :error)
     AND (:pattern IS NULL
         OR series_instance_uid LIKE :pattern ESCAPE '!'
         OR study_instance_uid LIKE :pattern ESCAPE '!'
