@@ -21,8 +21,8 @@ class ArchiveFailure(StrEnum):
 class ArchiveStatus:
     """What is known of one archive since the service started: when it last answered, and when and how it last failed as a whole.
 
-    `reachable`: it answered the last request, and accepted the credentials; false for one that was not asked yet. `failing_since_at`
-    is when it failed first since it last answered; None while it answers, and for one that was not asked.
+    `reachable`: it answered the last request, and accepted the credentials; false for one that was not asked yet.
+    `failing_since_at` is when it failed first since it last answered; None while it answers, and for one that was not asked.
     """
 
     name: str

@@ -93,18 +93,6 @@ class ManifestJob:
             self.run.drain()
 
 
-def log_retry(job: ManifestJob) -> None:
-    """Log that a cycle failed and is tried again."""
-    if job.setback.failed_cycles:
-        _log.warning(
-            "cycle is tried again",
-            manifest=job.name,
-            failed_cycles=job.setback.failed_cycles,
-            next_run_at=job.due_at.isoformat(),
-            needs_attention=job.setback.needs,
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleOutcome:
     """How a cycle ended.

@@ -18,7 +18,7 @@ from downloader.service.waiting import wait_for
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibrarySight:
-    """What a look at a library found: why it cannot be used, empty if it can, and the bytes of its file system, None if unknown."""
+    """What a look at a library found: why it cannot be used, empty if it can, and bytes of its file system, None if unknown."""
 
     problem: str = ""
     free_bytes: int | None = None

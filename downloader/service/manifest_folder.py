@@ -6,11 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from downloader.errors import ManifestError
 from downloader.manifest import Manifest, load_manifest
 
 MANIFEST_SUFFIXES: Final = (".yaml", ".yml")
 LIST_SUFFIXES: Final = (".tcia", ".csv", ".tsv", ".txt")
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,3 +143,19 @@ def _without_namesakes(files: Sequence[ManifestFile], before: Mapping[Path, Mani
         )
         for file in files
     )
+
+
+def log_changes(before: FolderView, after: FolderView, problems_before: Mapping[Path, str], problems: Mapping[Path, str]) -> None:
+    """Log what is new about the manifests."""
+    if after.problem and after.problem != before.problem:
+        _log.error("the folder of manifests cannot be read; what was in force stays so", message=after.problem)
+    known = {file.path: file for file in before.files}
+    for file in after.files:
+        old = known.pop(file.path, ManifestFile(path=file.path))
+        problem = file.problem or problems.get(file.path, "")
+        if problem and problem != (old.problem or problems_before.get(file.path, "")):
+            _log.error("a manifest is wrong", file=str(file.path), message=problem, in_force=file.manifest is not None)
+        elif file.manifest is not None and not problem and file.manifest != old.manifest:
+            _log.info("a manifest is in force", file=str(file.path), manifest=file.name)
+    for gone in known.values():
+        _log.info("a manifest was removed", file=str(gone.path), manifest=gone.name)

@@ -26,7 +26,7 @@ from downloader.service.cycle import Openers
 from downloader.service.library_pages import group_failures, page_records, page_series, tell_manifest
 from downloader.service.library_worker import LibraryWorker, ServiceContext, ServicePace
 from downloader.service.live import LiveFeed, LiveSubscription
-from downloader.service.manifest_folder import FolderView, ManifestFile, ManifestFolder
+from downloader.service.manifest_folder import FolderView, ManifestFolder, log_changes
 from downloader.service.port import (
     LibraryOrder,
     LiveKind,
@@ -313,7 +313,7 @@ class MirrorService:
             address for worker in self._workers.values() for job in worker.jobs for address in job.manifest.archives
         )
         if (before, problems_before) != (self._view, problems):
-            tell_changes(before, self._view, problems_before, problems)
+            log_changes(before, self._view, problems_before, problems)
             self._feed.publish(LiveKind.MANIFESTS_CHANGED)
         await self._open(opened, at_start=at_start)
 
@@ -387,21 +387,3 @@ class MirrorService:
     def _directories(self, manifest: str | None) -> list[Path]:
         workers = self._sorted_workers() if manifest is None else [self._require(manifest)]
         return [worker.directory for worker in workers]
-
-
-def tell_changes(
-    before: FolderView, after: FolderView, problems_before: Mapping[Path, str], problems: Mapping[Path, str]
-) -> None:
-    """Log what is new about the manifests."""
-    if after.problem and after.problem != before.problem:
-        _log.error("the folder of manifests cannot be read; what was in force stays so", message=after.problem)
-    known = {file.path: file for file in before.files}
-    for file in after.files:
-        old = known.pop(file.path, ManifestFile(path=file.path))
-        problem = file.problem or problems.get(file.path, "")
-        if problem and problem != (old.problem or problems_before.get(file.path, "")):
-            _log.error("a manifest is wrong", file=str(file.path), message=problem, in_force=file.manifest is not None)
-        elif file.manifest is not None and not problem and file.manifest != old.manifest:
-            _log.info("a manifest is in force", file=str(file.path), manifest=file.name)
-    for gone in known.values():
-        _log.info("a manifest was removed", file=str(gone.path), manifest=gone.name)

@@ -27,6 +27,7 @@ from downloader.web.query import (
 )
 from downloader.web.responses import as_json, reply_json
 from downloader.web.schemas import (
+    CyclesReply,
     FailureGroupsReply,
     LibrariesOrderReply,
     ManifestsReply,
@@ -36,6 +37,7 @@ from downloader.web.schemas import (
     SeriesReply,
     StatusReply,
     ThroughputReply,
+    cycles_reply,
     group_reply,
     series_reply,
 )
@@ -108,6 +110,11 @@ async def _changes(sources: Sources, request: web.Request) -> RecordsReply:
     return _records(await sources.service.changes(request.query.get(MANIFEST.name), before=_before(request), limit=limit))
 
 
+async def _cycles(sources: Sources, request: web.Request) -> CyclesReply:
+    limit = read_limit(request, _RECORDS)
+    return cycles_reply(await sources.service.changes(request.query.get(MANIFEST.name), before=_before(request), limit=limit))
+
+
 async def _throughput(sources: Sources, request: web.Request) -> ThroughputReply:  # noqa: ARG001
     return ThroughputReply(seconds_between=SAMPLE_SECONDS, samples=sources.throughput.samples())
 
@@ -172,6 +179,7 @@ ENDPOINTS: Final = (
     ),
     _ask("/runs", "runs", "What runs reported, newest first.", RecordsReply, _runs, MANIFEST, BEFORE, LIMIT),
     _ask("/changes", "changes", "What cycles found changed, newest first.", RecordsReply, _changes, MANIFEST, BEFORE, LIMIT),
+    _ask("/cycles", "cycles", "Past cycles in short, newest first.", CyclesReply, _cycles, MANIFEST, BEFORE, LIMIT),
     _ask("/throughput", "throughput", "Bytes per second over the last hour.", ThroughputReply, _throughput),
     _ask("/forecast", "forecast", "When running manifests will be complete, and disks full.", ForecastReply, _forecast),
     _order("/manifests/{manifest}/start", "start", "Begin a cycle of a manifest now.", OrderReply, _start),

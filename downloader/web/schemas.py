@@ -9,6 +9,7 @@ from downloader.service.port import (
     LibraryOrder,
     LiveKind,
     ManifestStatus,
+    RecordPage,
     RunProgress,
     SeriesPage,
     ServedFailureGroup,
@@ -87,6 +88,28 @@ class RecordsReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CycleRow:
+    """One past cycle: its change report without the lists of series. `name` is that of the report."""
+
+    name: str
+    library: str
+    manifest: str
+    began_at: datetime | None
+    ended_at: datetime | None
+    outcome: str
+    error: str
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CyclesReply:
+    """Past cycles, newest first. `next_before` is the `before` of older ones."""
+
+    cycles: tuple[CycleRow, ...]
+    next_before: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ThroughputSample:
     """What came in, over all manifests, in the seconds before `at`."""
 
@@ -143,6 +166,32 @@ class RefusalReply:
     error: str
     message: str
     next_step: str
+
+
+def cycles_reply(page: RecordPage) -> CyclesReply:
+    """Change reports in short. What an older tciad, or a person, wrote otherwise is left out of a row."""
+    return CyclesReply(cycles=tuple(map(_cycle_row, page.records)), next_before=page.next_before)
+
+
+def _cycle_row(record: Mapping[str, Any]) -> CycleRow:
+    counts = record.get("counts")
+    return CycleRow(
+        name=str(record["name"]),
+        library=str(record["library"]),
+        manifest=str(record.get("manifest", "")),
+        began_at=_moment(record.get("began_at")),
+        ended_at=_moment(record.get("ended_at")),
+        outcome=str(record.get("outcome", "")),
+        error=str(record.get("error", "")),
+        counts={str(key): count for key, count in counts.items() if isinstance(count, int)} if isinstance(counts, dict) else {},
+    )
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def group_reply(groups: Sequence[ServedFailureGroup]) -> FailureGroupsReply:

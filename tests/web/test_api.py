@@ -48,6 +48,9 @@ async def test_the_service_its_manifests_and_series(tmp_path: Path) -> None:
         assert [run["outcome"] for run in runs["records"]] == ["complete"]
         changes = await ask(http, "/changes")
         assert len(changes["records"]) == 1
+        (cycle,) = (await ask(http, "/cycles?manifest=m"))["cycles"]
+        assert (cycle["manifest"], cycle["outcome"], cycle["counts"]["new"]) == ("m", "complete", 3)
+        assert cycle["began_at"] <= cycle["ended_at"]
         assert (await ask(http, "/throughput"))["samples"] == []
 
 
