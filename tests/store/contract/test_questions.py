@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 import pytest
 
@@ -182,23 +181,24 @@ async def test_one_series_can_be_retried(store: Store) -> None:
     assert await states(store) == {uid(1): "failed", uid(2): "pending"}
 
 
-async def fail_by(store: Store, *rows: Series, errors: Mapping[str, str], rests_until_at: datetime) -> None:
+async def fail_by(store: Store, *rows: Series, errors: Mapping[str, str]) -> None:
     """Each of these series fails with the error of its SeriesInstanceUID."""
     await enqueue(store, "m", *rows)
     for held in await claim(store, limit=len(rows)):
         error = errors[held.series.series_instance_uid]
-        await store.fail(held, error=error, message=f"{error} of {held.series.patient_id}", rests_until_at=rests_until_at)
+        await store.fail(held, error=error, message=f"{error} of {held.series.patient_id}", rest_seconds=3600.0)
 
 
 async def test_failures_are_counted_by_error_and_collection(store: Store) -> None:
     """The largest group first, with one message and the times of the next retries; retry and pages take a group."""
     rows = [replace(series(n), collection=name) for n, name in ((1, "LIDC"), (2, "LIDC"), (3, "NLST"))]
     cut, corrupt = "CutTransferError", "CorruptZipError"
-    rests_until_at = START_AT + timedelta(hours=1)
-    await fail_by(store, *rows, errors={uid(1): cut, uid(2): cut, uid(3): corrupt}, rests_until_at=rests_until_at)
+    await fail_by(store, *rows, errors={uid(1): cut, uid(2): cut, uid(3): corrupt})
     groups = await store.failure_groups()
     assert [(group.error, group.collection, group.series) for group in groups] == [(cut, "LIDC", 2), (corrupt, "NLST", 1)]
-    assert {(group.first_retry_at, group.last_retry_at) for group in groups} == {(rests_until_at, rests_until_at)}
+    page = await store.find_page(SeriesFilter(state=SeriesState.FAILED))
+    retries = sorted(row.rests_until_at for row in page.rows if row.rests_until_at and row.error == cut)
+    assert (groups[0].first_retry_at, groups[0].last_retry_at) == (retries[0], retries[-1])
     assert groups[0].message.startswith(cut)
     assert await store.failure_groups("other") == []
     page = await store.find_page(SeriesFilter(state=SeriesState.FAILED, error=corrupt))
