@@ -1,1 +1,1 @@
-"""What tciad costs, beside the other ways to fetch the same series. Nothing here is part of the package or of its tests."""
+"""Benchmarks of tciad and of other programs that fetch the same series. Not part of the package or of its tests."""

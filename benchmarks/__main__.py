@@ -1,4 +1,4 @@
-"""`make bench`: measures tciad beside its peers, and writes the report.
+"""`make bench`: measures tciad and its peers, and writes the report.
 
 python -m benchmarks [PART ...] [--scale 0.1] [--rounds 5] [--corpus-dir DIR] [--report FILE] [--against CHECKOUT]
 """
@@ -35,7 +35,7 @@ PARTS: dict[str, Callable[[Plan], list[Table]]] = {
 
 
 def main() -> None:
-    """Measure what the command line names, everything if it names nothing."""
+    """Run the parts that the command line names, by default all."""
     arguments = _parse()
     plan = Plan(place=arguments.corpus_dir.absolute(), scale=arguments.scale, rounds=arguments.rounds)
     plan.work.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _find_peers(against: Path | None) -> tuple[list[Peer], list[str]]:
-    """Those that can run here, tciad first; and a note for each that cannot."""
+    """The peers that can run here, tciad first; and a note for each that cannot."""
     tciad = Peer(name="tciad", version=version("tciad"), fetch=fetch_by_tciad)
     if against is not None:
         return [tciad, Peer(name="before", version=f"tciad of {against.name}", fetch=tciad_of(against))], []

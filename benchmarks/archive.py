@@ -1,10 +1,10 @@
-"""An archive that only sends what lies ready, so that what is measured is the client.
+"""An archive that only sends prepared files, so that the benchmark measures the client.
 
     python -m benchmarks.archive FOLDER [--slow]
 
-It prints its address, and ends when its standard input does. `/figures` tells what it cost and what it saw. With `--slow` it is
-like the real one: each stream is limited, all together have a cap, the first byte is late, later under load, and now and then
-there is a 503.
+It prints its address, and ends when its standard input is closed. `/figures` returns its costs and counts. With `--slow` it
+behaves like the real archive: each stream is limited, all streams together have a cap, the first byte is late, later under load,
+and some requests get a 503.
 """
 
 import json
@@ -32,7 +32,7 @@ _SEND_AT_ONCE = 1 << 30
 
 @dataclass(slots=True)
 class Figures:
-    """What the archive saw: `images_bytes` went out between `images_began_at` and `images_ended_at`, on the monotonic clock."""
+    """Counts of the archive: `images_bytes` were sent between `images_began_at` and `images_ended_at`, on the monotonic clock."""
 
     cpu_seconds: float = 0.0
     requests: int = 0
@@ -46,36 +46,36 @@ class Figures:
     bytes_by_second: dict[int, int] = field(default_factory=dict)
 
     def busy_share(self, bytes_per_second: int) -> float:
-        """How much of a capacity the middle half of the run used: without its first steps and its tail."""
+        """The share of a bandwidth that the run used in its middle half, without its start and its end."""
         first, last = int(self.images_began_at), int(self.images_ended_at)
         quarter = (last - first) // 4
         middle = range(first + quarter, max(first + quarter + 1, last - quarter))
-        # keys that came through JSON are text
+        # JSON keys are text
         sent_bytes = {int(second): count for second, count in self.bytes_by_second.items()}
         return sum(sent_bytes.get(second, 0) for second in middle) / len(middle) / bytes_per_second
 
 
 @dataclass(slots=True)
 class Slowness:
-    """The link that all streams share."""
+    """The shared link of all streams."""
 
     dice: random.Random = field(default_factory=lambda: random.Random(1))
     free_at: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def wait_first(self, streams: int) -> None:
-        """The archive's queries: half a second to three, and the more the more streams there are beyond what it bears."""
+        """Wait for the first byte: 0.5 s to 3 s, longer with more streams than the archive can handle."""
         with self.lock:
             seconds = self.dice.triangular(*FIRST_BYTE_SECONDS, FIRST_BYTE_SECONDS[0])
         time.sleep(seconds * max(1.0, streams / COMFORTABLE_STREAMS))
 
     def refuses(self, streams: int) -> bool:
-        """Now and then, and more often under too much load."""
+        """Whether to refuse a request: rarely, and more often under overload."""
         with self.lock:
             return self.dice.random() < REFUSED_SHARE * max(1.0, streams / COMFORTABLE_STREAMS) ** 2
 
     def wait_for_link(self, sent_bytes: int) -> None:
-        """Return when the shared link has carried so many bytes more."""
+        """Return when the shared link has sent that many more bytes."""
         with self.lock:
             self.free_at = max(self.free_at, time.monotonic()) + sent_bytes / CAP_BYTES_PER_SECOND
             pause_seconds = self.free_at - time.monotonic()
@@ -98,14 +98,14 @@ class Archive(socketserver.ThreadingTCPServer):
 
 
 class Connection(socketserver.StreamRequestHandler):
-    """One connection, kept alive for as long as the client likes."""
+    """One connection, kept alive until the client closes it."""
 
     server: Archive
     disable_nagle_algorithm = True
     rbufsize = 8192
 
     def handle(self) -> None:
-        """Answer GET after GET."""
+        """Answer one GET after another."""
         try:
             while request := self.rfile.readline():
                 while self.rfile.readline() not in (b"\r\n", b""):
@@ -187,7 +187,7 @@ class Connection(socketserver.StreamRequestHandler):
 
 
 def main() -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input is closed."""
     with Archive(Path(sys.argv[1]), Slowness() if "--slow" in sys.argv else None) as archive:
         threading.Thread(target=archive.serve_forever, daemon=True).start()
         print(f"http://127.0.0.1:{archive.server_address[1]}/nbia-api/services", flush=True)

@@ -1,7 +1,7 @@
-"""ZIPs of made-up images, as the archive makes them, put together from pieces that are deflated once.
+"""ZIPs of generated images, as the archive creates them, composed of pieces that are deflated once.
 
-Every image has a header of its own and pixels from a small pool. Deflate streams can be joined where one was fully flushed, so
-a gigabyte of images takes seconds, deflated by zlib at level 6 as Java does it.
+Every image has its own header, and pixels from a small pool. Deflate streams can be concatenated after a full flush, so a
+gigabyte of images takes seconds, deflated by zlib at level 6 as Java does it.
 
 Source: docs/archives.md#zip-bytes.
 """
@@ -30,7 +30,7 @@ _SERIES_MARK, _IMAGE_MARK, _NUMBER_MARK = "9" * 40, "8" * 44, "77777777"
 
 @dataclass(frozen=True, slots=True)
 class SeriesPlan:
-    """A series to be made: so many images, each with so many bytes of pixels."""
+    """A series to generate: the number of images, and the bytes of pixels of each."""
 
     series_instance_uid: str
     image_count: int
@@ -39,7 +39,7 @@ class SeriesPlan:
 
 @dataclass(frozen=True, slots=True)
 class MadeSeries:
-    """What the catalogue has to say of a series that was made."""
+    """The catalogue's attributes of a generated series."""
 
     plan: SeriesPlan
     file_size_bytes: int
@@ -48,7 +48,7 @@ class MadeSeries:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Bytes, and the same deflated up to a byte boundary with nothing to look back at."""
+    """Bytes, and their deflated form that ends at a byte boundary and has no back-references."""
 
     content: bytes
     deflated: bytes
@@ -65,7 +65,7 @@ class _Written:
 
 
 class BodyMaker:
-    """Makes the bodies of getImage; the same seed makes the same ones."""
+    """Generates the bodies of getImage; the same seed gives the same bodies."""
 
     def __init__(self, seed: int) -> None:
         self._pool = _make_pixels(np.random.default_rng(seed))
@@ -102,7 +102,7 @@ class BodyMaker:
     def _pixels(self, block: int, size_bytes: int) -> _Piece:
         key = (block, size_bytes)
         if key not in self._pieces:
-            start = (BLOCK_BYTES - size_bytes) // 2  # the middle: there is only air at the edge
+            start = (BLOCK_BYTES - size_bytes) // 2  # the middle of the block: its edge is only air
             self._pieces[key] = _piece(self._pool[block][start : start + size_bytes])
         return self._pieces[key]
 
@@ -160,7 +160,7 @@ def _piece(content: bytes) -> _Piece:
 
 
 def _make_pixels(random: np.random.Generator) -> list[bytes]:
-    """Blocks of 512 x 512 pixels of 16 bits: a round body with the noise of a scanner, in even air."""
+    """Blocks of 512 x 512 pixels of 16 bits: a round body with scanner noise, in uniform air."""
     y, x = np.mgrid[-1:1:512j, -1:1:512j]
     inside = x * x + y * y < 0.9
     body = 1000 + 300 * np.cos(3 * x) * np.cos(4 * y)
@@ -172,7 +172,7 @@ def _make_pixels(random: np.random.Generator) -> list[bytes]:
 
 
 def _make_header(pixel_bytes: int) -> bytes:
-    """An image without its pixels, with marks where UIDs and number go."""
+    """An image without its pixels, with placeholders for the UIDs and the number."""
     columns = 512 if pixel_bytes >= BLOCK_BYTES else max(1, pixel_bytes // 2 // max(1, int((pixel_bytes // 2) ** 0.5)))
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
@@ -190,5 +190,5 @@ def _make_header(pixel_bytes: int) -> bytes:
     dataset.HighBit, dataset.PixelRepresentation = 15, 1
     buffer = BytesIO()
     pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
-    # Pixel Data (7FE0,0010), OW: its header is written by hand, since the pixels come from the pool
+    # Pixel Data (7FE0,0010), OW: the header is written here, because the pixels come from the pool
     return buffer.getvalue() + struct.pack("<2H2sHI", 0x7FE0, 0x0010, b"OW", 0, pixel_bytes)

@@ -1,4 +1,4 @@
-"""What a benchmark's archive holds, and where it lies ready. Imports nothing large: see `measuring.run`."""
+"""The contents of a benchmark's archive, and where they are stored. Imports nothing large: see `measuring.run`."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ SLOW_CORPUS = "slow"
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What a folder of replies holds; `file_bytes` are those of the images, `body_bytes` those of the ZIPs."""
+    """The contents of a folder of replies; `file_bytes` are those of the images, `body_bytes` those of the ZIPs."""
 
     name: str
     folder: str
@@ -30,7 +30,7 @@ class Corpus:
 
 
 def ready_corpus(name: str, place: Path, scale: float) -> Corpus:
-    """One of IMAGE_CORPORA, or SLOW_CORPUS, made below `place` unless it is there."""
+    """One of IMAGE_CORPORA, or SLOW_CORPUS, created below `place` if it does not exist."""
     folder = place / f"{name}-{scale:g}"
     told = folder / "corpus.json"
     if not told.exists():
@@ -40,7 +40,7 @@ def ready_corpus(name: str, place: Path, scale: float) -> Corpus:
 
 
 def ready_catalogue(place: Path, series_count: int) -> Path:
-    """The folder with the replies for so many real series, made below `place` unless it is there."""
+    """The folder with the replies for that many real series, created below `place` if it does not exist."""
     folder = place / f"catalogue-{series_count}"
     if not (folder / "catalogue.json").exists():
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Makes the corpora: what the archive of a benchmark holds, once, from a seed, into a folder of replies.
+"""Generates the corpora of the benchmarks: once, from a seed, as a folder of replies.
 
 python -m benchmarks.making NAME FOLDER SCALE
 """
@@ -19,13 +19,13 @@ SEED = 20261124
 _NAMES = (*IMAGE_CORPORA, SLOW_CORPUS)
 _REAL_BYTES = 1_000_000_000
 _REAL_SERIES = 160
-# a slow archive is only told from a fast one by series that take longer than the first byte does
+# slow and fast archives differ only for series that take longer than the first byte
 _SLOW_BYTES = 7_000_000_000
 _SLOW_SERIES = 400
 
 
 def make_images(name: str, folder: Path, scale: float) -> None:
-    """Make one of IMAGE_CORPORA; its only collection has the same name."""
+    """Generate one of IMAGE_CORPORA; its only collection has the same name."""
     maker = BodyMaker(SEED)
     made: list[MadeSeries] = []
     for plan in _plans(name, scale):
@@ -62,7 +62,7 @@ def _plans(name: str, scale: float) -> Iterator[SeriesPlan]:
 
 
 def _real_shapes(series_count: int, total_bytes: float) -> Iterator[tuple[int, int]]:
-    """Series drawn from the real catalogue, all shrunk by one factor: first to fewer images, then to smaller ones."""
+    """Series drawn from the real catalogue, scaled down by one factor: first to fewer images, then to smaller ones."""
     from benchmarks.real_catalogue import read_tcia_rows  # noqa: PLC0415 - pyarrow takes 200 MB
 
     figures = read_tcia_rows(["instanceCount", "series_size_MB"])
@@ -75,7 +75,7 @@ def _real_shapes(series_count: int, total_bytes: float) -> Iterator[tuple[int, i
 
 
 def _row(collection: str, series: MadeSeries) -> dict[str, Any]:
-    """A row of getSeries as v4 gives it (docs/archives.md#series-queries)."""
+    """A row of getSeries in the form of v4 (docs/archives.md#series-queries)."""
     return {
         "SeriesInstanceUID": series.plan.series_instance_uid,
         "StudyInstanceUID": f"{series.plan.series_instance_uid}.1",

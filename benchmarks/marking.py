@@ -1,4 +1,4 @@
-"""Changes a store from outside, to save the years that it would take."""
+"""Changes a store directly, to a state that real use would take years to reach."""
 
 import json
 import sqlite3
@@ -12,9 +12,9 @@ _RECEIPT = json.dumps({"format": 1, "written_for": "a benchmark, which looks for
 
 
 def complete_everything(path: Path) -> None:
-    """Make every pending series complete."""
+    """Set every pending series to complete."""
     with closing(sqlite3.connect(path)) as database, database:
-        # memory of this process would count as that of the programs it starts
+        # memory of this process would count as that of the programs that it starts
         database.execute("PRAGMA cache_size = -4000")
         database.execute(
             "UPDATE series SET state = 'complete', folder = series_instance_uid, stored_images = IFNULL(image_count, 0), "
@@ -23,7 +23,7 @@ def complete_everything(path: Path) -> None:
 
 
 def lay_receipts(path: Path, library: Path) -> None:
-    """Give every complete series a folder in the classic layout with a receipt in it, and note the folder."""
+    """Give every complete series a folder in the classic layout with a receipt, and record the folder in the store."""
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA cache_size = -4000")
         rows = database.execute(

@@ -1,4 +1,4 @@
-"""Starts a program and says what it cost."""
+"""Runs a program and measures its cost."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from benchmarks.archive import Figures
 
 
 class BenchmarkError(Exception):
-    """A run did not do what it was to do, so its figures mean nothing."""
+    """A run failed, so its measurements are invalid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one run took. CPU is user and system time of all its processes, `peak_bytes` the memory of the largest of them."""
+    """The cost of one run. CPU is user and system time of all its processes, `peak_bytes` the memory of the largest of them."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -31,7 +31,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Median, smallest and largest of some runs."""
+    """Median, minimum and maximum of some runs."""
 
     median: float
     low: float
@@ -39,7 +39,7 @@ class Spread:
 
     @classmethod
     def of(cls, figures: Sequence[float]) -> "Spread":
-        """Of at least one figure."""
+        """Requires at least one value."""
         return cls(statistics.median(figures), min(figures), max(figures))
 
     def text(self, form: str = ".2f") -> str:
@@ -49,7 +49,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A program that has ended well."""
+    """A program that ended with an expected exit code."""
 
     cost: Cost
     output: str
@@ -58,14 +58,14 @@ class Finished:
 def run(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, codes: Sequence[int] = (0,)
 ) -> Finished:
-    """Run a program to its end; its standard error goes to `log`.
+    """Run a program to its end; its standard error is written to `log`.
 
-    The peak is right only while this process is small: a child counts the memory that it had before it became the program.
+    The peak is correct only while this process is small: a child inherits the memory that it had before exec.
 
     Raises:
         BenchmarkError: it ended with none of `codes`.
     """
-    os.sync()  # what the one before left to be written is not this one's
+    os.sync()  # write back what the previous run left, so that this run does not pay for it
     output = log.with_suffix(".out")
     with output.open("w+") as out, log.open("w") as errors:
         began = time.monotonic()
@@ -80,13 +80,13 @@ def run(
 
 
 def _installed(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which Python keeps what it compiled, as it does for programs that users install."""
+    """The environment in which Python has cached bytecode, as for installed programs."""
     return {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @contextmanager
 def serve(folder: Path, *options: str) -> Iterator[str]:
-    """An archive over a folder of replies, as a process of its own; gives its address."""
+    """An archive over a folder of replies, in its own process; yields its address."""
     command = [sys.executable, "-m", "benchmarks.archive", str(folder), *options]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -94,6 +94,6 @@ def serve(folder: Path, *options: str) -> Iterator[str]:
 
 
 def ask_figures(address: str) -> Figures:
-    """What an archive has seen so far."""
+    """The counts of an archive so far."""
     with urllib.request.urlopen(f"{address}/figures", timeout=60) as reply:  # noqa: S310 - our own server
         return Figures(**json.load(reply))

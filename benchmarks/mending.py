@@ -1,4 +1,4 @@
-"""How long the verbs that go through a whole library take, for a library of many small series that nobody had to download.
+"""Measures the verbs that process a whole library, on a generated library of many small series.
 
 python -m benchmarks.mending [--series 20000] [--images 4] [--against CHECKOUT] [--rounds 1] [VERB ...]
 """
@@ -33,7 +33,7 @@ VERBS: Final = {
 
 
 def main() -> None:
-    """Make the library, then let each checkout run each verb, in turns."""
+    """Generate the library, then run each verb with each checkout in turn."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("verbs", nargs="*", choices=[[], *VERBS])
     parser.add_argument("--series", type=int, default=20_000)
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--place", type=Path, default=Path(tempfile.gettempdir()) / "tciad-mending", help="kept between runs")
     arguments = parser.parse_args()
     checkouts = [HERE, *([arguments.against] if arguments.against else [])]
-    # each has a library of its own: an older tciad opens no store of a newer one
+    # one library per checkout: an older tciad refuses the store of a newer one
     libraries = [arguments.place / f"{arguments.series}-{arguments.images}-{number}" for number in range(len(checkouts))]
     for library in libraries:
         if not library.exists():
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def make_library(library: Path, count: int, images: int) -> None:
-    """Series with receipts and small files, by the default layout, and no store."""
+    """Generate series with receipts and small files, in the default layout, and no store."""
     layout = parse_layout("classic")
     unfinished = library.with_suffix(".new")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -90,7 +90,7 @@ def some_series(count: int, images: int) -> Iterator[Series]:
 
 
 def receipt_of(series: Series, names: list[str], md5: str) -> Receipt:
-    """The proof of files of that content."""
+    """The receipt of files with that content."""
     return Receipt(
         series=series,
         archive="benchmark",
@@ -113,7 +113,7 @@ def receipt_of(series: Series, names: list[str], md5: str) -> Receipt:
 
 
 def run_verb(checkout: Path, library: Path, verb: str) -> tuple[float, float]:
-    """Seconds that the verb takes, and those of the processor; a relayout there and back counts half."""
+    """Seconds of wall time and of CPU time of the verb; for a relayout, half of moving there and back."""
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     if verb != "rebuild" and not (library / ".tciad" / "state.db").exists():
         run_verb(checkout, library, "rebuild")

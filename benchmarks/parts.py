@@ -1,4 +1,4 @@
-"""The parts of a benchmark run. Each measures, and gives tables for the report."""
+"""The parts of a benchmark run. Each measures, and returns tables for the report."""
 
 import json
 import os
@@ -25,7 +25,7 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a run of the benchmark was asked to do. `scale` shrinks everything, for a first look."""
+    """The options of a benchmark run. `scale` shrinks everything, for a quick try."""
 
     place: Path
     scale: float
@@ -33,22 +33,22 @@ class Plan:
 
     @property
     def work(self) -> Path:
-        """Where runs write."""
+        """The folder for the output of runs."""
         folder = self.place / "work"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def fresh(self, name: str) -> Path:
-        """An empty folder."""
+        """Create an empty folder."""
         folder = self.work / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return folder
 
     def set_aside(self, folder: Path) -> None:
-        """Take a folder out of the way, its files emptied; it is removed by `clear`.
+        """Move a folder away and truncate its files; `clear` removes it later.
 
-        For minutes after files are removed, ext4 goes round their inodes whenever a file is made: that would cost the next
+        For minutes after files are removed, ext4 skips their inodes whenever a file is created: that would cost the next
         contestant up to a third of its time on small files.
         """
         for path in folder.rglob("*"):
@@ -59,13 +59,13 @@ class Plan:
         folder.rename(aside / uuid.uuid4().hex)
 
     def clear(self) -> None:
-        """Remove what was set aside."""
+        """Remove the folders that were moved away."""
         shutil.rmtree(self.work / "aside", ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table of the report; `wall` holds what the chart shows: seconds of each contestant on each corpus."""
+    """A table of the report; `wall` has the data of the chart: seconds of each contestant on each corpus."""
 
     title: str
     text: str = ""
@@ -75,7 +75,7 @@ class Table:
 
 
 def compare_peers(plan: Plan, peers: Sequence[Peer], corpora: Sequence[str]) -> list[Table]:
-    """Every contestant on every corpus, in turns, so that a machine that drifts drifts for all of them."""
+    """Run every contestant on every corpus in turn, so that changes of the machine's speed affect all of them."""
     try:
         return [_compare(plan, peers, ready_corpus(name, plan.place, plan.scale)) for name in corpora]
     finally:
@@ -113,7 +113,7 @@ def _compete(plan: Plan, peer: Peer, corpus: Corpus, address: str, concurrency: 
 
 
 def _cells(runs: Sequence[Cost], first: Sequence[Cost], corpus: Corpus, *, is_first: bool) -> list[str]:
-    """Medians, and ratios to tciad round by round."""
+    """Medians, and ratios to tciad by round."""
     cpu = Spread.of([cost.cpu_seconds for cost in runs])
     pairs = list(zip(runs, first, strict=True))
     wall_ratio = Spread.of([run.wall_seconds / own.wall_seconds for run, own in pairs])
@@ -129,7 +129,7 @@ def _cells(runs: Sequence[Cost], first: Sequence[Cost], corpus: Corpus, *, is_fi
 
 
 def measure_memory(plan: Plan) -> list[Table]:
-    """Peak memory of tciad with 16 series at once, on every corpus."""
+    """Peak memory of tciad with 16 concurrent series, on every corpus."""
     rows = []
     for name in IMAGE_CORPORA:
         corpus = ready_corpus(name, plan.place, plan.scale)
@@ -141,7 +141,7 @@ def measure_memory(plan: Plan) -> list[Table]:
 
 
 def measure_start(plan: Plan) -> list[Table]:
-    """How long it takes until something happens, and a run that finds everything complete."""
+    """The time until the first effect, and a run in which everything is complete."""
     log = plan.work / "start.log"
     programs = {
         "python -c pass": [sys.executable, "-c", "pass"],
@@ -169,7 +169,7 @@ def measure_start(plan: Plan) -> list[Table]:
 
 
 def measure_store(plan: Plan) -> list[Table]:
-    """The store alone, at a million series."""
+    """The store alone, with a million series."""
     count = round(MANY_SERIES * plan.scale)
     folder = plan.fresh("store")
     program = [sys.executable, "-m", "benchmarks.store_figures", str(folder / "state.db"), str(count)]
@@ -197,7 +197,7 @@ def measure_store(plan: Plan) -> list[Table]:
 
 
 def measure_catalogue(plan: Plan) -> list[Table]:
-    """The real catalogue, resolved by one manifest; then a run over it with everything complete."""
+    """Resolve the real catalogue by one manifest, then run it with everything complete."""
     rows: list[tuple[str, str, Cost | None]] = []
     for count in (round(REAL_SERIES * plan.scale), round(MANY_SERIES * plan.scale)):
         folder = ready_catalogue(plan.place, count)
@@ -242,7 +242,7 @@ def _run_again(plan: Plan, library: Path, manifest: Path, address: str, count: i
 
 
 def measure_slow(plan: Plan) -> list[Table]:
-    """An archive as it usually is: slow streams, a shared link, late first bytes, a 503 now and then."""
+    """A typical archive: slow streams, a shared link, late first bytes, some 503s."""
     corpus = ready_corpus(SLOW_CORPUS, plan.place, plan.scale)
     least_seconds = max(
         corpus.body_bytes / CAP_BYTES_PER_SECOND,

@@ -1,4 +1,4 @@
-"""The programs that fetch the same series, each as its own process, each checked after every run."""
+"""The programs that fetch the same series, each in its own process, and checked after every run."""
 
 import json
 import os
@@ -22,7 +22,7 @@ sed -n '2,$s/\\(.*\\),\\(.*\\)/\\2  \\1/p' md5hashes.csv | md5sum --check --quie
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a contestant has to do: all series of the corpus at `address` into the empty folder `target`."""
+    """A contestant's task: fetch all series of the corpus at `address` into the empty folder `target`."""
 
     corpus: Corpus
     address: str
@@ -33,7 +33,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A contestant. `needs` are the programs without which it cannot run; `stores` is false for the floor."""
+    """A contestant. `needs` are the programs that it requires; `stores` is false for the lower bound, which stores nothing."""
 
     name: str
     version: str
@@ -42,14 +42,14 @@ class Peer:
     stores: bool = True
 
     def missing(self) -> str:
-        """The first program that is not there; empty if nothing is missing."""
+        """The first required program that is not installed; empty if none is missing."""
         return next((program for program in self.needs if shutil.which(program) is None), "")
 
     def compete(self, task: Task) -> Finished:
-        """Fetch, and see that everything is there.
+        """Fetch, and check that everything was stored.
 
         Raises:
-            BenchmarkError: it failed, or not everything is there.
+            BenchmarkError: the program failed, or images are missing.
         """
         finished = self.fetch(task)
         if self.stores:
@@ -60,7 +60,7 @@ class Peer:
 
 
 def count_images(folder: Path) -> tuple[int, int]:
-    """How many images lie below a folder, and their bytes."""
+    """The number of images below a folder, and their bytes."""
     count = size_bytes = 0
     for place, _, names in os.walk(folder):
         for name in names:
@@ -76,7 +76,7 @@ def fetch_by_tciad(task: Task) -> Finished:
 
 
 def tciad_of(checkout: Path) -> Callable[[Task], Finished]:
-    """`tciad run` of another checkout, by the same Python and packages: what a change costs, or gains."""
+    """`tciad run` of another checkout with the same Python and packages: measures the effect of a change."""
     return partial(_fetch_by_tciad, environment={**quiet(), "PYTHONPATH": str(checkout.absolute()), "PYTHONSAFEPATH": "1"})
 
 
@@ -90,38 +90,38 @@ def _fetch_by_tciad(task: Task, environment: Mapping[str, str]) -> Finished:
 
 
 def fetch_by_shell(task: Task) -> Finished:
-    """What one writes at the prompt: no state, no retry, nothing synced, no look at counts or identities."""
+    """A plain shell pipeline: no state, no retries, no sync, no checks of counts or identities."""
     uids = _write_lines(task, list(task.corpus.series))
     parallel = ["xargs", "-a", str(uids), "-P", str(task.concurrency), "-I", "{}"]
     return run([*parallel, "sh", "-c", _PIPELINE, f"{task.address}/{IMAGES}", str(task.target), "{}"], log=task.log)
 
 
 def fetch_by_tcia_utils(task: Task) -> Finished:
-    """`tcia_utils.nbia.downloadSeries`, pointed at the benchmark's archive."""
+    """`tcia_utils.nbia.downloadSeries` with the benchmark's archive."""
     uids = _write_lines(task, list(task.corpus.series))
     program = [sys.executable, "-m", "benchmarks.run_tcia_utils"]
     return run([*program, task.address, str(uids), str(task.target), str(task.concurrency)], log=task.log)
 
 
 def receive_only(task: Task) -> Finished:
-    """One curl that throws away what it gets: no client can be faster."""
+    """One curl that discards its input: the lower bound for every client."""
     lines = [f'url = "{task.address}/{IMAGES}{uid}"\noutput = "/dev/null"' for uid in task.corpus.series]
     command = ["curl", "--silent", "--fail", "--parallel", "--parallel-max", str(task.concurrency)]
     return run([*command, "--config", str(_write_lines(task, lines))], log=task.log)
 
 
 def tciad(*arguments: str) -> list[str]:
-    """The command, run by this very Python."""
+    """The command, run by this Python."""
     return [sys.executable, "-m", "downloader", *arguments]
 
 
 def quiet() -> Mapping[str, str]:
-    """The environment without what would change tciad's options."""
+    """The environment without variables that change tciad's options."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TCIAD_")}
 
 
 def write_manifest(path: Path, address: str, collections: list[str], concurrency: int, order: str = "archive") -> Path:
-    """A manifest (JSON is YAML) for everything in the collections."""
+    """Write a manifest (JSON is YAML) for all series of the collections."""
     manifest = {
         "version": 1,
         "name": "benchmark",

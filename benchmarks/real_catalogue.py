@@ -1,4 +1,4 @@
-"""The real catalogue: the index of public series that idc-index-data ships, told as the archive's v4 tells its own.
+"""The real catalogue: the index of public series of idc-index-data, in the form of the archive's v4.
 
 python -m benchmarks.real_catalogue FOLDER SERIES_COUNT
 """
@@ -49,7 +49,7 @@ _FIXED = {
 
 
 def read_tcia_rows(columns: list[str]) -> list[dict[str, Any]]:
-    """The rows of those series that come from TCIA: no analysis results, no slides, no annotations of these."""
+    """The rows of series that come from TCIA, without analysis results, slides, and their annotations."""
     return _read(columns, only_tcia=True)
 
 
@@ -65,7 +65,7 @@ def _read(columns: list[str], *, only_tcia: bool) -> list[dict[str, Any]]:
 
 
 def make_catalogue(folder: Path, series_count: int) -> None:
-    """Make the replies for so many real series: those of TCIA, and beyond their number those of other sources too."""
+    """Generate the replies for that many real series: those of TCIA first, then those of other sources."""
     columns = [*_COLUMNS, "series_size_MB"]
     rows = read_tcia_rows(columns)
     if series_count > len(rows):
@@ -85,7 +85,7 @@ def _as_v4(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         told = {name: row[column] for column, name in _COLUMNS.items()} | _FIXED
         for name in _DATES:
             if date := told[name]:
-                # yyyy-MM-dd there, MM-dd-yyyy here
+                # yyyy-MM-dd in the index, MM-dd-yyyy in v4
                 told[name] = f"{date[5:7]}-{date[8:10]}-{date[:4]}"
         told["FileSize"] = round(row["series_size_MB"] * 1e6)
         yield told

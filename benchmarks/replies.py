@@ -1,4 +1,4 @@
-"""Replies of the archive as files, byte for byte as they go over the wire: the server then has nothing to do but send them."""
+"""Replies of the archive as files with the exact bytes of the response, so that the server only has to send them."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -8,11 +8,11 @@ from typing import Any, Self
 from urllib.parse import quote
 
 CHUNK_BYTES = 8192
-"""What the archive's server sends at once (docs/archives.md#download-headers)."""
+"""The size of the chunks that the archive's server sends (docs/archives.md#download-headers)."""
 
 
 class ReplyFile:
-    """A 200 with a chunked body, written to `path` whole or not at all."""
+    """A 200 response with a chunked body; `path` is written completely or not at all."""
 
     def __init__(self, path: Path, content_type: str) -> None:
         self.body_bytes = 0
@@ -28,7 +28,7 @@ class ReplyFile:
         return self
 
     def write(self, data: bytes) -> None:
-        """Add to the body."""
+        """Append to the body."""
         self.body_bytes += len(data)
         self._pending += data
         whole_bytes = len(self._pending) - len(self._pending) % CHUNK_BYTES
@@ -49,22 +49,22 @@ class ReplyFile:
 
 
 def collections_path(folder: Path) -> Path:
-    """Where the reply of getCollectionValues lies."""
+    """The path of the getCollectionValues reply."""
     return folder / "collections.http"
 
 
 def catalogue_path(folder: Path, collection: str) -> Path:
-    """Where the reply of getSeries for one collection lies."""
+    """The path of the getSeries reply for one collection."""
     return folder / "series" / f"{quote(collection, safe='')}.http"
 
 
 def images_path(folder: Path, series_instance_uid: str) -> Path:
-    """Where the reply of getImage lies."""
+    """The path of the getImage reply."""
     return folder / "images" / f"{series_instance_uid}.http"
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write a reply that is a JSON list; returns how many rows it has. Attributes that are None are absent.
+    """Write a reply that is a JSON list; returns the number of its rows. Attributes that are None are left out.
 
     Source: docs/archives.md#json-replies.
     """

@@ -1,4 +1,4 @@
-"""Writes what was measured, with the machine and the versions that it was measured on."""
+"""Writes the report of the measurements, with the machine and the versions."""
 
 import platform
 import subprocess
@@ -27,7 +27,7 @@ throws away. `peak MiB` is the largest process of the run.
 
 
 def write_report(path: Path, plan: Plan, peers: Sequence[Peer], tables: Sequence[Table], notes: Sequence[str]) -> None:
-    """Write the report, and beside it the chart."""
+    """Write the report, and the chart next to it."""
     text = _INTRODUCTION.format(
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         tciad=version("tciad"),
@@ -66,7 +66,7 @@ def _as_markdown(table: Table) -> list[str]:
 
 
 def _draw(path: Path, tables: Sequence[Table]) -> None:
-    """Bars of the wall time, each corpus with an axis of its own."""
+    """Bars of the wall time, with one axis per corpus."""
     import matplotlib as mpl  # noqa: PLC0415 - large, and nothing is measured any more
 
     mpl.use("svg")
@@ -96,7 +96,7 @@ def _processor() -> str:
 
 
 def _ask(*command: str) -> str:
-    """What a program says; nothing where it is absent or knows nothing, such as git outside of a repository."""
+    """The output of a program; empty if it is missing or fails, such as git outside of a repository."""
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

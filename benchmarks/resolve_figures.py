@@ -1,4 +1,4 @@
-"""What it costs to read a whole catalogue, and to enqueue it. Prints JSON.
+"""Measures reading and enqueueing a whole catalogue. Prints JSON.
 
 python -m benchmarks.resolve_figures MANIFEST FILE
 """
@@ -25,7 +25,7 @@ from downloader.transport.retrying import Patience
 
 
 async def _measure(manifest_path: Path, state: Path) -> dict[str, float]:
-    """As `MirrorRun` resolves, with the time that the store takes told apart."""
+    """Resolve as `MirrorRun` does, and measure the time of the store separately."""
     manifest, clock = load_manifest(manifest_path), SystemClock()
     count, enqueue_seconds = 0, 0.0
     patience = Patience(clock=clock, pace=RetryPace(), attempts=1, draw=random.random)
@@ -47,5 +47,5 @@ async def _measure(manifest_path: Path, state: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for the figures
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for the results
     print(json.dumps(anyio.run(_measure, Path(sys.argv[1]), Path(sys.argv[2]))))

@@ -1,4 +1,4 @@
-"""What the store costs when it holds a million series. Prints JSON.
+"""Measures the store with a million series. Prints JSON.
 
 python -m benchmarks.store_figures FILE SERIES_COUNT
 """
@@ -39,7 +39,7 @@ _PAGES = {
 
 
 def _batches(series_count: int) -> Iterator[list[Series]]:
-    """The series in batches, their UIDs in no order, as an archive lists them."""
+    """The series in batches, with UIDs in random order, as an archive lists them."""
     dice = random.Random(1)
     for start in range(0, series_count, _BATCH_SERIES):
         yield [_series(dice, number) for number in range(start, min(start + _BATCH_SERIES, series_count))]
@@ -79,7 +79,7 @@ async def _enqueue(store: SqliteStore, series_count: int) -> float:
 
 
 async def _claim_and_complete(store: SqliteStore, together: int) -> float:
-    """Milliseconds for one series, the mean of many; so many are claimed in one portion, and completed at the same time."""
+    """Mean milliseconds per series, if `together` series are claimed at once and completed concurrently."""
 
     async def complete(claim: Claim) -> None:
         await store.complete(claim, _receipt(claim), _FOLDER)
@@ -94,7 +94,7 @@ async def _claim_and_complete(store: SqliteStore, together: int) -> float:
 
 
 def _claim_and_complete_alone(path: Path) -> float:
-    """Milliseconds for one series that the store itself takes, without the way to its thread and back."""
+    """Milliseconds per series in the store itself, without the hops to its thread and back."""
     connection = open_connection(path)
     seconds = 0.0
     for _ in range(_CLAIMS):

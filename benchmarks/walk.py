@@ -1,11 +1,11 @@
-"""Counts what one small series passes on its way from a claim to complete: files and functions of downloader/.
+"""Counts the files and functions of downloader/ that one small series passes from its claim to complete.
 
 python -m benchmarks.walk [--list]
 
-The figure tells how much a reader has to read to follow one series. Library, store, archive client and scheduler are the real
-ones; the archive is the sandbox on a real socket. A function counts once, however often it is called. Comprehensions, lambdas
-and the bodies of classes and modules do not count. Two series are fetched, one after the other, and the second one is counted:
-by then nothing is imported or opened for the first time.
+The counts show how much code a reader has to read to follow one series. Library, store, archive client and scheduler are the real
+ones; the archive is the sandbox on a real socket. A function counts once, however often it is called. Comprehensions, lambdas and
+the bodies of classes and modules do not count. Two series are fetched in sequence, and only the second is counted: then nothing
+is imported or opened for the first time.
 """
 
 import argparse
@@ -35,14 +35,14 @@ SERIES, IMAGES = 2, 3
 
 @dataclass(slots=True)
 class Walk:
-    """The functions that ran from the last claim that gave a series to the next claim: the series was completed in between."""
+    """The functions that ran from the last claim whose series was completed to the claim after it."""
 
     functions: frozenset[CodeType] = frozenset()
     _since_claim: set[CodeType] = field(default_factory=set)
     _is_complete: bool = False
 
     def note(self, code: CodeType) -> None:
-        """A function was entered."""
+        """Record a function that was entered."""
         if code.co_qualname == "SqliteStore.complete":
             self._is_complete = True
         if code.co_qualname == "SqliteStore.claim":
@@ -64,7 +64,7 @@ class Walk:
 
 @contextmanager
 def watched(walk: Walk) -> Iterator[None]:
-    """While this lasts, every call of a function of downloader/ is noted, in every thread that is started meanwhile."""
+    """Record every call of a function of downloader/ within the context, also in threads that start meanwhile."""
     ours: dict[CodeType, bool] = {}
 
     def profile(frame: FrameType, event: str, _argument: object) -> None:
@@ -89,7 +89,7 @@ def _profile_all(profile: Callable[[FrameType, str, object], None] | None) -> No
 
 
 async def walk_of_one_series(folder: Path) -> Walk:
-    """Fetch small series into a library in the folder, and tell what the last one passed.
+    """Fetch small series into a library in the folder, and return the functions of the last one.
 
     Raises:
         RuntimeError: they did not become complete.
@@ -114,11 +114,11 @@ async def walk_of_one_series(folder: Path) -> Walk:
 
 
 def main() -> None:
-    """Walk once, and print the counts; with --list the functions as well."""
+    """Count once, and print the counts; with --list the functions as well."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.walk", description=main.__doc__)
     parser.add_argument("--list", action="store_true", help="print the functions of each file")
     arguments = parser.parse_args()
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # the log is nothing that this is about
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # discard the log
     with tempfile.TemporaryDirectory() as folder:
         walk = anyio.run(walk_of_one_series, Path(folder))
     for name, functions in walk.files.items() if arguments.list else ():
