@@ -1,6 +1,6 @@
-"""A random campaign: libraries that live through everything at once, and a judge that shares no code with what it judges.
+"""A random test campaign: iterations of random operations on a library, checked by a judge that shares no code with tciad.
 
-One iteration, from top to bottom: `iteration` draws a world (`catalogue`), manifests (`manifests`) and a sequence of steps
-(`steps`, `harm`), plays them on one library (`scene`, `commands`) while the archive misbehaves (`faults`), and asks the judge
-after each command (`invariants`, with its own reading of library and store: `evidence`). All choices follow from the seed.
+One iteration draws a world (`catalogue`), manifests (`manifests`) and a sequence of steps (`steps`, `harm`), runs them on one
+library (`scene`, `commands`) against a faulty archive (`faults`), and calls the judge after each command (`invariants`, which
+reads library and store with its own code: `evidence`). `iteration` has the sequence. The seed determines all choices.
 """

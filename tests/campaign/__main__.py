@@ -1,4 +1,4 @@
-"""`python -m tests.campaign --iterations 500 --seed 1`: plays iterations, prints findings, exits 1 where there are any."""
+"""`python -m tests.campaign --iterations 500 --seed 1`: runs iterations, prints findings, exits 1 if there are any."""
 
 import argparse
 import logging
@@ -13,7 +13,7 @@ from tests.campaign.iteration import REPOSITORY, Result, play_iteration
 
 
 def main() -> int:
-    """Play the iterations that were asked for."""
+    """Run the iterations of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
     parser.add_argument("--iterations", type=int, default=500, help="how many (500)")
     parser.add_argument("--seed", type=int, default=1, help="the seed of the first; each of the others has the next number (1)")
@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--steps", default="", help="draw from these steps only: 'run, relayout'")
     parser.add_argument("--code", type=Path, default=REPOSITORY, help="the tree whose `downloader` is judged (this one)")
     asked = parser.parse_args()
-    # clients that are killed in mid-sentence are what this is about
+    # broken connections of killed clients are expected
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     seeds = [asked.only] if asked.only is not None else range(asked.seed, asked.seed + asked.iterations)
     steps = {name.strip() for name in asked.steps.split(",") if name.strip()}

@@ -1,4 +1,4 @@
-"""What the archive of an iteration holds, how it changes, and every version of each series that it ever had."""
+"""The archive of an iteration: its series, their changes, and every version that each series ever had."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,7 +36,7 @@ Version = frozenset[str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSeries:
-    """One series as the archive has it now; `edition` rises with each change of its content, and its dates with it."""
+    """One series as the archive has it now. Each change of its content increments `edition`, which also changes its dates."""
 
     number: int
     collection: str
@@ -61,21 +61,21 @@ class PlannedSeries:
 
     @property
     def study_instance_uid(self) -> str:
-        """Of the patient that the series belongs to now."""
+        """The study depends on the current patient."""
         return derived_uid("study", self.study_seed)
 
     @property
     def study_seed(self) -> int:
-        """Makes the study's UID: another for each patient of each collection."""
+        """The seed of the study's UID: differs by patient and collection."""
         return int(md5(f"{self.collection}/{self.patient_id}/{self.study}".encode(), usedforsecurity=False).hexdigest()[:8], 16)
 
     @property
     def is_listed(self) -> bool:
-        """Whether the archive lists the series and gives its images."""
+        """Whether the archive lists the series and sends its images."""
         return self.is_held and self.visibility == PUBLIC and self.images > 0
 
     def build(self) -> SandboxSeries:
-        """The series as the sandbox holds it."""
+        """The series in the form of the sandbox."""
         submitted_at = datetime(2022, 5, 6, 7, 8, 9, tzinfo=UTC) + timedelta(days=self.edition, seconds=self.edition)
         series = (
             sample_series(*[self.sample] * self.images, seed=self.number)
@@ -104,7 +104,7 @@ class PlannedSeries:
 
 @dataclass(slots=True)
 class World:
-    """The archive of one iteration. `versions` are those that each series ever had, the newest last."""
+    """The archive of one iteration. `versions` are all versions of each series, the newest last."""
 
     series: dict[str, PlannedSeries] = field(default_factory=dict)
     versions: dict[str, list[Version]] = field(default_factory=dict)
@@ -120,13 +120,13 @@ class World:
         return self.versions[series_instance_uid][-1]
 
     def age(self, series_instance_uid: str, content: Iterable[str]) -> int | None:
-        """When the archive last had exactly this content: 0 for its first version; None for what it never had."""
+        """The index of the newest version with exactly this content: 0 for the first; None if the archive never had it."""
         found = frozenset(content)
         ages = [age for age, version in enumerate(self.versions.get(series_instance_uid, ())) if version == found]
         return ages[-1] if ages else None
 
     def put(self, planned: PlannedSeries) -> None:
-        """Hold this series, in the place of what had its UID."""
+        """Add the series, or replace the one with its UID."""
         uid = planned.series_instance_uid
         self.series[uid] = planned
         if not planned.is_listed:
@@ -137,7 +137,7 @@ class World:
             versions.append(version)
 
     def add(self, random: Random, collection: str, patient_id: str) -> PlannedSeries:
-        """One more series of that patient."""
+        """Add one series of that patient."""
         sample, modality = random.choice(SAMPLES) if random.random() < 0.12 else ("", random.choice(("CT", "CT", "MR")))
         images = random.randint(1, 2) if sample else random.choice((1, 2, 3, 3, 4, 5, 6, 8, MOST_IMAGES))
         planned = PlannedSeries(
@@ -158,7 +158,7 @@ class World:
         return planned
 
     def catalogue(self) -> Catalogue:
-        """What the sandbox is to serve."""
+        """The catalogue for the sandbox."""
         tree: dict[str, dict[str, dict[int, list[PlannedSeries]]]] = {}
         for planned in self.series.values():
             if planned.is_held:
@@ -182,7 +182,7 @@ class World:
         )
 
     def _version_of(self, planned: PlannedSeries) -> Version:
-        """The MD5s of the images, by hashing them."""
+        """The MD5s of the images, computed from their bytes."""
         if planned not in self._known:
             self._known[planned] = frozenset(md5(image, usedforsecurity=False).hexdigest() for image in images_of(planned))
         return self._known[planned]
@@ -223,14 +223,14 @@ def _shrink(_: Random, planned: PlannedSeries) -> PlannedSeries:
 
 
 def _recurate(random: Random, planned: PlannedSeries) -> PlannedSeries:
-    """Other pixels in every image, and often an image more or fewer. Samples are what they are."""
+    """Other pixels in every image, and often one image more or fewer. Samples never change."""
     if planned.sample:
         return planned
     return replace(planned, pixels=planned.pixels + 1, images=max(1, planned.images + random.choice((-1, 0, 1, 1))))
 
 
 def _rename_patient(random: Random, planned: PlannedSeries) -> PlannedSeries:
-    """The series belongs to another patient now, which its images say, too."""
+    """Move the series to another patient, also inside its images."""
     others = [name for name in PATIENTS if name.casefold() != planned.patient_id.casefold()]
     return replace(planned, patient_id=random.choice(others))
 
@@ -249,9 +249,9 @@ CHANGES: Final = {
 
 
 def change_world(random: Random, world: World) -> list[str]:
-    """One to three changes; what changed, in words.
+    """Make one to three changes; returns their descriptions.
 
-    A collection is never emptied: that a manifest names what is not there is another matter.
+    A collection never becomes empty: a manifest that names a missing collection is a different case.
     """
     return [_change_once(random, world) for _ in range(random.choice((1, 1, 2, 3)))]
 
@@ -275,13 +275,13 @@ def _change_once(random: Random, world: World) -> str:
     changed = CHANGES[kind](random, planned)
     if changed == planned or (changed.sample and changed.images > 2):
         return "nothing"
-    # a collection whose last series moves to another patient is still there
+    # a collection stays, even if its last series moves to another patient
     world.put(replace(changed, edition=planned.edition + 1))
     return f"{kind} {planned.number}"
 
 
 def withdraw(world: World, planned: PlannedSeries, *, is_hidden: bool = False) -> str:
-    """Take a series out of the lists, unless it is the last of its collection."""
+    """Remove a series from the lists, unless it is the last of its collection."""
     others = [one for one in world.listed().values() if one.collection == planned.collection and one != planned]
     if not others:
         return "nothing"

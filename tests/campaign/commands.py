@@ -1,4 +1,4 @@
-"""Starts the command, and interferes with it: signals, kills, failing system calls, things that happen in the middle."""
+"""Starts the command, and disturbs it: signals, kills, failing system calls, changes in the middle."""
 
 import json
 import os
@@ -21,18 +21,18 @@ EXIT_CODES: Final = frozenset({0, 1, 2, 3, 4, 5, 6, 130, 143})
 _POLL_SECONDS: Final = 0.001
 _WRITING_CALLS: Final = ("rename", "unlink", "rmdir", "mkdir", "fsync", "fdatasync", "unlinkat", "pwrite64", "write")
 _MOVING_CALLS: Final = ("rename", "rename", "rename", "unlink", "unlinkat", "unlinkat", "rmdir", "mkdir", "fsync", "pwrite64")
-# strace counts in each thread, and a mending verb makes few such calls
+# strace counts per thread, and maintenance verbs make few such calls
 _EARLY: Final = (1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 6, 10)
 _ERRORS: Final = ("EIO", "ENOSPC", "EACCES", "EROFS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disturbance:
-    """What happens to a command; nothing by default.
+    """A disturbance of a command; by default none.
 
-    `signal_name` is sent once `after_requests` more requests have reached the archive, or `after_seconds` after the start where
-    that is given. `call` is the system call with which strace meddles, `meddling` what it does, at the call with number `when`
-    (with `+`: from that on). `no_exchange`: the file system cannot exchange two folders.
+    `signal_name` is sent after `after_requests` more requests have reached the archive, or `after_seconds` after the start if
+    that is set. `call` is the system call that strace tampers with, `meddling` what strace does, at the call with number `when`
+    (with `+`: from that call on). `no_exchange`: the file system cannot exchange two folders.
     """
 
     signal_name: str = ""
@@ -54,12 +54,12 @@ class Disturbance:
 
     @property
     def is_any(self) -> bool:
-        """Whether anything happens at all."""
+        """Whether there is any disturbance."""
         return bool(self.signal_name or self.call or self.no_exchange)
 
     @property
     def word(self) -> str:
-        """Its kind, to be counted."""
+        """The kind of the disturbance, for counting."""
         return (self.call and f"{self.meddling.partition('=')[0]} at {self.call}") or self.signal_name or "no exchange"
 
 
@@ -68,7 +68,7 @@ UNDISTURBED: Final = Disturbance()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A command that has ended. `hung`: it had to be killed."""
+    """A command that has ended. `hung`: it was killed after a time-out."""
 
     arguments: tuple[str, ...]
     exit_code: int
@@ -79,16 +79,16 @@ class Ended:
 
     @property
     def was_killed(self) -> bool:
-        """Whether it could not end by itself."""
+        """Whether it was killed."""
         return self.exit_code in {-signal.SIGKILL, 128 + signal.SIGKILL}
 
     @property
     def was_hindered(self) -> bool:
-        """Whether calls failed in it, or it could not go to its end."""
+        """Whether calls failed in it, or it was killed."""
         return self.disturbance.meddling.startswith("error") or self.exit_code not in {0, 3}
 
     def documents(self) -> list[dict[str, Any]]:
-        """The reports of `--json`, one for each manifest; none where it said nothing."""
+        """The reports of `--json`, one per manifest; empty if there was no output."""
         if not self.stdout.strip():
             return []
         document = json.loads(self.stdout)
@@ -96,7 +96,7 @@ class Ended:
 
 
 def draw_disturbance(random: Random, *, asks_archive: bool, moves: bool = False) -> Disturbance:
-    """A kill, a signal, or a system call that kills or fails. `moves`: of a verb that moves folders about."""
+    """A kill, a signal, or a system call that kills or fails. `moves`: for a verb that moves folders."""
     often = "killing call" if moves else "signal"
     kind = random.choice(("signal", "killing call", "failing call", often))
     call = random.choice(_MOVING_CALLS if moves else _WRITING_CALLS)
@@ -116,7 +116,7 @@ def draw_disturbance(random: Random, *, asks_archive: bool, moves: bool = False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """Something that is done once so many more requests have reached the archive."""
+    """An action to take after that many more requests have reached the archive."""
 
     after_requests: int
     do: Callable[[], object]
@@ -124,7 +124,7 @@ class Happening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commander:
-    """Starts commands. `code`: the tree whose `downloader` is started; `requests` counts those that reached the archive."""
+    """Starts commands. `code`: the tree with the `downloader` to start; `requests` counts requests that reached the archive."""
 
     code: Path
     folder: Path
@@ -132,7 +132,7 @@ class Commander:
     requests: Callable[[], int]
 
     def run(self, *arguments: str | Path, disturbance: Disturbance = UNDISTURBED, happenings: Sequence[Happening] = ()) -> Ended:
-        """Run the command to its end, or to the one that it is put to."""
+        """Run the command until it ends or is killed."""
         words = tuple(map(str, arguments))
         environment = clean_environment(**self.environment, PYTHONPATH=str(self.code))
         command = [*_tracing(disturbance), sys.executable, "-m", "downloader", *words]
@@ -154,9 +154,9 @@ class Commander:
     def _attend(
         self, process: subprocess.Popen[bytes], before: int, disturbance: Disturbance, happenings: list[Happening]
     ) -> bool:
-        """Do what is to happen, when it is to; whether the command had to be killed for taking too long.
+        """Take the actions at their times; whether the command had to be killed after a time-out.
 
-        It polls: a request that reached the archive wakes nobody in this thread.
+        It polls, because a request that reaches the archive does not notify this thread.
         """
         began = time.monotonic()
         is_due = bool(disturbance.signal_name)
@@ -179,7 +179,7 @@ class Commander:
 
 
 def _tracing(disturbance: Disturbance) -> list[str]:
-    """The words that put a command under strace, where something is to be done to its calls."""
+    """The strace command line for the disturbance; empty if no system call is affected."""
     injections = [f"{disturbance.call}:{disturbance.meddling}:when={disturbance.when}"] if disturbance.call else []
     if disturbance.no_exchange:
         injections.append("renameat2:error=EINVAL")

@@ -1,4 +1,4 @@
-"""What lies in a library and what its store holds, read without any code of what is judged."""
+"""Reads a library and its store without any code of tciad."""
 
 import hashlib
 import json
@@ -24,8 +24,8 @@ _STORE_QUERY: Final = "SELECT series_instance_uid, state, folder FROM series"
 class Copy:
     """A folder with images.
 
-    `digests` are the MD5s of all images in it, however they are kept; `receipt_uid` is the series that its receipt names, empty
-    where no receipt can be read. `keeps_word` tells that each image that the receipt names is there with size and MD5.
+    `digests` are the MD5s of all images in it, in files or in a ZIP; `receipt_uid` is the series in its receipt, empty if there
+    is no readable one. `keeps_word` tells that every image in the receipt exists with its size and MD5.
     """
 
     folder: PurePosixPath
@@ -37,13 +37,13 @@ class Copy:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether it lies where users look."""
+        """Whether the folder is in the tree, outside of `.tciad`."""
         return self.folder.parts[:1] != (OWN,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRow:
-    """What the store has of a series."""
+    """The store's row of a series."""
 
     state: str
     folder: str
@@ -51,27 +51,27 @@ class StoredRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A library and its store at one moment."""
+    """A library and its store at one time."""
 
     copies: tuple[Copy, ...]
     rows: Mapping[str, StoredRow]
     staged: tuple[str, ...]
 
     def of(self, series_instance_uid: str) -> Sequence[Copy]:
-        """The folders in place whose receipt names the series."""
+        """The folders in the tree whose receipt names the series."""
         return [copy for copy in self.copies if copy.is_in_place and copy.receipt_uid == series_instance_uid]
 
     def at(self, folder: str) -> Copy | None:
-        """What lies in a folder."""
+        """The content of a folder, or None."""
         return next((copy for copy in self.copies if str(copy.folder) == folder), None)
 
     def complete(self) -> Mapping[str, StoredRow]:
-        """The series that the store calls complete."""
+        """The complete series of the store."""
         return {uid: row for uid, row in self.rows.items() if row.state == "complete"}
 
 
 def look(library: Path, store: Path) -> Evidence:
-    """Read everything. The command must have ended."""
+    """Read library and store. The command must have ended."""
     copies = []
     for folder, _, names in os.walk(library):
         copy = _copy_in(Path(folder), library, names)
@@ -126,7 +126,7 @@ def _md5(content: bytes) -> str:
 
 
 def read_store(store: Path) -> Mapping[str, StoredRow]:
-    """All series of a store, read from a copy so that nothing of it is touched; none where it cannot be read."""
+    """All series of a store, read from a copy so that the store is not changed; none if it cannot be read."""
     with tempfile.TemporaryDirectory() as folder:
         copies = [shutil.copy2(path, folder) for path in store.parent.glob(f"{store.name}*") if _is_part(path, store)]
         if not copies:
@@ -146,7 +146,7 @@ def _is_part(path: Path, store: Path) -> bool:
 
 
 def find_text(roots: Sequence[Path], secrets: Sequence[bytes]) -> list[str]:
-    """The files that hold one of these secrets."""
+    """The files that contain one of these secrets."""
     found = []
     for root in roots:
         for path in root.rglob("*"):

@@ -1,7 +1,7 @@
-"""Random scripts of everything that the sandbox can do wrong, such that a careful client can tell right from wrong.
+"""Random scripts of the sandbox's faults, limited to faults that a careful client can detect.
 
-An archive that is wrong in a way that nothing it offers can show, such as another byte in an image of which it has no digest, is
-no part of this: no client could keep its promise there.
+Faults that no information of the archive reveals, such as a changed byte in an image without a digest, are excluded: no client
+could detect them.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,18 +52,18 @@ _QUERIES: Final = (
 
 @dataclass(slots=True)
 class Script:
-    """The faults of one step. `hides_series`: lists may be silently short while it plays."""
+    """The faults of one step. `hides_series`: lists may be silently short during the step."""
 
     faults: list[Fault] = field(default_factory=list)
 
     @property
     def hides_series(self) -> bool:
-        """Whether a list may lack series without a word."""
+        """Whether a list may be silently short."""
         return any(fault.kind in _SILENT and not set(fault.endpoints) & set(DOWNLOADS) for fault in self.faults)
 
     @property
     def is_empty(self) -> bool:
-        """Whether the archive is in good health."""
+        """Whether there are no faults."""
         return not self.faults
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ def _describe(fault: Fault) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plot:
-    """What a script is drawn from. `lists_are_offered`: digests of whole series can be had all the time, in this script."""
+    """The inputs for drawing a script. `lists_are_offered`: digests of whole series are always available in this script."""
 
     random: Random
     world: World
@@ -95,11 +95,11 @@ class _Plot:
 
 
 def draw_script(random: Random, world: World, wish: Wish, secrets: Sequence[str]) -> Script:
-    """A few faults, none, or many; no two of them make a truth together."""
+    """Draw no, few or many faults; never two that together look like a correct archive."""
     if random.random() < 0.15:
         return Script()
     refusals = random.choice(_REFUSALS)
-    # who is refused for long may take the route for one that is not offered
+    # a route that is refused for long may look like one that is not offered
     is_brief = refusals is not None and refusals <= _BRIEF
     offered = wish.asks_digests and is_brief
     plot = _Plot(random=random, world=world, wish=wish, lists_are_offered=offered, secrets=secrets)
@@ -113,7 +113,7 @@ def draw_script(random: Random, world: World, wish: Wish, secrets: Sequence[str]
 
 
 def _refused_digests(plot: _Plot, refusals: int | None) -> list[Fault]:
-    """Routes to digests that are not there, for once or for good: a proxy, a redeploy, a server without them."""
+    """Digest endpoints that return "not found", once or always: a proxy, a deployment, a server without them."""
     random, status = plot.random, plot.random.choice((404, 405))
     faults: list[Fault] = []
     if refusals is None:
@@ -129,7 +129,7 @@ def _refused_digests(plot: _Plot, refusals: int | None) -> list[Fault]:
 
 
 def _spoilt_download(plot: _Plot, planned: PlannedSeries) -> list[Fault]:
-    """One fault at one series' images, or one for each of two attempts."""
+    """One fault of the images of one series, or one for each of two attempts."""
     random, uid = plot.random, planned.series_instance_uid
     draws: list[Callable[[_Plot, PlannedSeries], list[Fault]]] = [_spoilt_zip, _broken_line, _short_zip, _refusal]
     if plot.lists_are_offered:
@@ -146,7 +146,7 @@ def _spoilt_zip(plot: _Plot, planned: PlannedSeries) -> list[Fault]:
 
 
 def _broken_line(plot: _Plot, planned: PlannedSeries) -> list[Fault]:
-    """Cut at any byte; what is asked for singly then may break off as well, or have another byte where digests can tell."""
+    """A body cut at any byte. Images requested singly may then be cut as well, or have a changed byte if digests reveal it."""
     random = plot.random
     kind = random.choice((FaultKind.CUT, FaultKind.CLEAN_CUT, FaultKind.FLIPPED_BYTE))
     at_bytes = random.randint(0, planned.images * 2000)
@@ -167,19 +167,19 @@ def _short_zip(plot: _Plot, planned: PlannedSeries) -> list[Fault]:
 
 
 def _refusal(plot: _Plot, planned: PlannedSeries) -> list[Fault]:
-    """A status; its text may be what a careless gateway echoes."""
+    """An error status; its text may echo the request, as careless gateways do."""
     random = plot.random
     text = f"bad request: {random.choice(plot.secrets)}" if plot.secrets and random.random() < 0.4 else None
     return [Fault(kind=FaultKind.STATUS, status=random.choice(_STATUSES), text=text, times=random.choice((1, 1, 2)))]
 
 
 def _changed_bytes(plot: _Plot, planned: PlannedSeries) -> list[Fault]:
-    """An image that only its digest gives away: in a whole ZIP, or in one that breaks off and is continued."""
+    """A changed image that only its digest reveals: in a whole ZIP, or in one that is cut and resumed."""
     random = plot.random
     kept = random.choice((0, random.randint(1, planned.images)))
     faults = [Fault(kind=FaultKind.CHANGED_IMAGE, images=kept, times=random.choice((1, 1, 1, 2)))]
     if kept and random.random() < 0.5:
-        # what came stays, the rest is asked for singly, and no digest can be had of either
+        # the images received so far are kept, the others are requested singly, and there is no digest of either
         faults.append(Fault(kind=FaultKind.STATUS, status=404, endpoints=_SINGLE_ROUTES[:3]))
     return faults
 
@@ -211,7 +211,7 @@ def _odd_row(plot: _Plot) -> list[Fault]:
     kind = plot.random.choice((FaultKind.ESCAPE_TEXT, FaultKind.RECOUNTED))
     if kind is FaultKind.ESCAPE_TEXT:
         return [Fault(kind=kind, series_instance_uid=uid)]
-    # more than any fault of the downloads brings
+    # more than any fault of downloads takes
     return [Fault(kind=kind, series_instance_uid=uid, images=plot.world.series[uid].images + 3, times=plot.random.choice((1, 2)))]
 
 
@@ -225,7 +225,7 @@ def _hidden_images(plot: _Plot) -> list[Fault]:
 
 
 def _stall(plot: _Plot) -> list[Fault]:
-    """Silence in mid-body. Before the headers an archive may be silent for minutes, which is no fault and takes too long here."""
+    """Silence within a body. Silence before the headers is legal for minutes, and would take too long here."""
     return [Fault(kind=FaultKind.STALL, at_bytes=700, times=1)]
 
 

@@ -1,4 +1,4 @@
-"""What hands do to a library: damage, removal, copies, another store in its place."""
+"""Manual changes of a library: damage, removal, copies, another store."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ HARMS = ("flipped", "flipped", "truncated", "image gone", "receipt gone", "recei
 
 
 def harm_a_series(scene: Scene) -> str:
-    """Damage one series that the store calls complete; what was done, in words."""
+    """Damage one complete series of the store; returns a description."""
     found = _complete_copy(scene)
     if found is None:
         return "nothing to harm"
@@ -39,7 +39,7 @@ def harm_a_series(scene: Scene) -> str:
 
 
 def copy_and_harm(scene: Scene) -> str:
-    """Copy a series to another place of the library by hand, and often damage the one that the store knows."""
+    """Copy a series to another folder of the library, and often damage the store's own copy."""
     found = _complete_copy(scene)
     if found is None:
         return "nothing to copy"
@@ -70,7 +70,7 @@ def _complete_copy(scene: Scene) -> tuple[str, Copy] | None:
 
 
 def _rewrite(path: Path, content: bytes) -> None:
-    """A new file in the place of the old, so that what shares its content with it keeps it."""
+    """Replace the file by a new one, so that hard links to its content stay unchanged."""
     path.unlink()
     path.write_bytes(content)
 
@@ -82,7 +82,7 @@ def _note(scene: Scene, uid: str, kind: str) -> None:
 
 
 def break_the_store(scene: Scene) -> str:
-    """Delete the store, or write over its head."""
+    """Delete the store, or overwrite its header."""
     if not scene.store.exists():
         return "no store"
     if scene.random.random() < 0.6:

@@ -1,4 +1,4 @@
-"""The judge: what must hold after each command, whatever it met. It shares no code with what it judges."""
+"""The judge: invariants after each command, whatever happened to it. It shares no code with tciad."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _SEEN_BY_A_RUN: Final = frozenset({"folder gone", "receipt gone"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """Judges deeds over one library. `ran` are the manifests that the store knows."""
+    """Judges the commands on one library. `ran` are the manifests in the store."""
 
     world: World
     ledger: Ledger
@@ -30,7 +30,7 @@ class Judge:
     is_old: bool
 
     def judge(self, deed: Deed) -> list[str]:
-        """What is wrong; forgives hands what the command has put in order."""
+        """The violations; afterwards clears the records of manual damage that the command has repaired."""
         found = [*self._conduct(deed)]
         if deed.unexpected:
             found.append(f"end: {deed.verb} does not succeed: exit {deed.ended.exit_code}: {deed.ended.stdout[-1500:]}")
@@ -51,7 +51,7 @@ class Judge:
             found += self._rebuilt(deed.after)
         return found
 
-    # How the command behaved
+    # Exit codes and output
 
     def _conduct(self, deed: Deed) -> Iterator[str]:
         ended = deed.ended
@@ -76,10 +76,10 @@ class Judge:
         if places:
             yield f"secret: in {', '.join(sorted(places)[:3])}"
 
-    # Nothing complete is lost
+    # No loss of complete series
 
     def _note_wanted(self, deed: Deed) -> None:
-        """Which series a run found for its manifest: nothing keeps what was gone before a manifest ever asked."""
+        """Record the series that a run selected: series that vanished before any manifest selected them need not be kept."""
         if deed.wish is None or deed.verb != "run" or deed.ended.exit_code not in _TOLD_AT_THE_END:
             return
         for uid, planned in deed.listed.items():
@@ -105,20 +105,20 @@ class Judge:
                 yield f"lost from its place: version {before} of series {self._name(uid)} (best in place now: {after})"
 
     def note_kept(self, evidence: Evidence) -> None:
-        """Remember what lies whole in its place."""
+        """Record the intact series in the tree."""
         for uid in self.world.versions:
             age = self._best([copy for copy in evidence.of(uid) if copy.keeps_word], uid)
             if age is not None:
                 self.ledger.kept[uid] = max(age, self.ledger.kept.get(uid, age))
 
     def _best(self, copies: Sequence[Copy], uid: str) -> int | None:
-        """The age of the newest version that one of these folders holds whole."""
+        """The index of the newest version that one of the folders has completely."""
         versions = self.world.versions[uid]
         ages = [age for age, version in enumerate(versions) for copy in copies if version <= copy.digests]
         return max(ages, default=None)
 
     def _may_go(self, uid: str, deed: Deed, policy: str) -> bool:
-        """Whether manifests let go of the series: it is withdrawn, and the most careful of those that want it allows this."""
+        """Whether manifests allow the removal: the series is withdrawn, and the most careful policy allows it."""
         if deed.verb != "run" or (uid in self.world.listed() and uid in deed.listed):
             return False
         planned = self.world.series[uid]
@@ -127,7 +127,7 @@ class Judge:
         careful = min(wishes, key=MOST_CAREFUL_FIRST.index, default="keep")
         return MOST_CAREFUL_FIRST.index(careful) >= MOST_CAREFUL_FIRST.index(policy)
 
-    # What is called complete is whole
+    # Complete series are intact
 
     def _wrong_completes(self, after: Evidence) -> Iterator[str]:
         for uid, row in after.complete().items():
@@ -137,7 +137,7 @@ class Judge:
                     yield f"wrong complete: series {self._name(uid)} in {row.folder}: {wrong}"
 
     def _wrong(self, uid: str, copy: Copy | None) -> str:
-        """What is wrong with a folder that should hold the series; empty where nothing is."""
+        """The problem of a folder that should have the series; empty if there is none."""
         if copy is None:
             return "there is no such folder"
         if copy.receipt_uid != uid:
@@ -149,7 +149,7 @@ class Judge:
         return ""
 
     def _wanted(self, deed: Deed, wish: Wish) -> Iterator[str]:
-        """After a run that ended complete: every wanted series is there, in its newest version."""
+        """After a run that ended complete: every wanted series exists in its newest version."""
         told = deed.ended.documents()[0] if deed.ended.documents() else {}
         for uid, planned in self.world.listed().items():
             if not wish.wants(planned) or deed.listed.get(uid) != planned:
@@ -171,7 +171,7 @@ class Judge:
                 yield f"exit 0 with an old version of series {self._name(uid)}"
 
     def _tidy(self, deed: Deed, wish: Wish) -> Iterator[str]:
-        """After a run that ended complete: one folder for each series, and nothing in staging that nothing will go on with."""
+        """After a run that ended complete: one folder per series, and nothing in staging that no attempt will use."""
         for uid, planned in self.world.listed().items():
             folders = {copy.folder for copy in deed.after.of(uid)} - self.ledger.copied
             if wish.wants(planned) and len(folders) > 1 and not self.ledger.store_is_stale:
@@ -182,7 +182,7 @@ class Judge:
             yield f"staging: {', '.join(left)} stayed after a run that ended complete"
 
     def _fetched_again(self, deed: Deed) -> Iterator[str]:
-        """What lay whole, newest, proven and known is not downloaded."""
+        """Series that were intact, current, proven and known are not downloaded again."""
         for uid in sorted({*deed.downloaded} & {*self.world.listed()}):
             row = deed.before.rows.get(uid)
             copy = deed.before.at(row.folder) if row and row.state in {"complete", "withdrawn"} else None
@@ -190,7 +190,7 @@ class Judge:
             if is_fine and uid not in self.ledger.harmed and not self.ledger.store_is_stale:
                 yield f"fetched again: series {self._name(uid)}, which lay whole in {copy.folder if copy else ''}"
 
-    # What mending verbs say
+    # Reports of maintenance verbs
 
     def _believed_damage(self, deed: Deed) -> Iterator[str]:
         if deed.verb != "verify" or not deed.succeeded or "--repair" in deed.ended.arguments:
@@ -202,7 +202,7 @@ class Judge:
                 yield f"verify calls the library sound, with series {self._name(uid)}: {wrong}"
 
     def _rebuilt(self, after: Evidence) -> Iterator[str]:
-        """A new store knows every whole series in place, in its newest version."""
+        """A new store has every intact series of the tree, in its newest version."""
         for uid in self.world.versions:
             copies = [copy for copy in after.of(uid) if copy.keeps_word]
             best = self._best(copies, uid)
@@ -215,26 +215,26 @@ class Judge:
                 yield f"rebuild: the store knows an older version of series {self._name(uid)} than lies in the library"
 
     def _forgive(self, deed: Deed) -> None:
-        """What is whole again, and what a command that succeeded had to look at, is no longer blamed on hands."""
+        """Clear the records of manual damage of series that are intact again, or that a successful command had to check."""
         ledger = self.ledger
         ledger.is_unsettled = deed.ended.was_hindered or (ledger.is_unsettled and not _opens_library(deed))
         for uid, harm in list(ledger.harmed.items()):
             row = deed.after.complete().get(uid)
             is_whole = row is not None and not self._wrong(uid, deed.after.at(row.folder))
-            # bytes of the right number are believed again until they are read
+            # damage that keeps the size counts as unknown until the bytes are read
             if is_whole or (row is None and harm not in _SEEN_BY_DEEP_ONLY) or (deed.succeeded and self._looked_at(uid, deed)):
                 del ledger.harmed[uid]
         if not deed.succeeded:
             return
         if deed.verb == "store rebuild":
-            # which manifest wanted what is not in receipts
+            # receipts do not record which manifest wanted a series
             ledger.wanted.clear()
             ledger.store_is_stale = False
         elif _repairs(deed):
             ledger.forgive()
 
     def _looked_at(self, uid: str, deed: Deed) -> bool:
-        """Whether the command had to see what hands did to this series."""
+        """Whether the command had to check the manual damage of this series."""
         harm = self.ledger.harmed[uid]
         if deed.verb == "run" and deed.wish is not None:
             return harm in _SEEN_BY_A_RUN and uid in self.world.listed() and deed.wish.wants(self.world.series[uid])
@@ -246,10 +246,10 @@ class Judge:
 
 
 def _repairs(deed: Deed) -> bool:
-    """Whether the command reads every image and mends what is wrong."""
+    """Whether the command reads every image and repairs damage."""
     return deed.verb == "verify" and {"--repair", "--deep"} <= {*deed.ended.arguments}
 
 
 def _opens_library(deed: Deed) -> bool:
-    """Whether the command may change the library, and so first finishes what another began."""
+    """Whether the command may change the library, and so first finishes interrupted changes."""
     return deed.verb in {"run", "relayout", "store rebuild", "adopt"} or "--repair" in deed.ended.arguments

@@ -1,4 +1,4 @@
-"""One iteration: a world, a library, a sequence of steps, the judge after each, and an end at which all has to be well."""
+"""One iteration: a world, a library, a sequence of steps with the judge after each, and a final recovery."""
 
 import shutil
 import tempfile
@@ -29,7 +29,7 @@ _NOTHING_WANTED: Final = frozenset({0, 2, 3})
 
 @dataclass(slots=True)
 class Result:
-    """What came of an iteration: what is wrong, the steps that led there, and what was exercised."""
+    """The result of an iteration: violations, the steps before them, and counts of what was exercised."""
 
     seed: int
     findings: list[str] = field(default_factory=list)
@@ -40,13 +40,13 @@ class Result:
 def play_iteration(
     seed: int, *, code: Path = REPOSITORY, keep: Path | None = None, steps: Collection[str] = frozenset()
 ) -> Result:
-    """Play the iteration of this seed.
+    """Run the iteration of this seed.
 
     Args:
-        seed: every choice follows from it.
-        steps: draw from these steps only, by name; from all of them unless given.
-        code: the tree whose `downloader` is judged.
-        keep: where the folder of the iteration is kept when something was found.
+        seed: determines every choice.
+        steps: draw only from these steps, by name; by default from all.
+        code: the tree with the `downloader` to test.
+        keep: where to keep the folder of the iteration if there are violations.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"campaign-{seed}-"))
     try:
@@ -99,7 +99,7 @@ def _scene(random: Random, folder: Path, code: Path) -> Iterator[Scene]:
 
 
 def _play(scene: Scene, steps: Mapping[Step, int]) -> Iterator[str]:
-    """The findings of the first deed that has any: what comes after it may follow from it."""
+    """The violations of the first command that has any: later ones may be consequences."""
     for wish in scene.wishes.values():
         scene.log.append(f"manifest {wish.name}: {' / '.join(wish.as_yaml(scene.archive.sandbox).splitlines()[2:])}")
     for deed in _deeds(scene, steps):
@@ -133,13 +133,13 @@ def _deeds(scene: Scene, steps: Mapping[Step, int]) -> Iterator[Deed]:
 
 
 def _end_well(scene: Scene) -> Iterator[Deed]:
-    """With an archive in good health everything comes to be complete and sound."""
+    """With a healthy archive, everything becomes complete and undamaged."""
     scene.log.append("end")
     scene.play(Script())
     for name in sorted(scene.wishes):
         yield from _run_until_complete(scene, name)
     arguments = [str(scene.manifest(wish)) for _, wish in sorted(scene.wishes.items())]
-    # what hands damaged and the archive no longer has cannot come again
+    # manually damaged series that the archive no longer has cannot be fetched
     is_lost = not scene.ledger.ever_harmed <= set(scene.world.listed())
     sound = {0, 3} if is_lost else {0}
     yield _expect(scene, scene.command("verify", *arguments, "--json", "-q", "--deep", "--repair"), sound)
@@ -150,7 +150,7 @@ def _end_well(scene: Scene) -> Iterator[Deed]:
 
 
 def _run_until_complete(scene: Scene, name: str) -> Iterator[Deed]:
-    """Run, as the advice of refusals goes, until the run ends complete."""
+    """Run until the run ends complete, and follow the next steps that errors advise."""
     for attempt in range(_RUNS_UNTIL_ALL_IS_WELL):
         wish = scene.wishes[name]
         deed = run_wish(scene, wish)
@@ -169,7 +169,7 @@ def _run_until_complete(scene: Scene, name: str) -> Iterator[Deed]:
 
 
 def _expect(scene: Scene, deed: Deed, codes: set[int] | frozenset[int]) -> Deed:
-    """The deed, marked where its exit code is another; that what the archive does not list cannot be had is no surprise."""
+    """The command, marked as unexpected if its exit code differs; series that the archive does not list may be missing."""
     failures = [failure for document in deed.ended.documents() for failure in document.get("failures", ())]
     is_only_lost = bool(failures) and not any(one["series_instance_uid"] in scene.world.listed() for one in failures)
     is_expected = deed.ended.exit_code in codes or (deed.ended.exit_code == 3 and is_only_lost)

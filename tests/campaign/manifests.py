@@ -1,4 +1,4 @@
-"""Random manifests, and what each of them wants of a series: compared here without the code that is judged."""
+"""Random manifests, and which series each of them selects, evaluated without the code of tciad."""
 
 import json
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ MOST_CAREFUL_FIRST: Final = ("keep", "quarantine", "delete")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One entry of `select`. Empty is any."""
+    """One entry of `select`. Empty matches anything."""
 
     collection: str = ""
     patient_id: str = ""
@@ -32,7 +32,7 @@ class Entry:
     most_images: int = 0
 
     def wants(self, planned: PlannedSeries) -> bool:
-        """Whether the series fits all of the entry."""
+        """Whether the series matches the entry."""
         return (
             _fits(self.collection, planned.collection)
             and _fits(self.patient_id, planned.patient_id)
@@ -42,7 +42,7 @@ class Entry:
         )
 
     def as_yaml(self) -> str:
-        """The entry as a mapping in one line; JSON is YAML."""
+        """The entry as a mapping on one line; JSON is YAML."""
         keys: dict[str, object] = {
             "collection": self.collection,
             "patient_id": self.patient_id,
@@ -54,7 +54,7 @@ class Entry:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether it asks for less than whole collections."""
+        """Whether it selects only parts of collections."""
         return bool(self.patient_id or self.modality or self.series)
 
 
@@ -75,7 +75,7 @@ class Wish:
     signs_in: bool = False
 
     def wants(self, planned: PlannedSeries) -> bool:
-        """Whether the manifest wants the series."""
+        """Whether the manifest selects the series."""
         return any(entry.wants(planned) for entry in self.select) and not (self.exclude and planned.modality == self.exclude)
 
     def as_yaml(self, sandbox: Sandbox) -> str:
@@ -96,7 +96,7 @@ class Wish:
 
     @property
     def asks_digests(self) -> bool:
-        """Whether a wrong byte has to be found by it, as far as the archive's digests can be had."""
+        """Whether runs of the manifest must detect a changed byte, if the archive's digests are available."""
         return self.md5 != "off" and self.api != "bindaas"
 
 
@@ -105,7 +105,7 @@ def _fits(pattern: str, value: str) -> bool:
 
 
 def draw_wish(random: Random, world: World, name: str, *, is_old: bool) -> Wish:
-    """A manifest; `is_old`: of an archive that speaks the API of 2013 only."""
+    """A manifest; `is_old`: of an archive with the API of 2013 only."""
     api = "bindaas" if is_old else random.choice(("v4", "v4", "v1", "v1", "v2"))
     return Wish(
         name=name,
@@ -143,7 +143,7 @@ def _draw_entry(random: Random, world: World) -> Entry:
 
 
 def change_wish(random: Random, world: World, wish: Wish) -> tuple[Wish, str]:
-    """The manifest with one thing changed, and what that is."""
+    """The manifest with one change, and its description."""
     drawn = draw_wish(random, world, wish.name, is_old=wish.api == "bindaas")
     kind = random.choice(
         ("select", "layout", "layout", "storage", "md5", "api", "attempts", "withdrawn", "exclude", "max_shrink")

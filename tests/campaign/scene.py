@@ -1,4 +1,4 @@
-"""One library, its archive and its manifests, and what happened to them so far."""
+"""One library, its archive and its manifests, and their history."""
 
 import shutil
 from collections import Counter
@@ -18,11 +18,11 @@ from tests.campaign.manifests import Wish
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """One command that was run, and what was there before and after it.
+    """One command that was run, with library and store before and after it.
 
-    `listed` is what the archive listed when it began, `downloaded` the series whose ZIPs it asked for; `changed`: the archive
-    changed while it ran. `wish` is the manifest that it ran. `elsewhere`: another folder was in the place of the library;
-    `unexpected`: by then it should have succeeded.
+    `listed` is what the archive listed at the start, `downloaded` the series whose ZIPs were requested; `changed`: the archive
+    changed during the command. `wish` is the manifest of a run. `elsewhere`: another folder was in the place of the library;
+    `unexpected`: the command should have succeeded.
     """
 
     verb: str
@@ -39,17 +39,17 @@ class Deed:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it ended by itself and said that all is well."""
+        """Whether it ended by itself with success."""
         return self.ended.exit_code == 0
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing interfered: no fault, no kill, no change."""
+        """Whether there was no fault, no kill and no change."""
         return self.script.is_empty and not self.ended.disturbance.is_any and not self.changed
 
 
 def _reason(ended: Ended) -> str:
-    """The last line of stderr of a command that was refused, or the error that it told."""
+    """The last line of stderr of a refused command, or the error in its report."""
     if ended.exit_code not in {1, 2, 4, 5, 6}:
         return ""
     told = [document["error"] for document in ended.documents() if document.get("error")]
@@ -58,12 +58,12 @@ def _reason(ended: Ended) -> str:
 
 @dataclass(slots=True)
 class Ledger:
-    """What hands did to the library, which no command can be blamed for until it has looked.
+    """Records of manual changes of the library, which excuse a command until it has checked the series.
 
-    `kept` is the newest version of each series that ever lay whole in its place and has to be somewhere; `wanted` has the
-    manifests whose runs found each series; `harmed` are series whose folder was damaged by hand, and how (`ever_harmed`: at
-    any time); `copied` folders that hands made; `store_is_stale`: the store is an older one, or none; `is_unsettled`: the last
-    command was hindered, and none has opened the library since to finish what it began.
+    `kept` is the newest version of each series that was ever intact in the tree and must still exist; `wanted` has the manifests
+    whose runs selected each series; `harmed` are series whose folder was damaged manually, and how (`ever_harmed`: at any time);
+    `copied` are folders that were copied manually; `store_is_stale`: the store is an older one, or missing; `is_unsettled`: the
+    last command was disturbed, and no command has opened the library since to finish its changes.
     """
 
     kept: dict[str, int] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Ledger:
     is_unsettled: bool = False
 
     def forgive(self) -> None:
-        """Everything is in order again."""
+        """Clear the records: everything is in order again."""
         self.harmed.clear()
         self.copied.clear()
         self.store_is_stale = False
@@ -83,7 +83,7 @@ class Ledger:
 
 @dataclass(slots=True, kw_only=True)
 class Scene:
-    """Everything that an iteration is about. `log` tells its steps, `tally` counts what was exercised."""
+    """The state of an iteration. `log` has its steps, `tally` counts what was exercised."""
 
     random: Random
     world: World
@@ -113,15 +113,15 @@ class Scene:
         return self.state or self.library / ".tciad" / "state.db"
 
     def look(self) -> Evidence:
-        """What is there now."""
+        """Read library and store."""
         return look(self.library, self.store)
 
     def serve(self) -> None:
-        """Let the archive hold what the world is now."""
+        """Replace the archive's content by the current world."""
         self.archive.replace(self.world.catalogue())
 
     def play(self, script: Script) -> None:
-        """Let the archive misbehave by this script, and by no other."""
+        """Replace the archive's faults by this script."""
         for fault in self.script.faults:
             self.tally[f"fault {fault.kind}"] += min(1, self.archive.sandbox.faults.struck(fault.kind))
         self.script = script
@@ -131,13 +131,13 @@ class Scene:
             self.log.append(f"  faults: {script}")
 
     def manifest(self, wish: Wish) -> Path:
-        """The manifest as a file, newly written."""
+        """Write the manifest to a file."""
         path = self.folder / f"{wish.name}.yaml"
         path.write_text(wish.as_yaml(self.archive.sandbox), encoding="utf-8")
         return path
 
     def shown_by(self, wish: Wish) -> list[str]:
-        """The secrets that the archive gets to see of a run of this manifest, and so may echo."""
+        """The secrets that a run of this manifest sends to the archive, which may echo them."""
         key, password = self.secrets
         return [key] if wish.api == "bindaas" else [password] if wish.signs_in or wish.api == "v2" else []
 
@@ -154,7 +154,7 @@ class Scene:
         happenings: Sequence[Happening] = (),
         wish: Wish | None = None,
     ) -> Deed:
-        """Run a command over the library, and note it."""
+        """Run a command on the library, and record it."""
         before, listed, asked = self.look(), dict(self.world.listed()), len(self.archive.sandbox.requests)
         ended = self.commander.run(*verb.split(), *arguments, *self.where(), disturbance=disturbance, happenings=happenings)
         requests = self.archive.sandbox.requests[asked:]
@@ -181,7 +181,7 @@ class Scene:
         return deed
 
     def remove_store(self) -> None:
-        """Delete the store by hand."""
+        """Delete the store manually."""
         for path in self.store.parent.glob(f"{self.store.name}*"):
             if path.name in {self.store.name, f"{self.store.name}-wal", f"{self.store.name}-shm"}:
                 path.unlink()
@@ -189,6 +189,6 @@ class Scene:
         self.ledger.wanted.clear()
 
     def put_store(self, copy: Path) -> None:
-        """Put a copy in the place of the store by hand."""
+        """Replace the store by a copy manually."""
         self.remove_store()
         shutil.copy2(copy, self.store)

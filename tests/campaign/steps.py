@@ -1,4 +1,4 @@
-"""The steps of an iteration: each is drawn from the seed, runs commands, and yields the deeds to be judged."""
+"""The steps of an iteration: each is drawn from the seed, runs commands, and yields them to the judge."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -18,14 +18,14 @@ Step = Callable[[Scene], Iterator[Deed]]
 
 
 def run_wish(scene: Scene, wish: Wish, disturbance: Disturbance = UNDISTURBED, happenings: tuple[Happening, ...] = ()) -> Deed:
-    """One run of one manifest."""
+    """Run one manifest."""
     scene.ran[wish.name] = wish
     path = scene.manifest(wish)
     return scene.command("run", path, "--json", "-q", disturbance=disturbance, happenings=happenings, wish=wish)
 
 
 def run(scene: Scene) -> Iterator[Deed]:
-    """A run while the archive misbehaves, often disturbed, sometimes while the archive changes."""
+    """A run with a faulty archive, often disturbed, sometimes while the archive changes."""
     wish = _some_wish(scene)
     scene.play(draw_script(scene.random, scene.world, wish, scene.shown_by(wish)))
     disturbance = draw_disturbance(scene.random, asks_archive=True) if scene.random.random() < 0.45 else UNDISTURBED
@@ -36,7 +36,7 @@ def run(scene: Scene) -> Iterator[Deed]:
 
 
 def run_in_peace(scene: Scene) -> Iterator[Deed]:
-    """A run with nothing in its way; where it ends complete, another right after it downloads nothing."""
+    """An undisturbed run; if it ends complete, another run right after it downloads nothing."""
     scene.play(Script())
     wish = _some_wish(scene)
     first = run_wish(scene, wish)
@@ -46,20 +46,20 @@ def run_in_peace(scene: Scene) -> Iterator[Deed]:
 
 
 def change_archive(scene: Scene) -> Iterator[Deed]:
-    """Series grow, shrink, move, go and come back."""
+    """Series grow, shrink, move, vanish and return."""
     _change(scene)
     yield from ()
 
 
 def change_archive_and_run(scene: Scene) -> Iterator[Deed]:
-    """New versions take the place of old ones, while the process dies or calls fail; then some of them may go."""
+    """New versions replace old ones, with kills and failing calls; then some may be withdrawn."""
     before = dict(scene.world.listed())
     _change(scene)
     changed = [planned for uid, planned in scene.world.listed().items() if before.get(uid) != planned]
     scene.play(Script())
     wish = _some_wish(scene)
     if scene.random.random() < 0.3:
-        # where two folders cannot be exchanged there is a moment between two renames
+        # on file systems that cannot exchange two folders there is a moment between two renames
         number = scene.random.choice((1, 2, 2, 2, 3, 4))
         disturbance = Disturbance(call="rename", meddling="signal=KILL", when=str(number), no_exchange=True)
     else:
@@ -72,7 +72,7 @@ def change_archive_and_run(scene: Scene) -> Iterator[Deed]:
 
 
 def recurate_in_mid_run(scene: Scene) -> Iterator[Deed]:
-    """Between the listing and the download a series gets other images and one more, and then the archive sends one too few."""
+    """Between listing and download a series changes and gets one image more, and then the archive sends one image too few."""
     wish = replace(_some_wish(scene), md5=scene.random.choice(("off", "off", "auto")), withdrawn="keep")
     listed = list(scene.world.listed().values())
     chosen = [planned for planned in scene.random.sample(listed, min(4, len(listed))) if not planned.sample]
@@ -82,7 +82,7 @@ def recurate_in_mid_run(scene: Scene) -> Iterator[Deed]:
             scene.world.put(replace(planned, images=planned.images + 1, pixels=planned.pixels + 1, edition=planned.edition + 2))
         scene.serve()
 
-    # what is whole already is new for the run as well
+    # an intact series is new for the run as well
     for planned in chosen:
         scene.world.put(replace(planned, pixels=planned.pixels + 50, edition=planned.edition + 1))
     scene.serve()
@@ -95,7 +95,7 @@ def recurate_in_mid_run(scene: Scene) -> Iterator[Deed]:
 
 
 def change_manifest(scene: Scene) -> Iterator[Deed]:
-    """One thing of one manifest is another, or a second manifest joins."""
+    """Change one key of a manifest, or add a second manifest."""
     if len(scene.wishes) < 3 and scene.random.random() < 0.35:
         wish = draw_wish(scene.random, scene.world, f"m{len(scene.wishes) + 1}", is_old=scene.is_old)
         told = f"another manifest {wish.name}: {wish.api}, withdrawn {wish.withdrawn}"
@@ -107,7 +107,7 @@ def change_manifest(scene: Scene) -> Iterator[Deed]:
 
 
 def nest_layouts(scene: Scene) -> Iterator[Deed]:
-    """A layout that lies in another one, and series of both."""
+    """A layout that is nested in another one, and series of both."""
     wish = replace(_some_wish(scene), layout=LAYOUTS[4])
     yield run_wish(scene, wish)
     _change(scene)
@@ -118,7 +118,7 @@ def nest_layouts(scene: Scene) -> Iterator[Deed]:
 
 
 def withdraw_and_run(scene: Scene) -> Iterator[Deed]:
-    """The archive lets go of a series, and each manifest does with it what it says."""
+    """The archive withdraws a series, and each manifest applies its policy."""
     scene.play(Script())
     if len(scene.wishes) == 1 and scene.random.random() < 0.6:
         only = next(iter(scene.wishes.values()))
@@ -134,17 +134,17 @@ def withdraw_and_run(scene: Scene) -> Iterator[Deed]:
 
 
 def verify(scene: Scene) -> Iterator[Deed]:
-    """Looks, by names and sizes or at every byte."""
+    """Verify, by names and sizes or every byte."""
     deep = ["--deep"] if scene.random.random() < 0.5 else []
     yield scene.command("verify", *_manifests(scene), "--json", "-q", *deep)
 
 
 def repair(scene: Scene) -> Iterator[Deed]:
-    """Looks at every byte, and mends; often disturbed."""
+    """Verify every byte, and repair; often disturbed."""
     if scene.random.random() < 0.7:
         scene.play(Script())
     if scene.random.random() < 0.25:
-        # between what is moved and what the store is told
+        # between the move of a folder and the update of the store
         call, number = scene.random.choice(("pwrite64", "fdatasync", "fsync", "mkdir", "unlinkat")), scene.random.randint(1, 6)
         disturbance = Disturbance(call=call, meddling="signal=KILL", when=str(number))
     else:
@@ -153,7 +153,7 @@ def repair(scene: Scene) -> Iterator[Deed]:
 
 
 def harm_and_repair(scene: Scene) -> Iterator[Deed]:
-    """Hands damage a series; then it is repaired, run, or both, and the archive may have let go of it."""
+    """Damage a series; then repair, run, or both. The archive may have withdrawn the series."""
     scene.log.append(f"hands: {scene.random.choice((harm_a_series, copy_and_harm))(scene)}")
     for uid in scene.random.sample(sorted(scene.ledger.harmed), len(scene.ledger.harmed)):
         if scene.random.random() < 0.35 and uid in scene.world.listed():
@@ -166,7 +166,7 @@ def harm_and_repair(scene: Scene) -> Iterator[Deed]:
 
 
 def relayout(scene: Scene) -> Iterator[Deed]:
-    """Moves everything into another layout; often disturbed."""
+    """Move everything to another layout; often disturbed."""
     layout = scene.random.choice(LAYOUTS)
     scene.log.append(f"relayout to {layout}")
     yield scene.command("relayout", layout, "--json", disturbance=_mending_disturbance(scene.random))
@@ -174,7 +174,7 @@ def relayout(scene: Scene) -> Iterator[Deed]:
 
 
 def rebuild(scene: Scene) -> Iterator[Deed]:
-    """Makes the store anew, often after hands have broken it; often disturbed."""
+    """Rebuild the store, often after damaging it; often disturbed."""
     if scene.random.random() < 0.6:
         scene.log.append(f"hands: {break_the_store(scene)}")
     deed = scene.command("store rebuild", "--json", disturbance=_mending_disturbance(scene.random))
@@ -184,13 +184,13 @@ def rebuild(scene: Scene) -> Iterator[Deed]:
 
 
 def break_and_run(scene: Scene) -> Iterator[Deed]:
-    """The store is gone or damaged, and a run begins all the same."""
+    """Delete or damage the store, then run."""
     scene.log.append(f"hands: {break_the_store(scene)}")
     yield from run_in_peace(scene)
 
 
 def back_up_and_restore(scene: Scene) -> Iterator[Deed]:
-    """Takes a backup; the next time puts it back, whatever happened meanwhile."""
+    """Take a backup; the next time restore it, whatever happened between."""
     if scene.backup is not None and scene.backup.exists() and scene.random.random() < 0.7:
         scene.put_store(scene.backup)
         scene.log.append("hands: an older store is put back")
@@ -206,21 +206,21 @@ def back_up_and_restore(scene: Scene) -> Iterator[Deed]:
 
 
 def retry(scene: Scene) -> Iterator[Deed]:
-    """Puts failed series back."""
+    """Put failed series back into the queue."""
     if scene.store.exists():
         yield scene.command("retry", "--json")
         yield from run_in_peace(scene)
 
 
 def pause(scene: Scene) -> Iterator[Deed]:
-    """Pauses the library, and goes on."""
+    """Pause the library, and resume it."""
     if scene.library.exists():
         yield scene.command("pause", "--json")
         yield scene.command("resume", "--json")
 
 
 def adopt(scene: Scene) -> Iterator[Deed]:
-    """Takes over a tree of another program, in which some series are whole and some are not."""
+    """Adopt a tree of another program, in which some series are complete and some are not."""
     source = scene.folder / f"foreign {scene.random.randint(1, 999)}"
     wish = _some_wish(scene)
     for planned in scene.random.sample(list(scene.world.listed().values()), min(3, len(scene.world.listed()))):
@@ -238,7 +238,7 @@ def adopt(scene: Scene) -> Iterator[Deed]:
 
 
 def lose_the_library(scene: Scene) -> Iterator[Deed]:
-    """The library is not where it was when a run begins, and is back afterwards; the store lies elsewhere."""
+    """Move the library away before a run, and back afterwards; the store is outside of it."""
     if scene.state is None or not scene.store.exists() or not scene.library.exists():
         return
     away = scene.folder / "unmounted"
@@ -278,7 +278,7 @@ STEPS: Final[Mapping[Step, int]] = {
 
 
 def name_of(step: Step) -> str:
-    """How the step is called in logs and on the command line."""
+    """The name of the step in logs and on the command line."""
     return getattr(step, "__name__", "").replace("_", " ")
 
 
