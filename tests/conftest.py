@@ -1,4 +1,4 @@
-"""What every test may use."""
+"""Fixtures and hooks for all tests."""
 
 import os
 from collections.abc import Iterator
@@ -10,23 +10,23 @@ import structlog
 from downloader.redaction import forget_secrets
 from tests.tools import require_tool
 
-# Some systems name hundreds of certificate authorities here. Each client would read them all, and no test asks a public host.
+# Some systems list hundreds of certificate authorities here. Every client would read them, and no test uses a public host.
 os.environ.pop("SSL_CERT_FILE", None)
 
 
 def is_long(item: pytest.Item, config: pytest.Config) -> bool:
-    """Whether the test is marked `long`, or with a kind that pyproject.toml describes as long."""
+    """Whether the test is marked `long`, or with a marker that pyproject.toml describes as long."""
     kinds = [line.partition(":")[0] for line in config.getini("markers") if ": long" in line]
     return any(item.get_closest_marker(kind) for kind in ("long", *kinds))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the long tests, unless `-m` chooses or the command line names their file."""
+    """Deselect the long tests, unless `-m` selects them or the command line names their file."""
     long = [item for item in items if is_long(item, config)]
     for item in long:
         item.add_marker("long")
-    # these run one after another, for minutes: begun last, they would keep one process busy while the others are done
+    # these take minutes each: if they started last, one process would be busy after the others have finished
     items.sort(key=lambda item: item.get_closest_marker("container") is None)
     if config.option.markexpr:
         return
@@ -52,7 +52,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def artefacts() -> Path:
-    """Where pictures of pages are kept, for people to look at."""
+    """The folder for screenshots of pages, for people to look at."""
     folder = Path(__file__).parents[1] / "build" / "artefacts"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -60,13 +60,13 @@ def artefacts() -> Path:
 
 @pytest.fixture(autouse=True)
 def log_as_before() -> Iterator[None]:
-    """Undo what a command that ran inside the test set up: structlog's set-up belongs to the whole process."""
+    """Restore the configuration of structlog, which belongs to the process, after a test that ran a command."""
     yield
     structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
 def secrets_of_this_test_only() -> Iterator[None]:
-    """Forget the secrets that the test registered: they would be masked in the messages of the next."""
+    """Forget the secrets of the test: they would be masked in the messages of the next one."""
     yield
     forget_secrets()

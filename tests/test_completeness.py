@@ -1,4 +1,4 @@
-"""The rules that say when a series is complete."""
+"""The rules by which a series is complete."""
 
 from dataclasses import replace
 
@@ -40,18 +40,18 @@ NO_LIST = Evidence()
 
 
 def test_a_whole_series_is_proven_by_size_and_every_md5() -> None:
-    """The ordinary case: everything that the archive says holds."""
+    """The ordinary case: all information of the archive matches."""
     proof = prove(SERIES, IMAGES, WHOLE, md5=Md5Mode.AUTO)
     assert proof == Proof(size=True, md5_images=3, md5_blank=0, md5_list=True)
 
 
 def test_without_a_list_count_and_size_prove_the_series() -> None:
-    """An archive that offers no hashes is believed by count, size and identity."""
+    """Count, size and identity suffice for an archive without hashes."""
     assert prove(SERIES, IMAGES, NO_LIST, md5=Md5Mode.AUTO) == Proof(size=True, md5_images=0, md5_blank=3, md5_list=False)
 
 
 def test_a_header_that_announces_other_images_is_believed() -> None:
-    """The API of 2013 tells the number of images before it sends them; it has no MD5s."""
+    """The API of 2013 announces the number of images before it sends them; it has no MD5s."""
     assert prove(SERIES, IMAGES, Evidence(announced_images=3), md5=Md5Mode.AUTO).size
     with pytest.raises(IncompleteSeriesError, match="3 images came where the reply's header announced 4"):
         prove(SERIES, IMAGES, Evidence(announced_images=4), md5=Md5Mode.AUTO)
@@ -80,26 +80,26 @@ def listed(**digests: str) -> Evidence:
     ],
 )
 def test_anything_less_is_not_complete(images: tuple[StagedImage, ...], evidence: Evidence, error: type[TciadError]) -> None:
-    """Each way in which an archive is known to fail half-way is an error with its own name, and names the series."""
+    """Each known way in which an archive fails half-way has its own error, which names the series."""
     with pytest.raises(error) as caught:
         prove(SERIES, images, evidence, md5=Md5Mode.AUTO)
     assert caught.value.series_instance_uid == "1.2.3"
 
 
 def test_a_series_without_images_is_never_complete() -> None:
-    """Not even when the catalogue says that there are none."""
+    """Not even if the catalogue lists a count of 0."""
     with pytest.raises(IncompleteSeriesError):
         match_catalogue(replace(SERIES, image_count=0, file_size_bytes=0), ())
 
 
 def test_a_series_of_unknown_count_is_never_complete() -> None:
-    """Nothing can be proven to be all when nobody says how much all is."""
+    """Without a count, no number of images can be proven to be all."""
     with pytest.raises(IncompleteSeriesError, match="does not say how many"):
         match_catalogue(replace(SERIES, image_count=None), IMAGES)
 
 
 def test_blank_hashes_are_unverified_and_only_require_refuses_them() -> None:
-    """A blank hash is no mismatch (docs/archives.md#md5s)."""
+    """A blank hash is not a mismatch (docs/archives.md#md5s)."""
     blank = listed(_1=ONE.md5, _2=TWO.md5, _3="")
     assert prove(SERIES, IMAGES, blank, md5=Md5Mode.AUTO) == Proof(size=True, md5_images=2, md5_blank=1, md5_list=True)
     with pytest.raises(DigestMismatchError, match="no MD5 for 1 of 3"):
@@ -107,13 +107,13 @@ def test_blank_hashes_are_unverified_and_only_require_refuses_them() -> None:
 
 
 def test_require_refuses_an_archive_without_lists() -> None:
-    """The user asked for more proof than this archive gives."""
+    """The user requires more proof than this archive offers."""
     with pytest.raises(UnexpectedReplyError, match="auto"):
         prove(SERIES, IMAGES, NO_LIST, md5=Md5Mode.REQUIRE)
 
 
 def test_half_an_image_is_seen_by_its_structure_where_nothing_else_vouches_for_it() -> None:
-    """No FileSize and no MD5: a cut image has a valid CRC, so its own end must speak."""
+    """Without FileSize and MD5, a cut image can have a valid CRC-32, so its structure decides."""
     series = replace(SERIES, file_size_bytes=None)
     cut = (ONE, TWO, replace(THREE, ends_whole=False))
     with pytest.raises(IncompleteSeriesError, match="ends in the middle"):
@@ -121,7 +121,7 @@ def test_half_an_image_is_seen_by_its_structure_where_nothing_else_vouches_for_i
 
 
 def test_an_image_that_is_odd_upstream_is_accepted_when_its_size_or_md5_vouches_for_it() -> None:
-    """Archives hold files whose last element is short; they are what the archive has."""
+    """Some archives have files whose last element is short; such files are what the archive has."""
     odd = (ONE, TWO, replace(THREE, ends_whole=False))
     assert prove(SERIES, odd, WHOLE, md5=Md5Mode.AUTO).md5_images == 3
 
@@ -133,19 +133,19 @@ MD5_BY_IMAGE = {one.sop_instance_uid: one.md5 for one in IMAGES}
 
 
 def test_the_digest_of_a_series_is_that_of_its_sorted_digests() -> None:
-    """With leading zeros, or without where the archive lost them: `123` for these three (docs/archives.md#md5s)."""
+    """With leading zeros, or without them where the archive lost them: `123` for these three (docs/archives.md#md5s)."""
     assert series_digests(image.md5 for image in reversed(IMAGES)) == {SERIES_MD5, OLD_SERIES_MD5}
 
 
 def test_parts_are_proven_by_the_digest_of_the_series() -> None:
-    """Then no image is asked about."""
+    """Then no image is requested."""
     for digest in (SERIES_MD5, OLD_SERIES_MD5):
         proof = prove_merged(SERIES, IMAGES, md5=Md5Mode.REQUIRE, series_md5=digest, image_md5s={})
         assert proof == Proof(size=True, md5_images=3, md5_blank=0, merged=True, md5_list=False)
 
 
 def test_parts_are_proven_image_by_image_where_the_digest_of_the_series_does_not_fit() -> None:
-    """The archive counts hidden images in it, so it proves nothing by itself; blank ones are unverified."""
+    """The archive's digest includes hidden images, so a mismatch proves nothing; blank digests are unverified."""
     for digest in ("", "f" * 32):
         proof = prove_merged(SERIES, IMAGES, md5=Md5Mode.REQUIRE, series_md5=digest, image_md5s=MD5_BY_IMAGE)
         assert proof.md5_images == 3
@@ -156,7 +156,7 @@ def test_parts_are_proven_image_by_image_where_the_digest_of_the_series_does_not
 
 
 def test_parts_need_no_digest_where_none_is_wanted() -> None:
-    """One that is wrong is not looked at."""
+    """A wrong digest is ignored."""
     proof = prove_merged(SERIES, IMAGES, md5=Md5Mode.OFF, series_md5="f" * 32, image_md5s={"1.2.3.1": "f" * 32})
     assert proof == Proof(size=True, md5_images=0, md5_blank=3, merged=True, md5_list=False)
 
@@ -181,7 +181,7 @@ def test_parts_that_are_not_the_series_are_not_complete(
 
 
 def test_half_an_image_among_parts_is_seen_by_its_structure() -> None:
-    """Where neither FileSize nor MD5 vouches for it."""
+    """Without FileSize and MD5, its structure decides."""
     cut = (*IMAGES[:2], replace(IMAGES[2], ends_whole=False))
     with pytest.raises(IncompleteSeriesError, match="ends in the middle"):
         prove_merged(replace(SERIES, file_size_bytes=None), cut, md5=Md5Mode.AUTO, series_md5="", image_md5s={})

@@ -1,4 +1,4 @@
-"""Workers that share pages, of which one is enough as long as nothing has to be waited for; answers that are collected."""
+"""Workers that share pages: a single worker until there is something to wait for. Calls whose results are collected."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Pages:
-    """So many pages of one item; `together`: how many tasks must ask for one before any gets one."""
+    """Pages of one item; `together`: how many tasks must request a page before any gets one."""
 
     def __init__(self, count: int, together: int = 1) -> None:
         self._left = list(range(count))
@@ -30,7 +30,7 @@ class Pages:
 
 
 async def test_every_page_is_worked_on_once() -> None:
-    """By all workers side by side: here none could take a page without the others."""
+    """By all workers concurrently: here no worker can take a page without the others."""
     pages = Pages(6, together=3)
     worked: list[int] = []
 
@@ -42,7 +42,7 @@ async def test_every_page_is_worked_on_once() -> None:
 
 
 async def test_one_worker_is_alone_until_others_help() -> None:
-    """The others come once there is something to wait for."""
+    """The other workers start once there is something to wait for."""
     pages, at_once, most = Pages(10), 0, [0]
     slow = False
 
@@ -63,7 +63,7 @@ async def test_one_worker_is_alone_until_others_help() -> None:
 
 
 async def test_the_first_error_of_ours_ends_all() -> None:
-    """Out of its task group."""
+    """Without the exception group of the task group."""
 
     async def work(page: Sequence[int]) -> None:
         raise LibraryError("the disk is gone", next_step="look for it")
@@ -86,7 +86,7 @@ async def test_answers_are_collected_side_by_side_in_the_order_of_the_items() ->
 
 
 async def test_the_first_error_of_ours_ends_a_collection() -> None:
-    """Bare, as from a single call."""
+    """Without an exception group, as from a single call."""
 
     async def ask(item: int) -> int:
         raise TciadError(f"no answer to {item}")

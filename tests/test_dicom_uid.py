@@ -20,13 +20,13 @@ def test_uids(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", ".", "1.", ".1", "1..2", "1.a", " 1", "1\n", "1.2/3", "1" * 65, "1.٣", "1,2"])
 def test_no_uids(text: str) -> None:
-    """Nothing that could act in a path, a query or a terminal passes."""
+    """No text is accepted that has a special meaning in a path, a query or a terminal."""
     assert not is_dicom_uid(text)
 
 
 @given(st.text(alphabet="0123456789.*ax ", max_size=70))
 def test_what_comes_with_a_collection_can_be_named(text: str) -> None:
-    """One rule for rows of the catalogue and for what people write; only a number without any dot is no UID there."""
+    """Catalogue rows and manifests follow the same rule; manifests only refuse a number without a dot."""
     if is_dicom_uid(text) and "." in text:
         assert check_uid(text) == text
     else:

@@ -1,4 +1,4 @@
-"""No secret of the process survives in a text, however an archive writes it when it echoes what it was sent."""
+"""No secret of the process remains in a text, in whatever encoding an archive echoes it."""
 
 import base64
 import html
@@ -40,13 +40,13 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 
 
 def contains(text: str, secret: str, length: int = 6) -> bool:
-    """Whether the text holds any piece of the secret that is worth something."""
+    """Whether the text has a piece of the secret of that length."""
     return any(secret[start : start + length] in text for start in range(len(secret) - length + 1))
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_secret_is_masked_in_every_encoding(encoding: str) -> None:
-    """Nothing is left of it but a mask; the words around it stay."""
+    """Only the mask remains; the words around it stay."""
     redactor = Redactor()
     redactor.register(PASSWORD)
     masked = redactor.redact(f"we got: {ENCODINGS[encoding](PASSWORD)} and more")
@@ -57,7 +57,7 @@ def test_a_secret_is_masked_in_every_encoding(encoding: str) -> None:
 @pytest.mark.parametrize("before", ["", "u:", "someone:", "x"])
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 def test_a_secret_is_masked_within_base64(before: str, encode: Callable[[bytes], bytes]) -> None:
-    """Wherever it begins in what was encoded, as in `Basic` with any user."""
+    """At any offset of the encoded text, as in `Basic` with any user."""
     redactor = Redactor()
     redactor.register(PASSWORD)
     encoded = encode(f"{before}{PASSWORD}:more".encode()).decode()
@@ -69,7 +69,7 @@ def test_a_secret_is_masked_within_base64(before: str, encode: Callable[[bytes],
 
 
 def test_an_account_is_masked_as_a_whole_in_base64() -> None:
-    """The name with the password, as RFC 7617 joins them."""
+    """The name with the password, joined as in RFC 7617."""
     redactor = Redactor()
     redactor.register(ACCOUNT)
     assert redactor.redact(f"Basic {base64.b64encode(ACCOUNT.encode()).decode()}") == "Basic ***"
@@ -88,14 +88,14 @@ def test_pieces_of_a_token_are_masked(piece: str) -> None:
 
 @pytest.mark.parametrize("length", range(4, 12))
 def test_a_secret_that_is_cut_by_the_end_of_a_quote_is_masked(length: int) -> None:
-    """A reply is read in part: its last bytes may be the beginning of a secret."""
+    """Only the beginning of a reply is read: its last bytes may be the beginning of a secret."""
     redactor = Redactor()
     redactor.register("hunter22hunter")
     assert redactor.redact_quote(f"password={'hunter22hunter'[:length]}") == "password=***"
 
 
 def test_short_secrets_do_not_blank_messages() -> None:
-    """They are masked as whole values only."""
+    """They are masked only as whole values."""
     redactor = Redactor()
     redactor.register("a", "to")
     sentence = "a parameter is to be given: at=1, path=/tmp, total:a1"
@@ -106,7 +106,7 @@ def test_short_secrets_do_not_blank_messages() -> None:
 
 
 def test_names_are_masked_in_quotes_only_and_as_whole_words() -> None:
-    """A name may be a word of our own messages."""
+    """A name may be a word in our own messages."""
     redactor = Redactor()
     redactor.register_name("nbia")
     assert redactor.redact_quote("user nbia is locked, see nbiaadmin") == "user *** is locked, see nbiaadmin"
@@ -114,7 +114,7 @@ def test_names_are_masked_in_quotes_only_and_as_whole_words() -> None:
 
 
 def test_old_tokens_are_forgotten() -> None:
-    """A service renews them for years."""
+    """A service renews tokens for years."""
     redactor = Redactor()
     tokens = [f"token-number-{number:04d}" for number in range(1000)]
     for token in tokens:
@@ -124,7 +124,7 @@ def test_old_tokens_are_forgotten() -> None:
 
 
 def test_a_few_tokens_of_each_issuer_are_remembered() -> None:
-    """Each new token needs a new pattern of all of them, which must stay small; no account's tokens push out another's."""
+    """Each new token needs a new pattern of all of them, which must stay small; accounts do not displace each other's tokens."""
     redactor = Redactor()
     redactor.register_tokens("token-of-somebody-else", issuer="other")
     tokens = [f"token-number-{number:04d}" for number in range(100)]
@@ -135,12 +135,12 @@ def test_a_few_tokens_of_each_issuer_are_remembered() -> None:
 
 
 def test_without_secrets_every_text_stays_as_it_is() -> None:
-    """Nothing is masked for a guest."""
+    """Without credentials nothing is masked."""
     assert Redactor().redact_quote("password=hunter22") == "password=hunter22"
 
 
 def test_quotes_and_errors_hold_no_secret() -> None:
-    """Both ways by which words of others get into what is stored."""
+    """Both ways by which foreign texts get into what is stored."""
     register_secrets(PASSWORD)
     form = urlencode({"grant_type": "password", "password": PASSWORD, "client_id": "nbia"})
     assert quote_text(form) == '"grant_type=password&password=***&client_id=nbia"'
@@ -149,7 +149,7 @@ def test_quotes_and_errors_hold_no_secret() -> None:
 
 
 def test_a_secret_at_the_cut_of_a_quote_is_masked_first() -> None:
-    """Half a secret is no longer recognised, so it is masked before the text is cut."""
+    """Half a secret is no longer recognised, so masking comes before truncation."""
     register_secrets("hunter22hunter")
     for length in range(180, 204):
         assert "hunt" not in quote_text("x" * length + " hunter22hunter")
@@ -157,7 +157,7 @@ def test_a_secret_at_the_cut_of_a_quote_is_masked_first() -> None:
 
 @pytest.mark.parametrize("encode", [str, quote, quote_plus, json.dumps, html.escape])
 def test_a_whole_request_in_base64_is_masked(encode: Callable[[str], str]) -> None:
-    """The secret is escaped first, and encoded with all that stands around it; and once more."""
+    """The secret is escaped, then encoded with the text around it; and encoded once more."""
     redactor = Redactor()
     redactor.register(PASSWORD)
     once = base64.b64encode(f"POST /token\n\ngrant_type=password&password={encode(PASSWORD)}&x=1".encode()).decode()

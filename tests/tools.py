@@ -1,7 +1,7 @@
-"""Programs, packages and rights that some tests need beyond the extra `test`.
+"""Programs, packages and rights that some tests need in addition to the extra `test`.
 
-A test names what it needs: `@pytest.mark.needs("promtool")`. Where that is missing, the test skips and says what to install.
-With TCIAD_TEST_TOOLS=required, which `.ci/run` sets, it fails instead, so that CI cannot lose a test silently.
+A test names its needs: `@pytest.mark.needs("promtool")`. If one is missing, the test is skipped and says what to install. With
+TCIAD_TEST_TOOLS=required, which `.ci/run` sets, it fails instead, so that CI cannot lose a test silently.
 """
 
 import importlib
@@ -17,12 +17,12 @@ from typing import Any, Final, NoReturn
 import pytest
 
 SYSTEM_ENVIRONMENT: Final[Mapping[str, str]] = dict(os.environ)
-"""The environment before the tests changed theirs: for programs that reach a package registry."""
+"""The environment before the tests changed it: for programs that use a package registry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """Something that a test needs: how to find out whether it is here, and where it comes from."""
+    """A requirement of a test: how to detect it, and where to get it."""
 
     is_here: Callable[[], bool]
     source: str
@@ -38,7 +38,7 @@ def _have_package(name: str) -> bool:
 
 @cache
 def can_trace() -> bool:
-    """Whether strace is here and may trace."""
+    """Whether strace is installed and may trace."""
     if not _have_program("strace"):
         return False
     return subprocess.run(["strace", "-f", "-qq", "-o", os.devnull, "true"], capture_output=True, check=False).returncode == 0
@@ -88,18 +88,18 @@ TOOLS: Final[Mapping[str, Tool]] = {
 
 
 def skip_for_want(reason: str) -> NoReturn:
-    """Skip the running test, or fail it where every tool is required."""
+    """Skip the running test, or fail it if every tool is required."""
     if os.environ.get("TCIAD_TEST_TOOLS") == "required":
         pytest.fail(f"{reason}; TCIAD_TEST_TOOLS=required lets no test skip for that", pytrace=False)
     pytest.skip(reason)
 
 
 def require_tool(name: str) -> None:
-    """Return where the tool is here; else skip or fail the running test."""
+    """Return if the tool is here; otherwise skip or fail the running test."""
     if not TOOLS[name].is_here():
         skip_for_want(f"needs {name}: {TOOLS[name].source}")
 
 
 def import_package(name: str) -> Any:  # noqa: ANN401 - a module
-    """The module, or None where it is not installed: for tests that say `needs`, so that their file can be collected."""
+    """The module, or None if it is not installed: tests with `needs` must be collectable without it."""
     return importlib.import_module(name) if _have_package(name.partition(".")[0]) else None

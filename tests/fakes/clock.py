@@ -1,4 +1,4 @@
-"""A clock that tests turn: nothing sleeps, and time jumps to the next sleeper once every task waits."""
+"""A clock for tests: nothing sleeps, and time jumps to the next sleeper when every task waits."""
 
 import asyncio
 import heapq
@@ -13,11 +13,11 @@ START_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 class FakeClock:
-    """Implements `downloader.clock.Clock`; `slept` lists every pause that was asked for.
+    """Implements `downloader.clock.Clock`; `slept` lists every requested pause in seconds.
 
-    `wall_step_seconds` is by how much somebody has set the wall clock since the start.
+    `wall_step_seconds` is how far the wall clock was set forward since the start.
 
-    While one of `threads` works, time stands still for a `turning_clock`: tasks that wait for a thread are not idle.
+    While one of `threads` works, a `turning_clock` does not advance: tasks that wait for a thread are not idle.
     """
 
     def __init__(self) -> None:
@@ -29,19 +29,19 @@ class FakeClock:
         self._count = 0
 
     def now(self) -> datetime:
-        """Start plus what has elapsed, as the wall clock is set."""
+        """The start plus the elapsed time, plus the step of the wall clock."""
         return START_AT + timedelta(seconds=self.elapsed_seconds + self.wall_step_seconds)
 
     def steady_now(self) -> datetime:
-        """Start plus what has elapsed."""
+        """The start plus the elapsed time."""
         return START_AT + timedelta(seconds=self.elapsed_seconds)
 
     def monotonic(self) -> float:
-        """What has elapsed."""
+        """The elapsed seconds."""
         return self.elapsed_seconds
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the test's time has come so far."""
+        """Wait until the test's clock has advanced that far."""
         self.slept.append(seconds)
         self._count += 1
         woken = anyio.Event()
@@ -58,7 +58,7 @@ class FakeClock:
 
 @asynccontextmanager
 async def turning_clock(clock: FakeClock | None = None) -> AsyncIterator[FakeClock]:
-    """A clock that advances by itself whenever all tasks wait."""
+    """A clock that advances by itself when all tasks wait."""
     clock = clock or FakeClock()
 
     async def turn() -> None:

@@ -1,4 +1,4 @@
-"""An archive in memory, for tests of what stands above it; it keeps the contract of tests/archive/contract."""
+"""An archive in memory, for tests of the layers above it; it satisfies the contract in tests/archive/contract."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -51,7 +51,7 @@ class MemoryBody:
 
 
 class MemoryTransfer:
-    """The ZIP that a body is."""
+    """A transfer that parses the ZIP in a body."""
 
     def __init__(self, body: MemoryBody, series: Series) -> None:
         self._body = body
@@ -75,29 +75,29 @@ class MemoryTransfer:
 
 
 class MemoryImage:
-    """One image that was asked for by its UID."""
+    """One image that was requested by its UID."""
 
     def __init__(self, sop_instance_uid: str, content: bytes) -> None:
         self._started = ImageStarted("", sop_instance_uid)
         self._content = content
 
     async def portions(self) -> AsyncIterator[Portion]:
-        """Yield all of it."""
+        """Yield the whole image."""
         yield Portion(events=(self._started, ImageData(self._content), ImageEnded()), received_bytes=len(self._content))
 
 
 Answer = MemoryBody | TciadError
-"""What one open_series gives: a body to read, or an error before there is one."""
+"""The result of one open_series: a body, or an error before the body."""
 
 
 @dataclass(slots=True)
 class MemoryArchive:
-    """Implements `downloader.archive.port.Source`. Change the attributes as the test goes on.
+    """Implements `downloader.archive.port.Source`. Tests change the attributes as they go.
 
-    `answers` holds for each series what its downloads give, one after the other; the last is given again and again.
-    `images` holds each series' images by SOP Instance UID. `failures` are raised by the next queries, one each. `opened` lists
-    every download that was asked for, in order; `described` counts how often descriptions were. Series in `unlisted`
-    are counted and can be asked for by name, and find_series leaves them out.
+    `answers` has the results of each series' downloads, in order; the last is repeated. `images` has each series' images by SOP
+    Instance UID. `failures` are raised by the next queries, one each. `opened` lists every requested download, in order;
+    `described` counts the requests for descriptions. Series in `unlisted` are counted and found by name, but find_series leaves
+    them out.
     """
 
     rows: list[Series] = field(default_factory=list)
@@ -118,19 +118,19 @@ class MemoryArchive:
     lists: Md5Lists = Md5Lists.NEVER
 
     def md5_lists(self, series_instance_uid: str) -> Md5Lists:
-        """What the attribute says."""
+        """The value of the attribute."""
         return self.lists
 
     def note_md5_lists(self) -> None:
-        """Lists came before."""
+        """Set that lists were received before."""
         self.lists = Md5Lists.SENT
 
     def lacks(self, *attributes: str) -> None:
-        """No row has these attributes from now on."""
+        """Remove these attributes from all rows from now on."""
         self.capabilities = replace(self.capabilities, absent_attributes=frozenset(attributes))
 
     async def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
-        """The rows that match, text compared without case."""
+        """The rows that match; text is compared case-insensitively."""
         self.queries.append(query)
         self._fail()
         for row in list(self.rows):
@@ -155,7 +155,7 @@ class MemoryArchive:
         return [row async for row in self.find_listed_series([one.series_instance_uid for one in series])]
 
     async def find_study_counts(self, query: SeriesQuery) -> Sequence[StudyCount]:
-        """Count the rows by study; those without one are in no study."""
+        """Count the rows by study; rows without a study are left out."""
         self.counted.append(query)
         self._fail()
         rows = [row for row in self.rows if all(_fits(getattr(query, name), getattr(row, name)) for name in _ASKED[:3])]
@@ -163,7 +163,7 @@ class MemoryArchive:
         return [StudyCount(study_instance_uid=study, patient_id=name, series=count) for (study, name), count in counts.items()]
 
     async def find_patients(self, collection: str, modality: str | None = None) -> Sequence[str]:
-        """The patients of the rows; not told where some row has none."""
+        """The patients of the rows; refused if a row has no patient."""
         self._fail()
         rows = [row for row in self.rows if _fits(collection, row.collection) and _fits(modality, row.modality)]
         if not all(row.patient_id for row in rows):
@@ -181,14 +181,14 @@ class MemoryArchive:
         return sorted({row.collection for row in self.rows if row.collection})
 
     async def find_descriptions(self, collections: Sequence[str]) -> dict[str, CollectionDescription]:
-        """Those of the attribute."""
+        """The descriptions in the attribute."""
         self.described += 1
         self._fail()
         return {name: self.descriptions[name] for name in collections if name in self.descriptions}
 
     @asynccontextmanager
     async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[SeriesTransfer]:
-        """Give the next answer of the series."""
+        """Return the next answer of the series."""
         self.opened.append((series.series_instance_uid, md5))
         answers = self.answers.get(series.series_instance_uid)
         if not answers:
@@ -213,7 +213,7 @@ class MemoryArchive:
 
     @asynccontextmanager
     async def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AsyncIterator[Transfer]:
-        """Give one image."""
+        """Return one image."""
         self._fail()
         image = self.images.get(series_instance_uid, {}).get(sop_instance_uid)
         if image is None:
@@ -227,7 +227,7 @@ class MemoryArchive:
         return _digest(found[0]) if found else ""
 
     async def find_series_md5(self, series_instance_uid: str) -> str:
-        """Hash the images' hashes in ascending order."""
+        """Hash the sorted hashes of the images."""
         self._fail()
         images = self.images.get(series_instance_uid)
         return _digest("".join(sorted(map(_digest, images.values()))).encode()) if images else ""

@@ -1,4 +1,4 @@
-"""Changes of a library without a disk: written down, carried out at once, and finished as a next start would finish them."""
+"""Changes of a library in memory: recorded, carried out at once, and finished as by the next start."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from tests.fakes.memory_tree import MemoryTree
 
 
 class MemoryChanges:
-    """Implements LibraryChanges for `tree`, in which a change is either carried out whole or not at all."""
+    """Implements LibraryChanges for `tree`, in which each change is atomic."""
 
     def __init__(self, tree: MemoryTree) -> None:
         self._tree = tree

@@ -1,6 +1,6 @@
-"""A library without a disk.
+"""A library in memory.
 
-It follows the rules of the port, and knows no links, no other users, no ZIPs, and no kill within a change.
+It follows the rules of the port, without links, other users, ZIPs, and kills within a change.
 """
 
 import hashlib
@@ -69,7 +69,7 @@ class MemoryReader:
         ]
 
     async def open_zip(self, folder: PurePosixPath, receipt: Receipt) -> "MemoryZip":
-        """See the port: nothing is kept as a ZIP here."""
+        """See the port: this library never stores ZIPs."""
         raise LibraryError(f"{folder} has no ZIP", series_instance_uid=receipt.series.series_instance_uid)
 
     async def is_whole(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
@@ -124,7 +124,7 @@ class MemoryWalk:
 
 
 class MemoryZip:
-    """Stands for ZipContents, of which there are none."""
+    """A placeholder for ZipContents, of which there are none."""
 
     md5 = ""
 
@@ -164,7 +164,7 @@ class MemoryFinder:
         return MovedSeries(found=found, unreadable={})
 
     async def make_durable(self, folder: PurePosixPath) -> None:
-        """See the port: there is nothing to lose."""
+        """See the port: memory needs no sync."""
 
 
 class MemoryMaintenance:
@@ -224,7 +224,7 @@ class MemoryMaintenance:
 
 
 class MemoryLeftovers:
-    """Implements StagedLeftovers; `parts` is what attempts left."""
+    """Implements StagedLeftovers; `parts` are what attempts left."""
 
     def __init__(self, tree: MemoryTree, parts: dict[str, MemoryParts]) -> None:
         self._tree = tree

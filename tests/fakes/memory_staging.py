@@ -1,4 +1,4 @@
-"""Staging of a library without a disk, and the port by which series come into it."""
+"""Staging of a library in memory, and the port through which series are added."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ from tests.fakes.memory_tree import MemoryFolder, MemoryTree
 
 @dataclass(slots=True)
 class MemoryParts:
-    """What attempts at a series left: images with their bytes, the licence, and figures of the attempts."""
+    """The results of attempts at a series: images with their bytes, the licence, and counts of the attempts."""
 
     series: Series
     images: dict[str, tuple[StagedImage, bytes]] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class MemoryParts:
 
 
 class MemoryStaging:
-    """Implements Staging. What ended is in `parts` at once, where the next attempt finds it."""
+    """Implements Staging. Received images are in `parts` at once, where the next attempt finds them."""
 
     keeps_parts = True
 
@@ -92,7 +92,7 @@ class MemoryStaging:
         return tuple(receipt_image(name, staged) for name, staged in name_images(self.images()).items())
 
     def stored_zip(self) -> None:
-        """See the port: nothing is kept as a ZIP."""
+        """See the port: no ZIP is stored."""
         return
 
     def commit(self, receipt: Receipt) -> SeriesLocation:
@@ -126,7 +126,7 @@ class MemoryStaging:
             self._is_over = True
 
     def add(self, staged: StagedImage, content: bytes) -> None:
-        """Let an image be staged, as one of a foreign tree is."""
+        """Stage an image, as one of a foreign tree is staged."""
         self._own.images[staged.sop_instance_uid] = (staged, content)
 
     def _begun(self) -> IncomingImage:
@@ -147,7 +147,7 @@ class MemoryStaging:
 
 
 class MemorySink:
-    """Implements SeriesSink for `tree`; `free_bytes` is what a series may need at most."""
+    """Implements SeriesSink for `tree`; `free_bytes` is the most that a series may need."""
 
     def __init__(self, tree: MemoryTree) -> None:
         self._tree = tree
@@ -192,7 +192,7 @@ class MemorySink:
         self._tree.folders[folder].receipt = receipt
 
     def make_durable(self, folder: PurePosixPath) -> None:
-        """See the port: there is nothing to lose."""
+        """See the port: memory needs no sync."""
 
     def drop_staged(self, series: Series) -> None:
         """See the port."""
@@ -200,10 +200,10 @@ class MemorySink:
 
 
 def put(tree: MemoryTree, finished: MemoryFolder, license_text: bytes | None) -> SeriesLocation:
-    """Bring a finished folder to where the layout wants its series; what no receipt vouches for there goes to quarantine.
+    """Move a finished folder to its place in the layout; a folder without a valid receipt there is moved to quarantine.
 
     Raises:
-        OccupiedFolderError: something else lies there.
+        OccupiedFolderError: another series is there.
     """
     receipt = finished.sound_receipt
     assert receipt is not None

@@ -1,4 +1,4 @@
-"""What a library without a disk knows about itself, and the files that describe it."""
+"""The state of a library in memory, and the files that describe it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from downloader.library.model import Citation, LibraryConfig, MetadataRow, Recor
 
 
 class MemoryIndex:
-    """Implements LibraryIndex; `rows` is the table, `citations` the file."""
+    """Implements LibraryIndex; `rows` is metadata.csv, `citations` CITATION.txt."""
 
     def __init__(self) -> None:
         self.is_due = False

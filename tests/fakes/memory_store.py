@@ -1,4 +1,4 @@
-"""A store in memory, for tests of what stands above it: it keeps the same contract as the SQLite store (tests/store/contract)."""
+"""A store in memory, for tests of the layers above it; it satisfies the contract of the SQLite store (tests/store/contract)."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ class _Row:
         self.session_id = self.claim_id = ""
 
     def begin_anew(self) -> None:
-        """What earlier attempts told of the series counts no more."""
+        """Discard what earlier attempts recorded about the series."""
         self.unended_attempts = self.rounds_without_room = 0
         self.stored = replace(self.stored, needed_bytes=0)
 
@@ -68,8 +68,8 @@ class _Row:
 class _Manifest:
     resolve: int = 0
     note: CycleNote | None = None
-    wanted: dict[str, int] = field(default_factory=dict)  # series_instance_uid: the last resolve that named it
-    archives: dict[str, str] = field(default_factory=dict)  # series_instance_uid: where that resolve found it
+    wanted: dict[str, int] = field(default_factory=dict)  # the last resolve that selected each series, by series_instance_uid
+    archives: dict[str, str] = field(default_factory=dict)  # the archive that listed it in that resolve, by series_instance_uid
     former: set[str] = field(default_factory=set)
     rule: WithdrawalRule | None = None
 
@@ -601,7 +601,7 @@ class MemoryStore:
         return self._manifests.get(name, _Manifest())
 
     def _select_of(self, manifest: str, archives: Collection[str] | None) -> Iterator[_Row]:
-        """Rows of the manifest that are to be had from these archives, or from any."""
+        """Rows of the manifest from these archives, or from any."""
         archive_of = self._manifest(manifest).archives
         for row in self._select(manifest):
             if archives is None or archive_of[row.stored.series.series_instance_uid] in archives:

@@ -1,4 +1,4 @@
-"""The folders of a library without a disk."""
+"""The folders of a library in memory."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ STAGING = PurePosixPath(".tciad/staging")
 
 @dataclass(slots=True)
 class MemoryFolder:
-    """The folder of a series: its receipt, one that was set aside, and its files."""
+    """The folder of a series: its receipt, one that was invalidated, and its files."""
 
     receipt: Receipt | DamagedReceiptError | None = None
     doubted: Receipt | None = None
@@ -25,11 +25,11 @@ class MemoryFolder:
 
     @property
     def sound_receipt(self) -> Receipt | None:
-        """The receipt, where it can be believed."""
+        """The receipt, if it is valid."""
         return self.receipt if isinstance(self.receipt, Receipt) else None
 
     def is_whole(self) -> bool:
-        """Whether all that the receipt names is there in its size."""
+        """Whether every file of the receipt exists with its size."""
         receipt = self.sound_receipt
         return receipt is not None and all(len(self.files.get(name, b"")) == size for name, size in receipt.file_sizes.items())
 
@@ -39,13 +39,13 @@ class MemoryFolder:
         return receipt is not None and receipt.series.series_instance_uid == series_instance_uid
 
     def belongs_to(self, series_instance_uid: str) -> bool:
-        """Whether a receipt of the series is here, one that was set aside included."""
+        """Whether there is a receipt of the series, also an invalidated one."""
         is_doubted = self.doubted is not None and self.doubted.series.series_instance_uid == series_instance_uid
         return is_doubted or self.is_of(series_instance_uid)
 
 
 class MemoryTree:
-    """Every folder by its path, those of staging and quarantine too."""
+    """All folders by path, including those in staging and quarantine."""
 
     def __init__(self, layout: str) -> None:
         self.layout = parse_layout(layout)
@@ -54,18 +54,18 @@ class MemoryTree:
         self.index = MemoryIndex()
 
     def in_tree(self) -> Sequence[PurePosixPath]:
-        """The folders that are neither in staging nor in quarantine, by name."""
+        """The folders outside of staging and quarantine, by name."""
         return sorted(path for path in self.folders if path.parts[0] != ".tciad")
 
     def folder_of(self, series: Series) -> PurePosixPath:
-        """Where the series lies, or else the best place that is free."""
+        """The folder of the series, or else the first free place."""
         uid, places = series.series_instance_uid, self.layout.folders(series)
         held = [place for place in places if place in self.folders and self.folders[place].belongs_to(uid)]
         free = [place for place in places if place not in self.folders]
         return (*held, *free, places[-1])[0]
 
     def find(self, places: Sequence[PurePosixPath], uid: str) -> tuple[PurePosixPath, Receipt] | None:
-        """The first of the places in which the series is whole."""
+        """The first of the places with an intact copy of the series."""
         for place in places:
             folder = self.folders.get(place)
             if folder is not None and folder.is_of(uid) and folder.is_whole() and folder.sound_receipt is not None:
@@ -76,7 +76,7 @@ class MemoryTree:
         """See LibraryMaintenance.choose_places.
 
         Raises:
-            LibraryError: something else is in every place, or in the folder.
+            LibraryError: all places are occupied, or the folder contains another series.
         """
         candidates = self.layout.folders(move.series)
         if move.folder in candidates:
@@ -91,12 +91,12 @@ class MemoryTree:
         raise LibraryError(f"{candidates[0]} in the library is in the way: it is not this series", next_step="move it elsewhere")
 
     def rename(self, folder: PurePosixPath, target: PurePosixPath) -> None:
-        """Give a folder another path."""
+        """Move a folder to another path."""
         self.index.is_due = True
         self.folders[target] = self.folders.pop(folder)
 
     def quarantine_place(self, label: str, at: datetime) -> PurePosixPath:
-        """A path in quarantine that is free."""
+        """A free path in quarantine."""
         place = QUARANTINE / f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{label}"
         number, free = 1, place
         while free in self.folders:

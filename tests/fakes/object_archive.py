@@ -1,4 +1,4 @@
-"""A source that gives each image as an object of its own, with its size and digest, as a bucket does: no ZIP."""
+"""A source without ZIPs that sends each image as an object with size and digest, as a bucket does."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,13 +16,13 @@ OBJECT_CAPABILITIES = replace(ALL_CAPABILITIES, original_bytes=False)
 
 
 class ObjectTransfer:
-    """The objects of one series, one after the other, each a portion; their listing is the evidence.
+    """The objects of one series in order, one per portion; their listing is the evidence.
 
     Args:
-        objects: the images by their keys, which say nothing of what they are.
-        brings_digests: whether the listing gives MD5s.
-        listed: the images as the listing knows them.
-        sent_bytes: how many bytes come before the connection breaks; None where it holds.
+        objects: the images by their keys, which do not contain the UIDs.
+        brings_digests: whether the listing has MD5s.
+        listed: the images in the listing.
+        sent_bytes: the number of bytes after which the connection breaks; None for no break.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ObjectTransfer:
                 raise CutTransferError(f"object {key} broke off")
 
     def evidence(self) -> Evidence:
-        """What the listing says."""
+        """The evidence of the listing."""
         digests = {key: hash_md5(content, usedforsecurity=False).hexdigest() for key, content in self._listed.items()}
         return Evidence(
             announced_images=len(self._listed),
@@ -68,9 +68,9 @@ class ObjectTransfer:
 
 @dataclass(slots=True)
 class ObjectArchive(MemoryArchive):
-    """Implements `Source`. `images` holds what it gives; `sent_bytes` breaks the next download after so many bytes.
+    """Implements `Source`. `images` are the objects; `sent_bytes` breaks the next download after that many bytes.
 
-    `damaged` gives, by SOP Instance UID, what comes of an image in place of what is listed.
+    `damaged` has, by SOP Instance UID, the bytes that are sent instead of the listed ones.
     """
 
     sent_bytes: int | None = None
@@ -82,7 +82,7 @@ class ObjectArchive(MemoryArchive):
 
     @asynccontextmanager
     async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[SeriesTransfer]:
-        """Give the objects of the series in an order of their keys' own."""
+        """Yield the objects of the series in the order of their keys."""
         self.opened.append((series.series_instance_uid, md5))
         images = self.images.get(series.series_instance_uid)
         if not images:

@@ -1,4 +1,4 @@
-"""An archive on a real socket that answers what the test wrote: for replies too odd for the sandbox's script of faults."""
+"""An archive on a real socket that sends scripted replies: for replies that the sandbox's faults cannot produce."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ from aiohttp import web
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptedRequest:
-    """What was asked: the endpoint's path below the root, and parameters from address or form."""
+    """A received request: the endpoint's path below the root, and the parameters of address or form."""
 
     method: str
     path: str
@@ -19,7 +19,7 @@ class ScriptedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptedReply:
-    """What is answered."""
+    """A reply to send."""
 
     body: bytes = b""
     status: int = 200
@@ -32,7 +32,7 @@ Script = Callable[[ScriptedRequest], ScriptedReply]
 
 @dataclass
 class ScriptedArchive:
-    """`requests` holds every request in the order of arrival."""
+    """`requests` has every request in the order of arrival."""
 
     base_url: str = ""
     requests: list[ScriptedRequest] = field(default_factory=list)
