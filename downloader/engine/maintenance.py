@@ -13,11 +13,10 @@ from anyio import CapacityLimiter
 from downloader.archive.port import Source
 from downloader.clock import Clock, SystemClock
 from downloader.config.options import RunOptions
+from downloader.engine.contexts import WORKER_THREADS, make_context
 from downloader.engine.holding import HeldLibrary, bind, hold_library, open_records
 from downloader.engine.mirror import (
-    WORKER_THREADS,
     hold_to_lists,
-    make_context,
     make_patience,
     needs_of,
     open_library,

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import anyio
 import anyio.to_thread
 import structlog
-from anyio import CapacityLimiter
 
 from downloader.archive.credentials import gather_secrets, make_authentication
 from downloader.archive.nbia.deployments import Deployments
@@ -21,14 +20,13 @@ from downloader.archive.port import NO_STUDY_NEEDS, Source, StudyNeeds
 from downloader.archive.question import ArchiveQueries
 from downloader.archive.registry import open_archive, open_queries
 from downloader.clock import Clock, SystemClock
-from downloader.config.bandwidth_schedule import BandwidthPlan
 from downloader.config.options import OptionValues, RunOptions, Secrets
 from downloader.config.settings import Settings, resolve_options
 from downloader.engine import holding
+from downloader.engine.contexts import make_contexts
 from downloader.engine.holding import HeldLibrary, refuse_wrong_library, require_library
 from downloader.engine.state_store import open_state_or_empty
 from downloader.errors import SettingsError
-from downloader.fetching.attempt import AttemptContext
 from downloader.library.config import settle_config
 from downloader.library.layout import parse_layout
 from downloader.library.local.library import LocalLibrary
@@ -43,7 +41,7 @@ from downloader.mirroring.plan import plan_manifest
 from downloader.mirroring.run import SINGLE_RUN, MirrorRun, Parts, RunPolicy
 from downloader.mirroring.strengthening import note_unknown_strengths
 from downloader.model import Series
-from downloader.pacing import BandwidthPace, RetryPace
+from downloader.pacing import RetryPace
 from downloader.resolving.resolver import Resolver
 from downloader.results.listeners import RunListener
 from downloader.results.plan import PlanReport
@@ -54,7 +52,6 @@ from downloader.transport.retrying import Patience
 
 SANDBOX_PROFILE = "sandbox"
 QUERY_ATTEMPTS = 5
-WORKER_THREADS = 4
 NOBODY = Secrets()
 
 
@@ -133,7 +130,7 @@ async def open_run(
         warnings = await settle(options, library, store)
         needs = await needs_of(options, library, manifest)
         archives = await stack.enter_async_context(_open_archives(manifest, options, clock, needs, deployments))
-        contexts = _make_contexts(archives, library, options, clock)
+        contexts = make_contexts(archives, library, options, clock)
         await note_unknown_strengths(store, next(iter(contexts.values())))
         await hold_to_lists(archives, store)
         parts = Parts(
@@ -345,17 +342,6 @@ async def _reach(address: ArchiveAddress, options: RunOptions, clock: Clock) -> 
         yield base_url, await stack.enter_async_context(open_transport(settings, clock))
 
 
-def _make_throttle(plan: BandwidthPlan, clock: Clock) -> Callable[[int], float]:
-    pace = BandwidthPace()
-
-    def throttle(received_bytes: int) -> float:
-        # without an argument, astimezone converts to the machine's own zone
-        rate = plan.rate_at(clock.now().astimezone().time())
-        return pace.delay_seconds(received_bytes, rate, clock.monotonic())
-
-    return throttle
-
-
 @asynccontextmanager
 async def _open_archives(
     manifest: Manifest, options: RunOptions, clock: Clock, needs: StudyNeeds, deployments: Deployments | None = None
@@ -370,39 +356,6 @@ async def _open_archives(
 
 def _make_resolver(archives: Mapping[str, Source], clock: Clock) -> Resolver:
     return Resolver(archives, make_patience(clock))
-
-
-def _make_contexts(
-    archives: Mapping[str, Source], library: Library, options: RunOptions, clock: Clock
-) -> Mapping[str, AttemptContext]:
-    """One context per archive of a run, by name: they share threads and bandwidth."""
-    threads = CapacityLimiter(WORKER_THREADS)
-    throttle = _make_throttle(options.bandwidth, clock)
-    return {
-        name: make_context(archive, library, options, clock, threads=threads, throttle=throttle)
-        for name, archive in archives.items()
-    }
-
-
-def make_context(
-    archive: Source,
-    library: Library,
-    options: RunOptions,
-    clock: Clock,
-    *,
-    threads: CapacityLimiter,
-    throttle: Callable[[int], float] | None = None,
-) -> AttemptContext:
-    """The context of attempts at series of one archive. Archives of the same run share `threads` and `throttle`."""
-    return AttemptContext(
-        archive=archive,
-        library=library,
-        clock=clock,
-        threads=threads,
-        md5=options.md5,
-        throttle=throttle or _make_throttle(options.bandwidth, clock),
-        listener=lambda _event: None,
-    )
 
 
 def make_patience(clock: Clock) -> Patience:

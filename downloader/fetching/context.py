@@ -31,8 +31,8 @@ class AttemptContext:
         library: where they go.
         threads: bounds how many attempts use the processor at once.
         md5: as the manifest says.
-        throttle: gets how many bytes came in, and returns how many seconds to wait.
         listener: gets what came in, for the progress.
+        throttle: gets how many bytes came in, and returns how many seconds to wait; None where no bandwidth is set.
         answered: gets how many seconds the archive took to begin its reply, once images of a series really come.
         claim_id: of the claim under which one attempt works, where there is one.
     """
@@ -42,8 +42,8 @@ class AttemptContext:
     clock: Clock
     threads: CapacityLimiter
     md5: Md5Mode
-    throttle: Callable[[int], float]
     listener: Callable[[BytesReceived], None]
+    throttle: Callable[[int], float] | None = None
     answered: Callable[[float], None] = _ignore
     claim_id: str = ""
 
@@ -82,6 +82,5 @@ class Attempt:
                 images=self.staging.images_written,
             )
         )
-        pause_seconds = context.throttle(portion.received_bytes)
-        if pause_seconds > 0:
+        if context.throttle is not None and (pause_seconds := context.throttle(portion.received_bytes)) > 0:
             await context.clock.sleep(pause_seconds)

@@ -26,23 +26,19 @@ class FormerFolder:
     def __init__(self, claim: Claim, context: AttemptContext) -> None:
         self._uid = claim.series.series_instance_uid
         self._former = PurePosixPath(claim.folder)
-        self._has_former = bool(claim.folder)
         self._context = context
         self._record: ChangeRecord | None = None
         self._keeper: PurePosixPath | None = None
 
     async def foresee(self, claim: Claim) -> None:
         """Write down where the series will lie, if that is not where it lies now."""
-        if self._has_former:
-            await self._write_down(await self._context.library.finder.folder_of(claim.series))
+        await self._write_down(await self._context.library.finder.folder_of(claim.series))
 
     async def clear(self, place: SeriesLocation) -> None:
         """Remove the former folder. To be called once the store knows the new one.
 
         Two names may lead to one folder, and that holds what was stored just now.
         """
-        if not self._has_former:
-            return
         await self._write_down(place.folder)
         if self._record is None:
             return
@@ -74,7 +70,7 @@ class FormerFolder:
 
 @asynccontextmanager
 async def watch_former(claim: Claim, context: AttemptContext) -> AsyncIterator[FormerFolder]:
-    """The former folder of a claimed series, with a record while this lasts where the series gets another one.
+    """The former folder of a claimed series that has one, with a record while this lasts where the series gets another one.
 
     Raises:
         LibraryError: the record cannot be written.

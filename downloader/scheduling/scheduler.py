@@ -250,13 +250,7 @@ class Scheduler:
         started = self._clock.monotonic()
         self._listener(AttemptStarted(series=claim.series, attempt=claim.attempt))
         try:
-            context = self._context_of(claim)
-            async with watch_former(claim, context) as former:
-                with self._leases.held(claim):
-                    fetched = await fetch_series(claim.series, context, needed_bytes=claim.needed_bytes)
-                with CancelScope(shield=True):
-                    await self._store.complete(claim, fetched.receipt, str(fetched.place.folder))
-                    await former.clear(fetched.place)
+            fetched = await (self._complete_anew(claim) if claim.folder else self._complete(claim))
         except LeaseLostError as error:
             note_lost(error)
             self._outcomes.tell_given_back(claim)
@@ -269,6 +263,22 @@ class Scheduler:
             raise
         else:
             self._tell_completed(claim, fetched, self._clock.monotonic() - started)
+
+    async def _complete(self, claim: Claim) -> FetchedSeries:
+        """Fetch the series into the library, and record it in the store."""
+        with self._leases.held(claim):
+            fetched = await fetch_series(claim.series, self._context_of(claim), needed_bytes=claim.needed_bytes)
+        with CancelScope(shield=True):
+            await self._store.complete(claim, fetched.receipt, str(fetched.place.folder))
+        return fetched
+
+    async def _complete_anew(self, claim: Claim) -> FetchedSeries:
+        """Complete a series of which the library has an earlier version, and remove that where it is in another folder."""
+        async with watch_former(claim, self._context_of(claim)) as former:
+            fetched = await self._complete(claim)
+            with CancelScope(shield=True):
+                await former.clear(fetched.place)
+        return fetched
 
     async def _fail_exhausted(self, claim: Claim) -> None:
         """Give up a series that ends the process each time.

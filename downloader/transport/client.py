@@ -85,7 +85,7 @@ class Reply:
     def __init__(self, response: aiohttp.ClientResponse, settings: TransportSettings, clock: Clock) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
-        self.url = mask(response.url)
+        self._url = response.url
         self.received_bytes = 0
         self.has_ended = False
         self._content = response.content
@@ -98,6 +98,11 @@ class Reply:
         self._watch = RateWatch(
             minimum_bytes_per_second=settings.minimum_bytes_per_second, window_seconds=settings.rate_window_seconds
         )
+
+    @property
+    def url(self) -> str:
+        """The address of the reply, for messages: without secrets."""
+        return mask(self._url)
 
     async def batches(self, min_bytes: int = BATCH_BYTES) -> AsyncGenerator[list[bytes], None]:
         """Yield the body in lists of chunks that together hold `min_bytes` or more; fewer on a slow line, and at the end.
@@ -211,7 +216,8 @@ class Transport:
         self._session = session
         self._public_session = public_session
         self._resolver = resolver
-        self._cookies = GateCookies()
+        # made with the first cookie that a host sets: most archives set none
+        self._cookies: GateCookies | None = None
         self._settings = settings
         self._clock = clock
         # waiting for a connection is no fault of the archive: it must not eat into the time that the archive has to answer
@@ -260,6 +266,7 @@ class Transport:
             response = await self._send(request, who, public_only=is_elsewhere and not self._is_private(base))
             if response.status not in {301, 302, 303, 307, 308}:
                 return response
+            self._cookies = self._cookies or GateCookies()
             self._cookies.note(request.url, who, response.headers.getall("Set-Cookie", ()))
             response.release()
             request = redirected(request, response.status, response.headers.get("Location", ""))
@@ -277,8 +284,8 @@ class Transport:
         return any(map(is_link_local, self._resolver.addresses(url)))
 
     async def _send(self, request: Request, who: frozenset[tuple[str, str]], *, public_only: bool) -> aiohttp.ClientResponse:
-        proxy, proxy_headers = choose_proxy(request.url, self._proxies)
-        cookie = self._cookies.header_for(request.url, who)
+        proxy, proxy_headers = choose_proxy(request.url, self._proxies) if self._proxies else (None, None)
+        cookie = self._cookies.header_for(request.url, who) if self._cookies else ""
         # a proxy has a private address itself, and resolves names by its own lights
         session = self._public_session if public_only and proxy is None else self._session
         try:

@@ -38,7 +38,6 @@ def fetch(archive: ObjectArchive, tmp_path: Path) -> Fetch:
             clock=FakeClock(),
             threads=anyio.CapacityLimiter(1),
             md5=md5,
-            throttle=lambda _received_bytes: 0.0,
             listener=lambda _received: None,
         )
         return await fetch_series(LISTED, context)

@@ -75,7 +75,6 @@ class Scene:
             clock=SystemClock(),
             threads=anyio.CapacityLimiter(2),
             md5=self.md5,
-            throttle=lambda _received_bytes: 0.0,
             listener=self.received.append,
         )
         return await fetch_series(self.series, context)

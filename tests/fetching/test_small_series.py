@@ -46,7 +46,6 @@ def fetch(tmp_path: Path) -> Fetch:
             clock=FakeClock(),
             threads=anyio.CapacityLimiter(1),
             md5=Md5Mode.AUTO,
-            throttle=lambda _received_bytes: 0.0,
             listener=lambda _received: None,
         )
         return await fetch_series(series, context)

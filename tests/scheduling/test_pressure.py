@@ -95,7 +95,6 @@ class Scene:
             clock=self.clock,
             threads=self.clock.threads,
             md5=Md5Mode.AUTO,
-            throttle=lambda _received_bytes: 0.0,
             listener=lambda _event: None,
         )
         policy = SchedulerPolicy(concurrency=CEILING, attempts=4, order=FetchOrder.ARCHIVE, retry=RetryPace())

@@ -99,7 +99,6 @@ class Scene:
             clock=self.clock,
             threads=self.threads,
             md5=Md5Mode.AUTO,
-            throttle=lambda _received_bytes: 0.0,
             listener=lambda _event: None,
         )
 
