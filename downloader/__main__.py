@@ -12,7 +12,7 @@ def main() -> None:
     gc.disable()  # nothing of what is imported is ever garbage: to look for it takes a tenth of a second, and again at the end
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
-        # nothing has begun that would have to end in order, and where an import stands is nobody's concern
+        # no work has begun that would need an orderly end, and a traceback of an import would not help
         signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
     from downloader.cli.streams import take_streams  # noqa: PLC0415 - all imports below are what takes the time
 

@@ -18,7 +18,7 @@ from downloader.errors import (
 )
 from downloader.model import Identity, Md5Mode, Proof, Series, StagedImage
 
-_ADVICE = "the archive stopped half-way or the series is being changed; it is tried again"
+_ADVICE = "the archive stopped half-way or the series is being changed; it is retried"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +56,12 @@ def match_catalogue(series: Series, images: tuple[StagedImage, ...]) -> None:
     """
     if series.image_count is None:
         raise IncompleteSeriesError(
-            f"the archive does not say how many images there are, so {len(images)} cannot be proven to be all",
+            f"the archive gives no image count, so it cannot be proven that {len(images)} are all",
             series_instance_uid=series.series_instance_uid,
         )
     if len(images) != series.image_count or not images:
         raise IncompleteSeriesError(
-            f"{len(images)} of {series.image_count} images came",
+            f"{len(images)} of {series.image_count} images received",
             series_instance_uid=series.series_instance_uid,
             next_step=_ADVICE,
         )
@@ -70,7 +70,7 @@ def match_catalogue(series: Series, images: tuple[StagedImage, ...]) -> None:
     size_bytes = sum(image.size_bytes for image in images)
     if size_bytes != series.file_size_bytes:
         raise IncompleteSeriesError(
-            f"the images hold {size_bytes} bytes where the catalogue says {series.file_size_bytes}",
+            f"the images hold {size_bytes} bytes, but the catalogue lists {series.file_size_bytes}",
             series_instance_uid=series.series_instance_uid,
             next_step=_ADVICE,
         )
@@ -95,7 +95,7 @@ def prove(series: Series, images: tuple[StagedImage, ...], evidence: Evidence, *
     match_catalogue(series, images)
     if evidence.announced_images not in (None, len(images)):
         raise IncompleteSeriesError(
-            f"{len(images)} images came where the reply's header announced {evidence.announced_images}",
+            f"{len(images)} images received, but the reply header announced {evidence.announced_images}",
             series_instance_uid=series.series_instance_uid,
             next_step=_ADVICE,
         )
@@ -197,7 +197,7 @@ def _check_identities(series: Series, images: tuple[StagedImage, ...]) -> None:
     occurrences = Counter(image.sop_instance_uid for image in images)
     repeated = [sop_instance_uid for sop_instance_uid, count in occurrences.items() if count > 1]
     if repeated:
-        raise WrongSeriesError(f"image {repeated[0]} came twice", series_instance_uid=series.series_instance_uid)
+        raise WrongSeriesError(f"image {repeated[0]} was received twice", series_instance_uid=series.series_instance_uid)
 
 
 def _check_digests(series: Series, images: tuple[StagedImage, ...], evidence: Evidence) -> _Digests:
@@ -208,7 +208,7 @@ def _check_digests(series: Series, images: tuple[StagedImage, ...], evidence: Ev
     if evidence.digests.keys() != by_name.keys():
         unlisted, absent = by_name.keys() - evidence.digests.keys(), evidence.digests.keys() - by_name.keys()
         raise IncompleteSeriesError(
-            f"the MD5 list names {len(absent)} images that did not come and lacks {len(unlisted)} that did",
+            f"the MD5 list names {len(absent)} images that were not received and lacks {len(unlisted)} that were",
             series_instance_uid=series.series_instance_uid,
             next_step=_ADVICE,
         )
@@ -226,9 +226,9 @@ def _compare_digests(series: Series, expected: Iterable[tuple[StagedImage, str]]
             matched += 1
         else:
             raise DigestMismatchError(
-                f"{image.label} has MD5 {image.md5}, the archive says {md5}",
+                f"{image.label} has MD5 {image.md5}, the archive has {md5}",
                 series_instance_uid=series.series_instance_uid,
-                next_step="it is tried again",
+                next_step="it is retried",
             )
     return _Digests(matched=matched, blank=len(unvouched), unvouched=tuple(unvouched))
 

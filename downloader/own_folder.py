@@ -49,7 +49,7 @@ class OwnFolder:
         # os.fdopen refuses the descriptor of a directory and does not close it
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise LibraryError(f"{self.path / name} is no file", next_step="remove it, and run again")
+                raise LibraryError(f"{self.path / name} is not a file", next_step="remove it, and run again")
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 return file.read()
         finally:
@@ -237,7 +237,7 @@ def _opened(path: Path, name: str, above: int) -> Iterator[OwnFolder]:
         if error.errno in _LINK_ERRORS and stat.S_ISLNK(os.lstat(name, dir_fd=above).st_mode):
             raise _link(path) from error
         if error.errno == errno.ENOTDIR:
-            raise LibraryError(f"{path} is no folder", next_step="move it elsewhere, and run again") from error
+            raise LibraryError(f"{path} is not a folder", next_step="move it elsewhere, and run again") from error
         raise
     try:
         yield OwnFolder(path, descriptor)
@@ -284,6 +284,6 @@ def _is_ours_there(own: OwnFolder, status: os.stat_result) -> bool:
 
 def _link(path: Path) -> LibraryError:
     return LibraryError(
-        f"{path} is a link, and tciad follows none there",
-        next_step="look where it leads and remove it; --state keeps the store elsewhere",
+        f"{path} is a link, which tciad does not follow",
+        next_step="check its target and remove it; use --state for a store elsewhere",
     )

@@ -92,7 +92,7 @@ async def run_async(
 ) -> RunResult:
     """Resolve, fetch and prove everything that the manifest wants.
 
-    Series that failed are told by the result, not raised. When it is cancelled, what is in flight is set back, and the next run
+    Failed series are in the result, and raise nothing. When it is cancelled, what is in flight is set back, and the next run
     goes on.
 
     Args:

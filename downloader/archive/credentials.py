@@ -22,16 +22,16 @@ from downloader.transport.client import Transport
 _NO_AUTH: Final = Auth()
 _EMPTY: Final = Settings.model_construct()
 _NOBODY: Final[Mapping[ApiGeneration, tuple[str, str]]] = {
-    ApiGeneration.V4: ("no account was given: name username and password_file in archive.auth", ""),
+    ApiGeneration.V4: ("no account was given: set username and password_file in archive.auth", ""),
     ApiGeneration.V2: (
-        "no account was given: name username and password_file in archive.auth",
+        "no account was given: set username and password_file in archive.auth",
         ", or set TCIAD_USERNAME and TCIAD_PASSWORD_FILE",
     ),
-    ApiGeneration.V1: ("v1 takes no credentials: ask the archive for v2 or v4", ""),
-    ApiGeneration.BINDAAS: ("no API key was given: name its file in archive.auth.api_key_file", ", or set TCIAD_API_KEY_FILE"),
+    ApiGeneration.V1: ("v1 does not use credentials: use v2 or v4", ""),
+    ApiGeneration.BINDAAS: ("no API key was given: set its file in archive.auth.api_key_file", ", or set TCIAD_API_KEY_FILE"),
 }
 """What can be done where nothing was shown and something is wanted; behind it, where the environment counts."""
-_NOT_FOR_ENTRIES: Final = ": what the environment holds is for the manifest's own archive only"
+_NOT_FOR_ENTRIES: Final = ": the environment applies to the manifest's own archive only"
 
 
 def gather_secrets(address: ArchiveAddress, settings: Settings | None) -> Secrets:
@@ -56,8 +56,8 @@ def gather_secrets(address: ArchiveAddress, settings: Settings | None) -> Secret
         if address.auth is None:
             return Secrets(environment_counts=counts)
         raise SettingsError(
-            f"{address.name}: archive.auth: there is no user name to sign in with",
-            next_step=f"give archive.auth.username{' or set TCIAD_USERNAME' if counts else _NOT_FOR_ENTRIES}",
+            f"{address.name}: archive.auth: the user name is missing",
+            next_step=f"set archive.auth.username{' or set TCIAD_USERNAME' if counts else _NOT_FOR_ENTRIES}",
         )
     return Secrets(
         username=username,

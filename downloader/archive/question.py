@@ -171,7 +171,7 @@ def make_question(what: str, filters: Mapping[str, object], *, named: str = "{}"
         raise SettingsError(f"{shown}: {refuse_choice(what, [topic.value for topic in Topic])}")
     given = {name: value for name, value in filters.items() if value is not None}
     for name in given.keys() - set(FILTERS):
-        raise SettingsError(f"{name}: there is no such filter{suggest(name, FILTERS)}; there are {', '.join(FILTERS)}")
+        raise SettingsError(f"{name}: unknown filter{suggest(name, FILTERS)}; the filters are {', '.join(FILTERS)}")
     values: dict[str, object] = {}
     for name, value in given.items():
         try:
@@ -222,9 +222,9 @@ def _read(name: str, value: object) -> object:
 
 def _read_text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"text is wanted, not {kind_of(value)}")  # noqa: TRY004 - told as a value that cannot be
+        raise ValueError(f"expected text, not {kind_of(value)}")  # noqa: TRY004 - told as a value that cannot be
     if not value.strip():
-        raise ValueError("the text is empty; leave it out to ask for any")
+        raise ValueError("the text is empty; leave the filter out to select all")
     return value
 
 
@@ -233,7 +233,7 @@ def _read_series(value: object) -> tuple[str, ...]:
         value = (value,)
     series = tuple(check_uid(_read_text(one)) for one in value)
     if not series:
-        raise ValueError("the list is empty; leave it out to ask for any")
+        raise ValueError("the list is empty; leave the filter out to select all")
     return series
 
 
@@ -246,4 +246,4 @@ def _read_day(value: object) -> date:
         return date.fromisoformat(_read_text(value))
     except ValueError as error:
         shown = quote(value) if isinstance(value, str) else kind_of(value)
-        raise ValueError(f"{shown} is not a day like 2026-01-31") from error
+        raise ValueError(f"{shown} is not a date such as 2026-01-31") from error

@@ -84,7 +84,7 @@ def _find_generation(api: str) -> Generation:
     """
     generation = GENERATIONS.get(api)
     if generation is None:
-        raise SettingsError(f"no client speaks api: {api}", next_step=f"use one of {', '.join(GENERATIONS)}")
+        raise SettingsError(f"unknown api: {api}", next_step=f"use one of {', '.join(GENERATIONS)}")
     return generation
 
 
@@ -92,7 +92,8 @@ def _warn_of_stale(generation: Generation, base_url: str) -> None:
     """TCIA's 2013 API, where it still answers, answers with the collections of years ago (docs/archives.md#api-history)."""
     if generation is BINDAAS and (urlsplit(base_url).hostname or "").endswith(_TCIA):
         _log.warning(
-            "the 2013 API of The Cancer Imaging Archive is withdrawn: where it still answers, its catalogue is years old",
+            "outdated API",
+            message="the 2013 API of The Cancer Imaging Archive has been shut down, and its catalogue is years old",
             base_url=base_url,
             next_step="use archive: tcia",
         )

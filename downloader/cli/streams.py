@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _ESCAPES: Final = "tciad-escapes"
 
 
-class ReaderGone(Exception):  # noqa: N818  # not an error: whoever read stdout has seen enough
-    """stdout is a pipe that nobody reads any more. No OSError, since typer ends the process with 1 at one of a pipe."""
+class ReaderGone(Exception):  # noqa: N818  # not an error: the reader of stdout needs no more
+    """stdout is a pipe whose reader has gone. Not an OSError, because typer ends the process with 1 at an EPIPE."""
 
 
 def take_streams() -> None:
@@ -32,7 +32,7 @@ def take_streams() -> None:
 class _Results(io.FileIO):
     """stdout. Once it failed it swallows what is left, of which Python would complain again when the process ends.
 
-    `was_closed`: the process was started without it, so that what is written reaches nobody.
+    `was_closed`: the process was started without stdout, so that the results would be lost.
     """
 
     was_closed = False
@@ -62,7 +62,7 @@ class _Results(io.FileIO):
 
 
 class _Log(io.FileIO):
-    """stderr. A full disk, or a terminal or a reader that is gone, is no reason to stop the work that is told of."""
+    """stderr. A full disk, or a terminal or a reader that is gone, does not stop the work."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
         """Write, or lose it."""
@@ -92,7 +92,7 @@ def _wrap(raw: io.FileIO, before: TextIO | None, errors: str) -> io.TextIOWrappe
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    r"""What the encoding cannot hold, as `\uXXXX`: readable in a table, and the same text to whoever reads JSON."""
+    r"""What the encoding cannot hold, as `\uXXXX`: readable in a table, and the same text for a reader of JSON."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass").hex()

@@ -62,19 +62,19 @@ def parse_bandwidth(value: object) -> BandwidthPlan:
     if isinstance(value, str):
         return BandwidthPlan(bytes_per_second=parse_rate(value))
     if not isinstance(value, Mapping):
-        raise ValueError(f"{kind_of(value)} does not fit here; write it like {EXAMPLE}")  # noqa: TRY004 - pydantic takes ValueError only
+        raise ValueError(f"expected a value such as {EXAMPLE}, not {kind_of(value)}")  # noqa: TRY004 - pydantic takes ValueError only
     rates = {key: _rate_of(key, rate) for key, rate in value.items()}
     default = rates.pop(DEFAULT_KEY, None)
     windows = tuple(_window_of(key, rate) for key, rate in rates.items())
     for one, other in combinations(windows, 2):
         if one.contains(other.begins_minute) or other.contains(one.begins_minute):
-            raise ValueError("two of the times overlap")
+            raise ValueError("two of the time ranges overlap")
     return BandwidthPlan(bytes_per_second=default, windows=windows)
 
 
 def _rate_of(key: object, rate: object) -> int | None:
     if not isinstance(rate, str):
-        raise ValueError(f"{key}: {kind_of(rate)} is no rate such as 5MB/s")  # noqa: TRY004 - pydantic takes ValueError only
+        raise ValueError(f"{key}: expected a rate such as 5MB/s, not {kind_of(rate)}")  # noqa: TRY004 - pydantic takes ValueError only
     try:
         return parse_rate(rate)
     except ValueError as error:
@@ -84,11 +84,11 @@ def _rate_of(key: object, rate: object) -> int | None:
 def _window_of(key: object, rate: int | None) -> BandwidthWindow:
     match = _WINDOW.fullmatch(key) if isinstance(key, str) else None
     if not match:
-        raise ValueError(f"{quote(str(key))} is neither {DEFAULT_KEY} nor a time of the day such as 08:00-18:00")
+        raise ValueError(f"{quote(str(key))} is neither {DEFAULT_KEY} nor a time range such as 08:00-18:00")
     hours, minutes, end_hours, end_minutes = map(int, match.groups())
     begins, ends = hours * 60 + minutes, end_hours * 60 + end_minutes
     if minutes > 59 or end_minutes > 59 or begins >= _DAY_MINUTES or ends > _DAY_MINUTES:
-        raise ValueError(f"{quote(match[0])}: there is no such time of the day")
+        raise ValueError(f"{quote(match[0])} is not a valid time of day")
     if begins == ends % _DAY_MINUTES:
         raise ValueError(f"{quote(match[0])} ends when it begins")
     return BandwidthWindow(begins_minute=begins, ends_minute=ends % _DAY_MINUTES, bytes_per_second=rate)

@@ -1,4 +1,4 @@
-"""How wrong input is told to whoever wrote it: manifests, flags and the environment are refused in the same words."""
+"""Messages for invalid input; manifests, flags and the environment share their wording."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -26,7 +26,7 @@ def one_of(known: Sequence[str]) -> str:
 
 
 def refuse_choice(word: object, known: Sequence[str]) -> str:
-    """What to say of a word that is none of the known ones."""
+    """The message for a word that is not one of the known ones."""
     near = suggest(word, known) if isinstance(word, str) else ""
     shown = quote(word) if isinstance(word, str) else kind_of(word)
     return f"{shown} is not {one_of(known)}{near}"
@@ -38,7 +38,7 @@ def kind_of(value: object) -> str:
         case None:
             return "nothing"
         case bool():
-            return "a yes or no"
+            return "a Boolean"
         case int() | float():
             return "a number"
         case str():
@@ -61,18 +61,18 @@ def explain(error: ErrorDetails) -> str:
         case "missing":
             return "is missing"
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"a mapping of keys is wanted, not {kind_of(value)}"
+            return f"expected a mapping of keys, not {kind_of(value)}"
         case "tuple_type" | "list_type":
-            return f"a list is wanted, not {kind_of(value)}"
+            return f"expected a list, not {kind_of(value)}"
         case "int_type" | "int_parsing" | "int_from_float":
-            return f"a whole number is wanted, not {quote(value) if isinstance(value, str) else kind_of(value)}"
+            return f"expected a whole number, not {quote(value) if isinstance(value, str) else kind_of(value)}"
         case "greater_than_equal":
-            return f"{value} is too small; the least is {context['ge']}"
+            return f"{value} is too small (minimum {context['ge']})"
         case "less_than_equal":
-            return f"{value} is too large; the most is {context['le']}"
+            return f"{value} is too large (maximum {context['le']})"
         case "int_parsing_size":
             return "the number is too large"
         case "string_type":
-            return f"text is wanted, not {kind_of(value)}"
+            return f"expected text, not {kind_of(value)}"
         case _:
             return error["msg"]

@@ -42,7 +42,7 @@ DEFAULT_FORMAT: Final = StorageFormat.IMAGES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
-    """What proves to an archive who asks; None where nobody said. They show as asterisks wherever they are printed.
+    """The credentials for an archive; None for those that the user did not give. Printed as asterisks.
 
     `environment_counts`: those of the environment are meant for this archive; they are not for the archive of a single entry.
     """
@@ -141,15 +141,15 @@ def check_layout(layout: str) -> str:
 def _check_literal(literal: str) -> None:
     wrong = sorted(letter for letter in set(literal) if letter in _NOT_IN_FOLDER_NAMES or not letter.isprintable())
     if wrong:
-        raise ValueError(f"{wrong[0]!r} cannot stand in a folder's name")
+        raise ValueError(f"{wrong[0]!r} is not allowed in the name of a folder")
 
 
 def _check_field(name: str, is_formatted: bool) -> None:
     if name not in LAYOUT_FIELDS:
         fields = ", ".join(f"{{{known}}}" for known in LAYOUT_FIELDS)
-        raise ValueError(f"there is no {{{name}}}{suggest(name, LAYOUT_FIELDS)}; there are {fields}")
+        raise ValueError(f"unknown field {{{name}}}{suggest(name, LAYOUT_FIELDS)}; the fields are {fields}")
     if is_formatted:
-        raise ValueError(f"{{{name}}} takes no format")
+        raise ValueError(f"{{{name}}} does not accept a format")
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -173,7 +173,7 @@ def from_text(parse: Callable[[str], Parsed], example: str) -> Callable[[object]
 
     def validate(value: object) -> Parsed:
         if not isinstance(value, str):
-            raise ValueError(f"{kind_of(value)} does not fit here; write it like {example}")  # noqa: TRY004 - pydantic takes ValueError only
+            raise ValueError(f"expected a value such as {example}, not {kind_of(value)}")  # noqa: TRY004 - pydantic takes ValueError only
         return parse(value)
 
     return validate
@@ -190,9 +190,9 @@ def _zero_as_text(value: object) -> object:
 
 def _folder(value: object) -> Path:
     if not isinstance(value, (str, Path)):
-        raise ValueError(f"the path of a folder is wanted, not {kind_of(value)}")  # noqa: TRY004 - pydantic takes ValueError only
+        raise ValueError(f"expected the path of a folder, not {kind_of(value)}")  # noqa: TRY004 - pydantic takes ValueError only
     if not str(value).strip() or "\0" in str(value):
-        raise ValueError("a path must not be empty, nor hold NUL")
+        raise ValueError("a path must not be empty or contain NUL")
     return Path(value)
 
 

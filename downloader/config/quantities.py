@@ -50,7 +50,7 @@ def parse_size(text: str) -> int:
         raise ValueError(f"{text!r} is not a size such as 2GB or 512MiB")
     size_bytes = round(float(match["amount"]) * _unit(match["unit"], SIZE_UNITS))
     if size_bytes > LARGEST_SIZE_BYTES:
-        raise ValueError(f"{text} is more than any disk holds")
+        raise ValueError(f"{text} is larger than any disk")
     return size_bytes
 
 
@@ -67,7 +67,7 @@ def parse_rate(text: str) -> int | None:
         raise ValueError(f"{text!r} is not a rate such as 40MB/s or 500kB/s, nor {UNLIMITED}")
     rate = round(float(match["amount"]) * _unit(match["unit"], SIZE_UNITS))
     if rate < 1:
-        raise ValueError(f"at {text} nothing would ever arrive; for no limit say {UNLIMITED}")
+        raise ValueError(f"{text} would stop every download; use {UNLIMITED} for no limit")
     return min(rate, LARGEST_SIZE_BYTES)
 
 
@@ -95,7 +95,7 @@ def parse_duration(text: str) -> float:
         raise ValueError(f"{text!r} is not a duration such as 30s, 90m, 6h or 1d")
     seconds = float(match["amount"]) * _unit(match["unit"], DURATION_UNITS)
     if seconds <= 0:
-        raise ValueError(f"{text} is no time at all")
+        raise ValueError(f"{text} is not a duration greater than zero")
     if seconds > LONGEST_DURATION_SECONDS:
         raise ValueError(f"{text} is longer than a year")
     return seconds
@@ -112,7 +112,7 @@ def parse_percent(text: str) -> float:
         raise ValueError(f"{text!r} is not a percentage such as 5%")
     percent = float(match["amount"])
     if percent > 100:
-        raise ValueError(f"{text} is more than all, which is 100%")
+        raise ValueError(f"{text} is more than 100%")
     return percent
 
 
@@ -129,4 +129,4 @@ def _unit(unit: str, units: Mapping[str, int]) -> int:
         return units[unit]
     near = [known for known in units if known.casefold() == unit.casefold()]
     suggestion = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ValueError(f"there is no unit {unit!r}{suggestion}; the units are {' '.join(units)}")
+    raise ValueError(f"unknown unit {unit!r}{suggestion}; the units are {' '.join(units)}")

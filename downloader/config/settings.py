@@ -76,7 +76,7 @@ class LogLevel(StrEnum):
 
 
 class _OptionFields(BaseModel):
-    """The options under the names that flags and variables share. Those that nobody said are not set."""
+    """The options under the names that flags and variables share. Options that the user did not give are not set."""
 
     output: PathName | None = None
     state: PathName | None = None
@@ -161,7 +161,7 @@ def _explain_flag(detail: ErrorDetails) -> str:
     if detail["type"] != "extra_forbidden":
         return explain(detail)
     known = list(_Flags.model_fields)
-    return f"there is no such option{suggest(str(detail['loc'][0]), known)}; there are {', '.join(known)}"
+    return f"unknown option{suggest(str(detail['loc'][0]), known)}; the options are {', '.join(known)}"
 
 
 def _spell(option: str, named: str) -> str:
@@ -215,7 +215,7 @@ def _read_secrets(settings: Settings) -> dict[str, SecretStr]:
 def _find_unknown(environment: Mapping[str, str]) -> list[str]:
     known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
     found = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
-    return [f"{name}: tciad knows no such variable{suggest(name, known)}" for name in found]
+    return [f"{name}: unknown variable{suggest(name, known)}" for name in found]
 
 
 def _variable_of(detail: ErrorDetails) -> str:

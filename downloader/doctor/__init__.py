@@ -66,7 +66,7 @@ def _environment() -> Iterator[Check]:
         yield Check(
             name="certificates",
             health=Health.FAILED,
-            sentence=f"SSL_CERT_FILE names {certificates}, and there is no such file",
+            sentence=f"SSL_CERT_FILE names {certificates}, which does not exist",
             next_step="correct it, or unset it",
             exit_code=SettingsError.exit_code,
         )
@@ -83,4 +83,4 @@ def _check_proxy(scheme: str, address: str) -> Check:
             next_step=error.next_step or "",
             exit_code=error.exit_code,
         )
-    return Check(name="proxy", health=Health.OK, sentence=f"the environment sends {scheme} by way of {proxy.host}")
+    return Check(name="proxy", health=Health.OK, sentence=f"the environment sets {proxy.host} as the proxy for {scheme}")

@@ -53,7 +53,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """How an address answered in one generation: so many collections, or an error. `signed_in`: to credentials."""
+    """How an address responded in one generation: a number of collections, or an error. `signed_in`: with credentials."""
 
     address: ArchiveAddress
     signed_in: bool
@@ -94,7 +94,7 @@ async def examine_address(text: str, settings: Settings) -> Diagnosis:
     tried: list[_Answer] = []
     for base_url in _meant_by(text):
         for address in _in_every_generation(base_url):
-            # whoever asks without credentials learns what is spoken here, whether the credentials are right or not
+            # a request without credentials finds the generation whether or not the credentials are right
             answer = await _ask(address, settings.model_copy(update=_NO_ONE))
             tried.append(answer)
             if answer.error is None:
@@ -153,26 +153,26 @@ def _archive_check(answer: _Answer) -> Check:
     address, error = answer.address, answer.error
     if error is None and answer.collections:
         listed = count_text(answer.collections, "collection")
-        signed = " to whoever signs in as you" if answer.signed_in else ""
+        signed = " to your account" if answer.signed_in else ""
         return Check(
-            name="archive", health=Health.OK, sentence=f"{address.base_url} speaks {address.api}, and lists {listed}{signed}"
+            name="archive", health=Health.OK, sentence=f"{address.base_url} has the API {address.api} and lists {listed}{signed}"
         )
     if error is None:
         return Check(
             name="archive",
             health=Health.WARNING,
-            sentence=f"{address.base_url} speaks {address.api}, and lists no collection, as it does when its database fails",
-            next_step="try again later, and with credentials if you have some",
+            sentence=f"{address.base_url} has the API {address.api} but lists no collections, as if its database failed",
+            next_step="try again later, with credentials if you have some",
         )
     if answer.wants_credentials:
         return Check(
             name="credentials",
             health=Health.FAILED,
-            sentence=f"{address.base_url} speaks {address.api}, and refuses: {error.what}",
+            sentence=f"{address.base_url} has the API {address.api} but refuses requests: {error.what}",
             next_step=error.next_step or "",
             exit_code=CredentialsRejectedError.exit_code,
         )
-    later = "try again later; if it lasts, ask whoever runs the archive" if answer.is_down else ""
+    later = "try again later; contact the archive's help desk if this persists" if answer.is_down else ""
     return _failed(f"{address.base_url}: {error.what}", error.next_step or later, error.exit_code)
 
 
@@ -187,19 +187,19 @@ def _account_check(guest: _Answer, signed: _Answer) -> Check:
     if error is None:
         more = signed.collections - guest.collections
         told = f"lists {count_text(more, 'collection')} more to it" if more > 0 else "lists no more to it than to a guest"
-        return Check(name="credentials", health=Health.OK, sentence=f"the account signs in at {place}; the archive {told}")
+        return Check(name="credentials", health=Health.OK, sentence=f"the account can sign in at {place}; the archive {told}")
     if signed.wants_credentials:
         return Check(
             name="credentials",
             health=Health.FAILED,
-            sentence=f"the account of the environment is refused: {error.what}",
+            sentence=f"the account in TCIAD_USERNAME is refused: {error.what}",
             next_step=f"{error.next_step}; or unset TCIAD_USERNAME: public series need no account",
             exit_code=CredentialsRejectedError.exit_code,
         )
     return Check(
         name="credentials",
         health=Health.WARNING,
-        sentence=f"whether the account of the environment works cannot be told: {error.what}",
+        sentence=f"cannot determine whether the account in TCIAD_USERNAME works: {error.what}",
         next_step=error.next_step or "try again later",
     )
 
@@ -209,8 +209,8 @@ def _nothing_found_check(text: str, tried: Sequence[_Answer]) -> Check:
     down = next((answer.error for answer in tried if answer.is_down), None)
     if down is not None:
         return _failed(
-            f"{text} is there and does not serve now, so what it speaks cannot be told: {down.what}",
-            "try again later; if it lasts, ask whoever runs the archive",
+            f"{text} is out of service, so its API cannot be determined: {down.what}",
+            "try again later; contact the archive's help desk if this persists",
             down.exit_code,
         )
     each = "; ".join(
@@ -219,7 +219,7 @@ def _nothing_found_check(text: str, tried: Sequence[_Answer]) -> Check:
         if answer.error is not None
     )
     return _failed(
-        f"nothing at {text} speaks the NBIA API ({each})",
+        f"no NBIA API found at {text} ({each})",
         "look up the address in the archive's own documentation; it often ends in /nbia-api/services",
         SettingsError.exit_code,
     )

@@ -38,8 +38,8 @@ from downloader.store.records import Session
 _log = structlog.get_logger(__name__)
 WAYS_OUT: Final = (
     "mount the disk that the library is on, or name the library that belongs to this store with -o, or another store with "
-    "--state; if the folder is right and only its .tciad was lost, `tciad store rebuild` makes a store of what is there; "
-    "to begin anew, remove or rename the state file, or name a new one with --state"
+    "--state; if the folder is right and only its .tciad was lost, `tciad store rebuild` creates a store from the receipts "
+    "there; to start over, remove or rename the state file, or name a new one with --state"
 )
 
 
@@ -194,7 +194,7 @@ async def refuse_wrong_library(options: RunOptions, store: StoreReader) -> None:
         )
     if known and complete:
         raise WrongLibraryError(
-            f"{options.output} is another library than that of the state store {state_path(options)}, which counts {complete:,} "
+            f"{options.output} is not the library of the state store {state_path(options)}, which counts {complete:,} "
             "series as complete",
             next_step=WAYS_OUT,
         )
@@ -229,7 +229,7 @@ def refuse_identity(root: Path, identity: str) -> None:
     """The blocking form of `expect_identity`."""
     found = read_identity(root)
     if found != identity:
-        what = "holds another library now" if found else "is not the library any more: its marker is not there"
+        what = "is another library now" if found else "is no longer the library: its marker is missing"
         raise WrongLibraryError(f"{root} {what}", next_step="mount the disk that the library is on, or move the library back")
 
 

@@ -231,7 +231,9 @@ def _check_tree(tree: Path, library: Path) -> None:
     try:
         is_folder = tree.is_dir()
     except OSError as error:
-        raise SettingsError(f"{tree} cannot be read: {error.strerror}", next_step="let this user read it") from error
+        raise SettingsError(
+            f"{tree} cannot be read: {error.strerror}", next_step="give this user the right to read it"
+        ) from error
     if not is_folder:
         raise SettingsError(f"{tree} is not a folder", next_step="name the folder that the other program filled")
     if library.resolve() == tree.resolve():
@@ -260,7 +262,7 @@ async def relayout_library(options: RunOptions, count: CountListener, *, dry_run
         if held is not None:
             # after an interruption, the next start reads from this what the target layout was
             await library.state.write_config(replace(config, is_moving=True))
-        count.begin("looked at", (await store.tally()).complete)
+        count.begin("checked", (await store.tally()).complete)
         relayout = Relayout(
             library=library, store=store, corrections=held.store if held is not None else None, advance=count.advance
         )
@@ -281,7 +283,7 @@ async def rebuild_store(options: RunOptions, count: CountListener) -> RebuildRep
     clock = SystemClock()
     if not await anyio.to_thread.run_sync(is_library, options.output):
         raise LibraryError(
-            f"{options.output} is no library: it has no marker of one, and no series with a receipt",
+            f"{options.output} is not a library: it has no marker and no series with a receipt",
             next_step="name the library with -o, and mount the disk that it is on",
         )
     path = state_path(options)

@@ -52,7 +52,7 @@ from downloader.transport.retrying import Patience
 
 SANDBOX_PROFILE = "sandbox"
 QUERY_ATTEMPTS = 5
-NOBODY = Secrets()
+GUEST = Secrets()
 
 
 def decide_options(flags: OptionValues, settings: Settings, manifest: Manifest) -> RunOptions:
@@ -260,12 +260,12 @@ async def settle(options: RunOptions, library: Library, store: Inventory) -> tup
     config = await settle_config(library.state, options.layout, options.format, holds_series=holds_series)
     command = f"`tciad relayout {shlex.quote(config.layout)} -o {shlex.quote(str(options.output))}`"
     if config.is_moving:
-        return (f"moving the library to the layout {config.layout} was interrupted: {command} finishes it",)
+        return (f"the move of the library to the layout {config.layout} was interrupted; finish it with {command}",)
     if options.layout is None or options.layout == config.layout:
         return ()
     command = command.replace(shlex.quote(config.layout), shlex.quote(options.layout), 1)
-    stays = f"the layout of the library is {config.layout}: what is complete stays where it is"
-    return (f"{stays}, and what is new goes where {options.layout} says; {command} moves all of it",)
+    stays = f"the layout of the library is {config.layout}: complete series stay where they are"
+    return (f"{stays}, and new series use {options.layout}; {command} moves all of them",)
 
 
 async def _refuse_nesting(output: Path, layout: str, library: Library) -> None:
@@ -273,8 +273,8 @@ async def _refuse_nesting(output: Path, layout: str, library: Library) -> None:
     known = (await library.state.config() or LibraryConfig()).layout
     if parse_layout(layout).may_nest(parse_layout(known)):
         raise SettingsError(
-            f"the layout {layout} puts series into the folders of others, since the layout of the library is {known}",
-            next_step=f"move all of it first: `tciad relayout {shlex.quote(layout)} -o {shlex.quote(str(output))}`",
+            f"the layout {layout} would put series into folders of other series, because the library has the layout {known}",
+            next_step=f"move the library first: `tciad relayout {shlex.quote(layout)} -o {shlex.quote(str(output))}`",
         )
 
 
@@ -316,7 +316,7 @@ async def open_named_archive(
             transport=transport,
             clock=clock,
             authentication=make_authentication(
-                address, options.secrets.get(address.name, NOBODY), transport=transport, clock=clock
+                address, options.secrets.get(address.name, GUEST), transport=transport, clock=clock
             ),
             deployments=deployments,
             needs=needs,

@@ -25,7 +25,7 @@ async def open_state(options: RunOptions, clock: Clock | None = None) -> AsyncIt
 
     Raises:
         StoreError: it cannot be used.
-        LibraryError: a link is in the way, or the library's own folder belongs to somebody else.
+        LibraryError: a link is in the way, or the library's own folder belongs to another user.
     """
     await anyio.to_thread.run_sync(refuse_link, options)
     async with open_store(state_path(options), clock) as store:

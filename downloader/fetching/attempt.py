@@ -35,10 +35,12 @@ from downloader.model import Portion, Receipt, Series, StagedImage
 __all__ = ["AttemptContext", "FetchedSeries", "fetch_series", "fetch_with_list", "make_receipt"]
 
 MORE_THAN_CAME: Final = 1.5
-NO_PARTS: Final = "a ZIP cannot be continued and begins anew; if it breaks off each time, use output.format images"
+NO_PARTS: Final = (
+    "a ZIP cannot be resumed and is fetched again from the start; if each attempt breaks off, use output.format: images"
+)
 WEAK_PARTS: Final = (
-    "all images are here, and the archive has no MD5 of some but in the list that ends a whole ZIP; "
-    "if it breaks off each time, md5: off takes them by count and size"
+    "all images have arrived, but the MD5s of some are only in the list at the end of a whole ZIP; "
+    "if each attempt breaks off, md5: off accepts them by count and size"
 )
 LOOK_IT_UP: Final = "look it up on the archive's site; it may have been withdrawn or renamed"
 
@@ -77,7 +79,7 @@ async def fetch_series(series: Series, context: AttemptContext, *, needed_bytes:
 
 
 async def _changed_since(series: Series, archive: Catalogue) -> Series | None:
-    """The series' newest row, where it tells of another version; None where it does not, or cannot be had."""
+    """The series' newest row, if it is another version; None if it is not, or is not available."""
     try:
         newest = await ask_again(series, archive)
     except (ArchiveError, TransferError):
@@ -106,9 +108,9 @@ async def _fetch_listed(series: Series, context: AttemptContext, needed_bytes: i
         return await _run(Attempt(series=newest, staging=begun, context=context))
     except _OutdatedRowError as outdated:
         raise IncompleteSeriesError(
-            "the catalogue changed the series twice, and no MD5 list tells of which version the images are that came",
+            "the catalogue changed the series twice, and no MD5 list shows which version the received images are",
             series_instance_uid=series.series_instance_uid,
-            next_step="it is tried again",
+            next_step="it is retried",
         ) from outdated
 
 
@@ -138,7 +140,7 @@ class _OutdatedRowError(Exception):
 
 
 def _find_or_begin(series: Series, context: AttemptContext, needed_bytes: int) -> FetchedSeries | Receipt | Staging:
-    """The series as it already lies in the library, if its receipt is of what the catalogue lists now; else its staging.
+    """The series as it already is in the library, if its receipt is of what the catalogue lists now; else its staging.
 
     Only its receipt, where that differs in dates alone: the archive's digest may show that the images are the same.
     A run that was killed between the rename and the store's word leaves such a series behind: it needs no download. What else it
@@ -162,7 +164,7 @@ def _begin(series: Series, context: AttemptContext, needed_bytes: int) -> Stagin
 
 
 def _rewrite(receipt: Receipt, library: SeriesSink) -> FetchedSeries:
-    """Note the row of today with a series that lies in the library, whose images it means as the one before did."""
+    """Note the current row with a series in the library, whose images it means as the one before did."""
     library.rewrite_receipt(library.folder_of(receipt.series), receipt)
     return _as_it_lies(receipt, receipt.series, library)
 
@@ -232,7 +234,7 @@ async def _fetch_whole(attempt: Attempt, *, needs_list: bool = False) -> Fetched
     async with context.archive.open_series(series, context.md5) as transfer:
         attempt.first_byte_seconds = context.clock.monotonic() - asked_at
         if needs_list and not transfer.brings_digests:
-            raise UnexpectedReplyError("no MD5 list comes with the images", series_instance_uid=series.series_instance_uid)
+            raise UnexpectedReplyError("the images have no MD5 list", series_instance_uid=series.series_instance_uid)
         fetched: FetchedSeries | None = None
         async for portion in transfer.portions():
             await attempt.note_received(portion)

@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 
 
 class FormerFolder:
-    """The folder that the store tells of a claimed series, where the series is about to get another one.
+    """The folder that the store has for a claimed series, where the series is about to get another one.
 
     The record stands from before the series is fetched until the former folder is gone: a kill at any moment, or a folder that
     cannot be removed now, leaves one folder once a later start has looked.
@@ -49,7 +49,7 @@ class FormerFolder:
         except LibraryError as error:
             # the record stays, so that the next start finishes what cannot be done now
             self._record = None
-            _log.warning("former folder stays until the next run", series_instance_uid=self._uid, message=str(error))
+            _log.warning("former folder not removed", series_instance_uid=self._uid, message=str(error))
 
     async def forget(self) -> None:
         """Remove the record, if there is one."""

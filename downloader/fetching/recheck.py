@@ -50,9 +50,9 @@ async def receipt_if_unchanged(series: Series, receipt: Receipt, archive: Digest
     try:
         digest = await archive.find_series_md5(series.series_instance_uid)
     except _NO_DIGEST as refusal:
-        _log.info("no digest of the series", series_instance_uid=series.series_instance_uid, message=str(refusal))
+        _log.info("series digest not available", series_instance_uid=series.series_instance_uid, message=str(refusal))
         return None
     if not digest or digest not in series_digests(image.md5 for image in receipt.images):
         return None
-    _log.info("other dates, same images", series_instance_uid=series.series_instance_uid)
+    _log.info("catalogue dates changed, images unchanged", series_instance_uid=series.series_instance_uid)
     return replace(receipt, series=series, proof=replace(receipt.proof, md5_images=len(receipt.images), md5_blank=0))

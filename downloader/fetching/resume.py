@@ -34,10 +34,10 @@ Single images come uncompressed and cost a request each; a ZIP of all of them is
 """
 
 LARGEST_IMAGE_BYTES: Final = 32 * 1024**3
-"""More than twenty times the largest image of the public collections: where the catalogue gives no size, a larger one is none."""
+"""Twenty times the largest public image and more: without a size in the catalogue, a larger one is refused."""
 
 FAULTS_IN_A_ROW: Final = 3
-"""After so many images that could not be had, one after the other, the rest is not asked for."""
+"""After this number of consecutive failed requests for single images the rest is not requested."""
 
 _REFUSALS: Final = (ArchiveFaultError, UnexpectedReplyError, AccessDeniedError, CredentialsRejectedError)
 _log = structlog.get_logger(__name__)
@@ -67,7 +67,7 @@ async def find_missing(attempt: Attempt) -> tuple[str, ...] | None:
     try:
         listed = await context.archive.find_sop_instance_uids(series.series_instance_uid)
     except _REFUSALS as refusal:
-        _log.info("images are not listed", series_instance_uid=series.series_instance_uid, message=str(refusal))
+        _log.info("image list not available", series_instance_uid=series.series_instance_uid, message=str(refusal))
         return None
     attempt.first_byte_seconds = context.clock.monotonic() - asked_at
     here = {image.sop_instance_uid for image in salvage.images}
@@ -149,11 +149,11 @@ async def fetch_singly(attempt: Attempt, missing: tuple[str, ...]) -> bool:
     if failed is None:
         return True
     if not came:
-        _log.info("images cannot be had singly", series_instance_uid=attempt.series.series_instance_uid, message=str(failed))
+        _log.info("single images not available", series_instance_uid=attempt.series.series_instance_uid, message=str(failed))
         return False
     raise ArchiveFaultError(
-        f"{len(missing) - came} of {len(missing)} images that were asked for singly did not come; the last because: {failed}",
-        next_step="what came is kept, and the rest is tried again",
+        f"{len(missing) - came} of {len(missing)} images requested one by one were not received; the last error: {failed}",
+        next_step="received images are kept, and the rest is retried",
     ) from failed
 
 
@@ -168,7 +168,7 @@ async def _fetch_image(attempt: Attempt, sop_instance_uid: str) -> None:
             image_bytes += portion.received_bytes
             await attempt.note_received(portion)
             if image_bytes > limit_bytes:
-                raise UnsafeMemberError(f"image {sop_instance_uid} is larger than its whole series can be")
+                raise UnsafeMemberError(f"image {sop_instance_uid} is larger than the whole series can be")
             await context.in_thread(attempt.staging.take, portion)
 
 
@@ -189,9 +189,9 @@ async def prove_salvaged(series: Series, staging: StagedSeries, context: Attempt
         )
     if series.version.differs_from(newest.version):
         raise IncompleteSeriesError(
-            "the archive changed the series while its images came in parts",
+            "the archive changed the series while its images were fetched in parts",
             series_instance_uid=series.series_instance_uid,
-            next_step="it is fetched anew",
+            next_step="it is fetched again",
         )
     series = _with_figures(series, newest)
     images = await context.in_thread(staging.images)
@@ -234,4 +234,4 @@ async def _find_image_md5s(series: Series, images: tuple[StagedImage, ...], arch
 
 def _note_no_md5(series: Series, refusal: ArchiveError) -> None:
     """A deployment without this endpoint, or one that guards it, has no MD5 to compare with: the same as a blank one."""
-    _log.info("the archive offers no MD5", series_instance_uid=series.series_instance_uid, message=str(refusal))
+    _log.info("image MD5s not available", series_instance_uid=series.series_instance_uid, message=str(refusal))

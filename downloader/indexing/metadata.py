@@ -100,7 +100,7 @@ async def _learn(kept: _Descriptions, wanted: set[tuple[str, str]], archives: Ma
             with anyio.fail_after(ASKED_FOR_SECONDS):
                 found = await archive.find_descriptions(collections)
         except (ArchiveError, TransferError, TimeoutError) as error:
-            _log.info("the archive does not describe its collections now", archive=name, message=str(error))
+            _log.info("collection descriptions not available", archive=name, message=str(error))
             continue
         for collection in collections:
             told = found.get(collection)

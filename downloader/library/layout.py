@@ -141,7 +141,7 @@ def parse_layout(layout: str) -> Layout:
     template = LAYOUTS.get(layout, layout)
     levels = tuple(_parse_level(level, layout) for level in template.split("/"))
     if not any(part.attribute for level in levels for part in level):
-        raise _refusal(layout, f"it is none of {', '.join(LAYOUTS)}, and names no attribute in braces")
+        raise _refusal(layout, f"it is not one of {', '.join(LAYOUTS)}, and has no attribute in braces")
     return Layout(levels)
 
 
@@ -160,11 +160,11 @@ def _parse_level(level: str, layout: str) -> tuple[_Part, ...]:
     parts = []
     for literal, attribute, form, conversion in parsed:
         if attribute is not None and attribute not in LAYOUT_FIELDS:
-            raise _refusal(layout, f"there is no {{{attribute}}}; there are {', '.join(LAYOUT_FIELDS)}")
+            raise _refusal(layout, f"unknown attribute {{{attribute}}}; the attributes are {', '.join(LAYOUT_FIELDS)}")
         if form or conversion:
-            raise _refusal(layout, f"{{{attribute}}} takes no format")
+            raise _refusal(layout, f"{{{attribute}}} does not accept a format")
         if safe_name(f"x{literal}x") != f"x{literal}x":
-            raise _refusal(layout, f"{literal!r} cannot stand in a folder's name")
+            raise _refusal(layout, f"{literal!r} is not allowed in the name of a folder")
         parts.append(_Part(literal, attribute or ""))
     return tuple(parts)
 

@@ -93,14 +93,14 @@ def _check(receipt: Receipt) -> None:
         raise _damaged("completed_at has no time zone")
     for name in receipt.file_sizes:
         if not is_image_name(name):
-            raise _damaged(f"{name!r} is no name of an image")
+            raise _damaged(f"{name!r} is not a valid name of an image")
     if receipt.zip is not None and (receipt.zip.size_bytes < 0 or not _MD5.fullmatch(receipt.zip.md5)):
-        raise _damaged("size or MD5 of the ZIP cannot be true")
+        raise _damaged("size or MD5 of the ZIP is not valid")
     for image in receipt.images:
         if image.size_bytes < 0 or not _MD5.fullmatch(image.md5):
-            raise _damaged(f"size or MD5 of {image.name!r} cannot be true")
+            raise _damaged(f"size or MD5 of {image.name!r} is not valid")
         if image.sop_class_uid and not is_dicom_uid(image.sop_class_uid):
-            raise _damaged(f"the SOP class of {image.name!r} is no UID")
+            raise _damaged(f"the SOP class of {image.name!r} is not a UID")
     if len({image.name for image in receipt.images}) != len(receipt.images):
         raise _damaged("two images have the same name")
     _check_figures(receipt)
@@ -110,7 +110,7 @@ def _check_figures(receipt: Receipt) -> None:
     series = receipt.series
     for figure in (series.image_count or 0, series.file_size_bytes or 0, receipt.stored_bytes, receipt.received_bytes):
         if not 0 <= figure <= LARGEST_FIGURE:
-            raise _damaged(f"no series has a count or size of {figure}")
+            raise _damaged(f"{figure} is not a valid count or size of a series")
 
 
 def is_image_name(name: str) -> bool:
@@ -119,12 +119,10 @@ def is_image_name(name: str) -> bool:
 
 
 def _damaged(why: str) -> DamagedReceiptError:
-    return DamagedReceiptError(
-        f"the receipt cannot be believed: {why}", next_step="remove the folder, and the series is fetched again"
-    )
+    return DamagedReceiptError(f"the receipt is not valid: {why}", next_step="remove the folder, and the series is fetched again")
 
 
 def _iso(value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in a receipt")
+    raise TypeError(f"{type(value).__name__} is not allowed in a receipt")

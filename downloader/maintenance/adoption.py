@@ -195,4 +195,4 @@ def _unpack(tree: ForeignTree, path: Path, staging: Staging, listed: Series) -> 
     except OSError as error:
         raise TruncatedZipError(f"{path} cannot be read: {error.strerror or error}") from error
     if not staging.images():
-        raise CorruptZipError(f"{path} holds no image")
+        raise CorruptZipError(f"{path} contains no image")

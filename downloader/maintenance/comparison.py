@@ -20,12 +20,12 @@ def compare_contents(folder: PurePosixPath, receipt: Receipt, contents: Mapping[
     for name, told_bytes in told.items():
         size_bytes = contents.get(name)
         if size_bytes is None:
-            yield finding_of(FindingKind.MISSING_IMAGE, receipt.series, folder / name, f"the {what} is not there")
+            yield finding_of(FindingKind.MISSING_IMAGE, receipt.series, folder / name, f"the {what} is missing")
         elif size_bytes != told_bytes:
-            sentence = f"the {what} has {size_bytes:,} bytes, its receipt says {told_bytes:,}"
+            sentence = f"the {what} has {size_bytes:,} bytes, the receipt has {told_bytes:,}"
             yield finding_of(FindingKind.WRONG_SIZE, receipt.series, folder / name, sentence)
     for name in sorted(contents.keys() - told.keys()):
-        yield finding_of(FindingKind.UNKNOWN_FILE, receipt.series, folder / name, "the receipt does not know this file")
+        yield finding_of(FindingKind.UNKNOWN_FILE, receipt.series, folder / name, "this file is not in the receipt")
 
 
 def compare_members(
@@ -35,10 +35,10 @@ def compare_members(
     for member in members:
         image = expected.pop(member.name, None)
         if image is None:
-            yield finding_of(FindingKind.WRONG_MD5, receipt.series, place / member.name, "the receipt does not know this member")
+            yield finding_of(FindingKind.WRONG_MD5, receipt.series, place / member.name, "this member is not in the receipt")
         elif member.size_bytes != image.size_bytes:
-            sentence = f"the image has {member.size_bytes:,} bytes, its receipt says {image.size_bytes:,}"
+            sentence = f"the image has {member.size_bytes:,} bytes, the receipt has {image.size_bytes:,}"
             yield finding_of(FindingKind.WRONG_SIZE, receipt.series, place / member.name, sentence)
         elif member.md5 != image.md5:
-            sentence = f"the image has MD5 {member.md5}, its receipt says {image.md5}"
+            sentence = f"the image has MD5 {member.md5}, the receipt has {image.md5}"
             yield finding_of(FindingKind.WRONG_MD5, receipt.series, place / member.name, sentence)

@@ -158,5 +158,5 @@ def _read_leniently(path: Path, size_bytes: int) -> DicomIdentity:
     with path.open("rb", buffering=0) as file:
         identity = read_leniently(file.read(HEAD_BYTES), size_bytes)
     if not identity.sop_instance_uid or not is_dicom_uid(identity.series_instance_uid):
-        raise NotDicomError(f"{path} does not tell which image of which series it is")
+        raise NotDicomError(f"{path} does not contain its SOP and series instance UIDs")
     return identity

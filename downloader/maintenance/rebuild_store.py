@@ -98,7 +98,7 @@ async def _choose(
         if uid in folders:
             kept = await _better(PurePosixPath(folders[uid]), kept, library)
             surplus = PurePosixPath(folders[uid]) if kept.folder == one.folder else one.folder
-            sentence = "another copy of the series lies in the library; the store knows that one"
+            sentence = "the library has another copy of the series, which the store uses"
             report(Finding(kind=FindingKind.SECOND_COPY, series_instance_uid=uid, path=str(surplus), sentence=sentence))
         folders[uid] = str(kept.folder)
         chosen[uid] = (kept.receipt, str(kept.folder))

@@ -45,7 +45,7 @@ async def finish_changes(library: LibraryParts, store: RecoveryStore | None, at:
             # finished changes must not be repeated: at the next start the folder may hold a series that a run has fetched
             await library.changes.keep(record, left)
         if finished:
-            _log.info("changes of the library were finished", record=record.name, changes=len(finished), left=len(left))
+            _log.info("interrupted library changes finished", record=record.name, changes=len(finished), left=len(left))
 
 
 async def _finish_each(record: ChangeRecord, library: LibraryParts) -> tuple[Sequence[tuple[Change, Finished]], Sequence[Change]]:
@@ -57,7 +57,7 @@ async def _finish_each(record: ChangeRecord, library: LibraryParts) -> tuple[Seq
             finished.append((change, await library.changes.finish(change)))
         except LibraryError as error:
             left.append(change)
-            _log.warning("a change of the library stays unfinished", record=record.name, message=str(error))
+            _log.warning("interrupted library change not finished", record=record.name, message=str(error))
     return finished, left
 
 

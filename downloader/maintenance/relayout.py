@@ -105,7 +105,7 @@ class Relayout:
             row = rows.get(receipt.series.series_instance_uid)
             series = _described(receipt, row)
             if row is not None and row.folder not in {"", str(folder)} and await holds_series(self.library.reader, row):
-                self._leave(folder, f"a second copy: the store's lies in {row.folder}", series)
+                self._leave(folder, f"a second copy: the store uses the one in {row.folder}", series)
                 continue
             is_new = await self._is_unknown_and_whole(folder, receipt, row)
             candidates.append(_Candidate(folder=folder, receipt=receipt, series=series, row=row, is_new=is_new))

@@ -263,9 +263,9 @@ class Repair:
     def _why_not(self, row: StoredSeries | None, series: Series | None, archive: str) -> str:
         """Why a series cannot be fetched again and stays as it is; empty if it can."""
         if row is not None and row.state is SeriesState.WITHDRAWN:
-            return "left as it is: the archive has withdrawn the series, so it cannot be fetched again"
+            return "not repaired: the archive has withdrawn the series, so it cannot be fetched again"
         if series is not None and archive not in self._archives:
-            return f"left as it is: nothing says where its archive {archive} is; name a manifest of it"
+            return f"not repaired: the address of its archive {archive} is not known; name a manifest of it"
         return ""
 
     async def _update_store(self, folder: PurePosixPath, receipt: Receipt, row: StoredSeries | None) -> None:

@@ -55,9 +55,9 @@ async def compare_upstream(
     if listed is None:
         return UpstreamComparison(standing=UpstreamStanding.UNKNOWN, sentence="the archive does not list the series")
     if listed.image_count is not None and listed.image_count != len(images):
-        return _differs(f"the archive lists {listed.image_count} images where there are {len(images)}")
+        return _differs(f"the archive lists {listed.image_count} images, the library has {len(images)}")
     if listed.file_size_bytes is not None and listed.file_size_bytes != size_bytes:
-        return _differs(f"the archive lists {listed.file_size_bytes} bytes where there are {size_bytes}")
+        return _differs(f"the archive lists {listed.file_size_bytes} bytes, the library has {size_bytes}")
     return await _compare_images(images, archive, patience)
 
 
@@ -71,7 +71,7 @@ async def _compare_images(images: Sequence[HashedImage], archive: Source, patien
         if not md5:
             continue
         if md5 != image.md5:
-            return _differs(f"image {image.sop_instance_uid} has MD5 {image.md5}, the archive says {md5}")
+            return _differs(f"image {image.sop_instance_uid} has MD5 {image.md5}, the archive has {md5}")
         matched += 1
     if not matched:
         return UpstreamComparison(

@@ -225,7 +225,7 @@ async def _hash(folder: PurePosixPath, receipt: Receipt, images: Sequence[Image]
         if found.unreadable:
             findings.append(finding_of(FindingKind.UNREADABLE_IMAGE, receipt.series, path, found.unreadable))
         elif found.md5 != image.md5:
-            sentence = f"the image has MD5 {found.md5}, its receipt says {image.md5}"
+            sentence = f"the image has MD5 {found.md5}, the receipt has {image.md5}"
             findings.append(finding_of(FindingKind.WRONG_MD5, receipt.series, path, sentence))
     return findings
 
@@ -249,7 +249,7 @@ async def _check_zip(
         findings.append(finding_of(FindingKind.MISSING_IMAGE, receipt.series, place / name, "the image is not in the ZIP"))
     if not findings and contents.md5 != stored.md5:
         # differences outside of the images: headers, lists, the licence
-        sentence = f"the ZIP has MD5 {contents.md5}, its receipt says {stored.md5}; its images are whole"
+        sentence = f"the ZIP has MD5 {contents.md5}, the receipt has {stored.md5}; its images are whole"
         findings.append(finding_of(FindingKind.WRONG_MD5, receipt.series, place, sentence))
     return findings, read_bytes
 
@@ -263,19 +263,19 @@ async def _compare_with_store(
     """
     series = receipt.series
     if not rows:
-        return (finding_of(FindingKind.NOT_IN_STORE, series, folder, "the store does not know this series"),)
+        return (finding_of(FindingKind.NOT_IN_STORE, series, folder, "the series is not in the store"),)
     row = rows[0]
     known = PurePosixPath(row.folder)
     if row.state is SeriesState.CLAIMED or (row.state is not SeriesState.COMPLETE and not row.folder):
         return ()
     if known != folder and not await examination.reader.is_one_folder(known, folder):
         if await holds_series(examination.reader, row):
-            return (finding_of(FindingKind.SECOND_COPY, series, folder, f"the store's copy lies in {row.folder}"),)
-        return (finding_of(FindingKind.OTHER_FOLDER, series, folder, f"the store looks for the series in {row.folder}"),)
+            return (finding_of(FindingKind.SECOND_COPY, series, folder, f"the store uses the copy in {row.folder}"),)
+        return (finding_of(FindingKind.OTHER_FOLDER, series, folder, f"the store has the series in {row.folder}"),)
     if row.state is not SeriesState.COMPLETE:
         return ()
     if row.stored_bytes != receipt.stored_bytes:
-        sentence = f"the store says {row.stored_bytes:,} bytes, the receipt {receipt.stored_bytes:,}"
+        sentence = f"the store has {row.stored_bytes:,} bytes, the receipt {receipt.stored_bytes:,}"
         return (finding_of(FindingKind.STORE_DIFFERS, series, folder, sentence),)
     return ()
 
@@ -286,7 +286,7 @@ async def _compare_with_archive(
     series = receipt.series
     archive = archives.get(receipt.archive)
     if archive is None:
-        sentence = f"nothing says where the archive {receipt.archive} is; name a manifest of it"
+        sentence = f"the address of the archive {receipt.archive} is not known; name a manifest of it"
         return (finding_of(FindingKind.UPSTREAM_UNKNOWN, series, folder, sentence),)
     try:
         comparison = await compare_upstream(series.series_instance_uid, receipt.images, receipt.stored_bytes, archive, patience)
@@ -326,10 +326,10 @@ async def _check_rows(
         if folder in damaged:
             finding = _damaged(folder, row.series.series_instance_uid, damaged.pop(folder))
         elif await examination.reader.contents(folder):
-            sentence = "the store says that the series is here, and no receipt of it is"
+            sentence = "the store has the series in this folder, but its receipt is missing"
             finding = finding_of(FindingKind.MISSING_RECEIPT, row.series, folder, sentence)
         else:
-            sentence = "the store says that the series is here, and nothing is"
+            sentence = "the store has the series in this folder, but the folder is missing"
             finding = finding_of(FindingKind.MISSING_FOLDER, row.series, folder, sentence)
         await take(CheckedSeries(folder=folder, row=row, findings=(finding,)))
 

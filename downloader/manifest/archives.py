@@ -66,11 +66,11 @@ def _check_url(text: str) -> str:
     except ValueError as error:
         raise ValueError(f"{quote(text)} is not an address") from error
     if parts.username is not None or parts.password is not None:
-        raise ValueError("an address must not hold a user name or password; use auth")
+        raise ValueError("an address must not contain a user name or password; use auth")
     if parts.scheme not in ("http", "https") or not host or port == 0:
         raise ValueError(f"{quote(text)} is not an address that begins with http:// or https://")
     if parts.query or parts.fragment or re.search(r"[\s\\]", text):
-        raise ValueError("an address must not hold blanks, ? or #")
+        raise ValueError("an address must not contain spaces, ? or #")
     return text.rstrip("/")
 
 
@@ -78,15 +78,15 @@ def _check_base_url(text: str) -> str:
     address = _check_url(text)
     last = address.rpartition("/")[2]
     if last in ("v1", "v2", "v4"):
-        raise ValueError(f"leave /{last} out of the address and say api: {last}")
+        raise ValueError(f"remove /{last} from the address and set api: {last}")
     if last == "query":
-        raise ValueError("leave /query out of the address and say api: bindaas")
+        raise ValueError("remove /query from the address and set api: bindaas")
     return address
 
 
 def _check_header(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text):
-        raise ValueError(f"{quote(text)} cannot be the name of an HTTP header")
+        raise ValueError(f"{quote(text)} is not a valid name of an HTTP header")
     return text
 
 
@@ -98,41 +98,41 @@ Url = Annotated[Text, AfterValidator(_check_url), _URL_SCHEMA]
 class Auth(Keys):
     """How to show who asks. Secrets themselves come from files or from the environment, never from a manifest."""
 
-    username: Text | None = Field(default=None, description="Account at the archive; or TCIAD_USERNAME.")
+    username: Text | None = Field(default=None, description="Account at the archive; also TCIAD_USERNAME.")
     password_file: FileName | None = Field(
-        default=None, description="File with the password, relative to the manifest; or TCIAD_PASSWORD."
+        default=None, description="File with the password, relative to the manifest; also TCIAD_PASSWORD."
     )
-    token_url: Url | None = Field(default=None, description="Where tokens are issued; default: <base_url>/../oauth/token.")
-    client_id: Text = Field(default="nbia", description="Name of the client that asks for tokens.")
+    token_url: Url | None = Field(default=None, description="Address that issues tokens; default: <base_url>/../oauth/token.")
+    client_id: Text = Field(default="nbia", description="OAuth client ID for token requests.")
     client_secret_file: FileName | None = Field(
-        default=None, description="File with the secret of that client, relative to the manifest; few archives want one."
+        default=None, description="File with the OAuth client secret, relative to the manifest; few archives require one."
     )
     api_key_file: FileName | None = Field(
-        default=None, description="File with the API key, relative to the manifest; or TCIAD_API_KEY. For bindaas."
+        default=None, description="File with the API key, relative to the manifest; also TCIAD_API_KEY. For bindaas."
     )
     api_key_header: Annotated[Text, AfterValidator(_check_header)] = Field(
-        default="api_key", description="HTTP header that carries the API key. For bindaas."
+        default="api_key", description="HTTP header for the API key. For bindaas."
     )
     api_key_in: Annotated[KeyPlace, BeforeValidator(choose(KeyPlace))] = Field(
         default=KeyPlace.HEADER,
-        description="Whether the API key goes into a header or, as api_key, into the address. For bindaas.",
+        description="Whether the API key is sent as a header or as the query parameter api_key. For bindaas.",
     )
 
     @model_validator(mode="after")
     def _check_key(self) -> Self:
         if self.api_key_in is KeyPlace.QUERY and "api_key_header" in self.model_fields_set:
-            raise ValueError("api_key_header has no use with api_key_in: query; in the address the key is always api_key")
+            raise ValueError("api_key_header cannot be combined with api_key_in: query; the query parameter is always api_key")
         return self
 
 
 class ArchiveAddress(Keys):
     """One archive: its address, the generation of its API, and how to show who asks."""
 
-    base_url: BaseUrl = Field(description="Address up to and without the version, such as https://host/nbia-api/services.")
+    base_url: BaseUrl = Field(description="Address without the version, such as https://host/nbia-api/services.")
     api: Annotated[ApiGeneration, BeforeValidator(choose(ApiGeneration))] = Field(
         default=ApiGeneration.V4, description="Generation of the API; bindaas is the REST API of 2013."
     )
-    auth: Auth | None = Field(default=None, description="Credentials; leave out for public data.")
+    auth: Auth | None = Field(default=None, description="Credentials; not needed for public data.")
 
     @model_validator(mode="after")
     def _check_auth(self) -> Self:
@@ -141,15 +141,15 @@ class ArchiveAddress(Keys):
         allowed = _AUTH_KEYS[self.api]
         wrong = sorted(self.auth.model_fields_set - allowed)
         if wrong:
-            takes = f"it takes {', '.join(sorted(allowed))}" if allowed else "it takes no credentials"
-            raise ValueError(f"api {self.api.value} has no use for auth.{wrong[0]}; {takes}")
+            takes = f"it uses {', '.join(sorted(allowed))}" if allowed else "it uses no credentials"
+            raise ValueError(f"api {self.api.value} does not use auth.{wrong[0]}; {takes}")
         return self
 
     @property
     def name(self) -> str:
         """The profile's name, or the host: how logs, metrics and the store call the archive.
 
-        An address that somebody wrote out is never the sandbox: that one is started on demand, whatever listens there.
+        An address that the user wrote is never the sandbox, which tciad starts on demand whatever listens at its address.
         """
         if any(self is address for address in _SANDBOXES.values()):
             return SANDBOX_PROFILE
@@ -204,7 +204,7 @@ def _profile_or_address(value: object) -> object:
     if value in PROFILES:
         return PROFILES[value]
     if "://" in value:
-        raise ValueError("an address is given as a mapping: {base_url: …, api: v4}")
+        raise ValueError("write an address as a mapping: {base_url: …, api: v4}")
     raise ValueError(refuse_choice(value, list(PROFILES)))
 
 
@@ -255,17 +255,17 @@ def archive_of_list(download_url: str, archive: str | None, api: str | None) -> 
         return named_address(address.name, api, "--api")
     if api == ApiGeneration.BINDAAS:
         raise SettingsError(
-            f"--api: the list is for {address.name} at {address.base_url}, which is not asked in that way",
+            f"--api: the list is for {address.name} at {address.base_url}, which does not have this API",
             next_step=f"name the base URL that speaks {api} with --archive",
         )
     return named_address(address.base_url, api, "--api")
 
 
 def named_address(archive: str, api: str | None, named: str) -> ArchiveAddress:
-    """The archive that somebody names: a built-in one, or a base URL; either with the generation of its API.
+    """The archive that the user names: a built-in one, or a base URL; either with the generation of its API.
 
     Raises:
-        SettingsError: neither of the two, or a generation that is not spoken there; `named` is how the user calls what he said.
+        SettingsError: neither of the two, or a generation that it does not have; `named` is the flag or key for the message.
     """
     if archive in PROFILES:
         return _profile_in(archive, api, named)
@@ -287,7 +287,7 @@ def _profile_in(name: str, api: str | None, named: str) -> ArchiveAddress:
     if api is None or api == profile.api:
         return profile
     if api not in list(spoken):
-        raise SettingsError(f"{named}: {name} speaks {one_of([one.value for one in spoken])}, not {quote(api)}")
+        raise SettingsError(f"{named}: {name} has the API {one_of([one.value for one in spoken])}, not {quote(api)}")
     if name == SANDBOX_PROFILE:
         return _SANDBOXES[ApiGeneration(api)]
     return ArchiveAddress(base_url=profile.base_url, api=ApiGeneration(api))

@@ -80,13 +80,17 @@ class Cart:
             what = f"version {version} is newer than this tciad; it reads version 3"
             raise refuse(path, [Problem(line, "manifestVersion", what)])
         if not self.lists_series or major in ("1", "2"):
-            old = "an old cart that keeps its series on the archive's server, and that server is gone; save the cart again"
+            old = "an old cart whose series were stored on a server of the archive that no longer exists; save the cart again"
             is_old = major in ("1", "2") or _OLD_KEYS & self.header.keys()
-            what = old if is_old else "no line says ListOfSeriesToDownload=, so this is no cart; name a plain list .txt"
+            what = (
+                old
+                if is_old
+                else "not a cart: the line ListOfSeriesToDownload= is missing; use the extension .txt for a plain list of UIDs"
+            )
             raise refuse(path, [Problem(line, "", what)])
         line, kind = self.header.get("datatype", (1, "DICOM"))
         if kind.casefold() not in ("", "dicom"):
-            raise refuse(path, [Problem(line, "dataType", f"the cart holds {quote(kind)}; tciad mirrors DICOM images")])
+            raise refuse(path, [Problem(line, "dataType", f"the cart contains {quote(kind)}; tciad mirrors DICOM images")])
 
 
 def read_cart(text: str) -> Cart:

@@ -48,15 +48,15 @@ def check_name(name: str) -> str:
         ValueError: it cannot.
     """
     if len(name) > LONGEST_NAME_CHARACTERS:
-        raise ValueError(f"a manifest's name has {LONGEST_NAME_CHARACTERS} characters at most")
+        raise ValueError(f"the name of a manifest must not have more than {LONGEST_NAME_CHARACTERS} characters")
     if not name.isprintable() or "/" in name or "\\" in name or name != name.strip() or name.startswith("."):
-        raise ValueError("a manifest's name is printable, without slashes, and does not begin with a dot or blank")
+        raise ValueError("the name of a manifest must be printable, without slashes, and not begin with a dot or space")
     return name
 
 
 def _check_version(value: object) -> int:
     if type(value) is not int:
-        raise ValueError(f"the number 1 is wanted, not {kind_of(value)}")
+        raise ValueError(f"expected the number 1, not {kind_of(value)}")
     if value != 1:
         raise ValueError(f"this tciad reads version 1, not {value}")
     return value
@@ -68,7 +68,7 @@ def _check_day(value: object) -> date:
     try:
         return date.fromisoformat(value if isinstance(value, str) and len(value) == len("2024-01-31") else "")
     except ValueError as error:
-        raise ValueError("a day is wanted, such as 2024-01-31") from error
+        raise ValueError("expected a date such as 2024-01-31") from error
 
 
 def _check_cron(expression: str) -> str:
@@ -80,7 +80,7 @@ def _check_cron(expression: str) -> str:
     except CronSimError as error:
         raise ValueError(f"not a cron expression: {str(error).lower()}") from error
     except StopIteration as error:
-        raise ValueError("that day never comes") from error
+        raise ValueError("this date never occurs") from error
     return expression
 
 
@@ -96,14 +96,14 @@ def _read_list(value: object, info: ValidationInfo) -> SeriesList:
 
 def _want_list(value: object) -> object:
     if not isinstance(value, list):
-        raise ValueError(f"a list is wanted, not {kind_of(value)}; each entry begins with '- '")  # noqa: TRY004 - pydantic takes ValueError only
+        raise ValueError(f"expected a list, not {kind_of(value)}; each entry begins with '- '")  # noqa: TRY004 - pydantic takes ValueError only
     return tuple(value)
 
 
 def _want_entries(value: object) -> object:
     entries = _want_list(value)
     if not entries:
-        raise ValueError("the list is empty, so nothing would be wanted")
+        raise ValueError("the list is empty, so the manifest would select nothing")
     return entries
 
 
@@ -117,19 +117,19 @@ class CountRange(Keys):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    least: Count | None = Field(default=None, alias="min", description="At least so many.")
-    most: Count | None = Field(default=None, alias="max", description="At most so many.")
+    least: Count | None = Field(default=None, alias="min", description="Minimum.")
+    most: Count | None = Field(default=None, alias="max", description="Maximum.")
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if self.least is None and self.most is None:
-            raise ValueError("say min, max or both")
+            raise ValueError("set min, max or both")
         if self.least is not None and self.most is not None and self.least > self.most:
             raise ValueError(f"min {self.least} is more than max {self.most}, so nothing could match")
         return self
 
     def contains(self, count: int | None) -> bool:
-        """Whether the count lies in the range, ends included. An unknown one does not."""
+        """Whether the count is in the range, inclusive. An unknown count is not."""
         return count is not None and (self.least is None or count >= self.least) and (self.most is None or count <= self.most)
 
     def __str__(self) -> str:
@@ -141,19 +141,19 @@ class DayRange(Keys):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    first: Day | None = Field(default=None, alias="from", description="The first day.")
-    last: Day | None = Field(default=None, alias="to", description="The last day.")
+    first: Day | None = Field(default=None, alias="from", description="First day.")
+    last: Day | None = Field(default=None, alias="to", description="Last day.")
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if self.first is None and self.last is None:
-            raise ValueError("say from, to or both")
+            raise ValueError("set from, to or both")
         if self.first is not None and self.last is not None and self.first > self.last:
             raise ValueError(f"from {self.first} is after to {self.last}, so nothing could match")
         return self
 
     def contains(self, day: date | None) -> bool:
-        """Whether the day lies in the range, ends included. An unknown one does not."""
+        """Whether the day is in the range, inclusive. An unknown day is not."""
         return day is not None and (self.first is None or day >= self.first) and (self.last is None or day <= self.last)
 
     def __str__(self) -> str:
@@ -174,10 +174,10 @@ class SelectionKeys(Keys):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    collection: TextPatterns | None = Field(default=None, description="Collection. * and ? are globs; case does not count.")
-    patient_id: TextPatterns | None = Field(default=None, description="Patient ID. * and ? are globs.")
-    study_instance_uid: OneOrList[Uid] | None = Field(default=None, description="Studies, written out.")
-    series_instance_uid: OneOrList[Uid] | None = Field(default=None, description="Series, written out.")
+    collection: TextPatterns | None = Field(default=None, description="Collection. * and ? are wildcards; case is ignored.")
+    patient_id: TextPatterns | None = Field(default=None, description="Patient ID. * and ? are wildcards.")
+    study_instance_uid: OneOrList[Uid] | None = Field(default=None, description="Study Instance UIDs, without wildcards.")
+    series_instance_uid: OneOrList[Uid] | None = Field(default=None, description="Series Instance UIDs, without wildcards.")
     series_list: OneOrList[SeriesListFile] | None = Field(
         default=None, description="Files that list series: .tcia, .csv, .tsv or .txt, relative to the manifest."
     )
@@ -187,14 +187,14 @@ class SelectionKeys(Keys):
     manufacturer_model_name: TextPatterns | None = Field(default=None, description="Model of the device.")
     series_description: TextPatterns | None = Field(default=None, description="Series description.")
     license: TextPatterns | None = Field(default=None, description="Name or address of the licence.")
-    image_count: CountRange | None = Field(default=None, description="How many images, ends included.")
-    date_released: DayRange | None = Field(default=None, description="When the archive released it, ends included.")
-    study_date: DayRange | None = Field(default=None, description="Day of the study, ends included.")
+    image_count: CountRange | None = Field(default=None, description="Number of images, inclusive.")
+    date_released: DayRange | None = Field(default=None, description="Date when the archive released the series, inclusive.")
+    study_date: DayRange | None = Field(default=None, description="Date of the study, inclusive.")
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:
         if not self.model_fields_set - {"archive"}:
-            raise ValueError("an entry without keys would match the whole archive; name at least one")
+            raise ValueError("an entry without keys would match the whole archive; set at least one key")
         return self
 
 
@@ -202,44 +202,46 @@ class WantedKeys(SelectionKeys):
     """One entry of select: it matches the series of one archive that fit all of its keys."""
 
     shared_cart: OneOrList[Text] | None = Field(
-        default=None, description="Carts that the archive keeps by name, such as nbia-49121659384603347; asked at each run."
+        default=None, description="Names of shared carts at the archive, such as nbia-49121659384603347; read at each run."
     )
 
     archive: ProfileOrAddress | None = Field(
-        default=None, description="Where the series of this entry are; default: what the manifest or the cart says."
+        default=None, description="Archive of this entry; default: that of the manifest or the cart."
     )
 
 
 class OutputKeys(Keys):
-    """Where the library is, and how it looks."""
+    """Directory and structure of the library."""
 
     output: PathName = Field(
         default=_DEFAULTS.output, alias="directory", description="Folder of the library, relative to the working directory."
     )
     layout: LayoutName = Field(
-        default=DEFAULT_LAYOUT, description="Built-in layout, or a template with {series_instance_uid}; a library keeps its own."
+        default=DEFAULT_LAYOUT,
+        description="Built-in layout, or a template with {series_instance_uid}; an existing library keeps its own.",
     )
     format: Format = Field(
-        default=DEFAULT_FORMAT, description="The images of each series as files, or in one ZIP; a library keeps its own."
+        default=DEFAULT_FORMAT,
+        description="The images of each series as files, or in one ZIP; an existing library keeps its own.",
     )
 
 
 class DownloadKeys(Keys):
     """How series are fetched."""
 
-    concurrency: Concurrency = Field(default=_DEFAULTS.concurrency, description="The ceiling of series at once.")
+    concurrency: Concurrency = Field(default=_DEFAULTS.concurrency, description="Maximum number of series at once.")
     bandwidth: Bandwidth = Field(
         default=_DEFAULTS.bandwidth,
-        description='All downloads together, such as 40MB/s, or by time of day: {default: 40MB/s, "08:00-18:00": 5MB/s}.',
+        description='Limit for all downloads, such as 40MB/s, or by time of day: {default: 40MB/s, "08:00-18:00": 5MB/s}.',
         json_schema_extra={"default": "unlimited"},
     )
-    order: Order = Field(default=_DEFAULTS.order, description="Which series come first.")
+    order: Order = Field(default=_DEFAULTS.order, description="Order in which series are fetched.")
     attempts: Attempts = Field(default=_DEFAULTS.attempts, description="Attempts per series before it counts as failed.")
-    md5: Md5 = Field(default=_DEFAULTS.md5, description="Whether the archive's MD5 list is asked for.")
+    md5: Md5 = Field(default=_DEFAULTS.md5, description="Whether to request the archive's MD5 list.")
     min_free_bytes: Size = Field(
         default=_DEFAULTS.min_free_bytes,
         alias="min_free_space",
-        description="Room on the disk that is never used.",
+        description="Disk space that stays unused.",
         json_schema_extra={"default": format_size(_DEFAULTS.min_free_bytes)},
     )
 
@@ -254,7 +256,7 @@ class Schedule(Keys):
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["every"]}, {"required": ["cron"]}]})
 
     every_seconds: Duration | None = Field(
-        default=None, alias="every", description="From the start of one run to the next, such as 6h."
+        default=None, alias="every", description="Interval between the starts of two runs, such as 6h."
     )
     cron: Annotated[Text, AfterValidator(_check_cron)] | None = Field(
         default=None, description="Cron expression of five fields: minute hour day month weekday."
@@ -262,7 +264,7 @@ class Schedule(Keys):
     retry_after_seconds: Duration = Field(
         default=FIRST_RETRY_SECONDS,
         alias="retry_after",
-        description="Pause before a failed cycle is tried again; it doubles with each failure in a row.",
+        description="Pause before a failed cycle is retried; it doubles with each consecutive failure.",
         json_schema_extra={"default": "5m"},
     )
     max_retry_after_seconds: Duration = Field(
@@ -275,7 +277,7 @@ class Schedule(Keys):
     @model_validator(mode="after")
     def _check_one(self) -> Self:
         if (self.every_seconds is None) == (self.cron is None):
-            raise ValueError("say either every or cron")
+            raise ValueError("set either every or cron")
         return self
 
 
@@ -286,7 +288,7 @@ class ManifestDocument(Keys):
         description="Version of this format: 1."
     )
     name: Annotated[Text, AfterValidator(check_name)] | None = Field(
-        default=None, description="How logs and reports call the manifest; default: the file's name without its suffix."
+        default=None, description="Name in logs and reports; default: the name of the file without its extension."
     )
     archive: ProfileOrAddress = Field(
         default=PROFILES[DEFAULT_PROFILE],
@@ -294,27 +296,27 @@ class ManifestDocument(Keys):
         json_schema_extra={"default": DEFAULT_PROFILE},
     )
     select: Annotated[tuple[WantedKeys, ...], BeforeValidator(_want_entries)] = Field(
-        description="A series is wanted when any of these entries matches it.", json_schema_extra={"minItems": 1}
+        description="A series is selected if any of these entries matches it.", json_schema_extra={"minItems": 1}
     )
     exclude: Annotated[tuple[SelectionKeys, ...], BeforeValidator(_want_list)] = Field(
-        default=(), description="A series that any of these entries matches is not wanted."
+        default=(), description="A series is not selected if any of these entries matches it."
     )
-    output: OutputKeys | None = Field(default=None, description="Where the library is, and how it looks.")
+    output: OutputKeys | None = Field(default=None, description="Directory and structure of the library.")
     download: DownloadKeys | None = Field(default=None, description="How series are fetched.")
     schedule: Schedule | None = Field(default=None, description="When `tciad serve` runs the manifest.")
     withdrawn: Annotated[WithdrawnPolicy, BeforeValidator(choose(WithdrawnPolicy))] = Field(
-        default=WithdrawnPolicy.KEEP, description="Keep, move aside or delete series that the archive no longer lists."
+        default=WithdrawnPolicy.KEEP, description="Keep, quarantine or delete series that the archive no longer lists."
     )
     withdrawn_grace_seconds: Duration = Field(
         default=WITHDRAWN_GRACE_SECONDS,
         alias="withdrawn_grace",
-        description="How long a withdrawn series stays in its place before it is moved aside or deleted.",
+        description="Time before a withdrawn series is quarantined or deleted.",
         json_schema_extra={"default": "30d"},
     )
     max_shrink_percent: Percent = Field(
         default=_DEFAULTS.max_shrink_percent,
         alias="max_shrink",
-        description="A catalogue that lost more than this since the last resolve is not acted upon.",
+        description="Reject a catalogue that shrank by more than this since the last run.",
         json_schema_extra={"default": f"{_DEFAULTS.max_shrink_percent:g}%"},
     )
 

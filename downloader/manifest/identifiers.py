@@ -15,12 +15,12 @@ def check_uid(text: str) -> str:
     A number without any dot is refused besides: in a list it is a count, or the identifier of a patient.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a UID.
     """
     if is_dicom_uid(text) and "." in text:
         return text
     if "*" in text or "?" in text:
-        raise ValueError(f"{quote(text)} is not a UID: UIDs are written out, they take no * or ?")
+        raise ValueError(f"{quote(text)} is not a UID: UIDs cannot contain the wildcards * and ?")
     if len(text) > LONGEST_UID_CHARACTERS and set(text) <= set("0123456789."):
         raise ValueError(f"{quote(text)} is not a UID: it is longer than {LONGEST_UID_CHARACTERS} characters")
-    raise ValueError(f"{quote(text)} is not a UID: numbers joined by dots")
+    raise ValueError(f"{quote(text)} is not a UID, which is numbers joined by dots")

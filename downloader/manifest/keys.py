@@ -34,7 +34,7 @@ def check_text(value: object) -> str:
     Source: docs/archives.md#json-replies.
     """
     if not isinstance(value, str):
-        raise PydanticCustomError(TEXT_WANTED, "text is wanted, not {kind}", {"kind": kind_of(value)})
+        raise PydanticCustomError(TEXT_WANTED, "expected text, not {kind}", {"kind": kind_of(value)})
     if not value.strip():
         raise ValueError("the text is empty")
     return value
@@ -51,7 +51,7 @@ def _file_name(value: object, info: ValidationInfo) -> Path:
 
 def _as_tuple(value: object) -> object:
     if isinstance(value, dict):
-        raise ValueError("one value or a list of values is wanted, not a mapping")  # noqa: TRY004 - pydantic takes ValueError only
+        raise ValueError("expected one value or a list of values, not a mapping")  # noqa: TRY004 - pydantic takes ValueError only
     if not isinstance(value, list):
         return (value,)
     if not value:

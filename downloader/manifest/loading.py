@@ -42,7 +42,7 @@ class Manifest:
         select: a series is wanted when any of these matches it
         exclude: and none of these does.
         options: what the manifest says of the run, and only that, under the names of RunOptions.
-        schedule: when the service runs it; None when nobody said.
+        schedule: when the service runs it; None if the manifest does not have one.
         withdrawn: what becomes of series that the archive no longer lists, `withdrawn_grace_seconds` after it was seen.
         files: the series lists that were read for it.
     """
@@ -105,7 +105,7 @@ def load_manifest(path: Path, *, archive: str | None = None, api: str | None = N
         refuse_foreign(path)
         if archive is not None or api is not None:
             raise SettingsError(
-                f"--archive and --api are for series lists: {path} is a manifest, which says itself what archive it means",
+                f"--archive and --api are for series lists: {path} is a manifest, which names its own archive",
                 next_step="leave them out, or set archive in the manifest",
             )
         text = read_text(path, LARGEST_BYTES)
@@ -196,7 +196,7 @@ def _name_of(path: Path) -> str:
     try:
         return check_name(path.stem)
     except ValueError as error:
-        raise ManifestError(f"{str(path)!r}: the file's name cannot name the manifest: {error}") from error
+        raise ManifestError(f"{str(path)!r}: the name of the file is not a valid name of a manifest: {error}") from error
 
 
 def _find_strangers(document: ManifestDocument, marks: Mapping[KeyPath, Mark]) -> Iterator[Problem]:
@@ -211,7 +211,7 @@ def _find_strangers(document: ManifestDocument, marks: Mapping[KeyPath, Mark]) -
             yield Problem(marks[at].line, show_path(at), str(error))
             continue
         if named.setdefault(archive.name, archive) != archive:
-            what = f"{archive.name} is spoken to in two ways in this manifest; give one of them a manifest of its own"
+            what = f"{archive.name} has two different addresses in this manifest; move one of them to another manifest"
             yield Problem(marks[at].line, show_path(at), what)
 
 
@@ -274,7 +274,7 @@ def _explain(detail: ErrorDetails, mark: Mark) -> str:
             return _explain_unknown(detail["loc"])
         case kind if kind == TEXT_WANTED and mark.raw:
             read = kind_of(detail["input"])
-            return f'text is wanted, and YAML reads {mark.raw} as {read}; put it in quotes: "{mark.raw}"'
+            return f'expected text, but YAML reads {mark.raw} as {read}; put it in quotes: "{mark.raw}"'
         case _:
             return explain(detail)
 
@@ -286,9 +286,9 @@ def _explain_unknown(location: KeyPath) -> str:
         if isinstance(step, str):
             model = next(_models_in(_field_annotation(model, step)))
     if key in _SECRET_KEYS:
-        return "a manifest holds no secrets; name a file with password_file or api_key_file"
+        return "a manifest must not contain secrets; name a file with password_file or api_key_file"
     known = [info.alias or name for name, info in model.model_fields.items()]
-    return f"unknown key{suggest(key, known)}" if suggest(key, known) else f"unknown key; there are {', '.join(known)}"
+    return f"unknown key{suggest(key, known)}" if suggest(key, known) else f"unknown key; the keys are {', '.join(known)}"
 
 
 def _field_annotation(model: type[BaseModel], key: str) -> object:

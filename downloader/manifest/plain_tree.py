@@ -37,6 +37,6 @@ def plain_tree(document: Mapping[str, object], path: Path) -> YamlTree:
             return str(value)
         if isinstance(value, bool | int | float | date):
             return value
-        raise refuse(path, [Problem(0, show_path(at), f"{kind_of(value)} cannot stand in a manifest")])
+        raise refuse(path, [Problem(0, show_path(at), f"{kind_of(value)} is not allowed in a manifest")])
 
     return YamlTree(build(document, ()), marks, ())

@@ -1,4 +1,4 @@
-"""What is wrong with a file, where, and how that is told."""
+"""Problems of a file with their positions, and their text."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -70,8 +70,7 @@ class Selection:
         series_instance_uids: the series that the entry lists itself or through series lists, each once, in their order;
             empty when it does not list any, and then it does not limit.
         series_lists: the files that it lists some of them through.
-        shared_carts: names of carts that the archive keeps; their series count among the listed ones once `with_cart_series` was
-            told which they are.
+        shared_carts: names of shared carts at the archive; `with_cart_series` adds their series to the listed ones.
         archive: where the series of the entry are; None where the manifest's archive has them.
     """
 

@@ -40,7 +40,7 @@ _FOREIGN_SUFFIXES: Final[Mapping[str, str]] = MappingProxyType(
         ".jnlp": "starts a Java program that the archive no longer serves; export the cart as .tcia",
     }
 )
-_DRS: Final = "lists files by DRS address, which no NBIA archive serves; a column SeriesInstanceUID is wanted"
+_DRS: Final = "lists files by DRS address, which no NBIA archive serves; a column SeriesInstanceUID is required"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def load_series_list(path: Path) -> SeriesList:
     """Read a series list. Blocks while it reads.
 
     Raises:
-        ManifestError: no series list, or one that names no series, or lines that are no UIDs; every such line is told.
+        ManifestError: not a series list, no series in it, or lines that are not UIDs; every such line is reported.
     """
     try:
         return read_series_list(path)
@@ -91,7 +91,7 @@ def read_series_list(path: Path) -> SeriesList:
     refuse_foreign(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise SourceError(f"is no series list; those end in {', '.join(SUFFIXES)}")
+        raise SourceError(f"is not a series list; the known extensions are {', '.join(SUFFIXES)}")
     text = read_text(path, LARGEST_BYTES)
     if suffix in (".csv", ".tsv"):
         return _collect(path, _table_values(path, text))
@@ -109,7 +109,7 @@ def read_series_list(path: Path) -> SeriesList:
 def _line_values(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     for number, line in lines:
         if line.lstrip().startswith(("cp s3:", "cp gs:", "s3://", "gs://", "drs://")):
-            what = "lists objects of another kind of archive; a cart (.tcia) or UIDs of series are wanted"
+            what = "lists objects of another kind of archive; a cart (.tcia) or UIDs of series are required"
             raise refuse(path, [Problem(number, "", what)])
         yield from ((number, word) for word in _SEPARATORS.split(line) if word)
 
@@ -193,7 +193,7 @@ def _find_column(path: Path, line: int, cells: list[str]) -> int:
     if _DRS_COLUMNS & set(names):
         raise SourceError(_DRS)
     shown = ", ".join(quote(cell) for cell in cells[:10])
-    what = f"no column SeriesInstanceUID among {shown}; a list of UIDs alone is named .txt"
+    what = f"no column SeriesInstanceUID among {shown}; use the extension .txt for a plain list of UIDs"
     raise refuse(path, [Problem(line, "", what)])
 
 
@@ -214,11 +214,11 @@ def _collect(path: Path, values: Iterable[tuple[int, str]], cart: Cart = _NO_CAR
             if len(problems) < MOST_PROBLEMS:
                 problems.append(Problem(line, "", str(error)))
     if unsound > len(problems):
-        problems.append(Problem(problems[-1].line, "", f"and {unsound - len(problems)} more like it"))
+        problems.append(Problem(problems[-1].line, "", f"and {unsound - len(problems)} more such lines"))
     if problems:
         raise refuse(path, problems)
     if not series:
-        raise refuse(path, [Problem(1, "", "the list names no series")])
+        raise refuse(path, [Problem(1, "", "the list contains no series")])
     return SeriesList(
         path=path,
         series_instance_uids=tuple(series),

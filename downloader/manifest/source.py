@@ -9,7 +9,7 @@ from downloader.manifest.problems import Problem, SourceError, refuse
 
 _BYTE_ORDER_MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
-HALF_A_PAIR: Final = "holds half of a surrogate pair, which is no character"
+HALF_A_PAIR: Final = "contains half of a surrogate pair, which is not a character"
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -22,7 +22,7 @@ def read_text(path: Path, largest_bytes: int) -> str:
     """Read a text file: UTF-8, or whatever its byte order mark says; the mark itself is left out.
 
     Raises:
-        SourceError: there is no such file, or it cannot be read, or is larger than allowed.
+        SourceError: no such file, or it cannot be read, or is larger than allowed.
         ManifestError: bytes that are not text, with their line.
     """
     content = _read_bytes(path, largest_bytes)
@@ -35,21 +35,21 @@ def read_text(path: Path, largest_bytes: int) -> str:
 def _read_bytes(path: Path, largest_bytes: int) -> bytes:
     try:
         if path.is_dir():
-            raise SourceError("is a folder; a file is wanted")
+            raise SourceError("is a folder, not a file")
         if path.exists() and not path.is_file():
-            raise SourceError("is not a plain file")
+            raise SourceError("is not a regular file")
         with path.open("rb") as file:
             content = file.read(largest_bytes + 1)
     except FileNotFoundError as error:
-        raise SourceError("there is no such file") from error
+        raise SourceError("no such file") from error
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise SourceError("is not the name of a file") from error
+        raise SourceError("is not a valid file name") from error
     if len(content) > largest_bytes:
         raise SourceError(f"is larger than {largest_bytes // 1024**2} MiB")
     if content.startswith((b"PK\x03\x04", b"%PDF", b"\x1f\x8b")):
-        raise SourceError("is not text; save a workbook as .csv, and unpack what is packed")
+        raise SourceError("is not text; save a workbook as .csv, and unpack an archive file")
     return content
 
 

@@ -23,24 +23,24 @@ KeyPath = tuple[str | int, ...]
 _TAG: Final = "tag:yaml.org,2002:"
 _SCALARS: Final[Mapping[str, str]] = {
     "str": "text",
-    "bool": "a yes or no",
+    "bool": "a Boolean",
     "int": "a number",
     "float": "a number",
     "timestamp": "a date",
 }
-# What PyYAML says, and what that mostly means in a manifest; the first that fits is told.
+# Messages of PyYAML, and what they usually mean in a manifest; the first match is reported.
 _ADVICE: Final = (
-    ("found character '\\t'", "a tab cannot indent YAML; use blanks"),
-    ("but found '\\t'", "a tab cannot indent YAML; use blanks"),
-    ("that cannot start any token", "text that begins so must be in quotes"),
+    ("found character '\\t'", "YAML must not be indented with tabs; use spaces"),
+    ("but found '\\t'", "YAML must not be indented with tabs; use spaces"),
+    ("that cannot start any token", "text that begins with this character must be in quotes"),
     ("found undefined alias", "no anchor has that name; text that begins with * must be in quotes"),
     ("expected alphabetic or numeric character", "text that begins with * or & must be in quotes"),
-    ("expected a single document", "more than one document (---); a manifest is one"),
+    ("expected a single document", "more than one document (---); a manifest must be a single one"),
     (
         "mapping values are not allowed",
-        "a colon where none can be; put text that holds ': ' in quotes, and check the indentation",
+        "unexpected colon; put text that contains ': ' in quotes, and check the indentation",
     ),
-    ("could not find expected ':'", "a key without its colon"),
+    ("could not find expected ':'", "a key without a colon"),
 )
 
 
@@ -114,7 +114,8 @@ class _Builder:
             return self._build_scalar(node, at)
         is_null = isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}null"
         self._complain(
-            at, "has no value; give it one, or leave it out" if is_null else f"the tag {quote(node.tag)} is not for manifests"
+            at,
+            "has no value; give it one, or leave it out" if is_null else f"the tag {quote(node.tag)} is not allowed in manifests",
         )
         return None
 
@@ -133,14 +134,14 @@ class _Builder:
             line = key_node.start_mark.line + 1
             key = key_node.value
             if not isinstance(key, str) or key_node.tag == f"{_TAG}merge":
-                what = "merge keys (<<) are not for manifests" if isinstance(key, str) else "a key must be plain text"
+                what = "merge keys (<<) are not allowed in manifests" if isinstance(key, str) else "a key must be plain text"
                 self.problems.append(Problem(line, show_path(at), what))
                 continue
             if not is_text(key):
                 self.problems.append(Problem(line, show_path(at), f"the key {quote(key)} {HALF_A_PAIR}"))
                 continue
             if key in data:
-                what = f"the key stands here twice, first in line {self.marks[*at, key].line}"
+                what = f"duplicate key, first in line {self.marks[*at, key].line}"
                 self.problems.append(Problem(line, show_path((*at, key)), what))
                 continue
             self.marks[*at, key] = Mark(line, _raw(value_node))
@@ -164,7 +165,8 @@ class _Builder:
         except (ValueError, LookupError, AttributeError, OverflowError):
             # explicit tags on text that does not fit them fail in many ways inside PyYAML
             self._complain(
-                at, f"{quote(str(node.value))} looks like {_SCALARS[kind]} and is none; correct it, or put text in quotes"
+                at,
+                f"{quote(str(node.value))} looks like {_SCALARS[kind]} but is not; correct it, or put it in quotes if it is text",
             )
             return None
 

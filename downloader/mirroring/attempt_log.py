@@ -14,7 +14,7 @@ def log_attempt(manifest: str, event: Event) -> None:
     match event:
         case SeriesCompleted():
             _log.info(
-                "complete",
+                "series completed",
                 manifest=manifest,
                 series_instance_uid=event.receipt.series.series_instance_uid,
                 attempt=event.attempt,
@@ -26,7 +26,7 @@ def log_attempt(manifest: str, event: Event) -> None:
             )
         case SeriesSetBack():
             _log.warning(
-                "set back",
+                "series set back",
                 manifest=manifest,
                 series_instance_uid=event.series_instance_uid,
                 attempt=event.attempt,
@@ -35,6 +35,6 @@ def log_attempt(manifest: str, event: Event) -> None:
                 delay_seconds=round(event.delay_seconds, 1),
             )
         case SeriesFailed():
-            _log.error("failed", manifest=manifest, **asdict(event.failure))
+            _log.error("series failed", manifest=manifest, **asdict(event.failure))
         case _:
             pass

@@ -51,13 +51,13 @@ async def _save(found: StagedFolder, library: LibraryParts, store: LeftoversStor
         try:
             place = await library.leftovers.put_back(found)
         except OccupiedFolderError as error:
-            _log.warning("a whole series that was left in staging has no place", series_instance_uid=uid, message=str(error))
+            _log.warning("whole series in staging not moved into the library", series_instance_uid=uid, message=str(error))
         else:
             await store.relocate([(uid, str(place.folder))])
-            _log.warning("a whole series was left in staging, and is in its place again", series_instance_uid=uid)
+            _log.warning("whole series in staging moved into the library", series_instance_uid=uid)
             return
     moved = await library.maintenance.quarantine(found.folder, f"staged-{uid}", at)
-    _log.warning("a whole series from staging is kept in quarantine", series_instance_uid=uid, quarantine=str(moved))
+    _log.warning("whole series in staging moved into quarantine", series_instance_uid=uid, quarantine=str(moved))
 
 
 async def _is_in_tree(found: StagedFolder, row: StoredSeries | None, library: LibraryParts) -> bool:

@@ -94,7 +94,7 @@ class ListingWait:
     async def _pause(self, failure: ArchiveError | TransferError, outage_seconds: float) -> None:
         pause_seconds = self._breaker.probe_failed(retry_after_of(failure))
         _log.warning(
-            "archive is out",
+            "archive unreachable",
             archive=", ".join(sorted(self._out or self._archives)),
             message=str(failure),
             outage_seconds=round(outage_seconds, 1),

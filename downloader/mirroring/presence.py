@@ -90,7 +90,7 @@ class PresenceCheck:
             await self._refuse_empty_library(gone[0])
         for start in range(0, len(gone), _SERIES_AT_ONCE):
             batch = gone[start : start + _SERIES_AT_ONCE]
-            await self.store.reopen(batch, message="it was complete, and is not in the library any more")
+            await self.store.reopen(batch, message="the series was complete and is missing from the library")
         unreadable = [f"{folder}: {reason}" for folder, reason in absent.unreadable.items()]
         return Presence(
             complete=complete,
@@ -109,8 +109,8 @@ class PresenceCheck:
             return
         raise WrongLibraryError(
             f"none of the {complete:,} series that the state store counts as complete is in the library, such as {example}",
-            next_step="mount the disk that they are on; if they were removed on purpose, `tciad store rebuild` makes a store "
-            "of what is there, and the next run fetches the rest",
+            next_step="mount the disk that they are on; if they were removed on purpose, `tciad store rebuild` creates a store "
+            "from the receipts there, and the next run fetches the rest",
         )
 
     async def _probe(self, manifest: str) -> float:

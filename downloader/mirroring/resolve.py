@@ -114,7 +114,7 @@ class CatalogueResolve:
             self.is_unproven |= not settled.is_proven
 
     async def _withdraw(self, number: int, resolved: Manifest) -> None:
-        """Mark vanished series as withdrawn, unless so many are missing that the catalogue is doubted."""
+        """Mark vanished series as withdrawn, unless too many are missing for the catalogue to be accepted."""
         name = self.manifest.name
         if await self._drop_unwanted(number, resolved):
             await self._clear_leftovers()
@@ -126,8 +126,8 @@ class CatalogueResolve:
             self.is_unproven = self.changes.doubted = True
             self.warnings.append(
                 f"the archive no longer lists {vanished} of {before} series; that is more than max_shrink allows "
-                f"({self.max_shrink_percent:g}%), so none was marked as withdrawn. "
-                "If it is right, run again with --max-shrink 100%"
+                f"({self.max_shrink_percent:g}%), so no series was marked as withdrawn. "
+                "If this is correct, run again with --max-shrink 100%"
             )
             return
         answer = await ask_about_vanished(name, number, self.store, list(self.contexts), self._ask_own_rows)
@@ -160,7 +160,7 @@ class CatalogueResolve:
 
     async def _ask_own_rows(self, archive: str, series: Sequence[Series]) -> Sequence[Series]:
         if archive in self._doubted:
-            raise ArchiveFaultError(f"the lists of {archive} are in doubt")
+            raise ArchiveFaultError(f"the lists of {archive} may be incomplete")
         return await self.resolver.ask_own_rows(archive, series, self._listed.get(archive, ()))
 
     async def _keep_listed(self, number: int, resolved: Manifest, archive: str, rows: Sequence[Series]) -> None:

@@ -207,7 +207,7 @@ class MirrorRun:
         if self._is_over:
             # resolving may have been cut short as well, so the list of selected series may be incomplete
             self._unproven = True
-            self._warnings.append(f"the deadline of {duration_text(deadline_seconds)} has passed; run again to go on")
+            self._warnings.append(f"the deadline of {duration_text(deadline_seconds)} has passed; run again to continue")
 
     async def report_ended(self, outcome: Outcome, exit_code: ExitCode, error: str = "") -> RunReport:
         """Report the progress of a run that was interrupted or failed."""
@@ -216,7 +216,7 @@ class MirrorRun:
             return await self._keep(report)
         except LibraryError as unwritten:
             # the run failed because of the library: that its record cannot be written is no further error
-            _log.warning("no record of the run was kept", manifest=self._manifest.name, message=str(unwritten))
+            _log.warning("run record not written", manifest=self._manifest.name, message=str(unwritten))
             return report
 
     async def _keep(self, report: RunReport) -> RunReport:
@@ -288,8 +288,8 @@ class MirrorRun:
         free_bytes = await self._parts.library.state.free_bytes()
         if needed_bytes and needed_bytes + self._parts.options.min_free_bytes > free_bytes:
             raise NoSpaceError(
-                f"{size_text(needed_bytes)} are to come, and {size_text(free_bytes)} are free, of which "
-                f"{size_text(self._parts.options.min_free_bytes)} are to stay free",
+                f"{size_text(needed_bytes)} are to be fetched, and {size_text(free_bytes)} are free, of which "
+                f"{size_text(self._parts.options.min_free_bytes)} must stay free",
                 next_step="free some space, choose another --output, or narrow the manifest",
             )
 

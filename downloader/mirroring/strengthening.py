@@ -117,7 +117,7 @@ class Strengthening:
                 hit = await self._strengthen(row, context)
             except (ArchiveError, TransferError) as error:
                 self.tally.contradicted += isinstance(error, DigestMismatchError)
-                _log.info("not proven again", series_instance_uid=row.series.series_instance_uid, message=str(error))
+                _log.info("series not proven again", series_instance_uid=row.series.series_instance_uid, message=str(error))
                 if error.exit_code is ExitCode.ARCHIVE:
                     return
                 hit = False
@@ -164,7 +164,7 @@ class Strengthening:
             await changes.carry_out(doubt)
             await self.store.reopen([name], message="its images differ from the archive's MD5s")
             await changes.end(record)
-        _log.warning("images differ from the archive's MD5s and come again", series_instance_uid=name, folder=row.folder)
+        _log.warning("images differ from the archive's MD5s, series fetched again", series_instance_uid=name, folder=row.folder)
         self.tally.doubted += 1
         return True
 
@@ -182,7 +182,7 @@ class Strengthening:
             await self.store.restore([(fetched.receipt, str(fetched.place.folder))])
         if {image.md5 for image in fetched.receipt.images} != {image.md5 for image in receipt.images}:
             _log.warning(
-                "images differed from the archive's MD5 list and are replaced", series_instance_uid=series.series_instance_uid
+                "images differed from the archive's MD5 list, series replaced", series_instance_uid=series.series_instance_uid
             )
         self.tally.fetched += 1
         return True

@@ -69,7 +69,7 @@ async def remove_withdrawn(
         try:
             removed = await _remove(row, rule.policy, now, store, any_context)
         except LibraryError as error:
-            _log.warning("withdrawn series stays in its place", manifest=manifest.name, message=str(error))
+            _log.warning("withdrawn series not removed", manifest=manifest.name, message=str(error))
             continue
         yield removed
     deletion_check.warn()
@@ -95,7 +95,7 @@ class _DeletionCheck:
         """Whether neither query finds the series."""
         context = self._contexts.get(row.archive)
         if context is None:
-            self._silent.setdefault(row.archive, f"this manifest does not ask {row.archive}")
+            self._silent.setdefault(row.archive, f"this manifest does not use {row.archive}")
         if context is None or row.archive in self._silent:
             self._left += 1
             return False
@@ -117,18 +117,18 @@ class _DeletionCheck:
         if self._listed_again:
             self._warn(
                 f"{len(self._listed_again)} withdrawn series are listed again and were not deleted, such as "
-                f"{self._listed_again[0]}; run again to take them up"
+                f"{self._listed_again[0]}; run again to include them"
             )
         if self._left:
             self._warn(
-                f"{self._left} withdrawn series were not deleted, since their archive could not be asked for them once more "
+                f"{self._left} withdrawn series were not deleted, because a second request to their archive failed "
                 f"({'; '.join(self._silent.values())})"
             )
 
         if self._without_study:
             self._warn(
-                f"{self._without_study} withdrawn series were not deleted, since their catalogue rows named no study: "
-                "the list of the study cannot be asked for"
+                f"{self._without_study} withdrawn series were not deleted, because their catalogue rows name no study: "
+                "the list of the study cannot be requested"
             )
 
     async def _is_listed(self, series: Series, context: AttemptContext) -> bool:

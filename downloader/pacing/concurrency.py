@@ -35,7 +35,7 @@ class _Latency:
         if self.smoothed is None:
             self.smoothed = seconds
         self.smoothed += LATENCY_WEIGHT * (seconds - self.smoothed)
-        # the best delay ages slowly, so that an archive that became slower for good does not count as congested for ever
+        # the best delay ages slowly, so that an archive that became slower for good does not count as congested permanently
         self.best = min(self.best * 1.01, self.smoothed)
 
     def exceeds(self, factor: float, margin_seconds: float) -> bool:

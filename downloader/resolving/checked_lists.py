@@ -161,8 +161,8 @@ class CheckedLists:
         if self._uncompared:
             lists = ", ".join(list(self._uncompared)[:_NAMED]) + (" and others" if len(self._uncompared) > _NAMED else "")
             self.warnings.append(
-                f"{len(self._uncompared)} lists of {self._archive.name} could not be compared with its counts, so series may be "
-                f"missing from them unnoticed: {lists}: {next(iter(self._uncompared.values()))}"
+                f"{len(self._uncompared)} lists of {self._archive.name} could not be compared with its counts, so "
+                f"missing series may go unnoticed: {lists}: {next(iter(self._uncompared.values()))}"
             )
         self._uncompared.clear()
 
@@ -222,13 +222,13 @@ class CheckedLists:
             if counts.refusals < _ASKED_TWICE:
                 raise
             counts.untold = str(error)
-            _log.info("the archive does not tell", archive=self._archive.name, list=describe(query), message=error.what)
+            _log.info("series counts not available", archive=self._archive.name, list=describe(query), message=error.what)
 
     async def _compare(self, query: SeriesQuery, listing: Listing, counts: "_Counts") -> Shortfall:
         if counts.error is not None:
             if not isinstance(counts.error, (ArchiveError, TransferError)) or counts.error.verdict is Verdict.STOP:
                 raise counts.error
-            doubt = f"{self._archive.name} cannot be asked how many series of {describe(query)} there are: {counts.error}"
+            doubt = f"{self._archive.name} cannot report how many series of {describe(query)} it has: {counts.error}"
             if doubt not in self.doubts:
                 self.doubts.append(doubt)
             return Shortfall()
@@ -307,13 +307,12 @@ class CheckedLists:
             self.doubts.append(f"{described}; run again later")
         elif sampled < counted:
             self.warnings.append(
-                f"{described}; asked in another way for {sampled} of these {counted} it lists no more, "
-                "so the count is taken to be wrong"
+                f"{described}; another query for {sampled} of these {counted} lists no more, so the count is treated as wrong"
             )
         elif found:
-            self.warnings.append(f"{described}; asked in another way it listed {found} more, which were taken up")
+            self.warnings.append(f"{described}; another query listed {found} more, which were included")
         else:
-            self.warnings.append(f"{described}; asked in another way it lists no more, so the count is taken to be wrong")
+            self.warnings.append(f"{described}; another query lists no more, so the count is treated as wrong")
 
 
 def _sample(missing: Sequence[Missing]) -> Sequence[Missing]:
@@ -377,7 +376,7 @@ def _describe_short(archive: str, query: SeriesQuery, listing: Listing, shortfal
         return f"{archive} has a collection {query.collection!r} and lists no series for it"
     if shortfall.patients:
         names = ", ".join(map(repr, shortfall.patients[:_NAMED])) + (" and others" if len(shortfall.patients) > _NAMED else "")
-        return f"{archive} lists no series of {describe(query)} for {len(shortfall.patients)} patients that have some: {names}"
+        return f"{archive} lists no series of {describe(query)} for {len(shortfall.patients)} patients that have series: {names}"
     if shortfall.studies:
         counted = sum(one.series for one in shortfall.studies)
         listed = sum(listing.rows_of.get(one.study_instance_uid, 0) for one in shortfall.studies)
@@ -385,4 +384,4 @@ def _describe_short(archive: str, query: SeriesQuery, listing: Listing, shortfal
             f"{archive} counts {counted} series in {len(shortfall.studies)} studies of {describe(query)}, "
             f"and its list has {listed} of them"
         )
-    return f"getSeries {describe(query)}: rows cannot be read: {listing.unreadable[0].sentence}"
+    return f"getSeries {describe(query)}: unreadable rows: {listing.unreadable[0].sentence}"

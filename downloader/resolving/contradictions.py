@@ -99,7 +99,7 @@ class Contradictions:
             try:
                 own |= {row.series_instance_uid: row for row in await ask_own_rows(archive, series)}
             except (ArchiveError, TransferError) as error:
-                _log.warning("own rows cannot be had", archive=archive, series=len(series), message=str(error))
+                _log.warning("rows of single series not available", archive=archive, series=len(series), message=str(error))
         return own
 
     async def _settle_one(
@@ -115,9 +115,9 @@ class Contradictions:
         else:
             chosen, is_proven = stored.series, True
         told = [f"{stored.archive}: {_figures(stored.series)}", *(f"{row.archive}: {_figures(row.series)}" for row in rows)]
-        sentence = f"{name} is listed in different ways ({'; '.join(dict.fromkeys(told))}); {_figures(chosen)} is taken"
+        sentence = f"{name} has contradictory catalogue rows ({'; '.join(dict.fromkeys(told))}); {_figures(chosen)} is used"
         if not is_proven:
-            sentence += ", which the archive does not confirm for the series by itself; run again later"
+            sentence += ", which a query for the single series does not confirm; run again later"
         is_superseded = all(row.is_repeated for row in rows) and not rows[-1].series.version.differs_from(chosen.version)
         return SettledSeries(
             archive=stored.archive,
@@ -161,7 +161,7 @@ async def _confirm_by_size(candidates: Sequence[Series], archive: Catalogue | No
 
 
 def _figures(series: Series) -> str:
-    told = [f"{series.image_count} images" if series.image_count is not None else "images not counted"]
+    told = [f"{series.image_count} images" if series.image_count is not None else "image count unknown"]
     told += [f"{series.file_size_bytes:,} bytes"] if series.file_size_bytes is not None else []
     told += [f"released {series.date_released}"] if series.date_released is not None else []
     told += [f"in {series.collection}"] if series.collection else []

@@ -79,8 +79,8 @@ class Inquiry:
         for selection in exclude:
             if untold := selection.hopeless_keys(self._archive.capabilities.absent_attributes):
                 yield (
-                    f"exclude takes away nothing of {self._archive.name} by {selection.describe()}: "
-                    f"{self._archive.name} does not tell {' and '.join(untold)}"
+                    f"exclude removes nothing from {self._archive.name} by {selection.describe()}: "
+                    f"{self._archive.name} does not provide {' and '.join(untold)}"
                 )
 
     async def tell_carts(self, selection: Selection) -> Selection:
@@ -136,7 +136,7 @@ class Inquiry:
             part = names[start : start + BATCH_SERIES]
             self._begin_answer(False)
             ask = partial(self._ask_listed, part, by_name, sieves, sink)
-            found, listed = await self._patience.ask(f"{len(part)} series by name", ask)
+            found, listed = await self._patience.ask(f"{len(part)} series by UID", ask)
             for number, count in found.items():
                 counts[number].add(count)
             for name in part:
@@ -166,7 +166,7 @@ class Inquiry:
     def _match(self, sieve: Sieve, count: RowCount, unlisted: Sequence[str] = ()) -> EntryMatch:
         fits = count.matched + count.excluded > 0
         if untold := sieve.selection.hopeless_keys(self._archive.capabilities.absent_attributes):
-            reason = f"{self._archive.name} does not tell {' and '.join(untold)}"
+            reason = f"{self._archive.name} does not provide {' and '.join(untold)}"
         else:
             reason = explain_nothing(sieve.selection, count.listed, count.misfits, asked_keys(sieve.selection))
         return EntryMatch(
@@ -199,7 +199,7 @@ class Inquiry:
         if not names:
             # the archive replies 200 with an empty body both for "none" and for a broken database
             # (docs/archives.md#empty-replies)
-            raise ArchiveFaultError("the archive lists no collection at all", next_step="it may be down; try again later")
+            raise ArchiveFaultError("the archive lists no collections", next_step="it may be down; try again later")
         return names
 
     async def _expect_collection(self, name: str, selection: Selection) -> None:
@@ -211,5 +211,5 @@ class Inquiry:
         raise ManifestError(
             f"{selection.position}: collection: {self._archive.name} has no collection {name!r}"
             + (f" (did you mean {near[0]!r}?)" if near else ""),
-            next_step="NLST has a host of its own: say archive: nlst" if name.casefold() == "nlst" else None,
+            next_step="NLST has its own host: set archive: nlst" if name.casefold() == "nlst" else None,
         )

@@ -43,7 +43,7 @@ async def ask_own_rows(
     for start in range(0, len(vanished), ASKED_AT_ONCE):
         part = vanished[start : start + ASKED_AT_ONCE]
         ask = partial(_ask, part, archive, controls)
-        found += await (patience.ask(f"the rows of {len(part)} series by name", ask) if patience else ask())
+        found += await (patience.ask(f"the rows of {len(part)} series by UID", ask) if patience else ask())
     return found
 
 
@@ -51,8 +51,8 @@ async def _ask(part: Sequence[Series], archive: Catalogue, controls: Sequence[Se
     answered = {row.series_instance_uid: row for row in await archive.find_own_rows([*part, *controls])}
     if not any(control.series_instance_uid in answered for control in controls):
         raise ArchiveFaultError(
-            f"{archive.name} answers questions for single series with nothing, also for series that it has",
-            next_step="its database may be failing; try again later",
+            f"{archive.name} returns empty replies for single series, also for series that it has",
+            next_step="its database may have failed; try again later",
         )
     return [
         answered[series.series_instance_uid].with_gaps_filled(series) for series in part if series.series_instance_uid in answered

@@ -18,8 +18,8 @@ from downloader.transport.retrying import Patience
 __all__ = ["EntryMatch", "Resolution", "Resolver", "Sink", "plan_queries"]
 
 _OTHER_HOST: Final = {
-    "tcia": "; those of NLST are on a host of their own: archive: nlst",
-    "nlst": "; those of other collections are on another host: archive: tcia",
+    "tcia": "; NLST has its own host: archive: nlst",
+    "nlst": "; other collections are on another host: archive: tcia",
 }
 _NAMED_ROWS: Final = 5
 
@@ -85,7 +85,7 @@ class Resolver:
             resolution.entries.append(match)
             resolution.warnings += _warn_of_carts(selection, match, manifest.archive_of(selection))
             if not match.matched:
-                which = "exclude takes away all that matches" if match.excluded else "nothing matches"
+                which = "exclude removes all series that match" if match.excluded else "no series match"
                 why = f": {match.reason}" if match.reason else ""
                 resolution.warnings.append(f"{which} {selection.describe()}{why}")
         for address in manifest.archives:
@@ -139,7 +139,7 @@ def _conclude(archive: str, inquiry: Inquiry, resolution: Resolution) -> None:
         named = "; ".join(row.sentence for row in rows[:_NAMED_ROWS]) + (" and others" if len(rows) > _NAMED_ROWS else "")
         resolution.warnings.append(
             f"{len(rows)} rows of {archive}'s catalogue cannot be read, so their series are not fetched: {named}; "
-            "tell the archive's help desk if this lasts"
+            "tell the archive's help desk if this persists"
         )
 
 
@@ -155,6 +155,6 @@ def _warn_of_carts(selection: Selection, match: EntryMatch, address: ArchiveAddr
     for series_list in selection.series_lists:
         if series_list.needs_login and not signs_in:
             yield (
-                f"{series_list.path.name} was made for an account (its databasketId ends in -x), and nobody signs in to "
-                f"{match.archive}: if series are refused, name the list in a manifest with archive.auth"
+                f"{series_list.path.name} was made for an account (its databasketId ends in -x), and no account is configured "
+                f"for {match.archive}: if series are refused, name the list in a manifest with archive.auth"
             )

@@ -28,14 +28,14 @@ class SecondAnswer:
     def warnings(self) -> list[str]:
         """Warnings for the user."""
         told = [
-            f"{archive} contradicts itself: its lists leave out {len(rows)} series that it lists when asked for each by itself, "
-            f"such as {rows[0].series_instance_uid}; they stay as they are, and series that were never listed may be missing"
+            f"{archive} contradicts itself: its lists omit {len(rows)} series that it lists for single-series queries, "
+            f"such as {rows[0].series_instance_uid}; they are kept, and series that were never listed may be missing"
             for archive, rows in self.listed.items()
         ]
         if self.unanswered:
             told.append(
-                f"the archive's lists no longer name {self.left} series, and it cannot be asked for each by itself "
-                f"({'; '.join(self.unanswered.values())}); none of these was marked as withdrawn. Run again to ask once more"
+                f"the archive's lists no longer name {self.left} series, and queries for the single series failed "
+                f"({'; '.join(self.unanswered.values())}); no series was marked as withdrawn. Run again to repeat the queries"
             )
         return told
 

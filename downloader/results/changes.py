@@ -37,7 +37,7 @@ class ChangeLog:
 
     `new` series were never listed before; `changed` ones were complete and have another version now; `returned` ones were
     withdrawn and are listed again; `withdrawn` ones are no longer listed; `removed` ones were withdrawn long enough to be
-    quarantined or deleted. `doubted`: so many series were missing that the catalogue was not accepted.
+    quarantined or deleted. `doubted`: too many series were missing, so the catalogue was not accepted.
     """
 
     new: Heading = field(default_factory=Heading)

@@ -26,15 +26,15 @@ class Presence:
         if self.missing:
             others = " and others" if self.missing > len(self.first_missing) else ""
             told.append(
-                f"{self.missing:,} series that were complete are not in the library any more, and are fetched again: "
+                f"{self.missing:,} complete series are missing from the library and are fetched again: "
                 f"{', '.join(self.first_missing)}{others}"
             )
         if self.moved:
-            told.append(f"{self.moved:,} complete series were in another folder than the store had noted; it is corrected")
+            told.append(f"{self.moved:,} complete series were in another folder than the store recorded; the store is corrected")
         if self.unreadable:
             others = " and others" if self.unreadable > len(self.first_unreadable) else ""
             told.append(
-                f"the folders of {self.unreadable:,} complete series could not be looked at, so that the run is not complete; "
+                f"the folders of {self.unreadable:,} complete series could not be read, so the run is incomplete; "
                 f"repair or remove them, and run again: {'; '.join(self.first_unreadable)}{others}"
             )
         if self.looked_at < self.complete:

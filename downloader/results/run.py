@@ -130,9 +130,7 @@ def folder_warnings(counter: RunCounter) -> list[str]:
         return []
     several = counter.stepped_aside > 1
     has = f"{count_text(counter.stepped_aside, 'series', 'series')} {'have' if several else 'has'} a longer folder name"
-    return [
-        f"{has}, since the layout gives the shorter to another series: {counter.first_aside}{' and others' if several else ''}"
-    ]
+    return [f"{has}, because another series has the shorter one: {counter.first_aside}{' and others' if several else ''}"]
 
 
 def unread_image_warnings(counter: RunCounter) -> list[str]:
@@ -141,7 +139,7 @@ def unread_image_warnings(counter: RunCounter) -> list[str]:
         return []
     images = count_text(counter.unread_images, "image")
     others = " and others" if counter.unread_series > 1 else ""
-    sentence = f"no reader can tell which image of which series {images} of series {counter.first_unread}{others} may be"
+    sentence = f"no reader can identify {images} of series {counter.first_unread}{others} may be"
     return [f"{sentence}; the archive's own MD5 matches, so they are kept, and the receipt notes identity: unread"]
 
 

@@ -22,7 +22,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A bare text such as a hash; empty when there is none."""
+    """A bare text such as a hash; empty without one."""
 
     text: str
 
@@ -34,7 +34,7 @@ class NoContent:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An English sentence, labelled application/json though it is none (docs/archives.md#error-replies)."""
+    """An English sentence, labelled application/json although it is not JSON (docs/archives.md#error-replies)."""
 
     text: str
     status: int = 400
@@ -42,7 +42,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ServerFault:
-    """A 500 out of an exception that nobody caught."""
+    """A 500 as of an uncaught exception."""
 
 
 class Naming(Enum):

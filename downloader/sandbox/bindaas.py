@@ -56,7 +56,7 @@ _SERIES_FILTERS: Final = (*_STUDY_FILTERS, "Modality")
 
 
 def _csv_first(answering: Answering) -> Answering:
-    """The guide tells of lines and columns first, so that is what comes unasked."""
+    """CSV unless asked otherwise, which the guide describes first."""
 
     def answer(view: View, parameters: Parameters) -> Answer:
         table = answering(view, parameters)

@@ -35,7 +35,7 @@ def _lung() -> SandboxCollection:
 
 
 def _thorax() -> SandboxPatient:
-    """A thin series and a scout; everything is told of the patient."""
+    """A thin series and a scout; with all attributes of the patient."""
     thin = generated_series(
         seed=1,
         images=24,
@@ -81,7 +81,7 @@ def _abdomen() -> SandboxPatient:
 
 
 def _bare() -> SandboxPatient:
-    """A series of which little is told."""
+    """A series with few attributes."""
     bare = generated_series(
         seed=5,
         images=4,

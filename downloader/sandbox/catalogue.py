@@ -39,11 +39,11 @@ class GeneratedImages:
 
     def __post_init__(self) -> None:
         if self.image_count < 0 or self.acquisitions < 1:
-            raise SettingsError("a series has 0 images or more, in 1 acquisition or more")
+            raise SettingsError("a series must have 0 or more images in 1 or more acquisitions")
         if not (1 <= self.rows <= _MAX_SIDE and 1 <= self.columns <= _MAX_SIDE):
-            raise SettingsError(f"an image has 1 to {_MAX_SIDE} rows and columns")
+            raise SettingsError(f"an image must have 1 to {_MAX_SIDE} rows and columns")
         if self.rows * self.columns * 2 > _MAX_PIXELS_BYTES:
-            raise SettingsError("the pixels of one image take less than 4 GiB", next_step="use fewer rows or columns")
+            raise SettingsError("the pixels of one image must take less than 4 GiB", next_step="use fewer rows or columns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class SandboxSeries:
 
     def __post_init__(self) -> None:
         if isinstance(self.content, GeneratedImages) and self.modality not in GENERATED_MODALITIES:
-            raise SettingsError(f"no images of modality {self.modality} can be generated", next_step="use CT or MR, or samples")
+            raise SettingsError(f"images of modality {self.modality} cannot be generated", next_step="use CT or MR, or samples")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,7 +196,7 @@ class _Reader:
         series = _made(entry, seed)
         uid = series.series_instance_uid
         if uid in self.seen:
-            raise SettingsError(f"series {uid} stands there twice", next_step="give each series another seed")
+            raise SettingsError(f"series {uid} is defined twice", next_step="give each series another seed")
         self.seen.add(uid)
         self.faults.extend(_fault(one, uid) for one in entry.faults)
         return series
@@ -206,7 +206,7 @@ def _made(entry: _Series, seed: int) -> SandboxSeries:
     attributes = entry.model_dump(exclude_unset=True, exclude=_OF_CONTENT)
     if entry.samples:
         if entry.images is not None:
-            raise SettingsError("a series has either images or samples")
+            raise SettingsError("a series must have either images or samples")
         for name in entry.samples:
             _check_sample(name)
         return sample_series(*entry.samples, seed=seed, numbered=entry.numbered, **attributes)
@@ -225,7 +225,7 @@ def _check_sample(name: str) -> None:
     try:
         sample_path(name)
     except FileNotFoundError as error:
-        raise SettingsError(f"pydicom ships no sample file '{name}'") from error
+        raise SettingsError(f"pydicom has no sample file '{name}'") from error
 
 
 def _fault(entry: _Fault, series_instance_uid: str | None = None) -> Fault:

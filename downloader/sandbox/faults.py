@@ -164,7 +164,7 @@ _FIGURES: Final = (
 class Fault:
     """One fault of the script. docs/sandbox.md says for each kind which figures it takes and what they mean.
 
-    It strikes `times` matching requests (None: for ever) after it let `after` of them pass. It matches requests to `endpoints`
+    It strikes `times` matching requests (None: all) after it let `after` of them pass. It matches requests to `endpoints`
     (empty: those that the kind is about; `*`: all) that ask for `series_instance_uid` (None: any).
 
     Raises:
@@ -193,12 +193,12 @@ class Fault:
             if value is None and name in takes:
                 object.__setattr__(self, name, takes[name])
             elif value is not None and name not in takes:
-                known = f"it takes {', '.join(takes)}" if takes else "it takes none"
-                raise SettingsError(f"fault '{self.kind}' takes no {name}", next_step=known)
+                known = f"its parameters are {', '.join(takes)}" if takes else "it has no parameters"
+                raise SettingsError(f"fault '{self.kind}' has no parameter {name}", next_step=known)
             elif isinstance(value, int | float) and value < 0:
-                raise SettingsError(f"fault '{self.kind}': {name} is below zero")
+                raise SettingsError(f"fault '{self.kind}': {name} must not be negative")
         if (self.times is not None and self.times < 1) or self.after < 0:
-            raise SettingsError(f"fault '{self.kind}': times begins at 1 and after at 0")
+            raise SettingsError(f"fault '{self.kind}': the minimum of times is 1, that of after is 0")
 
     @property
     def family(self) -> Family:
@@ -217,11 +217,11 @@ def fault_kind(name: str) -> FaultKind:
     """The kind of that name.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: no such fault.
     """
     try:
         return FaultKind(name)
     except ValueError as error:
         near = get_close_matches(name, [kind.value for kind in FaultKind], n=1)
-        step = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(FaultKind)}"
+        step = f"did you mean '{near[0]}'?" if near else f"the faults are {', '.join(FaultKind)}"
         raise SettingsError(f"unknown fault '{name}'", next_step=step) from error

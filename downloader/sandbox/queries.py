@@ -183,7 +183,7 @@ def series_size(*, unknown_is_a_row: bool) -> Answering:
 
 
 def series_metadata(sources: ColumnTable) -> Answering:
-    """v1's getSeriesMetaData: one series, public or only listed; 204 where there is none."""
+    """v1's getSeriesMetaData: one series, public or only listed; 204 if it does not exist."""
 
     def answer(view: View, parameters: Parameters) -> Answer:
         found = _known(view, parameters.get("SeriesInstanceUID", ()))

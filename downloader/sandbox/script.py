@@ -58,7 +58,7 @@ class FaultScript:
         return None
 
     def retell(self, endpoint: str, listing: Listing, images: Images) -> Listing | None:
-        """What this endpoint tells of a series: as it is, changed, or None where it is withdrawn."""
+        """The series as this endpoint lists it: unchanged, changed, or None if it is withdrawn."""
         uid = listing.series.series_instance_uid
         with self._lock:
             faults = [
@@ -86,7 +86,7 @@ def _retold(fault: Fault, listing: Listing, images: Images) -> Listing | None:
 
 
 def _recounted(listing: Listing, image_count: int, images: Images) -> Listing:
-    """The series as if it had so many images; those it has not are as large as its last."""
+    """The series with another number of images; additional ones have the size of the last."""
     sizes = [image.size_bytes for image in images.of(listing.holding)]
     sizes += sizes[-1:] * (image_count - len(sizes))
     return replace(listing, image_count=image_count, file_size_bytes=sum(sizes[:image_count]))

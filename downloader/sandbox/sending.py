@@ -37,12 +37,12 @@ class StallGate:
             self._waiting -= 1
 
     async def wait_for(self, replies: int) -> None:
-        """Return as soon as so many replies stand still here."""
+        """Return as soon as this many responses are stalled."""
         while self._waiting < replies:
             await self._arrival.wait()
 
     def open(self) -> None:
-        """Let everybody go on who waits now; who comes later waits for the next opening."""
+        """Release all that wait now; later ones wait for the next release."""
         self._opened.set()
         self._opened = anyio.Event()
 

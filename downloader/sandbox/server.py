@@ -139,7 +139,7 @@ class Sandbox:
         )
 
     async def wait_for_stall(self, replies: int = 1) -> None:
-        """Return as soon as so many replies stand still because of `stall` faults."""
+        """Return as soon as this many responses are stalled by `stall` faults."""
         await self._gate.wait_for(replies)
 
     def release(self) -> None:
@@ -179,7 +179,7 @@ class Sandbox:
         return await send(request, self.tokens.issue(request.path, form), None, self._gate)
 
     def _check_asker(self, request: web.Request, generation: Generation) -> Reply | None:
-        """What is answered to somebody who may not ask (docs/archives.md#api-keys, #tokens); None for everybody else."""
+        """The response to a request without valid credentials (docs/archives.md#api-keys, #tokens); None for all others."""
         access = self.tokens.access
         if generation.security is Security.KEY:
             shown = request.headers.get(access.api_key_header) or request.query.get("api_key")

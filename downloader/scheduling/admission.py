@@ -134,7 +134,7 @@ class Admission:
                 probes.start_soon(self._probe_when_out, name, state)
 
     async def wait_for_room(self) -> None:
-        """Return once the disk may have room again; the next claim shows whether there still is none."""
+        """Return once the disk may have room again; the next claim shows whether it has."""
         if self._pauses_for_room:
             await self._clock.sleep(ROOM_PAUSE_SECONDS)
             self._pauses_for_room = False
@@ -161,15 +161,15 @@ class Admission:
     def note_no_room(self, series_instance_uid: str, error: NoSpaceError) -> None:
         """There was no room for a series: nothing is claimed for a while."""
         if not self.room_problem:
-            _log.warning("no room", series_instance_uid=series_instance_uid, message=str(error))
+            _log.warning("not enough free space", series_instance_uid=series_instance_uid, message=str(error))
         self.room_problem = str(error)
         self._pauses_for_room = True
 
     def _let_rest(self, name: str, state: _ArchiveState, seconds: float) -> None:
         now = self._clock.monotonic()
         if state.rests_until <= now:
-            # whoever asked in the same moment hears the same
-            _log.warning("the archive asks for a rest", archive=name, rest_seconds=round(seconds, 1))
+            # a caller that asked in the same moment gets the same answer
+            _log.warning("archive requested a pause", archive=name, rest_seconds=round(seconds, 1))
         state.rests_until = max(state.rests_until, now + seconds)
 
     async def _probe_when_out(self, name: str, state: _ArchiveState) -> None:
@@ -194,7 +194,7 @@ class Admission:
                 outage_seconds = self._clock.monotonic() - began
                 pause_seconds = state.breaker.probe_failed(retry_after_of(error))
                 _log.warning(
-                    "archive is out",
+                    "archive unreachable",
                     archive=name,
                     message=str(error),
                     outage_seconds=outage_seconds,

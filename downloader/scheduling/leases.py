@@ -1,4 +1,4 @@
-"""The claims of one scheduler: taken in portions, kept alive for as long as they are held, given back where nobody began."""
+"""The claims of one scheduler: taken in portions, extended while they are held, given back if their work did not begin."""
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator
@@ -32,7 +32,7 @@ class LeaseStore(Queue, Sessions, Protocol):
 
 @dataclass(slots=True)
 class _Hold:
-    """A claim that somebody works under; `scope` ends the work when the lease turns out to be `lost`."""
+    """A claim that a worker holds; `scope` ends the work when the lease turns out to be `lost`."""
 
     claim: Claim
     scope: CancelScope = field(default_factory=CancelScope)

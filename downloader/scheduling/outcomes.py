@@ -1,4 +1,4 @@
-"""Tells the store, and whoever listens, how an attempt at a series ended when it did not complete it."""
+"""Reports to the store and to listeners how an attempt ended that did not complete its series."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -86,7 +86,7 @@ class Scheduler:
         session: whose claims are made.
         contexts: what attempts at series of each archive work with, by the archive's name; one at least.
         draw: gives random numbers in [0, 1), for jitter.
-        listener: is told what happens, for progress; it must not block.
+        listener: receives every event, for progress; it must not block.
         admit: is awaited before each claim, for as long as nothing may be claimed.
     """
 
@@ -289,8 +289,8 @@ class Scheduler:
         await self._outcomes.fail(
             claim,
             AttemptsExhaustedError(
-                f"{claim.unended_attempts} attempts ended with the process, and none of them could tell why",
-                next_step="look into the log, then run `tciad retry`",
+                f"{claim.unended_attempts} attempts ended because the process died",
+                next_step="read the log, then run `tciad retry`",
             ),
         )
 

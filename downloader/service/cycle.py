@@ -145,8 +145,8 @@ class Cycle:
             ended = await run_to_end(name, self._opened(), Interruption(exit_code=ExitCode.TERMINATED, scope=scope))
         except Exception:
             # one manifest must not take the others down with it
-            _log.exception("cycle failed by a fault of tciad itself", manifest=name, next_step="please report it with this log")
-            report = empty_report(name, ExitCode.FAULT, "a fault of tciad itself; the log tells more")
+            _log.exception("cycle failed with an internal error", manifest=name, next_step="please report it with this log")
+            report = empty_report(name, ExitCode.FAULT, "internal error; see the log")
             return EndedRun(report=report, is_recorded=False)
         if ended.error is not None and not ended.is_recorded:
             _log.error("cycle failed", manifest=name, error=type(ended.error).__name__, message=str(ended.error))
@@ -177,7 +177,7 @@ def log_retry(job: ManifestJob) -> None:
     """Log that a cycle failed and is tried again."""
     if job.setback.failed_cycles:
         _log.warning(
-            "cycle is tried again",
+            "cycle retry scheduled",
             manifest=job.name,
             failed_cycles=job.setback.failed_cycles,
             next_run_at=job.due_at.isoformat(),
@@ -186,7 +186,7 @@ def log_retry(job: ManifestJob) -> None:
 
 
 def summary_of(note: CycleNote) -> CycleSummary:
-    """What is told of a cycle."""
+    """The note about a cycle."""
     return CycleSummary(
         began_at=note.began_at, ended_at=note.ended_at, outcome=note.outcome, exit_code=note.exit_code, error=note.error
     )

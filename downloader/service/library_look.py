@@ -45,7 +45,7 @@ class LibraryLook:
 
     Args:
         directory: the library, for messages.
-        look: blocks, for ever at worst.
+        look: blocks, and may never return.
         answer_seconds: how long a task waits for a look before it gets the answer that the library does not answer.
     """
 

@@ -27,7 +27,7 @@ async def page_series(workers: Sequence[LibraryWorker], wanted: SeriesFilter, af
     """Series of the libraries one after another, in the order of their folders; `after` is `<key>:<library>`.
 
     Raises:
-        OrderError: `after` is none of ours.
+        OrderError: `after` is not the end of a page.
     """
     limit = max(1, min(limit, MOST_ROWS))
     key, directory = _parse_after(after)
@@ -53,7 +53,7 @@ def _parse_after(after: str | None) -> tuple[int, str]:
         return 0, ""
     key, _, directory = after.partition(":")
     if not (key.isascii() and key.isdigit() and len(key) < 20 and int(key) <= _END_OF_LIBRARY and directory):
-        raise OrderError(f"{after!r} is no place to go on from", next_step="take next_after of the page before")
+        raise OrderError(f"{after!r} is not the end of a page", next_step="use next_after of the previous page")
     return int(key), directory
 
 

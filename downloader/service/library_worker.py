@@ -167,7 +167,7 @@ class LibraryWorker:
         """Keep the library until there is nothing more to do for it. A library that cannot be used is tried again and again.
 
         Raises:
-            LibraryError, StoreError, SettingsError: it cannot be used `at_start`, when somebody waits to be told.
+            LibraryError, StoreError, SettingsError: it cannot be used `at_start`, while the caller waits for it.
         """
         async with task_group() as group:
             group.start_soon(self._look.keep)
@@ -189,7 +189,7 @@ class LibraryWorker:
                     if at_start and not self.opened.is_set():
                         raise
                     self._problem = str(error)
-                    _log.error("library cannot be used", library=str(self.directory), message=str(error))
+                    _log.error("library not usable", library=str(self.directory), message=str(error))
                     await self._woken.wait(self._context.clock, self._context.pace.reopen_seconds)
         finally:
             self.opened.set()

@@ -1,4 +1,4 @@
-"""Live events for whoever listens: bounded, so that a slow listener costs nothing but what it misses."""
+"""Live events for listeners, in bounded queues: a slow listener misses events, and costs no memory."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -81,7 +81,7 @@ Told = tuple[LiveKind, str, dict[str, int | float | str]]
 
 
 def _figures_of(event: ServiceEvent) -> Told | None:
-    """What is told of an event; None for bytes, of which there are too many."""
+    """The live event for a service event; None for received bytes, which are too many."""
     match event:
         case CycleBegan():
             return LiveKind.CYCLE_BEGAN, "", {}

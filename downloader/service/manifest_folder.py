@@ -58,7 +58,7 @@ class _Digests:
             if known is None or known[0] != signature:
                 known = self._known[path] = (signature, hashlib.sha256(path.read_bytes()).hexdigest())
         except OSError as error:
-            # what cannot be read is told by whoever loads it
+            # loading the file reports why it cannot be read
             return f"{path}: {error}"
         return known[1]
 
@@ -120,7 +120,7 @@ def _content_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        return b""  # why it cannot be read is told when it is loaded
+        return b""  # loading the file reports why it cannot be read
 
 
 def _without_namesakes(files: Sequence[ManifestFile], before: Mapping[Path, ManifestFile]) -> tuple[ManifestFile, ...]:
@@ -148,14 +148,14 @@ def _without_namesakes(files: Sequence[ManifestFile], before: Mapping[Path, Mani
 def log_changes(before: FolderView, after: FolderView, problems_before: Mapping[Path, str], problems: Mapping[Path, str]) -> None:
     """Log what is new about the manifests."""
     if after.problem and after.problem != before.problem:
-        _log.error("the folder of manifests cannot be read; what was in force stays so", message=after.problem)
+        _log.error("manifest folder not readable, active manifests unchanged", message=after.problem)
     known = {file.path: file for file in before.files}
     for file in after.files:
         old = known.pop(file.path, ManifestFile(path=file.path))
         problem = file.problem or problems.get(file.path, "")
         if problem and problem != (old.problem or problems_before.get(file.path, "")):
-            _log.error("a manifest is wrong", file=str(file.path), message=problem, in_force=file.manifest is not None)
+            _log.error("manifest invalid", file=str(file.path), message=problem, in_force=file.manifest is not None)
         elif file.manifest is not None and not problem and file.manifest != old.manifest:
-            _log.info("a manifest is in force", file=str(file.path), manifest=file.name)
+            _log.info("manifest active", file=str(file.path), manifest=file.name)
     for gone in known.values():
-        _log.info("a manifest was removed", file=str(gone.path), manifest=gone.name)
+        _log.info("manifest removed", file=str(gone.path), manifest=gone.name)

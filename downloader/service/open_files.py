@@ -17,7 +17,7 @@ def raise_open_file_limit() -> int:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         except (OSError, ValueError) as error:
-            _log.warning("the limit of open files stays as it is", open_files=soft, message=str(error))
+            _log.warning("limit of open files not raised", open_files=soft, message=str(error))
             return soft
         return wanted
     return _ENOUGH if soft == resource.RLIM_INFINITY else soft

@@ -52,7 +52,7 @@ class LibraryPause:
             try:
                 await self._write()
             except LibraryError as error:
-                _log.warning("the order waits for its library", library=str(self._directory), paused=paused, message=str(error))
+                _log.warning("order waits for its library", library=str(self._directory), paused=paused, message=str(error))
                 return str(error)
         return ""
 
@@ -63,7 +63,7 @@ class LibraryPause:
                 await self._write()
                 paused = await self._state.is_paused()
             except LibraryError as error:
-                _log.warning("cannot tell whether the library is paused", library=str(self._directory), message=str(error))
+                _log.warning("pause state not readable", library=str(self._directory), message=str(error))
                 return
             self._set(paused)
 

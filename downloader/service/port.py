@@ -222,7 +222,7 @@ class RecordPage:
     next_before: str | None
 
 
-# What happens while somebody listens.
+# Live events.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +244,7 @@ ServiceEvent = Event | CycleBegan | CycleEnded
 
 
 class Observer(Protocol):
-    """Is told everything that happens, each event once, such as metrics that count. It must not block."""
+    """Receives each event once, such as metrics that count. It must not block."""
 
     def take(self, manifest: str, event: ServiceEvent) -> None:
         """Something happened in a cycle of the manifest."""
@@ -268,9 +268,9 @@ class LiveKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveEvent:
-    """Something that happened, in figures and short texts. `number` rises by one, so that a gap tells of dropped ones.
+    """Something that happened, in figures and short texts. `number` rises by one, so that a gap shows dropped events.
 
-    Bytes that come in are not told: they are in RunProgress, for whoever asks as often as he likes.
+    Received bytes are not events: RunProgress has them.
     """
 
     number: int
@@ -282,7 +282,7 @@ class LiveEvent:
 
 
 class Subscription(Protocol):
-    """Live events from the moment of subscribing. Whoever is too slow misses some; memory does not grow."""
+    """Live events from the moment of subscribing. A slow subscriber misses some; memory does not grow."""
 
     def __aiter__(self) -> AsyncIterator[LiveEvent]: ...
 

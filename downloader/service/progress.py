@@ -21,7 +21,7 @@ from downloader.scheduling.scheduler import Pressure
 from downloader.service.port import ActiveSeries, RunPhase, RunProgress
 
 RATE_SECONDS: Final = 10.0
-"""The stretch that the rate is told of."""
+"""The period over which the rate is measured."""
 
 
 class ByteRate:
@@ -32,7 +32,7 @@ class ByteRate:
         self._steps: deque[tuple[int, int]] = deque()
 
     def add(self, received_bytes: int) -> None:
-        """So many came now."""
+        """Note received bytes."""
         second = int(self._clock.monotonic())
         if self._steps and self._steps[-1][0] == second:
             received_bytes += self._steps.pop()[1]
@@ -73,7 +73,7 @@ class CycleProgress:
         self._active: dict[str, ActiveSeries] = {}
         self._rate = ByteRate(clock)
 
-    def begin(self, manifest: str, tally: SeriesTally) -> None:  # noqa: ARG002  both are known to whoever made this
+    def begin(self, manifest: str, tally: SeriesTally) -> None:  # noqa: ARG002  the creator of this object knows both
         """The manifest is resolved: now series are fetched."""
         self._phase = RunPhase.FETCHING
 

@@ -21,7 +21,7 @@ def next_run_at(schedule: Schedule | None, last_began_at: datetime | None, now: 
     """When the manifest is to run next; not after `now` when that is at once.
 
     `every` counts from the start of the last cycle, and a manifest that never ran is due at once. `cron` is kept to the minute,
-    in the zone: what was missed while nobody ran is not made up for.
+    in the zone: runs that were missed while the service was stopped are not made up for.
     """
     if schedule is not None and schedule.cron is not None:
         return next(CronSim(schedule.cron, now.astimezone(zone))).astimezone(UTC)
@@ -34,7 +34,7 @@ def retry_at(schedule: Schedule | None, ended_at: datetime, failed_cycles: int, 
     """When a manifest is tried again, `failed_cycles` of which failed in a row, the last at `ended_at`.
 
     The pauses double from `retry_after` to `max_retry_after`. Where only a person can correct the cause, they double from
-    `max_retry_after` on, so that an archive is not asked in vain for ever.
+    `max_retry_after` on, so that an archive is not queried often without success.
     """
     first_seconds = FIRST_RETRY_SECONDS if schedule is None else schedule.retry_after_seconds
     longest_seconds = max(first_seconds, LONGEST_RETRY_SECONDS if schedule is None else schedule.max_retry_after_seconds)

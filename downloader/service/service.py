@@ -45,7 +45,7 @@ from downloader.service.supervision import Supervision
 from downloader.service.waiting import AutoResetEvent
 
 _log = structlog.get_logger(__name__)
-_OUT_OF_REACH = ArchiveUnreachableError("the archive does not answer; it is probed from time to time")
+_OUT_OF_REACH = ArchiveUnreachableError("the archive does not respond; it is probed at intervals")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class ServiceSettings:
     Attributes:
         folder: where the manifests are.
         decide: the options of a manifest, from flags, environment and the manifest itself; raises SettingsError.
-        observers: are told everything that happens, such as metrics.
+        observers: receive every event, such as metrics.
     """
 
     folder: Path
@@ -123,13 +123,13 @@ class MirrorService:
 
     async def drain(self, grace_seconds: float) -> None:
         """Begin nothing more, let what is in flight end, for so long; set back what has not ended then; end the service."""
-        _log.info("service drains", grace_seconds=grace_seconds)
+        _log.info("service draining", grace_seconds=grace_seconds)
         self._is_draining = True
         async with anyio.create_task_group() as group:
 
             async def lose_patience() -> None:
                 await self._clock.sleep(grace_seconds)
-                _log.warning("what is in flight is set back", grace_seconds=grace_seconds)
+                _log.warning("grace period ended, series in flight set back", grace_seconds=grace_seconds)
                 for worker in self._workers.values():
                     worker.interrupt()
 
@@ -191,7 +191,7 @@ class MirrorService:
         workers = self._sorted_workers()
         problems = await collect(LibraryWorker.problem, workers)
         told = [f"{worker.directory}: {problem}" for worker, problem in zip(workers, problems, strict=True) if problem]
-        return [*told, "the service drains"] if self._is_draining else told
+        return [*told, "the service is draining"] if self._is_draining else told
 
     async def manifests(self) -> Sequence[ManifestStatus]:
         """See the port."""
@@ -261,7 +261,7 @@ class MirrorService:
         for worker in workers:
             retried += await worker.retry(manifest, series_instance_uid, collection=collection, error=error)
         if series_instance_uid is not None and not retried:
-            raise OrderError(f"series {series_instance_uid} has not failed", next_step="look it up with `tciad failures`")
+            raise OrderError(f"series {series_instance_uid} has not failed", next_step="list failed series with `tciad failures`")
         return retried
 
     # what goes on
@@ -271,9 +271,11 @@ class MirrorService:
         try:
             is_folder = await folder.is_dir()
         except OSError as error:
-            raise SettingsError(f"{folder} cannot be read: {error.strerror}", next_step="let this user read it") from error
+            raise SettingsError(
+                f"{folder} cannot be read: {error.strerror}", next_step="give this user the right to read it"
+            ) from error
         if not is_folder:
-            raise SettingsError(f"{folder} is no folder", next_step="name the folder that the manifests are in")
+            raise SettingsError(f"{folder} is not a folder", next_step="name the folder with the manifests")
 
     def _start_part(self, name: str, work: Callable[[], Awaitable[None]], *, may_end: bool = False) -> None:
         if self._group is not None:
@@ -328,8 +330,8 @@ class MirrorService:
         for directory, store in self._workers:
             if store == place[1] and directory != place[0]:
                 raise SettingsError(
-                    f"{manifest.path}: the state store {store} is that of the library {directory}, and a store has one library",
-                    next_step="leave --state out, or serve one library",
+                    f"{manifest.path}: the state store {store} belongs to the library {directory}, and a store has one library",
+                    next_step="leave out --state, or serve one library",
                 )
         worker = self._worker_of(manifest.name)
         if worker is not None and worker is not self._workers.get(place):
@@ -381,7 +383,7 @@ class MirrorService:
         worker = self._worker_of(manifest)
         if worker is None:
             names = sorted(job.name for known in self._workers.values() for job in known.jobs)
-            raise OrderError(f"no manifest {manifest!r} is in force{suggest(manifest, names)}")
+            raise OrderError(f"no manifest {manifest!r} is active{suggest(manifest, names)}")
         return worker
 
     def _directories(self, manifest: str | None) -> list[Path]:

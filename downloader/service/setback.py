@@ -27,7 +27,7 @@ class Setback:
 
     @classmethod
     def of_note(cls, note: CycleNote | None) -> Self:
-        """What a store tells of the last cycle of an earlier process.
+        """The setback that a store recorded for the last cycle of an earlier process.
 
         Neither the number of failed cycles nor the cause is stored: the first retry after a restart has the shortest pause, since
         a restart is what often follows a correction.

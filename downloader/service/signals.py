@@ -41,6 +41,6 @@ async def _obey_signals(
                 is_draining = True
                 group.start_soon(service.drain, grace_seconds)
             else:
-                _log.warning("left at once; the next start goes on from here")
+                _log.warning("stopped at once, the next start continues")
                 # as kill would: everything on disk is made for that, and nothing may hold us up
                 os._exit(128 + number)

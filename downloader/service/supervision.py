@@ -31,17 +31,17 @@ class Supervision:
         try:
             await work()
         except TciadError as error:
-            _log.error("a part of the service died", part=name, error=type(error).__name__, message=str(error))
+            _log.error("part of the service failed", part=name, error=type(error).__name__, message=str(error))
             raise
         except Exception as error:
-            _log.exception("a part of the service died", part=name)
+            _log.exception("part of the service failed", part=name)
             raise PartDiedError(
-                f"the {name} of the service died: {type(error).__name__}", next_step="please report it with the log"
+                f"the {name} of the service failed: {type(error).__name__}", next_step="please report it with the log"
             ) from error
         finally:
             self._alive[name] = False
         if may_end:
             del self._alive[name]
             return
-        _log.error("a part of the service ended", part=name)
+        _log.error("part of the service ended", part=name)
         raise PartDiedError(f"the {name} of the service ended before the service did", next_step="please report it with the log")

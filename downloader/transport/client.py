@@ -139,7 +139,8 @@ class Reply:
             took_seconds = self._clock.monotonic() - began_at
             if came_bytes > self._settings.longest_list_bytes or took_seconds > self._settings.longest_list_seconds:
                 raise ArchiveFaultError(
-                    f"{self.url}: the list does not end: {came_bytes:,} bytes came", next_step="check base_url if this lasts"
+                    f"{self.url}: the list is too long: {came_bytes:,} bytes received so far",
+                    next_step="check base_url if this persists",
                 )
             for chunk in batch:
                 for start in range(0, len(chunk), max_bytes):
@@ -192,7 +193,7 @@ class Reply:
                     held_bytes += len(chunk)
                     came_at = self._clock.monotonic()
                     if self._watch.is_too_slow(came_at - asked_at, len(chunk)):
-                        raise StalledTransferError(f"{self.url} sends too slowly")
+                        raise StalledTransferError(f"{self.url} sends data too slowly")
                     first_at = min(first_at, came_at)
                     if came_at - first_at >= longest_seconds:
                         return True
@@ -250,7 +251,7 @@ class Transport:
         try:
             target = URL(url).update_query(params)
         except ValueError as error:
-            raise UnexpectedReplyError("the archive's address is no URL", next_step="correct base_url") from error
+            raise UnexpectedReplyError("the address of the archive is not a valid URL", next_step="correct base_url") from error
         async with self._connections:
             response = await self._follow(Request(method=method, url=target, headers=headers, form=form))
             try:

@@ -1,4 +1,4 @@
-"""Connections that are kept for the next request, and only while nothing came on them that nobody asked for.
+"""Connections that are kept for the next request, and only while no unrequested bytes arrived on them.
 
 A reply that comes twice, late, or before its request would be taken for the answer to the next request on the connection: a list
 of series for a list of other series (RFC 9112 §9.3 binds replies to requests by nothing but their order). So a connection is
@@ -44,7 +44,7 @@ class AskedOnly(client_proto.ResponseHandler):
         """See aiohttp: a request is about to be sent."""
         # used connections were looked at when they were chosen; TLS may have messages of its own waiting on a new one
         if self._is_new and not self._is_tls() and self.has_unasked_bytes():
-            self._end(ServerDisconnectedError("a reply came before its request"))
+            self._end(ServerDisconnectedError("response received before its request"))
         self._is_new = False
         self._awaits_reply = True
         self._interim_replies = 0
@@ -57,7 +57,7 @@ class AskedOnly(client_proto.ResponseHandler):
     def data_received(self, data: bytes) -> None:
         """See aiohttp. Bytes before the first request, or after the end of a reply, belong to nothing."""
         if data and not self._awaits_reply and (self._reply_body is None or self._reply_body.is_eof()):
-            self._end(ServerDisconnectedError("a reply came before its request"))
+            self._end(ServerDisconnectedError("response received before its request"))
             return
         super().data_received(data)
 
@@ -67,7 +67,7 @@ class AskedOnly(client_proto.ResponseHandler):
         if 100 <= message.code < 200:
             self._interim_replies += 1
             if self._interim_replies > MOST_INTERIM_REPLIES:
-                self._end(HttpProcessingError(message="interim replies without end"))
+                self._end(HttpProcessingError(message="too many interim responses"))
                 return
         elif self._awaits_reply:
             self._awaits_reply = False
@@ -79,13 +79,13 @@ class AskedOnly(client_proto.ResponseHandler):
 
     def _refuse_second_reply(self) -> None:
         """Two replies to one request: which of them is the answer cannot be told, so neither is believed."""
-        error = ClientPayloadError("a second reply came to one request")
+        error = ClientPayloadError("second response to one request")
         if self._reply_body is not None:
             self._reply_body.set_exception(error)
         self._end(error)
 
     def _end(self, error: Exception) -> None:
-        """Close the connection now; whoever waits for a reply on it gets the error."""
+        """Close the connection now; a request that waits for its response fails with the error."""
         self.abort()
         # behind `abort`, which forgets it
         self.set_exception(error)

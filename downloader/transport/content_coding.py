@@ -32,8 +32,8 @@ class ContentDecoder:
     def __init__(self, coding: str, url: str) -> None:
         if coding not in _GZIP and coding != "deflate":
             raise ArchiveFaultError(
-                f"{url}: the reply is encoded as {coding[:40]!r}, which was not asked for",
-                next_step="look for a proxy that does so",
+                f"{url}: the reply is encoded as {coding[:40]!r}, which was not requested",
+                next_step="check for a proxy that compresses responses",
             )
         self._url = url
         self._window = 16 + zlib.MAX_WBITS if coding in _GZIP else zlib.MAX_WBITS
@@ -54,7 +54,7 @@ class ContentDecoder:
                 piece = self._inflater.decompress(chunk, PIECE_BYTES)
             except zlib.error as error:
                 if self._gave_bytes or self._is_gzip or self._window < 0:
-                    raise ArchiveFaultError(f"{self._url}: the compressed reply does not inflate") from error
+                    raise ArchiveFaultError(f"{self._url}: the compressed reply cannot be decompressed") from error
                 # deflate without the header that it should have, as some servers send it
                 self._window = -zlib.MAX_WBITS
                 self._inflater = zlib.decompressobj(self._window)
@@ -63,7 +63,7 @@ class ContentDecoder:
             if self._gave_bytes > max(ALWAYS_BYTES, self._came_bytes * MOST_TIMES):
                 raise ArchiveFaultError(
                     f"{self._url}: the compressed reply grows to more than {MOST_TIMES} times its size",
-                    next_step="tell the archive's help desk if this lasts",
+                    next_step="tell the archive's help desk if this persists",
                 )
             if piece:
                 yield piece
@@ -77,7 +77,7 @@ class ContentDecoder:
     def finish(self) -> None:
         """Say that the body has ended. Raises CutTransferError where its compressed form has not."""
         if self._came_bytes and not self._inflater.eof:
-            raise CutTransferError(f"{self._url}: the compressed reply breaks off")
+            raise CutTransferError(f"{self._url}: the compressed reply is truncated")
 
 
 def decoder_for(content_encoding: str, url: str) -> ContentDecoder | None:

@@ -1,4 +1,4 @@
-"""Cookies that a host sets when it redirects: gates before archives set one, and let in whoever shows it (RFC 6265).
+"""Cookies that a host sets when it redirects: gateways before archives set one, and let requests with it pass (RFC 6265).
 
 Kept apart by host and by who asks: no cookie of one account is shown with another's credentials, and none to another host.
 """

@@ -37,24 +37,24 @@ def mask(url: URL) -> str:
 
 
 _UNREACHABLE: Final[tuple[tuple[type[Exception], str, str | None], ...]] = (
-    (aiohttp.ClientConnectorDNSError, "the name of the host cannot be resolved", "check base_url and the network"),
+    (aiohttp.ClientConnectorDNSError, "the host name cannot be resolved", "check base_url and the network"),
     (
         aiohttp.ClientConnectorCertificateError,
         "the certificate of the host is not trusted",
         "if your network inspects TLS, set SSL_CERT_FILE to its certificate authority",
     ),
-    (ssl.SSLError, "no TLS connection to the host", "check base_url and the network"),
+    (ssl.SSLError, "the TLS connection to the host failed", "check base_url and the network"),
     (aiohttp.ServerFingerprintMismatch, "the certificate of the host is not the one expected", None),
     (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached", "check HTTP_PROXY and HTTPS_PROXY"),
-    (aiohttp.ClientHttpProxyError, "the proxy refuses the connection", "check HTTP_PROXY and HTTPS_PROXY"),
-    (aiohttp.ConnectionTimeoutError, "no connection in time", "check base_url and the network"),
-    (TimeoutError, "no answer in time", None),
-    (aiohttp.ServerDisconnectedError, "the connection ended before an answer came", None),
-    (ConnectionResetError, "the connection was reset before an answer came", None),
+    (aiohttp.ClientHttpProxyError, "the proxy refused the connection", "check HTTP_PROXY and HTTPS_PROXY"),
+    (aiohttp.ConnectionTimeoutError, "connecting timed out", "check base_url and the network"),
+    (TimeoutError, "the response timed out", None),
+    (aiohttp.ServerDisconnectedError, "the connection ended before the response", None),
+    (ConnectionResetError, "the connection was reset before the response", None),
     (aiohttp.ClientConnectorError, "no connection to the host", "check base_url and the network"),
-    (aiohttp.ClientPayloadError, "the connection ended before an answer came", None),
-    (aiohttp.ClientConnectionError, "the connection failed before an answer came", None),
-    (OSError, "the connection failed before an answer came", None),
+    (aiohttp.ClientPayloadError, "the connection ended before the response", None),
+    (aiohttp.ClientConnectionError, "the connection failed before the response", None),
+    (OSError, "the connection failed before the response", None),
 )
 """What went wrong before status and headers came, the most special class first: class, sentence, what to do."""
 
@@ -69,7 +69,7 @@ def translate(error: Exception, url: str, *, body_began: bool) -> TciadError:
     """
     if body_began:
         if isinstance(error, TimeoutError):
-            return StalledTransferError(f"{url} stopped sending")
+            return StalledTransferError(f"{url} stopped sending data")
         return CutTransferError(f"{url}: the connection ended before the body did")
     if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
         # no fault of the archive: no series may pay for it with its attempts
@@ -83,8 +83,8 @@ def translate(error: Exception, url: str, *, body_began: bool) -> TciadError:
             return ArchiveUnreachableError(f"{url}: {sentence}{_reason(error)}", next_step=next_step)
     if type(error) is aiohttp.ClientResponseError or isinstance(error, HttpProcessingError):
         # one byte changed on its way is enough for this, so it is not final
-        return ArchiveFaultError(f"{url}: the answer is not sound HTTP", next_step="check base_url if this lasts")
-    return UnexpectedReplyError(f"{url}: no such address can be asked ({type(error).__name__})", next_step="check base_url")
+        return ArchiveFaultError(f"{url}: the response is not valid HTTP", next_step="check base_url if this persists")
+    return UnexpectedReplyError(f"{url}: the address is not valid ({type(error).__name__})", next_step="check base_url")
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Addresses of this machine and of networks that are nobody else's: no public archive has reason to send anybody there."""
+"""Addresses of this machine and of private networks: no public archive has a reason to redirect there."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
@@ -69,7 +69,7 @@ class PublicResolver(AbstractResolver):
         """See aiohttp. Raises PrivateAddressError."""
         found = await self._resolver.resolve(host, port, family)  # type: ignore[arg-type]  # aiohttp's own enumeration
         if any(is_private(result["host"]) for result in found):
-            raise PrivateAddressError(f"{host} leads to a private address")
+            raise PrivateAddressError(f"{host} resolves to a private address")
         return found
 
     async def close(self) -> None:

@@ -37,7 +37,9 @@ def parse_proxy(scheme: str, address: str) -> tuple[URL, dict[str, str]]:
         # without `from`: the address may hold a password
         proxy = URL()
     if proxy.scheme not in {"http", "https"} or not proxy.host:
-        raise SettingsError(f"{scheme.upper()}_PROXY is no address of an HTTP proxy", next_step="write http://host:port")
+        raise SettingsError(
+            f"{scheme.upper()}_PROXY is not the address of an HTTP proxy", next_step="use the form http://host:port"
+        )
     if proxy.user is None:
         return proxy, {}
     register_secrets(proxy.password or "", f"{proxy.user}:{proxy.password or ''}")

@@ -24,19 +24,19 @@ class Request:
 def redirected(request: Request, status: int, location: str) -> Request:
     """The request that a redirect asks for (RFC 9110 §15.4), without what is not for the new host's eyes."""
     here = mask(request.url)
-    advice = "set base_url to the archive's present address"
+    advice = "set base_url to the archive's current address"
     try:
         target = request.url.join(URL(location)).with_fragment(None)
     except ValueError as error:
-        raise UnexpectedReplyError(f"{here} redirects to what is no URL", next_step=advice) from error
+        raise UnexpectedReplyError(f"{here} redirects to an invalid URL", next_step=advice) from error
     if not location or target.scheme not in {"http", "https"} or not target.host:
-        raise UnexpectedReplyError(f"{here} redirects to nowhere", next_step=advice)
+        raise UnexpectedReplyError(f"{here} redirects without a valid HTTP address", next_step=advice)
     if request.url.scheme == "https" and target.scheme != "https":
-        raise UnexpectedReplyError(f"{here} redirects out of TLS to {mask(target)}", next_step=advice)
+        raise UnexpectedReplyError(f"{here} redirects from TLS to the unencrypted {mask(target)}", next_step=advice)
     if _is_same_host(request.url, target):
         headers, form = request.headers, request.form
     elif request.form is not None:
-        raise UnexpectedReplyError(f"{here} redirects a form to another host, {mask(target)}", next_step=advice)
+        raise UnexpectedReplyError(f"{here} redirects a form to another host ({mask(target)})", next_step=advice)
     else:
         headers, form = {}, None
     if status == 303:

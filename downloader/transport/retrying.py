@@ -10,7 +10,7 @@ from downloader.errors import TciadError, Verdict, retry_after_of
 from downloader.pacing import RetryPace
 
 BRIEF_ATTEMPTS = 2
-"""How often what rarely passes is asked in all: somebody with a wrong address waits two seconds more to be told."""
+"""Attempts at a request whose error rarely passes: with a wrong address the error comes two seconds later."""
 _log = structlog.get_logger(__name__)
 Answer = TypeVar("Answer")
 

@@ -31,7 +31,7 @@ def render_verification(report: VerificationReport) -> str:
     lines += [f"  {kind}: {count:,}" for kind, count in sorted(tally.kinds.items())]
     lines += _repair_lines(report.repair) if report.repair is not None else []
     if report.repair is None and tally.kinds:
-        lines.append("  mend it with `tciad verify --repair`")
+        lines.append("  repair them with `tciad verify --repair`")
     return "\n".join(lines)
 
 
@@ -45,10 +45,10 @@ def render_rebuild(report: RebuildReport) -> str:
         ),
     ]
     if report.damaged:
-        lines.append(f"  the one before it is kept as {printable(report.damaged)}")
+        lines.append(f"  the previous store is kept as {printable(report.damaged)}")
     lines += [f"  {render_finding(finding)}" for finding in report.findings]
     if report.findings:
-        lines.append("  what was left out is fetched again by the next run, or mended by `tciad verify --repair`")
+        lines.append("  series left out are fetched again by the next run, or repaired by `tciad verify --repair`")
     return "\n".join(lines)
 
 
@@ -59,13 +59,13 @@ def render_adoption(report: AdoptionReport) -> str:
         f"{printable(report.source)}: {count_text(tally.adopted, 'series', 'series')} adopted into {printable(report.library)}",
         (
             f"  {count_text(tally.images, 'image')}, {size_text(tally.stored_bytes)} in {duration_text(report.elapsed_seconds)}; "
-            f"{tally.already:,} were complete before; {count_text(tally.ignored_files, 'file')} of other kinds ignored"
+            f"{tally.already:,} were already complete; {count_text(tally.ignored_files, 'file')} of other kinds ignored"
         ),
     ]
     if tally.adopted:
         lines.append(_strengths_line(tally.strengths))
     if tally.left:
-        lines.append(f"  not adopted, and left where they are: {count_text(len(tally.left), 'series', 'series')}")
+        lines.append(f"  not adopted: {count_text(len(tally.left), 'series', 'series')}")
     lines += [f"    {one.kind}  {printable(one.path)}: {printable(one.sentence)}" for one in tally.left]
     return "\n".join(lines)
 
@@ -91,7 +91,7 @@ def render_finding(finding: Finding) -> str:
 def _repair_lines(repair: RepairTally) -> list[str]:
     lines = [
         (
-            f"  repair: {repair.fetched:,} fetched again, {repair.restored:,} told to the store, "
+            f"  repair: {repair.fetched:,} fetched again, {repair.restored:,} corrected in the store, "
             f"{count_text(len(repair.quarantined), 'path')} in quarantine"
         )
     ]

@@ -123,7 +123,7 @@ class NotebookCount:
         self._began = clock.monotonic()
 
     def begin(self, title: str, total: int | None) -> None:
-        """Draw a bar anew; where nobody knows how many there are, one that only shows that work goes on."""
+        """Redraw a bar; without a known total it only shows that work continues."""
         self._title, self._total = title, total
         self._series = self._read_bytes = 0
         self._began = self._clock.monotonic()

@@ -18,10 +18,10 @@ def render_plan(report: PlanReport) -> str:
         f"  complete {report.complete:,}, new {report.new:,}, changed {report.changed:,}, pending {report.pending:,}",
         f"  withdrawn {report.withdrawn:,}",
         f"  to fetch: {count_text(report.fetch_images, 'image')}, {size_text(report.fetch_bytes)}",
-        f"  free: {size_text(report.free_bytes)}" + ("" if report.fits else "; what is to fetch does not fit"),
+        f"  free: {size_text(report.free_bytes)}" + ("" if report.fits else "; not enough free space"),
     ]
     if report.unknown_sizes:
-        lines.append(f"  the archive tells no size for {report.unknown_sizes:,} of them")
+        lines.append(f"  the archive gives no size for {report.unknown_sizes:,} of them")
     lines += [f"  {line}" for entry in report.entries for line in _entry_lines(entry)]
     lines += [f"  warning: {printable(warning)}" for warning in report.warnings]
     return "\n".join(lines)
@@ -30,7 +30,7 @@ def render_plan(report: PlanReport) -> str:
 def _entry_lines(entry: PlanEntry) -> Iterator[str]:
     """What matched, and what did not."""
     figures = {
-        "do not fit": entry.listed - entry.matched - entry.excluded,
+        "do not match": entry.listed - entry.matched - entry.excluded,
         "excluded": entry.excluded,
         "not listed": entry.unlisted,
     }
@@ -40,4 +40,4 @@ def _entry_lines(entry: PlanEntry) -> Iterator[str]:
     for key, values in entry.unmatched.items():
         shown = " or ".join(printable(value) for value in values[:_SHOWN_VALUES])
         more = f" or {len(values) - _SHOWN_VALUES:,} more" if len(values) > _SHOWN_VALUES else ""
-        yield f"  none of those that fit has {key} {shown}{more}"
+        yield f"  no matching series has {key} {shown}{more}"

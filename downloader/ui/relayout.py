@@ -15,13 +15,15 @@ def render_relayout(report: RelayoutReport) -> str:
     tally = report.tally
     moved = count_text(tally.moved, "series", "series")
     done = f"{moved} would be moved" if report.dry_run else f"{moved} moved"
-    lines = [f"{printable(report.library)}: {done} to {printable(report.layout)}, {tally.in_place:,} in place already"]
+    lines = [f"{printable(report.library)}: {done} to {printable(report.layout)}, {tally.in_place:,} already in place"]
     lines += _first(f"{printable(move.folder)} -> {printable(move.target)}" for move in tally.moves)
     if tally.shared:
-        lines.append(f"  {count_text(len(tally.shared), 'series', 'series')} with a longer name, since another has the shorter:")
+        lines.append(
+            f"  {count_text(len(tally.shared), 'series', 'series')} with a longer name, since another series has the shorter one:"
+        )
         lines += _first(printable(shared.folder) for shared in tally.shared)
     if tally.left:
-        lines.append(f"  left where they are: {count_text(len(tally.left), 'folder')}")
+        lines.append(f"  not moved: {count_text(len(tally.left), 'folder')}")
         lines += _first(f"{printable(left.folder)}: {printable(left.reason)}" for left in tally.left)
     return "\n".join(lines)
 

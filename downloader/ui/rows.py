@@ -155,7 +155,7 @@ def _cell(value: str | int) -> str:
 
 
 def _width_for(file: IO[str], table: Table) -> int | None:
-    """Off a terminal nothing is cut or folded: whoever reads it has no width."""
+    """Off a terminal nothing is cut or wrapped: a file or a pipe has no width."""
     if file.isatty():
         return None
     return Console(file=io.StringIO(), width=100_000).measure(table).maximum

@@ -21,7 +21,7 @@ def render_run(report: RunReport, library: str = "") -> str:
             f"{count_text(tally.images, 'image')}, {size_text(tally.stored_bytes)}"
         ),
         (
-            f"  this run: {report.completed:,} completed, {report.already_complete:,} were complete before, "
+            f"  this run: {report.completed:,} completed, {report.already_complete:,} were already complete, "
             f"{size_text(report.received_bytes)} received in {duration_text(report.elapsed_seconds)}"
         ),
     ]
@@ -55,7 +55,7 @@ def _strength_lines(proof: StrengthSummary) -> list[str]:
             f"none of {proof.proven_by_none:,} ({named}); `tciad verify --weak` lists them"
         )
     if proof.unknown:
-        lines.append(f"  proof: not known yet of {count_text(proof.unknown, 'series', 'series')} that an older tciad stored")
+        lines.append(f"  proof: not known yet for {count_text(proof.unknown, 'series', 'series')} that an older tciad stored")
     if proof.proven_again:
         lines.append(f"  proof: {count_text(proof.proven_again, 'series', 'series')} proven again, now by the archive's MD5s")
     return lines

@@ -21,7 +21,7 @@ class ListenAddress:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether nobody but this machine can get there."""
+        """Whether only this machine can reach the address."""
         return is_loopback_host(self.host)
 
     def __str__(self) -> str:
@@ -47,5 +47,5 @@ def parse_listen(text: str, said_by: str) -> ListenAddress:
     name = host[1:-1] if bracketed else host
     is_port = port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT
     if not colon or not name or not is_port or (":" in name and not bracketed):
-        raise SettingsError(f"{said_by}: {text!r} is no HOST:PORT", next_step=f"such as {DEFAULT_LISTEN}, or {OFF}")
+        raise SettingsError(f"{said_by}: {text!r} is not HOST:PORT", next_step=f"use for example {DEFAULT_LISTEN}, or {OFF}")
     return ListenAddress(host=name, port=int(port))

@@ -125,15 +125,15 @@ async def _forecast(sources: Sources, request: web.Request) -> ForecastReply:  #
 
 async def _start(sources: Sources, request: web.Request) -> OrderReply:
     await sources.service.start(request.match_info["manifest"])
-    return OrderReply(done="a cycle begins as soon as the library is free")
+    return OrderReply(done="a cycle starts as soon as the library is free")
 
 
 async def _pause(sources: Sources, request: web.Request) -> LibrariesOrderReply:  # noqa: ARG001
-    return LibrariesOrderReply(done="nothing more is claimed", libraries=tuple(await sources.service.pause()))
+    return LibrariesOrderReply(done="no more series are claimed", libraries=tuple(await sources.service.pause()))
 
 
 async def _resume(sources: Sources, request: web.Request) -> LibrariesOrderReply:  # noqa: ARG001
-    return LibrariesOrderReply(done="the service goes on", libraries=tuple(await sources.service.resume()))
+    return LibrariesOrderReply(done="the service claims series again", libraries=tuple(await sources.service.resume()))
 
 
 async def _retry(sources: Sources, request: web.Request) -> RetryReply:
@@ -163,29 +163,29 @@ def _order(path: str, name: str, summary: str, reply: type, answer: Answer, *tak
 
 
 ENDPOINTS: Final = (
-    _ask("/status", "status", "The service, its libraries and archives.", StatusReply, _status),
-    _ask("/manifests", "manifests", "Every manifest: how it stands, and what runs now.", ManifestsReply, _manifests),
+    _ask("/status", "status", "State of the service, its libraries and archives.", StatusReply, _status),
+    _ask("/manifests", "manifests", "All manifests with their state and running cycles.", ManifestsReply, _manifests),
     _ask(
-        "/series", "series", "Series by filters, page by page.", SeriesReply, _series,
+        "/series", "series", "Series that match filters, in pages.", SeriesReply, _series,
         STATE, MANIFEST, COLLECTION, TEXT, AFTER, LIMIT,
     ),
     _ask(
-        "/failures", "failures", "Failed series with their reasons.", SeriesReply, _failures,
+        "/failures", "failures", "Failed series with the reason of each.", SeriesReply, _failures,
         MANIFEST, COLLECTION, ERROR, AFTER, LIMIT,
     ),
     _ask(
         "/failures/groups", "failure_groups", "Failed series counted by error and collection.", FailureGroupsReply,
         _failure_groups, MANIFEST,
     ),
-    _ask("/runs", "runs", "What runs reported, newest first.", RecordsReply, _runs, MANIFEST, BEFORE, LIMIT),
-    _ask("/changes", "changes", "What cycles found changed, newest first.", RecordsReply, _changes, MANIFEST, BEFORE, LIMIT),
+    _ask("/runs", "runs", "Reports of runs, newest first.", RecordsReply, _runs, MANIFEST, BEFORE, LIMIT),
+    _ask("/changes", "changes", "Catalogue changes by cycle, newest first.", RecordsReply, _changes, MANIFEST, BEFORE, LIMIT),
     _ask("/cycles", "cycles", "Past cycles in short, newest first.", CyclesReply, _cycles, MANIFEST, BEFORE, LIMIT),
-    _ask("/throughput", "throughput", "Bytes per second over the last hour.", ThroughputReply, _throughput),
+    _ask("/throughput", "throughput", "Bytes received per second over the last hour.", ThroughputReply, _throughput),
     _ask("/forecast", "forecast", "When running manifests will be complete, and disks full.", ForecastReply, _forecast),
-    _order("/manifests/{manifest}/start", "start", "Begin a cycle of a manifest now.", OrderReply, _start),
-    _order("/pause", "pause", "Claim nothing more, until resumed.", LibrariesOrderReply, _pause),
-    _order("/resume", "resume", "Go on after a pause.", LibrariesOrderReply, _resume),
-    _order("/retry", "retry", "Give failed series a new chance.", RetryReply, _retry, MANIFEST, SERIES, COLLECTION, ERROR),
+    _order("/manifests/{manifest}/start", "start", "Start a cycle of a manifest now.", OrderReply, _start),
+    _order("/pause", "pause", "Stop claiming series.", LibrariesOrderReply, _pause),
+    _order("/resume", "resume", "Claim series again after a pause.", LibrariesOrderReply, _resume),
+    _order("/retry", "retry", "Put failed series back into the queue.", RetryReply, _retry, MANIFEST, SERIES, COLLECTION, ERROR),
 )  # fmt: skip
 
 

@@ -91,16 +91,16 @@ class Guard:
         if wrong := malformed_part(request):
             return refuse(HTTPStatus.BAD_REQUEST, f"the request is malformed: {wrong}", "see /api/v1/openapi.json")
         if not self._is_own_host(_host_of(request)):
-            return refuse(HTTPStatus.MISDIRECTED_REQUEST, "this service is not called so", "ask by the address it listens on")
+            return refuse(HTTPStatus.MISDIRECTED_REQUEST, "the Host header is not allowed", "use the address that --listen names")
         if request.method not in _SAFE_METHODS and not _is_own_origin(request):
-            return refuse(HTTPStatus.FORBIDDEN, "pages of other sites may give no orders", "use the page of the service")
+            return refuse(HTTPStatus.FORBIDDEN, "cross-site requests are not allowed", "use the page of the service")
         if request.path in OPEN_PATHS or request.path in LOGIN_PATHS:
             return None
         access = self.access_of(request)
         if access is Access.GRANTED:
             return None
         if access is Access.SLOWED:
-            refusal = refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens came from this address", "ask again later")
+            refusal = refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens from this address", "retry later")
             refusal.headers[hdrs.RETRY_AFTER] = self.retry_after(request)
             return refusal
         refusal = refuse(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong", "send Authorization: Bearer <token>")
@@ -126,7 +126,7 @@ class Guard:
         return Access.WRONG
 
     def _is_own_host(self, host: str) -> bool:
-        """Any name may lead to a public address; whoever asks there has to have the token."""
+        """Any name may resolve to a public address, where clients need the token anyway."""
         if not self.address.is_loopback:
             return True
         name = urlsplit(f"//{host}").hostname or ""
@@ -139,23 +139,23 @@ def malformed_part(request: web.BaseRequest) -> str:
     Only what the service reads is looked at. Cookies of other services on the same host come along, and are theirs.
     """
     if not _is_visible_ascii(request.raw_path):
-        return "its target is no URI"
+        return "its target is not a valid URI"
     if any(_has_control_or_surrogate(text) for pair in request.query.items() for text in pair):
-        return "its query has control characters"
+        return "its query contains control characters"
     for name in _SINGLE_HEADERS:
         values = request.headers.getall(name, [])
         if len(values) > 1:
             return f"it has {len(values)} {name} headers"
         if any(map(_has_control_or_surrogate, values)):
-            return f"its {name} header has characters that no header has"
+            return f"its {name} header contains invalid characters"
     if request.version >= HttpVersion11 and hdrs.HOST not in request.headers:
         return "it has no Host header"
     if not _is_authority(_host_of(request)):
-        return "its Host header is no host"
+        return "its Host header is not a valid host"
     if not _is_origin(request.headers.get(hdrs.ORIGIN)):
-        return "its Origin header is no origin"
+        return "its Origin header is not a valid origin"
     if _has_control_or_surrogate(request.cookies.get(COOKIE, "")):
-        return f"its cookie {COOKIE} is none of ours"
+        return f"its cookie {COOKIE} contains invalid characters"
     return ""
 
 

@@ -42,7 +42,7 @@ class ConnectionLimits:
 
 
 def limits_for(open_files: int) -> ConnectionLimits:
-    """The limits for a process that may have so many open files."""
+    """The limits for a process with this limit of open files."""
     most = max(_FEWEST, min(_MOST, open_files // _SHARE_OF_OPEN_FILES))
     return ConnectionLimits(most=most, most_per_address=max(_FEWEST, most // 2))
 
@@ -122,7 +122,7 @@ class Connections:
         """Once, until half of the places are free again: many are refused when any is."""
         if not self._is_full:
             self._is_full = True
-            _log.warning("connections are refused", remote=address, open_connections=len(self._open), most=self.limits.most)
+            _log.warning("connection refused", remote=address, open_connections=len(self._open), most=self.limits.most)
 
 
 class _Connection(asyncio.Protocol):

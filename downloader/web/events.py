@@ -34,7 +34,7 @@ class EventStream:
             StoreError: there are as many as can be served.
         """
         if self._listeners >= self._most:
-            raise StoreError(f"{self._most} listen already", next_step="close a page, or ask /api/v1/status now and then")
+            raise StoreError(f"too many event listeners (limit {self._most})", next_step="close a page, or poll /api/v1/status")
         self._listeners += 1
         try:
             return await self._send(request)
@@ -51,7 +51,7 @@ class EventStream:
                     group.start_soon(self._send_until_gone, group, self._progress(response))
                     group.start_soon(self._send_until_gone, group, _happenings(response, happenings))
             finally:
-                # whoever is cancelled has no time for a farewell
+                # a cancelled handler must not wait for the client
                 response.force_close()
         return response
 

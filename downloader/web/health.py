@@ -26,7 +26,7 @@ async def respond_ready(service: ServiceReports, clock: Clock) -> web.Response:
 
 def _blocked(service: ServiceReports, clock: Clock) -> list[str]:
     alive = clock.now() - service.beat_at() < BEAT_AGE
-    return [] if alive else ["the service has not turned for half a minute"]
+    return [] if alive else ["the event loop has been blocked for more than 30 s"]
 
 
 def _respond(problems: list[str]) -> web.Response:

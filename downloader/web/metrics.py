@@ -37,13 +37,13 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         self._moment = Moment()
         self._registry.register(self._moment)
-        self._received = self._counter("tciad_received_bytes", "Bytes of bodies that came in.", _MANIFEST)
+        self._received = self._counter("tciad_received_bytes", "Bytes of response bodies received.", _MANIFEST)
         self._images = self._counter("tciad_images", "Images of series that became complete.", _MANIFEST)
-        self._attempts = self._counter("tciad_attempts", "Attempts at series, by how they ended.", ["manifest", "outcome"])
-        self._cycles = self._counter("tciad_cycles", "Cycles, by how they ended.", ["manifest", "outcome"])
-        self._first_byte = self._histogram("tciad_first_byte_seconds", "How long the archive took to begin a reply.", _SECONDS)
-        self._elapsed = self._histogram("tciad_attempt_seconds", "How long attempts took that completed a series.", _SECONDS)
-        self._rate = self._histogram("tciad_attempt_bytes_per_second", "How fast the bytes of completed series came.", _RATES)
+        self._attempts = self._counter("tciad_attempts", "Attempts at series, by outcome.", ["manifest", "outcome"])
+        self._cycles = self._counter("tciad_cycles", "Cycles, by outcome.", ["manifest", "outcome"])
+        self._first_byte = self._histogram("tciad_first_byte_seconds", "Time until the archive began to respond.", _SECONDS)
+        self._elapsed = self._histogram("tciad_attempt_seconds", "Duration of attempts that completed a series.", _SECONDS)
+        self._rate = self._histogram("tciad_attempt_bytes_per_second", "Transfer rate of completed series.", _RATES)
 
     def take(self, manifest: str, event: ServiceEvent) -> None:
         """Implements `Observer`."""
@@ -72,7 +72,7 @@ class Metrics:
         return metric.labels(*labels)
 
     def _forget_others(self, manifests: Sequence[ManifestStatus]) -> None:
-        """Drop the figures of manifests that are gone, as those of the moment are: else each name would stay for ever."""
+        """Drop the figures of manifests that are gone, like the gauges of the moment; otherwise each name would stay."""
         for name in self._labels.keys() - {manifest.name for manifest in manifests}:
             for metric, labels in self._labels.pop(name):
                 metric.remove(*labels)
@@ -121,8 +121,10 @@ class Moment(Collector):
         """Implements `Collector`."""
         if self.status is None:
             return
-        yield InfoMetricFamily("tciad_build", "The version that runs.", {"version": self.status.version})
-        yield _gauge("tciad_started_timestamp_seconds", "When the service began.", [], {(): self.status.started_at.timestamp()})
+        yield InfoMetricFamily("tciad_build", "Version of the running service.", {"version": self.status.version})
+        yield _gauge(
+            "tciad_started_timestamp_seconds", "Start time of the service.", [], {(): self.status.started_at.timestamp()}
+        )
         yield _gauge("tciad_paused", "Whether the service is paused.", [], {(): self.status.paused})
         yield from _of_archives(self.status.archives)
         yield from _of_libraries(self.status)
@@ -158,14 +160,14 @@ def _of_libraries(status: ServiceStatus) -> Iterable[Metric]:
         return _gauge(name, text, ["library"], {(library.directory,): value for library, value in values})
 
     libraries = status.libraries
-    yield gauge("tciad_library_usable", "Whether library and store can be used.", [(of, of.usable) for of in libraries])
-    yield gauge("tciad_library_paused", "Whether nothing is claimed for it.", [(of, of.paused) for of in libraries])
-    yield gauge("tciad_short_of_room", "Whether claiming waits for room.", [(of, of.short_of_room) for of in libraries])
-    yield gauge("tciad_free_bytes", "Free space where the library is.", [(of, of.free_bytes) for of in libraries])
-    yield gauge("tciad_min_free_bytes", "Space that is never used.", [(of, of.min_free_bytes) for of in libraries])
-    yield gauge("tciad_stored_bytes", "Bytes of complete images.", [(of, of.tally.stored_bytes) for of in libraries])
+    yield gauge("tciad_library_usable", "Whether library and state store are usable.", [(of, of.usable) for of in libraries])
+    yield gauge("tciad_library_paused", "Whether claiming is paused for the library.", [(of, of.paused) for of in libraries])
+    yield gauge("tciad_short_of_room", "Whether claiming waits for free space.", [(of, of.short_of_room) for of in libraries])
+    yield gauge("tciad_free_bytes", "Free space on the file system of the library.", [(of, of.free_bytes) for of in libraries])
+    yield gauge("tciad_min_free_bytes", "Disk space that stays unused.", [(of, of.min_free_bytes) for of in libraries])
+    yield gauge("tciad_stored_bytes", "Bytes of the complete series.", [(of, of.tally.stored_bytes) for of in libraries])
     ages = [(of, (status.told_at - of.queued_since_at).total_seconds() if of.queued_since_at else 0.0) for of in libraries]
-    yield gauge("tciad_queue_age_seconds", "How long the queue has not been empty.", ages)
+    yield gauge("tciad_queue_age_seconds", "Time since the queue was last empty.", ages)
 
 
 def _of_manifests(manifests: Sequence[ManifestStatus]) -> Iterable[Metric]:
@@ -177,30 +179,30 @@ def _of_manifests(manifests: Sequence[ManifestStatus]) -> Iterable[Metric]:
     }
     yield _gauge("tciad_series", "Series of the manifest, by state.", ["manifest", "state"], states)
     running = [(of, of.progress) for of in manifests]
-    yield gauge("tciad_running", "Whether a cycle is under way.", [(of, now is not None) for of, now in running])
-    yield gauge("tciad_manifest_wrong", "Whether the file is wrong as it is now.", [(of, bool(of.problem)) for of in manifests])
+    yield gauge("tciad_running", "Whether a cycle is running.", [(of, now is not None) for of, now in running])
+    yield gauge("tciad_manifest_wrong", "Whether the manifest file has errors.", [(of, bool(of.problem)) for of in manifests])
     yield gauge(
         "tciad_last_success_timestamp_seconds",
-        "When a cycle last ended with everything complete; 0 for never.",
+        "Time of the last cycle that ended with all series complete; 0 for never.",
         [(of, _timestamp(of.last_success_at)) for of in manifests],
     )
     yield gauge(
         "tciad_next_run_timestamp_seconds",
-        "When the next cycle begins.",
+        "Start time of the next cycle.",
         [(of, of.next_run_at.timestamp() if of.next_run_at else None) for of in manifests],
     )
-    yield gauge("tciad_concurrency", "Series at once now.", [(of, now.concurrency if now else 0) for of, now in running])
+    yield gauge("tciad_concurrency", "Limit of concurrent series.", [(of, now.concurrency if now else 0) for of, now in running])
     yield gauge(
         "tciad_concurrency_ceiling",
-        "Series at once at most.",
+        "Maximum number of concurrent series.",
         [(of, now.concurrency_ceiling if now else 0) for of, now in running],
     )
-    yield gauge("tciad_active_series", "Series under way.", [(of, len(now.active) if now else 0) for of, now in running])
+    yield gauge("tciad_active_series", "Series in flight.", [(of, len(now.active) if now else 0) for of, now in running])
     is_open = [(of, now is not None and now.breaker is not BreakerState.CLOSED) for of, now in running]
-    yield gauge("tciad_breaker_open", "Whether an archive is out, so that none of its series is claimed.", is_open)
+    yield gauge("tciad_breaker_open", "Whether the circuit breaker of an archive is open.", is_open)
     yield gauge(
         "tciad_receive_bytes_per_second",
-        "What came in lately.",
+        "Recent rate of received bytes.",
         [(of, now.bytes_per_second if now else 0) for of, now in running],
     )
 

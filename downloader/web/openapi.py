@@ -1,4 +1,4 @@
-"""The OpenAPI document (OpenAPI Specification 3.1), made from the endpoints and the types that they tell."""
+"""The OpenAPI document (OpenAPI Specification 3.1), made from the endpoints and the types of their replies."""
 
 import re
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from downloader.web.schemas import Happening, Progress, RefusalReply
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 EVENTS_SUMMARY: Final = (
-    "Server-sent events: `progress` every second (the running cycles by manifest), and `happening` for whatever happens. "
-    "A gap in the numbers tells of events that were dropped."
+    "Server-sent events: `progress` every second (the running cycles by manifest), and `happening` for each other event. "
+    "A gap in the numbers means that events were dropped."
 )
 
 
@@ -35,16 +35,18 @@ def openapi_document() -> dict[str, Any]:
 
 
 def _operation(endpoint: ApiEndpoint, schemas: dict[str, Any]) -> dict[str, Any]:
-    in_path = [_parameter(name, "path", "Its name.", {"type": "string"}) for name in re.findall(r"{(\w+)}", endpoint.path)]
+    in_path = [
+        _parameter(name, "path", f"Name of the {name}.", {"type": "string"}) for name in re.findall(r"{(\w+)}", endpoint.path)
+    ]
     in_query = [_parameter(of.name, "query", of.description, of.schema) for of in endpoint.takes]
     return {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
         "parameters": in_path + in_query,
         "responses": {
-            "200": {"description": "Done.", "content": {"application/json": {"schema": _schema_of(endpoint.reply, schemas)}}},
+            "200": {"description": "Success.", "content": {"application/json": {"schema": _schema_of(endpoint.reply, schemas)}}},
             "default": {
-                "description": "Refused, and why.",
+                "description": "The request was refused; the reason and the next step.",
                 "content": {"application/json": {"schema": _schema_of(RefusalReply, schemas)}},
             },
         },
@@ -56,7 +58,7 @@ def _events_operation() -> dict[str, Any]:
     return {
         "operationId": "events",
         "summary": EVENTS_SUMMARY,
-        "responses": {"200": {"description": "Events until the service or the listener ends.", "content": stream}},
+        "responses": {"200": {"description": "Events until the service or the client closes the stream.", "content": stream}},
     }
 
 
@@ -64,7 +66,7 @@ def _parameter(name: str, place: str, description: str, schema: Mapping[str, obj
     return {"name": name, "in": place, "description": description, "required": place == "path", "schema": dict(schema)}
 
 
-def _schema_of(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - any type that is told
+def _schema_of(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - any type of a reply
     """The schema of a type, with everything that it names put among the others."""
     schema: dict[str, Any] = adapter_of(kind).json_schema(mode="serialization", ref_template=_REFERENCE)
     schemas.update(schema.pop("$defs", {}))

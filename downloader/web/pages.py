@@ -36,7 +36,7 @@ class Pages:
         try:
             token = await _read_token(request)
         except (ValueError, web.RequestPayloadError):
-            return refuse(HTTPStatus.BAD_REQUEST, "the form cannot be read", f"send token=… as {_FORM}")
+            return refuse(HTTPStatus.BAD_REQUEST, "the form is not valid", f"send token=… as {_FORM}")
         access = self._guard.access_by(token, request)
         if access is not Access.GRANTED:
             return self._ask_for_token(request, access)

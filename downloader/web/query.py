@@ -22,21 +22,23 @@ class Parameter:
 
 
 _TEXT: Final[Mapping[str, object]] = {"type": "string"}
-MANIFEST: Final = Parameter(name="manifest", description="Only what this manifest wants, or did.", schema=_TEXT)
-SERIES: Final = Parameter(name="series_instance_uid", description="This series alone.", schema=_TEXT)
-AFTER: Final = Parameter(name="after", description="Go on after a page: its next_after.", schema=_TEXT)
-BEFORE: Final = Parameter(name="before", description="Go on before a page: its next_before.", schema=_TEXT)
+MANIFEST: Final = Parameter(name="manifest", description="Only series and records of this manifest.", schema=_TEXT)
+SERIES: Final = Parameter(name="series_instance_uid", description="Only this series.", schema=_TEXT)
+AFTER: Final = Parameter(name="after", description="Start after a page: its next_after.", schema=_TEXT)
+BEFORE: Final = Parameter(name="before", description="Start before a page: its next_before.", schema=_TEXT)
 LIMIT: Final = Parameter(
-    name="limit", description="At most so many.", schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS}
+    name="limit", description="Maximum number of rows.", schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS}
 )
 COLLECTION: Final = Parameter(name="collection", description="Only this collection.", schema=_TEXT)
 ERROR: Final = Parameter(name="error", description="Only failures with this error, such as CutTransferError.", schema=_TEXT)
 TEXT: Final = Parameter(
-    name="text", description="Part of an identifier, patient, collection, modality, description or error.", schema=_TEXT
+    name="text",
+    description="Only series with this text in an identifier, patient, collection, modality, description or error.",
+    schema=_TEXT,
 )
 STATE: Final = Parameter(
     name="state",
-    description="Only series that are so.",
+    description="Only series in this state.",
     schema={"type": "string", "enum": [state.value for state in SeriesState]},
 )
 
@@ -50,21 +52,23 @@ def check_names(request: web.Request, allowed: tuple[Parameter, ...]) -> None:
     names = [parameter.name for parameter in allowed]
     for name in request.query:
         if name not in names:
-            raise SettingsError(f"{request.path} takes no {name!r}{suggest(name, names)}", next_step=f"it takes {_list(names)}")
+            raise SettingsError(
+                f"{request.path} has no parameter {name!r}{suggest(name, names)}", next_step=f"its parameters are {_list(names)}"
+            )
         if len(request.query.getall(name)) > 1:
-            raise SettingsError(f"{name} is said twice")
+            raise SettingsError(f"{name} is given twice")
 
 
 def read_limit(request: web.Request, default: int) -> int:
     """The `limit`.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: it is not one.
     """
     text = request.query.get(LIMIT.name, str(default))
     is_short = len(text) <= len(str(MOST_ROWS))
     if not (is_short and text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_ROWS):
-        raise SettingsError(f"limit: {text!r} is no number from 1 to {MOST_ROWS}")
+        raise SettingsError(f"limit: {text!r} is not a number from 1 to {MOST_ROWS}")
     return int(text)
 
 

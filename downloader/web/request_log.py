@@ -14,9 +14,9 @@ class _Teller(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
-            _log.debug("a request was malformed", error=type(error).__name__)
+            _log.debug("malformed request", error=type(error).__name__)
         else:
-            _log.error("a request failed by a fault of tciad itself", message=record.getMessage(), exc_info=error)
+            _log.error("internal error in a request", message=record.getMessage(), exc_info=error)
 
 
 def log_of_requests() -> logging.Logger:

@@ -48,7 +48,7 @@ async def refuse_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except UsageError as error:
         return refuse(HTTPStatus.BAD_REQUEST, error.what, error.next_step, type(error).__name__)
     except TciadError as error:
-        _log.warning("a question could not be answered", path=request.path, error=type(error).__name__, message=str(error))
+        _log.warning("request failed", path=request.path, error=type(error).__name__, message=str(error))
         return refuse(HTTPStatus.SERVICE_UNAVAILABLE, error.what, error.next_step, type(error).__name__)
     except web.HTTPException as error:
         reply = refuse(HTTPStatus(error.status), f"{request.method} {request.path}: {error.reason}", "see /api/v1/openapi.json")

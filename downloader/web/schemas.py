@@ -154,7 +154,7 @@ class LibrariesOrderReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryReply:
-    """So many failed series have a new chance."""
+    """How many failed series are back in the queue."""
 
     retried: int
 

@@ -49,10 +49,10 @@ class HttpServer:
         return "HTTP server"
 
     async def run(self, service: Service, *, task_status: TaskStatus[ListenAddress] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Answer until cancelled; `task_status` is told where.
+        """Serve until cancelled; `task_status` gets the address.
 
         Raises:
-            SettingsError: nobody can listen there.
+            SettingsError: the address cannot be listened on.
         """
         forecast = Forecast()
         throughput = Throughput(service, self._clock, forecast)
@@ -80,7 +80,7 @@ class HttpServer:
         try:
             server = runner.server
             if server is None:
-                raise PartDiedError("the HTTP server did not begin", next_step="please report it with the log")
+                raise PartDiedError("the HTTP server did not start", next_step="please report it with the log")
             # before routing and before aiohttp answers Expect, both of which trust what the request says
             server.request_handler = partial(self._check, connections, server.request_handler)
             async with _listen(partial(connections.protocol, server), wanted, limits.backlog) as address:
@@ -149,7 +149,7 @@ async def _listen(
         server = await loop.create_server(make_protocol, wanted.host, wanted.port, backlog=backlog)
     except OSError as error:
         raise SettingsError(
-            f"nothing can listen on {wanted}: {error.strerror or error}", next_step="choose another address with --listen"
+            f"cannot listen on {wanted}: {error.strerror or error}", next_step="choose another address with --listen"
         ) from error
     try:
         yield ListenAddress(host=wanted.host, port=server.sockets[0].getsockname()[1])

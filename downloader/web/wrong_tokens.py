@@ -80,7 +80,7 @@ class WrongTokens:
             self._by_network.popitem(last=False)
         if count.wait_seconds(now) and not count.is_told:
             count.is_told = True
-            _log.warning("wrong tokens are slowed down", remote=remote, wrong_tokens=PER_ADDRESS.burst)
+            _log.warning("too many wrong tokens", remote=remote, wrong_tokens=PER_ADDRESS.burst)
 
 
 def _network_of(remote: str) -> str:

@@ -129,17 +129,15 @@ class ZipReader:
     def _no_record(self) -> CorruptZipError:
         found = self._buffer[self._position : self._position + 24]
         if self._offset:
-            return CorruptZipError(
-                f"at byte {self._offset:,}, after {len(self._members)} members, stands no ZIP record: {found!r}"
-            )
+            return CorruptZipError(f"no ZIP record at byte {self._offset:,}, after {len(self._members)} members: {found!r}")
         kind = {b"<": "HTML or XML", b"{": "JSON", b"[": "JSON"}.get(found.lstrip()[:1])
-        return CorruptZipError(f"the body is no ZIP; it begins {f'like {kind}' if kind else 'with'}: {found!r}")
+        return CorruptZipError(f"the body is not a ZIP; it begins {f'like {kind}' if kind else 'with'}: {found!r}")
 
     def _read_member(self) -> Generator[ZipEvent | None, None, None]:
         offset = self._offset
         member = f"member {len(self._members) + 1} at byte {offset:,}"
         if len(self._members) >= self._limits.member_count:
-            raise UnsafeMemberError(f"the ZIP holds more than {self._limits.member_count:,} members")
+            raise UnsafeMemberError(f"the ZIP contains more than {self._limits.member_count:,} members")
         yield from self._need(records.LOCAL_BYTES)
         header_bytes = records.local_header_bytes(self._buffer, self._position)
         yield from self._need(header_bytes)
@@ -164,7 +162,7 @@ class ZipReader:
             agrees = announced == (crc32, compressed_bytes, size_bytes)
         if not agrees:
             came = f"CRC-32 {crc32:08x}, {size_bytes:,} bytes out of {compressed_bytes:,}"
-            raise CorruptZipError(f"{member} is not what the ZIP says it is: it came with {came}")
+            raise CorruptZipError(f"{member} contradicts the ZIP: received {came}")
         self._total_bytes += size_bytes
         self._members.append(ZipMember(header.name, size_bytes, compressed_bytes, crc32, header.method, offset))
         yield MemberEnded(size_bytes, crc32)
@@ -182,11 +180,11 @@ class ZipReader:
                 self._position += len(compressed)
                 packed_bytes += len(compressed)
                 if packed_bytes > room_bytes + room_bytes // 8 + _PACKED_MARGIN_BYTES:
-                    raise UnsafeMemberError(f"{member} goes on without content")
+                    raise UnsafeMemberError(f"{member} continues without content")
             try:
                 data = inflater.decompress(compressed, _INFLATE_OUTPUT_BYTES)
             except _InflateError as error:
-                raise CorruptZipError(f"{member} does not inflate: {error}") from error
+                raise CorruptZipError(f"{member} cannot be decompressed: {error}") from error
             if data:
                 size_bytes += len(data)
                 if size_bytes > room_bytes:
@@ -236,7 +234,7 @@ class ZipReader:
             ordinal = self._listed + 1
             listed = records.parse_central_header(self._buffer, self._position, f"member {ordinal} of the central directory")
             if ordinal > len(self._members):
-                raise CorruptZipError(f"the central directory lists a member {ordinal} that did not come")
+                raise CorruptZipError(f"the central directory lists a member {ordinal} that was not received")
             came = self._members[self._listed]
             if listed != came:
                 raise CorruptZipError(f"the central directory contradicts member {ordinal}: {_differences(listed, came)}")

@@ -128,10 +128,10 @@ def test_a_list_is_asked_of_the_archive_that_the_command_line_names(hosts: Hosts
 @pytest.mark.parametrize(
     ("name", "flags", "why"),
     [
-        ("m.yaml", ["--archive", "nlst"], "m.yaml is a manifest, which says itself what archive it means; leave them out"),
+        ("m.yaml", ["--archive", "nlst"], "m.yaml is a manifest, which names its own archive; leave them out"),
         ("list.csv", ["--archive", "tcai"], "--archive: 'tcai' is not tcia, nlst"),
-        ("list.csv", ["--archive", "nlst", "--api", "bindaas"], "--archive: nlst speaks v4, v2 or v1, not 'bindaas'"),
-        ("list.csv", ["--api", "bindaas"], "--api: tcia speaks v4, v2 or v1, not 'bindaas'"),
+        ("list.csv", ["--archive", "nlst", "--api", "bindaas"], "--archive: nlst has the API v4, v2 or v1, not 'bindaas'"),
+        ("list.csv", ["--api", "bindaas"], "--api: tcia has the API v4, v2 or v1, not 'bindaas'"),
         ("list.csv", ["--archive", "http://host/api", "--api", "v9"], "--archive: 'v9' is not v4, v2, v1 or bindaas"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_cart_of_a_host_that_speaks_no_v4_names_what_can_be_done(hosts: Hosts,
     )
     ended = run_command("run", cart, "-o", tmp_path / "library")
     assert ended.exit_code == 3
-    assert "`tciad doctor --archive URL` finds out what one speaks" in ended.stdout + ended.stderr
+    assert "`tciad doctor --archive URL` finds out which API it has" in ended.stdout + ended.stderr
     assert "--archive and --api" in ended.stdout + ended.stderr
 
 
@@ -206,11 +206,11 @@ def test_a_plan_explains_what_each_entry_matched_and_what_not(hosts: Hosts, tmp_
     assert (by_modality["matched"], by_modality["excluded"]) == (0, 0)
     assert by_modality["reason"] == "the archive lists no series with collection Main, modality PT"
     assert planned.document["warnings"] == [
-        f"nothing matches collection Main, modality PT: {by_modality['reason']}",
+        f"no series match collection Main, modality PT: {by_modality['reason']}",
         f"{name_of(main)} does not list 1 of the series that the manifest names",
     ]
-    assert "none of those that fit has patient_id SB-0002 or X*" in told.stdout
-    assert "warning: nothing matches collection Main, modality PT" in told.stdout
+    assert "no matching series has patient_id SB-0002 or X*" in told.stdout
+    assert "warning: no series match collection Main, modality PT" in told.stdout
 
 
 def test_a_host_without_carts_says_so(tmp_path: Path) -> None:
@@ -290,5 +290,5 @@ def test_the_environment_signs_in_at_the_archive_of_the_manifest_only(hosts: Hos
     ended = run_command("plan", manifest, environment={"TCIAD_USERNAME": "me", "TCIAD_PASSWORD": "p"})
 
     assert ended.exit_code == 2
-    assert f"{name_of(other)}: archive.auth: there is no user name to sign in with" in ended.stderr
-    assert "what the environment holds is for the manifest's own archive only" in ended.stderr
+    assert f"{name_of(other)}: archive.auth: the user name is missing" in ended.stderr
+    assert "the environment applies to the manifest's own archive only" in ended.stderr

@@ -174,7 +174,7 @@ def test_a_built_in_archive_may_be_asked_in_another_generation(api: str) -> None
     assert ended.exit_code == 0, ended.stderr
     assert ("Authorized" in ended.document[0]) == (api == "v4")
     refused = run_command("query", "patients", "--archive", "tcia", "--api", "bindaas")
-    assert (refused.exit_code, "tcia speaks v4, v2 or v1, not 'bindaas'" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "tcia has the API v4, v2 or v1, not 'bindaas'" in refused.stderr) == (2, True)
 
 
 def test_a_missing_key_is_said_to_be_missing(queried: Queried) -> None:
@@ -183,7 +183,7 @@ def test_a_missing_key_is_said_to_be_missing(queried: Queried) -> None:
     missing, wrong = run_command(*command), run_command(*command, environment={"TCIAD_API_KEY": "wrong-key"})
 
     assert (missing.exit_code, wrong.exit_code) == (4, 4)
-    assert "no API key was given: name its file in archive.auth.api_key_file, or set TCIAD_API_KEY_FILE" in missing.stderr
+    assert "no API key was given: set its file in archive.auth.api_key_file, or set TCIAD_API_KEY_FILE" in missing.stderr
     assert "check the API key" in wrong.stderr
     assert "wrong-key" not in wrong.stdout + wrong.stderr
 
@@ -203,14 +203,14 @@ def test_no_rows_are_said(queried: Queried) -> None:
         (("series", "--format", "xml"), "--format: 'xml' is not table, json or csv"),
         (("series", "--raw", "yaml"), "--raw: 'yaml' is not json, csv, html or xml"),
         (("series", "--columns", "Modalty"), "did you mean 'Modality'?"),
-        (("series-size",), "must be asked by series_instance_uid"),
-        (("new-patients", "--collection", "x", "--since", "yesterday"), "--since: 'yesterday' is not a day like 2026-01-31"),
+        (("series-size",), "needs the filter series_instance_uid"),
+        (("new-patients", "--collection", "x", "--since", "yesterday"), "--since: 'yesterday' is not a date such as 2026-01-31"),
         (("series", "--series-instance-uid", "1.2.x"), "--series-instance-uid: "),
         (("series", "--series-instance-uid", ""), "--series-instance-uid: the text is empty"),
-        (("series", "--collection", ""), "--collection: the text is empty; leave it out to ask for any"),
+        (("series", "--collection", ""), "--collection: the text is empty; leave the filter out to select all"),
         (("series", "--since", ""), "--since: "),
-        (("collections", "--collection", "x", "--raw", "json"), "cannot be asked by"),
-        (("shared-cart",), "must be asked by shared_cart"),
+        (("collections", "--collection", "x", "--raw", "json"), "has no filter"),
+        (("shared-cart",), "needs the filter shared_cart"),
         (
             ("collections", "--raw", "json", "--json"),
             "--raw prints the reply as the archive writes it, and --json would change it",

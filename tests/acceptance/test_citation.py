@@ -39,7 +39,7 @@ def test_every_collection_says_how_it_is_to_be_cited(tmp_path: Path) -> None:
         "Collection: Forged (1 series)",
         "Collection: Told (1 series)",
     ]
-    assert "Licence: not told by the archive" in lines
+    assert "Licence: not given by the archive" in lines
     assert run_command("verify", "-o", tmp_path / "library").exit_code == 0
     assert run_command("relayout", "flat", "-o", tmp_path / "library").exit_code == 0
     assert (tmp_path / "library" / "CITATION.txt").read_text(encoding="utf-8").splitlines() == lines

@@ -117,7 +117,7 @@ def test_the_doctor_tries_the_account_of_the_environment(served: ServedArchive, 
     right = run_command(*command, environment=RIGHT)
     assert right.exit_code == 0, right.stdout
     sentences = " ".join(check["sentence"] for check in right.document["checks"])
-    assert "signs in" in sentences
+    assert "can sign in" in sentences
 
     wrong = run_command(*command, environment=WRONG)
     assert wrong.exit_code == 4
@@ -140,7 +140,7 @@ def test_a_host_without_accounts_is_no_failure() -> None:
     assert ended.exit_code == 0, ended.stdout
     (check,) = checks_of(ended.document, "credentials")
     assert check["health"] == "warning"
-    assert "cannot be told" in check["sentence"]
+    assert "cannot determine" in check["sentence"]
 
 
 @pytest.mark.parametrize("status", ["503 Service Temporarily Unavailable", "502 Bad Gateway", "429 Too Many Requests"])
@@ -153,7 +153,7 @@ def test_an_outage_is_no_wrong_address(status: str) -> None:
 
     (check,) = checks_of(ended.document, "archive")
     assert ended.exit_code == 3
-    assert "does not serve now" in check["sentence"]
+    assert "is out of service" in check["sentence"]
     assert status.partition(" ")[0] in check["sentence"]
     assert check["next_step"].startswith("try again later")
     assert "look up the address" not in ended.stdout
@@ -165,7 +165,7 @@ def test_an_archive_that_is_busy_in_every_generation_is_an_outage() -> None:
         ended = run_command("doctor", "--archive", archive.sandbox.base_url)
 
     assert ended.exit_code == 3
-    assert "does not serve now" in ended.stdout
+    assert "is out of service" in ended.stdout
 
 
 def test_the_address_to_write_is_the_one_that_signing_in_works_with(served: ServedArchive, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_proxy_that_is_no_address_is_told_without_its_password(
     )
     assert ended.exit_code == 2
     (proxy,) = checks_of(ended.document, "proxy")
-    assert proxy["sentence"] == f"{variable.upper()} is no address of an HTTP proxy"
+    assert proxy["sentence"] == f"{variable.upper()} is not the address of an HTTP proxy"
     assert checks_of(ended.document, "disk")[0]["health"] == "ok"
     assert "secret" not in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr

@@ -225,8 +225,8 @@ def test_people_get_sentences(mirror: Mirror) -> None:
     ended = run_command("verify", "-o", mirror.library)
 
     assert ended.exit_code == 3
-    assert "the image is not there" in ended.stdout
-    assert "mend it with `tciad verify --repair`" in ended.stdout
+    assert "the image is missing" in ended.stdout
+    assert "repair them with `tciad verify --repair`" in ended.stdout
 
 
 def test_people_are_told_what_was_compared(mirror: Mirror) -> None:
@@ -236,7 +236,7 @@ def test_people_are_told_what_was_compared(mirror: Mirror) -> None:
 
     rebuilt = run_command("store", "rebuild", "-o", mirror.library)
     assert "damaged" not in rebuilt.stdout
-    assert "the one before it is kept as" in rebuilt.stdout
+    assert "the previous store is kept as" in rebuilt.stdout
 
 
 @pytest.mark.parametrize("verb", [("verify",), ("retry",)])
@@ -323,5 +323,5 @@ def test_a_rebuild_needs_a_library(tmp_path: Path) -> None:
     """Exit 5, and nothing is made."""
     ended = run_command("store", "rebuild", "-o", tmp_path / "nothing")
 
-    assert (ended.exit_code, "is no library" in ended.stderr) == (5, True)
+    assert (ended.exit_code, "is not a library" in ended.stderr) == (5, True)
     assert not (tmp_path / "nothing").exists()

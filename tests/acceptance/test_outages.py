@@ -23,7 +23,7 @@ def test_an_archive_that_is_out_at_the_start_costs_less_than_a_minute(tmp_path: 
     with serve_archive(small_catalogue(2), [OUT]) as archive:
         write_manifest(folder / "m.yaml", archive.sandbox.base_url, "schedule: {every: 1d}")
         with serving(folder, library) as served:
-            served.until("archive is out")
+            served.until("archive unreachable")
             archive.sandbox.faults.clear()
             ended = served.until("run ended")
             assert (ended["outcome"], ended["completed"]) == ("complete", 2)
@@ -41,7 +41,7 @@ def test_a_failed_cycle_is_tried_again_soon_and_after_a_restart(tmp_path: Path) 
         with serving(folder, library) as served:
             for failed_cycles in (1, 2):
                 assert served.until("run ended")["outcome"] == "failed"
-                assert served.until("cycle is tried again")["failed_cycles"] == failed_cycles
+                assert served.until("cycle retry scheduled")["failed_cycles"] == failed_cycles
             served.process.send_signal(signal.SIGKILL)
             end_of(served.process)
         assert run_command("status", "-o", library, "--json").document["manifests"][0]["last_cycle"]["outcome"] == "failed"

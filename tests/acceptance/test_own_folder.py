@@ -57,6 +57,6 @@ def test_no_verb_follows_a_link_in_place_of_the_own_folder(verb: tuple[str, ...]
     ended = run_command(*verb, "-o", "linked", directory=folder)
 
     assert ended.exit_code == 5, ended
-    assert ".tciad is a link, and tciad follows none there" in ended.stdout + ended.stderr
+    assert ".tciad is a link, which tciad does not follow" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
     assert contents(folder / "whole") == before

@@ -105,7 +105,7 @@ def test_pause_and_run_by_keyboard(folder: Path, tmp_path: Path) -> None:
                 names.append(
                     page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent")
                 )
-            assert names[0] == "To the content"
+            assert names[0] == "Skip to content"
             assert "Pause" in names
             assert "Run m now" in names
             page.get_by_role("button", name="Pause").focus()
@@ -113,7 +113,7 @@ def test_pause_and_run_by_keyboard(folder: Path, tmp_path: Path) -> None:
             expect(page.locator("#headline")).to_contain_text("Paused")
             assert (tmp_path / "library" / ".tciad" / "paused").exists()
             page.get_by_role("button", name="Resume").press("Enter")
-            expect(page.locator("#headline")).to_contain_text("All is well")
+            expect(page.locator("#headline")).to_contain_text("No problems")
             page.get_by_role("button", name="Run m now").press("Enter")
             served.until("run ended")
             assert served.until("run ended")["completed"] == 0
@@ -129,9 +129,9 @@ def test_a_browser_is_asked_for_the_token(folder: Path, tmp_path: Path) -> None:
             address = served.until("listening", token=True)["address"]
             with open_browser() as browser, open_page(browser, f"{address}/", own=address) as watched:
                 page = watched.page
-                page.get_by_label("The token of this service").fill(TOKEN)
+                page.get_by_label("Token of this service").fill(TOKEN)
                 watched.complaints.clear()  # Chromium complains of every 401
-                page.get_by_role("button", name="Go on").click()
+                page.get_by_role("button", name="Sign in").click()
                 expect(page.locator("#manifests tr")).to_contain_text("100 %")
                 assert TOKEN not in page.content()
                 watched.assert_quiet()

@@ -98,8 +98,8 @@ def test_the_layout_of_a_library_is_its_own(mirror: Mirror, tmp_path: Path) -> N
         (warning,) = said.document["warnings"]
         assert said.exit_code == 0
         assert said.document["series"]["completed"] == 1
-        assert "the layout of the library is flat: what is complete stays where it is" in warning
-        assert f"`tciad relayout idc -o {mirror.library}` moves all of it" in warning
+        assert "the layout of the library is flat: complete series stay where they are" in warning
+        assert f"`tciad relayout idc -o {mirror.library}` moves all of them" in warning
         new = more.public_series()[-1]
         assert {
             name: len(folder.relative_to(mirror.library).parts) for name, (folder, _) in receipts_of(mirror.library).items()

@@ -122,10 +122,10 @@ def test_the_log_tells_attempts_and_the_run_by_the_same_name(tmp_path: Path) -> 
         manifest = write_manifest(tmp_path / "m.yaml", archive.sandbox.base_url)
         ran = run_command("run", manifest, "-o", tmp_path / "library", "-v", environment={"TCIAD_LOG_FORMAT": "json"})
     lines = [json.loads(line) for line in ran.stderr.splitlines() if line.startswith("{")]
-    assert sorted(line["event"] for line in lines) == ["complete", "complete", "run ended"]
+    assert sorted(line["event"] for line in lines) == ["run ended", "series completed", "series completed"]
     assert {line["manifest"] for line in lines} == {"m"}
     assert len({line["run"] for line in lines}) == 1
-    assert len({line["series_instance_uid"] for line in lines if line["event"] == "complete"}) == 2
+    assert len({line["series_instance_uid"] for line in lines if line["event"] == "series completed"}) == 2
 
 
 def test_several_manifests_print_one_list(archive: ServedArchive, tmp_path: Path) -> None:

@@ -91,13 +91,13 @@ def test_manifests_come_break_are_mended_and_go_while_it_runs(archive: ServedArc
         assert_mirrors(library, archive)
         good = path.read_text()
         path.write_text(good.replace("select", "selct"))
-        assert "did you mean 'select'?" in served.until("a manifest is wrong", in_force=True)["message"]
+        assert "did you mean 'select'?" in served.until("manifest invalid", in_force=True)["message"]
         path.write_text(good + "max_shrink: 50%\n")
-        served.until("a manifest is in force", manifest="m")
+        served.until("manifest active", manifest="m")
         served.until("run ended", manifest="m", outcome="complete", completed=0)
         path.unlink()
         served.reload()
-        served.until("a manifest was removed", manifest="m")
+        served.until("manifest removed", manifest="m")
         served.process.send_signal(signal.SIGTERM)
         served.until("service ended")
         assert end_of(served.process).exit_code == 0
@@ -111,7 +111,7 @@ def test_sigterm_lets_what_is_in_flight_end(folder: Path, library: Path) -> None
         with serving(folder, library) as served:
             archive.wait_for_stall()
             served.process.send_signal(signal.SIGTERM)
-            served.until("service drains")
+            served.until("service draining")
             archive.release()
             assert served.until("run ended")["outcome"] == "interrupted"
             assert end_of(served.process).exit_code == 0
@@ -142,7 +142,7 @@ def test_a_second_signal_leaves_at_once(folder: Path, library: Path, number: sig
         with serving(folder, library, "--grace", "1h") as served:
             archive.wait_for_stall()
             served.process.send_signal(number)
-            served.until("service drains")
+            served.until("service draining")
             served.process.send_signal(number)
             assert end_of(served.process).exit_code == exit_code
         archive.release()
@@ -214,9 +214,9 @@ def test_status_can_be_watched(archive: ServedArchive, folder: Path, library: Pa
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "says"),
     [
-        (("serve", "none"), 2, "none is no folder"),
+        (("serve", "none"), 2, "none is not a folder"),
         (("serve", "manifests", "--grace", "soon"), 2, "--grace: 'soon' is not a duration"),
-        (("pause", "-o", "none"), 5, "no library of tciad"),
+        (("pause", "-o", "none"), 5, "not a library of tciad"),
         (("store", "backup", "copy.db", "-o", "none"), 6, "has no state store"),
     ],
 )
@@ -248,11 +248,11 @@ def test_one_line_tells_each_attempt_and_each_cycle(folder: Path, library: Path)
             lines: list[dict[str, Any]] = []
             while not lines or lines[-1]["event"] != "run ended":
                 lines.append(served.next_line())
-    attempts = [line for line in lines if line["event"] in {"complete", "set back", "failed"}]
+    attempts = [line for line in lines if line["event"] in {"series completed", "series set back", "series failed"}]
     assert sorted((line["event"], line["series_instance_uid"] == bad) for line in attempts) == [
-        ("complete", False),
-        ("failed", True),
-        ("set back", True),
+        ("series completed", False),
+        ("series failed", True),
+        ("series set back", True),
     ]
     ended = lines[-1]
     for line in [*attempts, ended]:

@@ -109,16 +109,16 @@ def test_a_day_is_text_or_a_date(archive: ServedArchive, day: date | str) -> Non
 @pytest.mark.parametrize(
     ("filters", "said"),
     [
-        ({"modalty": "CT"}, "modalty: there is no such filter .did you mean 'modality'"),
+        ({"modalty": "CT"}, "modalty: unknown filter .did you mean 'modality'"),
         ({"series_instance_uid": "1.2.3"}, "did you mean 'series_instance_uids'"),
         ({"series_instance_uids": "1.2.x"}, "series_instance_uids: '1.2.x' is not a UID"),
-        ({"series_instance_uids": ["1.2.3", 4]}, "series_instance_uids: text is wanted, not a number"),
-        ({"series_instance_uids": []}, "series_instance_uids: the list is empty; leave it out to ask for any"),
+        ({"series_instance_uids": ["1.2.3", 4]}, "series_instance_uids: expected text, not a number"),
+        ({"series_instance_uids": []}, "series_instance_uids: the list is empty; leave the filter out to select all"),
         ({"study_instance_uid": "x"}, "study_instance_uid: 'x' is not a UID"),
-        ({"collection": ""}, "collection: the text is empty; leave it out to ask for any"),
-        ({"collection": 7}, "collection: text is wanted, not a number"),
-        ({"since": "yesterday"}, "since: 'yesterday' is not a day like 2026-01-31"),
-        ({"since": 7}, "since: a number is not a day like 2026-01-31"),
+        ({"collection": ""}, "collection: the text is empty; leave the filter out to select all"),
+        ({"collection": 7}, "collection: expected text, not a number"),
+        ({"since": "yesterday"}, "since: 'yesterday' is not a date such as 2026-01-31"),
+        ({"since": 7}, "since: a number is not a date such as 2026-01-31"),
     ],
 )
 def test_a_wrong_filter_is_refused(archive: ServedArchive, filters: dict[str, Any], said: str) -> None:
@@ -132,7 +132,7 @@ def test_a_wrong_option_of_a_run_is_refused(tmp_path: Path) -> None:
     """With the one that was meant."""
     wrong: Any = {"concurency": 3}
     for function in (tciad.plan, tciad.run):
-        with pytest.raises(tciad.UsageError, match=r"concurency: there is no such option .did you mean 'concurrency'"):
+        with pytest.raises(tciad.UsageError, match=r"concurency: unknown option .did you mean 'concurrency'"):
             function({"select": [{"collection": "*"}]}, output=tmp_path, **wrong)
 
 
@@ -169,9 +169,9 @@ def test_an_archive_is_told_as_in_a_manifest(tmp_path: Path, monkeypatch: pytest
     ("told", "api", "said"),
     [
         ({"base_ulr": "http://x"}, None, "archive.base_ulr: unknown key .did you mean 'base_url'"),
-        ({"base_url": "http://x", "auth": {"password": "p"}}, None, "a manifest holds no secrets"),
+        ({"base_url": "http://x", "auth": {"password": "p"}}, None, "a manifest must not contain secrets"),
         ({"base_url": "http://x"}, "v1", "archive: the mapping says which api"),
-        (7, None, "archive: a mapping of keys is wanted, not a number"),
+        (7, None, "archive: expected a mapping of keys, not a number"),
     ],
 )
 def test_a_wrong_archive_is_refused(told: dict[str, object] | int, api: str | None, said: str) -> None:
@@ -192,10 +192,10 @@ async def test_both_twins_work_in_a_loop(archive: ServedArchive) -> None:
     [
         ("serie", "tcia", None, "did you mean 'series'"),
         ("series", "tciaa", None, "did you mean 'tcia'"),
-        ("series", "tcia", "bindaas", "tcia speaks v4, v2 or v1, not 'bindaas'"),
-        ("series", "tcia-2013", "v1", "tcia-2013 speaks bindaas, not 'v1'"),
+        ("series", "tcia", "bindaas", "tcia has the API v4, v2 or v1, not 'bindaas'"),
+        ("series", "tcia-2013", "v1", "tcia-2013 has the API bindaas, not 'v1'"),
         ("series", "http://127.0.0.1:1/x", "v3", "archive: "),
-        ("images", "sandbox", None, "must be asked by series_instance_uid"),
+        ("images", "sandbox", None, "needs the filter series_instance_uid"),
     ],
 )
 def test_a_wrong_question_is_refused(what: str, archive: str, api: str | None, said: str) -> None:

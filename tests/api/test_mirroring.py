@@ -107,9 +107,9 @@ def test_a_manifest_may_be_a_file(archive: ServedArchive, tmp_path: Path) -> Non
             {"select": [{"colection": "LIDC-IDRI"}]},
             r"^manifest: select\[0\].colection: unknown key \(did you mean 'collection'\?\)$",
         ),
-        ({"select": [{"modality": object()}]}, r"select\[0\].modality\[?0?\]?: .* cannot stand in a manifest"),
+        ({"select": [{"modality": object()}]}, r"select\[0\].modality\[?0?\]?: .* is not allowed in a manifest"),
         ({}, r"^manifest: select: "),
-        ("no-such-file.yaml", "there is no such file"),
+        ("no-such-file.yaml", "no such file"),
     ],
 )
 def test_wrong_manifests_are_refused_in_a_sentence(wanted: dict[str, object] | str, said: str) -> None:

@@ -84,7 +84,7 @@ def test_signing_in_needs_a_name() -> None:
 def test_the_environment_is_not_for_the_archive_of_an_entry() -> None:
     """Its missing account is told with its name, and that the environment cannot give it."""
     with pytest.raises(
-        SettingsError, match=r"archive\.example\.org: archive\.auth: there is no user name .* manifest's own archive"
+        SettingsError, match=r"archive\.example\.org: archive\.auth: the user name is missing.* manifest's own archive"
     ):
         gather_secrets(address("v4", Auth()), None)
     assert told(gather_secrets(address("bindaas"), None)) == {}
@@ -127,14 +127,14 @@ async def test_how_a_request_shows_who_asks(
             "bindaas",
             None,
             Secrets(),
-            "no API key was given: name its file in archive.auth.api_key_file, or set TCIAD_API_KEY_FILE",
+            "no API key was given: set its file in archive.auth.api_key_file, or set TCIAD_API_KEY_FILE",
         ),
-        ("bindaas", None, Secrets(environment_counts=False), "what the environment holds is for the manifest's own archive only"),
+        ("bindaas", None, Secrets(environment_counts=False), "the environment applies to the manifest's own archive only"),
         ("bindaas", Auth(api_key_header="X-Key"), Secrets(api_key=SecretStr("k")), "check the API key, .* in the header X-Key"),
         ("bindaas", Auth(api_key_in=KeyPlace.QUERY), Secrets(api_key=SecretStr("k")), "check the API key, .* in the address"),
-        ("v4", None, Secrets(), "no account was given: name username and password_file in archive.auth$"),
+        ("v4", None, Secrets(), "no account was given: set username and password_file in archive.auth$"),
         ("v2", None, Secrets(), "no account was given: .* or set TCIAD_USERNAME"),
-        ("v1", None, Secrets(), "v1 takes no credentials"),
+        ("v1", None, Secrets(), "v1 does not use credentials"),
         ("v2", None, Secrets(username=SecretStr("me"), password=SecretStr("p")), "check user name and password"),
         ("v2", None, Secrets(username=SecretStr("me")), "no password was given: .* TCIAD_PASSWORD_FILE"),
     ],

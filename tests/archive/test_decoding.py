@@ -153,7 +153,7 @@ def test_chunks_may_fall_anywhere(cuts: list[int]) -> None:
 @pytest.mark.parametrize("end", range(1, len(ODD_REPLY)))
 def test_a_reply_cut_anywhere_is_a_fault(end: int) -> None:
     """No cut reply passes for a whole one."""
-    with pytest.raises(ArchiveFaultError, match="breaks off after row"):
+    with pytest.raises(ArchiveFaultError, match="is truncated after row"):
         read_chunks([ODD_REPLY[:end]])
 
 
@@ -166,14 +166,14 @@ def test_no_rows(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"Unable to map to JSON", 'a text came in place of a list of rows: "Unable to map to JSON"'),
+        (b"Unable to map to JSON", 'expected a list of rows, received a text: "Unable to map to JSON"'),
         (b"<html><head><title>502</title><style>b{}</style></head><body>Bad <b>Gateway</b></body>", '"502 Bad Gateway"'),
-        (b'{"errorMessage":"java.lang.X"}', "an object came in place"),
-        (b"\xff\xfe", "a text came in place"),
-        (b'[{"a":1},]', "no JSON after row"),
-        (b'[{"SeriesInstanceUID":"1.2"}] trailing', "no JSON after row 1"),
-        (b"[1]", "row 1 is no object"),
-        (b'[{}, ["x"]]', "row 2 is no object"),
+        (b'{"errorMessage":"java.lang.X"}', "expected a list of rows, received an object"),
+        (b"\xff\xfe", "expected a list of rows, received a text"),
+        (b'[{"a":1},]', "not valid JSON after row"),
+        (b'[{"SeriesInstanceUID":"1.2"}] trailing', "not valid JSON after row 1"),
+        (b"[1]", "row 1 is not an object"),
+        (b'[{}, ["x"]]', "row 2 is not an object"),
     ],
 )
 def test_what_is_no_list_of_rows_is_a_fault(body: bytes, message: str) -> None:
@@ -189,11 +189,11 @@ def test_what_is_no_list_of_rows_is_a_fault(body: bytes, message: str) -> None:
     [
         ("99999999999999999999999999", "too large"),
         ("1e999", "too large"),
-        ("NaN", "no number"),
-        ("-Infinity", "no number"),
+        ("NaN", "is not a number"),
+        ("-Infinity", "is not a number"),
         ('"a\\udc80b"', "half a surrogate pair"),
-        ("[" * 300_000 + "]" * 300_000, "nests more deeply"),
-        ('{"a":' * 300_000 + "1" + "}" * 300_000, "nests more deeply"),
+        ("[" * 300_000 + "]" * 300_000, "is nested too deeply"),
+        ('{"a":' * 300_000 + "1" + "}" * 300_000, "is nested too deeply"),
     ],
     ids=["too large", "endless", "not a number", "infinite", "half a pair", "deep lists", "deep objects"],
 )

@@ -72,7 +72,7 @@ def test_the_table(status: int, text: str, kind: type[ArchiveError]) -> None:
     error = classify(refusal(status, text), NOW)
     assert type(error) is kind
     assert error.series_instance_uid == SERIES_UID
-    assert f"https://host/x answered {status}" in str(error)
+    assert f"https://host/x responded with {status}" in str(error)
 
 
 @pytest.mark.parametrize("status", [403, 462])

@@ -49,7 +49,7 @@ def test_a_text_that_is_cut_is_a_fault(rows: list[dict[str, object]], chunk_byte
     """However much of it has come."""
     body = json.dumps(rows).encode()
     end = data.draw(st.integers(min_value=1, max_value=len(body) - 1))
-    with pytest.raises(ArchiveFaultError, match="breaks off"):
+    with pytest.raises(ArchiveFaultError, match="is truncated"):
         read(cut(body[:end], chunk_bytes))
 
 
@@ -72,7 +72,7 @@ def test_a_spoiled_text_gives_the_rows_of_a_strict_reader_or_a_fault(rows: list[
 def test_what_can_become_no_list_is_refused_at_once(broken: bytes) -> None:
     """Nobody waits for the end of the reply."""
     reader = RowReader("x")
-    with pytest.raises(ArchiveFaultError, match="is no JSON after row"):
+    with pytest.raises(ArchiveFaultError, match="is not valid JSON after row"):
         _ = [reader.feed(chunk) for chunk in cut(broken, 3)]
 
 

@@ -155,14 +155,14 @@ async def test_a_filter_that_is_passed_over_is_found_out_at_the_first_row(api: s
     """Otherwise the whole archive would be taken for one collection (docs/faults.md, trap 10)."""
     strange = rows({"SeriesInstanceUID": "1.1", "Collection": "A"}, {"SeriesInstanceUID": "1.2", "Collection": "B"})
     async with scripted(lambda _: strange, api) as (archive, _server):
-        with pytest.raises(UnexpectedReplyError, match="passed over the filter Collection"):
+        with pytest.raises(UnexpectedReplyError, match="ignored the filter Collection"):
             await list_all(archive, collection="A")
 
 
 async def test_a_listed_series_that_was_not_asked_for_is_refused() -> None:
     """The same for lists."""
     async with scripted(lambda _: rows({"SeriesInstanceUID": "1.9"})) as (archive, _server):
-        with pytest.raises(UnexpectedReplyError, match=r"lists 1\.9, which was not asked for"):
+        with pytest.raises(UnexpectedReplyError, match=r"lists 1\.9, which was not requested"):
             _ = [series async for series in archive.find_listed_series(["1.1"])]
 
 
@@ -242,7 +242,7 @@ async def test_no_content_is_no_rows(api: str) -> None:
         (ScriptedReply(body=b"Server was not able", content_type="text/plain;charset=utf-8"), "Server was not able"),
         (ScriptedReply(content_type="application/octet-stream"), "an empty reply"),
         (ScriptedReply(status=204), "an empty reply"),
-        (ScriptedReply(status=500, body=b"oops"), 'answered 500: "oops"'),
+        (ScriptedReply(status=500, body=b"oops"), 'responded with 500: "oops"'),
     ],
 )
 async def test_what_cannot_be_images_is_refused_before_it_is_read(api: str, reply: ScriptedReply, message: str) -> None:
@@ -315,7 +315,7 @@ async def test_a_list_that_is_refused_must_be_refused_often_before_less_is_taken
         for number in range(3):
             series = Series(series_instance_uid=f"1.3.{number}")
             for _ in range(2):
-                with pytest.raises(ArchiveFaultError, match="tried again before images are taken without a list"):
+                with pytest.raises(ArchiveFaultError, match="it is retried before images are accepted without a list"):
                     await opened(archive, series)
                 clock_of(archive).elapsed_seconds += 2.0
             assert await opened(archive, series) is False
@@ -462,7 +462,7 @@ async def test_a_token_that_is_refused_again_ends_it(left: list[str], renewed: l
 async def test_a_hash_that_is_none_is_a_fault(api: str) -> None:
     """A page in place of a hash."""
     async with scripted(lambda _: PAGE, api) as (archive, _server):
-        with pytest.raises(ArchiveFaultError, match="in place of an MD5"):
+        with pytest.raises(ArchiveFaultError, match="instead of an MD5"):
             await archive.find_image_md5("1.2")
 
 

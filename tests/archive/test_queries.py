@@ -140,7 +140,7 @@ async def test_filters_that_a_generation_lacks_are_applied_to_the_rows(api: str)
         (row,) = await here.rows(question)
         assert row["SeriesInstanceUID"] == OTHER.series_instance_uid
         if api == "bindaas":
-            with pytest.raises(SettingsError, match=r"getSeries of api bindaas cannot be asked by (manufacturer|series)"):
+            with pytest.raises(SettingsError, match=r"getSeries of api bindaas has no filter (manufacturer|series)"):
                 await here.raw(question, ReplyFormat.CSV)
 
 
@@ -149,22 +149,22 @@ async def test_what_a_generation_cannot_do_is_refused_before_it_is_asked(api: st
     """Each refusal says what can be done."""
     async with asking(api) as here:
         for question, words in (
-            (Question(topic=Topic.SERIES_SIZE), "must be asked by series_instance_uid"),
+            (Question(topic=Topic.SERIES_SIZE), "needs the filter series_instance_uid"),
             (
                 Question(topic=Topic.PATIENTS, modality="CT"),
-                "getPatient of api .* cannot be asked by modality; it takes collection",
+                "getPatient of api .* has no filter modality; its filters are collection",
             ),
-            (Question(topic=Topic.COLLECTIONS, modality="CT"), "it takes no filters"),
+            (Question(topic=Topic.COLLECTIONS, modality="CT"), "it has no filters"),
         ):
             with pytest.raises(SettingsError, match=words):
                 await here.rows(question)
         if Topic.SHARED_CART not in here.queries.offers:
             with pytest.raises(
-                SettingsError, match=f"api {api} cannot be asked for shared-cart; api v4, v2 or v1 can; this one can"
+                SettingsError, match=f"api {api} has no query shared-cart; api v4, v2 or v1 has it; the queries of this one"
             ):
                 await here.rows(Question(topic=Topic.SHARED_CART, shared_cart=CART))
         else:
-            with pytest.raises(SettingsError, match="does not answer getContentsByName in csv; it answers in json"):
+            with pytest.raises(SettingsError, match="does not return getContentsByName as csv; its formats are json"):
                 await here.rows(Question(topic=Topic.SHARED_CART, shared_cart=CART), ReplyFormat.CSV)
         assert here.sandbox.requests == []
 
@@ -273,5 +273,5 @@ async def test_an_endpoint_that_is_not_there_says_so() -> None:
     clock = SystemClock()
     async with serve_sandbox(FULL) as sandbox, open_transport(TransportSettings(), clock) as transport:
         queries = open_queries("sandbox", sandbox.base_url, api="bindaas", transport=transport, clock=clock)
-        with pytest.raises(UnexpectedReplyError, match="speaks no such endpoint"):
+        with pytest.raises(UnexpectedReplyError, match="has no such endpoint"):
             await anext(queries.find_rows(Question(topic=Topic.COLLECTIONS)))

@@ -72,7 +72,7 @@ async def test_a_search_reads_all_pages_and_none_behind_the_last(count: int, pag
         assert len(sandbox.requests) == pages
         assert all("tool" not in request.parameters for request in sandbox.requests)
         assert await rows_of(queries, question(Topic.PATIENT_SEARCH, collection="none such")) == []
-        with pytest.raises(SettingsError, match="answers in pages"):
+        with pytest.raises(SettingsError, match="replies in pages"):
             async with queries.open_reply(question(Topic.PATIENT_SEARCH), ReplyFormat.JSON):
                 pass
 
@@ -104,7 +104,7 @@ async def test_a_doi_is_written_as_the_archive_keeps_it(doi: str) -> None:
 async def test_what_is_no_reply_is_a_fault(topic: Topic, kind: FaultKind) -> None:
     """Status 200, labelled as JSON or not: no rows were told (docs/archives.md#second-json-path)."""
     async with serve_sandbox(FULL, faults=[Fault(kind=kind, endpoints=("*",))]) as sandbox, asking(sandbox.base_url) as queries:
-        with pytest.raises(ArchiveFaultError, match="came in place of"):
+        with pytest.raises(ArchiveFaultError, match="expected a page of rows, received"):
             await rows_of(queries, question(topic))
 
 

@@ -100,7 +100,7 @@ async def test_a_study_without_the_attribute_is_none_the_worse() -> None:
         async with scripted({"getSeries": rows(SERIES), "getPatientStudy": rows(bare)}, api="bindaas") as (archive, _):
             (found,) = await list_all(archive, collection="C")
     assert (found.study_id, found.study_date) == ("", None)
-    assert [(log["event"], log["first"]) for log in logs] == [("dates of the catalogue cannot be read", 'StudyDate "02-30-2019"')]
+    assert [(log["event"], log["first"]) for log in logs] == [("unreadable catalogue dates", 'StudyDate "02-30-2019"')]
 
 
 async def test_an_empty_answer_is_a_fault_and_no_other_folder() -> None:
@@ -154,7 +154,7 @@ async def test_an_archive_without_the_query_costs_only_a_column() -> None:
     assert [row.study_description for row in found] == ["", ""]
     assert len(asked(server)) == 1
     assert [log["event"] for log in logs] == [
-        "the archive does not tell of studies: metadata.csv goes without dates and descriptions of them"
+        "the archive does not describe studies, so metadata.csv has no study dates and descriptions"
     ]
     answers["getPatientStudy"] = ScriptedReply(status=500)
     async with scripted(answers, api="bindaas", required=frozenset(), wished=DATED) as (archive, _):
@@ -166,7 +166,7 @@ async def test_a_filter_that_is_passed_over_is_noticed() -> None:
     """The archive would tell of everything that it has (docs/faults.md, trap 10)."""
     answers = {"getSeries": rows(SERIES), "getPatientStudy": rows(STUDY, STUDY | {"Collection": "D"})}
     async with scripted(answers) as (archive, _):
-        with pytest.raises(UnexpectedReplyError, match="passed over the filter Collection and lists studies"):
+        with pytest.raises(UnexpectedReplyError, match="ignored the filter Collection and lists studies"):
             await list_all(archive, collection="C")
 
 

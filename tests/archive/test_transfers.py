@@ -48,7 +48,7 @@ def test_images_and_licence_are_told_from_the_md5_list() -> None:
     [
         ({"1-1.dcm": b"x"}, "the MD5 list that ends every whole ZIP is missing"),
         ({"md5hashes.csv": LIST, "1-1.dcm": b"x"}, "members follow the MD5 list"),
-        ({"1-1.dcm": b"x", "md5hashes.csv": b"<html>"}, "the MD5 list does not begin as one"),
+        ({"1-1.dcm": b"x", "md5hashes.csv": b"<html>"}, "the MD5 list has no valid first line"),
         ({"1-1.dcm": b"x", "md5hashes.csv": LIST + b"no comma\n"}, "the MD5 list has a broken line or a name twice"),
         ({"1-1.dcm": b"x", "md5hashes.csv": LIST + b"1-1.dcm,\n"}, "the MD5 list has a broken line or a name twice"),
     ],

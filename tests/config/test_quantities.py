@@ -66,17 +66,17 @@ def test_a_percentage_lies_between_nothing_and_all() -> None:
     ("parse", "text", "sentence"),
     [
         (parse_size, "2", "'2' is not a size such as 2GB or 512MiB"),
-        (parse_size, "2gb", "there is no unit 'gb' (did you mean 'GB'?); the units are kB MB GB TB KiB MiB GiB TiB"),
-        (parse_size, "999999999TB", "999999999TB is more than any disk holds"),
+        (parse_size, "2gb", "unknown unit 'gb' (did you mean 'GB'?); the units are kB MB GB TB KiB MiB GiB TiB"),
+        (parse_size, "999999999TB", "999999999TB is larger than any disk"),
         (parse_size, "1e3MB", "'1e3MB' is not a size such as 2GB or 512MiB"),
         (parse_rate, "40MB", "'40MB' is not a rate such as 40MB/s or 500kB/s, nor unlimited"),
-        (parse_rate, "0kB/s", "at 0kB/s nothing would ever arrive; for no limit say unlimited"),
+        (parse_rate, "0kB/s", "0kB/s would stop every download; use unlimited for no limit"),
         (parse_minimum_rate, "unlimited", "'unlimited' is not a rate such as 1kB/s, nor 0"),
         (parse_duration, "6", "'6' is not a duration such as 30s, 90m, 6h or 1d"),
-        (parse_duration, "0s", "0s is no time at all"),
+        (parse_duration, "0s", "0s is not a duration greater than zero"),
         (parse_duration, "400d", "400d is longer than a year"),
         (parse_percent, "5", "'5' is not a percentage such as 5%"),
-        (parse_percent, "101%", "101% is more than all, which is 100%"),
+        (parse_percent, "101%", "101% is more than 100%"),
     ],
 )
 def test_what_is_no_quantity_says_what_one_looks_like(parse: Callable[[str], object], text: str, sentence: str) -> None:

@@ -90,9 +90,9 @@ def test_every_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert sorted(str(caught.value).splitlines()) == [
-        "TCIAD_ATTEMPTS: a whole number is wanted, not 'many'",
+        "TCIAD_ATTEMPTS: expected a whole number, not 'many'",
         "TCIAD_BANDWIDTH: '40MB' is not a rate such as 40MB/s or 500kB/s, nor unlimited",
-        "TCIAD_CONCURENCY: tciad knows no such variable (did you mean 'TCIAD_CONCURRENCY'?)",
+        "TCIAD_CONCURENCY: unknown variable (did you mean 'TCIAD_CONCURRENCY'?)",
         "TCIAD_LAYOUT: two series could share a folder; add {series_instance_uid} to the template",
         "TCIAD_LOG_LEVEL: 'warn' is not debug, info, warning or error (did you mean 'warning'?)",
         "TCIAD_MD5: 'atuo' is not auto, require or off (did you mean 'auto'?)",
@@ -111,7 +111,7 @@ def test_every_wrong_flag_is_named() -> None:
     with pytest.raises(SettingsError) as caught:
         parse_flags({"concurrency": 0, "min_free_space": "2"})
     assert str(caught.value).splitlines() == [
-        "--concurrency: 0 is too small; the least is 1",
+        "--concurrency: 0 is too small (minimum 1)",
         "--min-free-space: '2' is not a size such as 2GB or 512MiB",
     ]
 

@@ -61,7 +61,7 @@ class MemoryChanges:
             case ChangeKind.DELETE | ChangeKind.CLEAR:
                 if folder.receipt is not None and not folder.is_of(change.series_instance_uid):
                     raise LibraryError(
-                        f"{change.folder} in the library holds something else", series_instance_uid=change.series_instance_uid
+                        f"{change.folder} in the library contains something else", series_instance_uid=change.series_instance_uid
                     )
                 del self._tree.folders[change.folder]
                 self._tree.index.is_due = True

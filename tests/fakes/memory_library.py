@@ -89,7 +89,7 @@ class MemoryReader:
         if receipt is None and not self._contents(folder):
             return False
         if receipt is None or receipt.series.series_instance_uid != series_instance_uid:
-            raise LibraryError(f"{folder} in the library holds something else", series_instance_uid=series_instance_uid)
+            raise LibraryError(f"{folder} in the library contains something else", series_instance_uid=series_instance_uid)
         return True
 
     async def has_series_in(self, folder: PurePosixPath) -> bool:

@@ -99,7 +99,7 @@ class MemoryStaging:
         """See the port."""
         named = name_images(self.images())
         if [(image.name, image.md5) for image in receipt.images] != [(name, named[name].md5) for name in named]:
-            raise TciadError("the receipt tells of other images than were staged")
+            raise TciadError("the receipt lists other images than were staged")
         files = {name: self._own.images[image.sop_instance_uid][1] for name, image in named.items()}
         place = put(self._tree, MemoryFolder(receipt=receipt, files=files), self._own.license_text)
         self._parts.pop(self._series.series_instance_uid, None)
@@ -131,14 +131,16 @@ class MemoryStaging:
 
     def _begun(self) -> IncomingImage:
         if self._image is None:
-            raise TciadError("data came for an image that never began")
+            raise TciadError("received data of an image without its start")
         return self._image
 
     def _end(self, ended: IncomingImage) -> None:
         image = identify(ended, self._position, self._series)
         asked_for = ended.started.sop_instance_uid
         if image.sop_instance_uid in self._arrived and not asked_for:
-            raise WrongSeriesError(f"image {image.sop_instance_uid} came twice", series_instance_uid=image.series_instance_uid)
+            raise WrongSeriesError(
+                f"image {image.sop_instance_uid} was received twice", series_instance_uid=image.series_instance_uid
+            )
         self._image = None
         self.images_written += 1
         self.add(image, b"".join(self._held))

@@ -106,7 +106,7 @@ class MemoryStore:
         settles: bool = False,
     ) -> Enqueued:
         if resolve > self._manifest(manifest).resolve:
-            raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
+            raise StoreError(f"resolve {resolve} of the manifest {manifest} has not started")
         found = self._manifests[manifest]
         newest: dict[str, Series] = {}
         contradicting: list[Series] = []

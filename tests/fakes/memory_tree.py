@@ -82,7 +82,7 @@ class MemoryTree:
         if move.folder in candidates:
             return move.folder
         if any(move.folder in path.parents for path in self.in_tree()):
-            raise LibraryError(f"another series lies in {move.folder}", next_step="move it elsewhere")
+            raise LibraryError(f"{move.folder} contains another series", next_step="move it elsewhere")
         for place in candidates:
             others = [path for path in self.in_tree() if path != move.folder]
             nested = any(place == path or place in path.parents or path in place.parents for path in others)

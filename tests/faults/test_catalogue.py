@@ -100,7 +100,7 @@ async def test_a_cut_list_is_asked_again(tmp_path: Path, api: ApiGeneration) -> 
 
 async def test_a_list_that_stays_cut(tmp_path: Path) -> None:
     """Trap 9: no series is withdrawn because of it."""
-    await assert_unresolved(tmp_path, Fault(kind=FaultKind.CUT_LIST, endpoints=("getSeries",)), "breaks off")
+    await assert_unresolved(tmp_path, Fault(kind=FaultKind.CUT_LIST, endpoints=("getSeries",)), "is truncated")
 
 
 @pytest.mark.parametrize("api", GENERATIONS)

@@ -1,4 +1,4 @@
-"""A series that is listed in different ways has one truth in each resolve: it is told, and not fetched in every run."""
+"""A series that has contradictory catalogue rows has one truth in each resolve: it is told, and not fetched in every run."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ async def test_a_series_that_two_lists_count_differently_is_fetched_once(tmp_pat
             report = await scene.run(api, select=ENTRIES)
             scene.assert_complete(report)
             assert scene.sandbox.faults.struck(FaultKind.RECOUNTED) == 1
-            (told,) = [warning for warning in report.warnings if "is listed in different ways" in warning]
+            (told,) = [warning for warning in report.warnings if "has contradictory catalogue rows" in warning]
             assert "3 images" in told
             assert "9 images" in told
             assert "3 images" in told.rpartition("; ")[2]
@@ -93,7 +93,7 @@ async def test_a_stale_list_in_every_resolve_keeps_no_old_version(tmp_path: Path
             scene.sandbox.faults.add(recounted(3))
             report = await scene.run(api, select=ENTRIES)
             scene.assert_complete(report)
-            (told,) = [warning for warning in report.warnings if "is listed in different ways" in warning]
+            (told,) = [warning for warning in report.warnings if "has contradictory catalogue rows" in warning]
             assert "4 images" in told.rpartition("; ")[2]
             assert downloads(scene) == before + 1
 
@@ -108,7 +108,7 @@ async def test_a_receipt_alone_does_not_prove_which_of_two_lists_holds(tmp_path:
         before = downloads(scene)
         report = await scene.run(select=ENTRIES)
         assert (report.exit_code, report.tally.complete, downloads(scene)) == (3, 1, before)
-        assert [warning for warning in report.warnings if "the archive does not confirm" in warning]
+        assert [warning for warning in report.warnings if "does not confirm" in warning]
         scene.sandbox.faults.clear()
         scene.assert_complete(await scene.run(select=ENTRIES))
 

@@ -49,7 +49,7 @@ async def test_work_in_flight_is_set_back_uncounted(tmp_path: Path) -> None:
     async with open_scene(tmp_path, Fault(kind=FaultKind.STALL, at_bytes=9_000, times=1)) as scene:
         report = await run_into_deadline(scene)
         assert (report.outcome, report.exit_code, report.error) == ("incomplete", 3, "")
-        assert report.warnings == ("the deadline of 8 h 0 min has passed; run again to go on",)
+        assert report.warnings == ("the deadline of 8 h 0 min has passed; run again to continue",)
         assert report.tally.pending == 2 - report.completed
         scene.assert_nothing_wrong()
         async with open_store(scene.library / OWN_FOLDER / "state.db") as store:

@@ -71,7 +71,7 @@ async def test_what_cannot_fit_is_not_begun(library: Path, tmp_path: Path) -> No
     big = catalogue_of([generated_series(seed=1, images=40, rows=1024, columns=1024)])
     async with open_scene(library.parent, catalogue=big) as scene:
         with pytest.raises(
-            NoSpaceError, match=r"84 MB are to come, and [0-9.]+ MB are free, of which \d+ (B|MB) are to stay free"
+            NoSpaceError, match=r"84 MB are to be fetched, and [0-9.]+ MB are free, of which \d+ (B|MB) must stay free"
         ):
             await scene.run(options=options_of(tmp_path / "state.db"))
         assert scene.sandbox.count("getImage") == 0
@@ -96,7 +96,7 @@ async def test_a_disk_that_fills_under_library_and_store(library: Path, pages: i
     """One of the two says so, neither is damaged, and no series is given up."""
     async with open_scene(library.parent, UNSIZED) as scene:
         remount(library, size=pages * PAGE_BYTES)
-        with pytest.raises((NoSpaceError, StoreError), match=r"no room|No space|cannot be read or written") as caught:
+        with pytest.raises((NoSpaceError, StoreError), match=r"not enough space|No space|cannot be read or written") as caught:
             await scene.run(options=options_of(None))
         assert caught.value.exit_code in {5, 6}
         remount(library, size=ENOUGH)

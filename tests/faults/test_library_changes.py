@@ -322,7 +322,7 @@ async def test_a_layout_that_nests_with_that_of_the_library_is_refused(tmp_path:
     async with open_scene(tmp_path, catalogue=catalogue_of([series(1)])) as scene:
         await scene.run(options=RunOptions(layout=short, attempts=1))
         scene.sandbox.replace_catalogue(catalogue_of([series(1, 3), series(2)]))
-        with pytest.raises(SettingsError, match=r"puts series into the folders of others.+tciad relayout"):
+        with pytest.raises(SettingsError, match=r"would put series into folders of other series.+tciad relayout"):
             await scene.run(options=RunOptions(layout=long, attempts=1))
         await relayout_library(RunOptions(output=scene.library, layout=long), SilentCount(), dry_run=False)
         scene.assert_complete(await scene.run(options=RunOptions(layout=long, attempts=1)))

@@ -52,9 +52,7 @@ async def test_a_folder_that_was_removed_by_hand_is_fetched_again(tmp_path: Path
             "unreadable": 0,
             "first_unreadable": (),
         }
-        assert f"1 series that were complete are not in the library any more, and are fetched again: {scene.victim}" in (
-            render_run(report)
-        )
+        assert f"1 complete series are missing from the library and are fetched again: {scene.victim}" in (render_run(report))
         before = downloads(scene)
         report = await scene.run()
         scene.assert_complete(report)
@@ -260,7 +258,7 @@ async def test_a_folder_that_cannot_be_looked_at_is_named_and_all_else_completes
         assert (report.outcome, report.exit_code, report.completed) == ("incomplete", 3, 1)
         assert scene.neighbour in scene.receipts()
         assert report.warnings[-1] == (
-            "the folders of 1 complete series could not be looked at, so that the run is not complete; repair or remove them, "
+            "the folders of 1 complete series could not be read, so the run is incomplete; repair or remove them, "
             f"and run again: {unreadable}: {reason}"
         )
         assert "1 series of 2 complete and proven" in render_run(report)

@@ -113,7 +113,7 @@ async def test_a_filter_that_is_passed_over_is_noticed(tmp_path: Path) -> None:
     wanted = Selection(position="m:1", values={"collection": ("Sandbox",), "patient_id": ("SB-0002",)})
     async with open_line(tmp_path) as (scene, proxy):
         proxy.rewrite = lambda data: data.replace(b"PatientID=", b"PatientId=")
-        with pytest.raises(UnexpectedReplyError, match="passed over the filter PatientID"):
+        with pytest.raises(UnexpectedReplyError, match="ignored the filter PatientID"):
             await scene.run(ApiGeneration.V1, select=[wanted])
         assert scene.receipts() == {}
 
@@ -141,7 +141,7 @@ async def test_a_redirect_to_an_address_that_is_not_there(tmp_path: Path) -> Non
     async with open_scene(tmp_path, Fault(kind=FaultKind.REDIRECT, location="::")) as scene:
         await scene.complete_neighbour()
         message = scene.assert_failed(await scene.run(options=RunOptions(attempts=1)), "ArchiveFaultError", attempts=1)
-        assert "answered 404" in message
+        assert "responded with 404" in message
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])

@@ -86,7 +86,7 @@ async def test_twins_do_not_share_a_folder(tmp_path: Path, layout: str) -> None:
         scene.assert_complete(report)
         folders = {str(folder.relative_to(scene.library)) for folder, _ in scene.receipts().values()}
         assert len(folders) == 2
-        told = f"1 series has a longer folder name, since the layout gives the shorter to another series: {max(folders, key=len)}"
+        told = f"1 series has a longer folder name, because another series has the shorter one: {max(folders, key=len)}"
         assert report.warnings == ((told,) if layout == "descriptive" else ())
 
 

@@ -123,7 +123,7 @@ async def test_without_a_second_answer_nothing_is_withdrawn(tmp_path: Path, api:
         scene.sandbox.faults.add(broken)
         report = await cycle(scene, api)
         assert (report.exit_code, report.tally.withdrawn, report.tally.complete) == (3, 0, 4)
-        assert "none of these was marked as withdrawn" in report.warnings[-1]
+        assert "no series was marked as withdrawn" in report.warnings[-1]
         scene.sandbox.faults.clear()
         report = await cycle(scene, api)
         assert (report.exit_code, report.tally.withdrawn, report.tally.complete) == (0, 1, 3)

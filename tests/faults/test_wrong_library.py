@@ -80,7 +80,7 @@ async def test_a_disk_that_is_not_mounted_is_refused(scene: Scene, state: Path) 
         with pytest.raises(WrongLibraryError, match=r"counts 2 series as complete.*mount the disk") as refused:
             await scene.run(options=options(state))
         assert refused.value.exit_code == 5
-        assert "to begin anew, remove or rename the state file, or name a new one with --state" in str(refused.value)
+        assert "to start over, remove or rename the state file, or name a new one with --state" in str(refused.value)
         assert list(scene.library.rglob("*")) == []
     scene.library.rmdir()
     disk.rename(scene.library)
@@ -167,7 +167,7 @@ async def test_a_rebuilt_store_belongs_to_the_library(scene: Scene, state: Path)
     """The way out where a library has lost its marker."""
     scene.assert_complete(await scene.run(options=options(state)))
     shutil.rmtree(scene.library / OWN_FOLDER)
-    with pytest.raises(WrongLibraryError, match="`tciad store rebuild` makes a store of what is there"):
+    with pytest.raises(WrongLibraryError, match="`tciad store rebuild` creates a store from the receipts there"):
         await scene.run(options=options(state))
     report = await rebuild_store(replace(options(state), output=scene.library), SilentCount())
     assert report.tally.complete == 2
@@ -179,7 +179,7 @@ async def test_no_library_is_made_of_any_folder(tmp_path: Path) -> None:
     """A rebuild of an empty folder, or of one with other things in it, is refused, and nothing is written."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.txt").write_text("mine")
-    with pytest.raises(LibraryError, match="is no library: it has no marker of one, and no series with a receipt"):
+    with pytest.raises(LibraryError, match="is not a library: it has no marker and no series with a receipt"):
         await rebuild_store(RunOptions(output=tmp_path / "folder"), SilentCount())
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["thesis.txt"]
 

@@ -64,7 +64,7 @@ async def test_a_zip_that_breaks_off_each_time_says_what_would_help(tmp_path: Pa
     """No ZIP can be continued. Kept as images, the series goes on where the line broke, and comes in the end."""
     async with open_scene(tmp_path, Fault(kind=kind, at_bytes=12_000)) as scene:
         message = scene.assert_failed(await scene.run(options=ZIP), "CutTransferError", "TruncatedZipError")
-        assert "use output.format images" in message
+        assert "use output.format: images" in message
         scene.assert_complete(await scene.run(options=RunOptions(attempts=ATTEMPTS, format=StorageFormat.IMAGES)))
 
 

@@ -400,7 +400,7 @@ async def test_a_line_that_is_always_cut_never_completes_on_less(tmp_path: Path,
         for share in (0.5, 0.4, 0.6, 0.7, 0.3, 0.8, 0.6, 0.7):
             scene.stage(received_share=share)
         told = [str(await scene.fail(CutTransferError)) for _ in range(8)]
-        assert "md5: off takes them by count and size" in told[-1]
+        assert "md5: off accepts them by count and size" in told[-1]
 
 
 @pytest.mark.parametrize("fault", NO_HASHES)

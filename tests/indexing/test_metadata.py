@@ -46,7 +46,7 @@ async def test_a_description_is_believed_for_a_month(tmp_path: Path) -> None:
     assert await write() == 1
     assert "    Lungs\n    More\n" in citation(tmp_path)
     assert "Cite as: https://doi.org/lungs" in citation(tmp_path)
-    assert citation(tmp_path).count("Cite as: not told by the archive") == 1
+    assert citation(tmp_path).count("Cite as: not given by the archive") == 1
     clock.elapsed_seconds = 29 * DAY_SECONDS
     archive.descriptions = {"A": CollectionDescription(text="Other words")}
     assert await write() == 0

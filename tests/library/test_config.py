@@ -32,7 +32,7 @@ async def test_a_config_is_read_as_it_was_written(state: LibraryState) -> None:
 async def test_a_file_that_is_no_config_is_an_error(tmp_path: Path, state: LibraryState, content: str) -> None:
     """With what to do; it must not pass for the default."""
     (tmp_path / ".tciad" / "form.json").write_text(content)
-    with pytest.raises(LibraryError, match="does not tell how the library is laid out; remove it"):
+    with pytest.raises(LibraryError, match="does not contain the layout of the library; remove it"):
         await state.config()
 
 

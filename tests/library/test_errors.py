@@ -68,7 +68,7 @@ async def test_a_disk_that_fills_up_is_said_to_be_full(small_disk: Path) -> None
     library = LocalLibrary(small_disk)
     assert await library.state.free_bytes() <= 256 * 1024
     staging = library.begin(SERIES)
-    with pytest.raises(NoSpaceError, match=r"no room left, at \.tciad/staging"):
+    with pytest.raises(NoSpaceError, match=r"no space left, at \.tciad/staging"):
         take_all(staging, {"1-1.dcm": dicom_file(SERIES, 1) + bytes(300_000)}, chunk_bytes=50_000)
     staging.discard()
     store(library, SERIES)

@@ -77,12 +77,12 @@ def test_files_about_a_collection_lie_in_its_folder(layout: str, folder: str) ->
         ("{collection}/../{series_instance_uid}", "begin with a dot"),
         ("/{series_instance_uid}", "empty"),
         ("{collection}//x", "empty"),
-        ("{colection}", "no {colection}"),
+        ("{colection}", "unknown attribute {colection}"),
         ("{collection", "braces"),
-        ("{collection!r}", "takes no format"),
-        ("{collection:>9}", "takes no format"),
-        ("a\\{collection}", "cannot stand"),
-        ("{}", "no {}"),
+        ("{collection!r}", "does not accept a format"),
+        ("{collection:>9}", "does not accept a format"),
+        ("a\\{collection}", "is not allowed in the name of a folder"),
+        ("{}", "unknown attribute {}"),
     ],
 )
 def test_a_wrong_layout_is_refused(layout: str, why: str) -> None:

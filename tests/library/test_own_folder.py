@@ -81,7 +81,7 @@ def test_a_link_in_place_of_a_folder_is_not_followed(
     if path.exists():
         path.rmdir()
     path.symlink_to(treasure)
-    with pytest.raises(LibraryError, match=f"{OWN_FOLDER}/{name} is a link, and tciad follows none there; look where"):
+    with pytest.raises(LibraryError, match=f"{OWN_FOLDER}/{name} is a link, which tciad does not follow; check its target"):
         work(root)
 
 
@@ -284,6 +284,6 @@ def test_a_folder_in_place_of_a_file_is_refused_and_left_closed(tmp_path: Path) 
     (tmp_path / OWN_FOLDER / "form.json").mkdir()
     before = len(os.listdir("/dev/fd"))  # noqa: PTH208 - of this process
     for _ in range(3):
-        with pytest.raises(LibraryError, match=r"form\.json is no file; remove it"):
+        with pytest.raises(LibraryError, match=r"form\.json is not a file; remove it"):
             read_config(tmp_path)
     assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208

@@ -154,5 +154,5 @@ def with_image(**changes: object) -> bytes:
 )
 def test_what_cannot_be_true_is_refused(content: bytes) -> None:
     """Cut, foreign, newer, or hostile: such a receipt proves nothing, and no name in it leaves the folder."""
-    with pytest.raises(DamagedReceiptError, match="cannot be believed"):
+    with pytest.raises(DamagedReceiptError, match="the receipt is not valid"):
         decode_receipt(content)

@@ -127,7 +127,7 @@ async def test_a_receipt_of_another_zip_is_our_mistake(library: LocalLibrary) ->
     take_zip(staging, zip_of(members_of(SERIES)))
     with pytest.raises(TciadError, match="another ZIP than was staged"):
         staging.commit(receipt_of(SERIES, staging.named_images()))
-    with pytest.raises(TciadError, match="came singly"):
+    with pytest.raises(TciadError, match="was received as a single image"):
         take(staging, ImageStarted("", "1.2.3"))
     assert await receipts_of(library) == []
 

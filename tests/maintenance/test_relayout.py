@@ -170,12 +170,12 @@ def test_a_report_is_for_people_and_programs() -> None:
         tally.left.append(LeftFolder(folder="c", series_instance_uid="", reason="why"))
 
     told = report(fill)
-    assert render_relayout(told).splitlines()[0] == "lib: 2 series would be moved to idc, 1 in place already"
+    assert render_relayout(told).splitlines()[0] == "lib: 2 series would be moved to idc, 1 already in place"
     assert "    … and 10 more: see --json" in render_relayout(told)
     assert "\x1b" not in render_relayout(told)
     assert len(told.as_json()["moves"]) == 30
     assert told.as_json()["left"] == [{"folder": "c", "series_instance_uid": "", "reason": "why"}]
-    assert render_relayout(report(lambda _tally: None)) == "lib: 2 series moved to idc, 1 in place already"
+    assert render_relayout(report(lambda _tally: None)) == "lib: 2 series moved to idc, 1 already in place"
 
 
 @pytest.mark.parametrize(

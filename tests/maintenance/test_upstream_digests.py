@@ -40,7 +40,7 @@ async def compare(archive: MemoryArchive) -> UpstreamComparison:
 
 
 async def test_the_same_digest_proves_every_image() -> None:
-    """One question for the whole series; asked again where the archive is out for a while."""
+    """One question for the whole series; asked again where the archive is unreachable for a while."""
     archive = archive_of(CONTENTS)
     archive.failures = [ArchiveUnreachableError("out")] * 2
     assert await compare(archive) == UpstreamComparison(standing=UpstreamStanding.SAME, matched=2)
@@ -57,8 +57,8 @@ async def test_an_archive_that_stays_out_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("contents", "sentence"),
     [
-        ({**CONTENTS, "1.2.3.3": b"new"}, "lists 3 images where there are 2"),
-        ({**CONTENTS, "1.2.3.1": b"longer"}, "lists 13 bytes where there are 10"),
+        ({**CONTENTS, "1.2.3.3": b"new"}, "lists 3 images, the library has 2"),
+        ({**CONTENTS, "1.2.3.1": b"longer"}, "lists 13 bytes, the library has 10"),
         ({**CONTENTS, "1.2.3.1": b"two"}, r"image 1\.2\.3\.1 has MD5"),
     ],
 )

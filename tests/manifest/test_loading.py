@@ -228,10 +228,10 @@ def test_the_entries_of_a_manifest_may_lie_on_different_hosts(write: Write) -> N
             "series_list: [nlst.tcia, other.tcia]",
             "m.yaml:3: select[0].series_list: other.tcia comes from pacs.example, the carts before it from nlst; split the entry",
         ),
-        ("archive: nlst", "m.yaml:3: select[0]: an entry without keys would match the whole archive; name at least one"),
+        ("archive: nlst", "m.yaml:3: select[0]: an entry without keys would match the whole archive; set at least one key"),
         (
             "{collection: A, archive: {base_url: 'http://h/s', api: v1}}\n  - {collection: B, archive: {base_url: 'http://h/s'}}",
-            "m.yaml:4: select[1]: h is spoken to in two ways in this manifest; give one of them a manifest of its own",
+            "m.yaml:4: select[1]: h has two different addresses in this manifest; move one of them to another manifest",
         ),
     ],
 )

@@ -142,11 +142,11 @@ def test_tables_and_plain_lists_are_read(write: Write, name: str, text: str) -> 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("c.tcia", CART + "abc\n", "c.tcia:9: 'abc' is not a UID: numbers joined by dots"),
+        ("c.tcia", CART + "abc\n", "c.tcia:9: 'abc' is not a UID, which is numbers joined by dots"),
         ("c.tcia", CART + "1" * 63 + ".1", f"c.tcia:9: '{'1' * 63}.1' is not a UID: it is longer than 64 characters"),
-        ("c.tcia", HEADER + "ListOfSeriesToDownload=\n", "c.tcia:1: the list names no series"),
-        ("c.tcia", "", "c.tcia:1: no line says ListOfSeriesToDownload=, so this is no cart; name a plain list .txt"),
-        ("c.tcia", "1.2.3\n", "c.tcia:1: no line says ListOfSeriesToDownload=, so this is no cart; name a plain list .txt"),
+        ("c.tcia", HEADER + "ListOfSeriesToDownload=\n", "c.tcia:1: the list contains no series"),
+        ("c.tcia", "", "c.tcia:1: not a cart: the line ListOfSeriesToDownload= is missing; use the extension .txt for a plain list of UIDs"),
+        ("c.tcia", "1.2.3\n", "c.tcia:1: not a cart: the line ListOfSeriesToDownload= is missing; use the extension .txt for a plain list of UIDs"),
         (
             "c.tcia",
             CART.replace("=3.0", "=4.0"),
@@ -156,34 +156,34 @@ def test_tables_and_plain_lists_are_read(write: Write, name: str, text: str) -> 
         (
             "c.tcia",
             "databasketId=a.jnlp\ntempLoc=/tmp\n",
-            "c.tcia:1: an old cart that keeps its series on the archive's server, and that server is gone; save the cart again",
+            "c.tcia:1: an old cart whose series were stored on a server of the archive that no longer exists; save the cart again",
         ),
         (
             "c.tcia",
             "databasketId=a\nmanifestVersion=2.0\n",
-            "c.tcia:2: an old cart that keeps its series on the archive's server, and that server is gone; save the cart again",
+            "c.tcia:2: an old cart whose series were stored on a server of the archive that no longer exists; save the cart again",
         ),
         (
             "c.tcia",
             CART.replace("noOfrRetry=4", "dataType=other"),
-            "c.tcia:3: dataType: the cart holds 'other'; tciad mirrors DICOM images",
+            "c.tcia:3: dataType: the cart contains 'other'; tciad mirrors DICOM images",
         ),
         ("c.tcia", "<?xml version='1.0'?><jnlp>", "c.tcia: is XML or HTML: an old Java Web Start file, or an error page saved as a cart"),
-        ("c.txt", "cp s3://idc-open-data/x/* .\n", "c.txt:1: lists objects of another kind of archive; a cart (.tcia) or UIDs of series are wanted"),
+        ("c.txt", "cp s3://idc-open-data/x/* .\n", "c.txt:1: lists objects of another kind of archive; a cart (.tcia) or UIDs of series are required"),
         ("c.s5cmd", "1.2.3", "c.s5cmd: lists objects of the Imaging Data Commons for s5cmd, which no NBIA archive serves; export the cart as .tcia"),
         ("c.xlsx", "PK", "c.xlsx: is a workbook; save it as .csv with a column SeriesInstanceUID"),
-        ("c.csv", "drs_uri,name\ndrs://x,y\n", "c.csv: lists files by DRS address, which no NBIA archive serves; a column SeriesInstanceUID is wanted"),
-        ("c.tsv", "File ID\tname\nx\ty\n", "c.tsv: lists files by DRS address, which no NBIA archive serves; a column SeriesInstanceUID is wanted"),
-        ("c.csv", "a,b\n1,2\n", "c.csv:1: no column SeriesInstanceUID among 'a', 'b'; a list of UIDs alone is named .txt"),
-        ("c.csv", "a,SeriesInstanceUID\n1,1.2.3\n\n2,\n", "c.csv:4: '' is not a UID: numbers joined by dots"),
+        ("c.csv", "drs_uri,name\ndrs://x,y\n", "c.csv: lists files by DRS address, which no NBIA archive serves; a column SeriesInstanceUID is required"),
+        ("c.tsv", "File ID\tname\nx\ty\n", "c.tsv: lists files by DRS address, which no NBIA archive serves; a column SeriesInstanceUID is required"),
+        ("c.csv", "a,b\n1,2\n", "c.csv:1: no column SeriesInstanceUID among 'a', 'b'; use the extension .txt for a plain list of UIDs"),
+        ("c.csv", "a,SeriesInstanceUID\n1,1.2.3\n\n2,\n", "c.csv:4: '' is not a UID, which is numbers joined by dots"),
         ("c.csv", "\n# x\nSeriesInstanceUID,a\n" + "x" * 200_000, "c.csv:4: not a table: field larger than field limit (131072)"),
-        ("c.csv", "", "c.csv:1: the list names no series"),
-        ("c.csv", "# a\n\nx\n1.2.3\n", "c.csv:3: no column SeriesInstanceUID among 'x'; a list of UIDs alone is named .txt"),
-        ("c.csv", "sep=;\na;Series UID\n1;1.2.3;3\nb\n", "c.csv:4: '' is not a UID: numbers joined by dots"),
-        ("c.csv", "# a\nSeriesInstanceUID\n1.2.3\nabc;\n", "c.csv:4: 'abc' is not a UID: numbers joined by dots"),
-        ("c.txt", "SeriesInstanceUID\n1.2.3\nSeriesInstanceUID\n", "c.txt:3: 'SeriesInstanceUID' is not a UID: numbers joined by dots"),
-        ("c.txt", "# nothing\n", "c.txt:1: the list names no series"),
-        ("c.doc", "1.2.3", "c.doc: is no series list; those end in .tcia, .csv, .tsv, .txt"),
+        ("c.csv", "", "c.csv:1: the list contains no series"),
+        ("c.csv", "# a\n\nx\n1.2.3\n", "c.csv:3: no column SeriesInstanceUID among 'x'; use the extension .txt for a plain list of UIDs"),
+        ("c.csv", "sep=;\na;Series UID\n1;1.2.3;3\nb\n", "c.csv:4: '' is not a UID, which is numbers joined by dots"),
+        ("c.csv", "# a\nSeriesInstanceUID\n1.2.3\nabc;\n", "c.csv:4: 'abc' is not a UID, which is numbers joined by dots"),
+        ("c.txt", "SeriesInstanceUID\n1.2.3\nSeriesInstanceUID\n", "c.txt:3: 'SeriesInstanceUID' is not a UID, which is numbers joined by dots"),
+        ("c.txt", "# nothing\n", "c.txt:1: the list contains no series"),
+        ("c.doc", "1.2.3", "c.doc: is not a series list; the known extensions are .tcia, .csv, .tsv, .txt"),
     ],
 )  # fmt: skip
 def test_what_is_no_series_list_says_why(write: Write, name: str, text: str, message: str) -> None:
@@ -194,8 +194,8 @@ def test_what_is_no_series_list_says_why(write: Write, name: str, text: str, mes
 def test_every_wrong_line_is_told_until_there_are_too_many(write: Write) -> None:
     """Twenty are enough to see the pattern."""
     lines = refusal(write("c.txt", "1.2.3\nx\n" * 30)).splitlines()
-    assert lines[0] == "c.txt:2: 'x' is not a UID: numbers joined by dots"
-    assert lines[-1] == "c.txt:40: and 10 more like it"
+    assert lines[0] == "c.txt:2: 'x' is not a UID, which is numbers joined by dots"
+    assert lines[-1] == "c.txt:40: and 10 more such lines"
     assert len(lines) == 21
 
 

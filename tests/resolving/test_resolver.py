@@ -106,7 +106,7 @@ async def test_an_empty_answer_for_a_collection_that_exists_is_a_doubt(asking: A
 async def test_an_archive_without_collections_is_a_fault(asking: Asking) -> None:
     """Nothing is never taken for nothing to do."""
     asking.archive = MemoryArchive()
-    with pytest.raises(ArchiveFaultError, match="no collection at all"):
+    with pytest.raises(ArchiveFaultError, match="lists no collections"):
         await asking.resolve("select: [{collection: LIDC*}]")
 
 
@@ -122,7 +122,7 @@ async def test_an_entry_that_matches_nothing_is_said(asking: Asking) -> None:
     resolution = await asking.resolve("select: [{collection: NLST, modality: PT}, {collection: NLST}]")
     assert [entry.matched for entry in resolution.entries] == [0, 1]
     why = "the archive lists no series with collection NLST, modality PT"
-    assert resolution.warnings == [f"nothing matches collection NLST, modality PT: {why}"]
+    assert resolution.warnings == [f"no series match collection NLST, modality PT: {why}"]
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ async def test_a_choice_by_what_the_archive_never_tells_is_said(asking: Asking, 
     """It matches nothing, in select and in exclude: that is no news about the series, but about the archive."""
     asking.archive.lacks("date_released", "license_name", "license_uri")
     resolution = await asking.resolve(f"select: [{{collection: NLST, {keys}}}, {{collection: NLST}}]\nexclude: [{{{keys}}}]")
-    assert (resolution.entries[0].reason, resolution.entries[1].reason) == (f"memory does not tell {untold}", "")
-    assert [warning.partition(": ")[2] for warning in resolution.warnings] == [f"memory does not tell {untold}"] * 2
-    assert resolution.warnings[1].startswith("exclude takes away nothing of memory by ")
+    assert (resolution.entries[0].reason, resolution.entries[1].reason) == (f"memory does not provide {untold}", "")
+    assert [warning.partition(": ")[2] for warning in resolution.warnings] == [f"memory does not provide {untold}"] * 2
+    assert resolution.warnings[1].startswith("exclude removes nothing from memory by ")
     assert asking.found == ["1.2.4"]
 
 
@@ -196,12 +196,12 @@ async def test_a_star_fits_what_the_archive_does_not_tell(asking: Asking) -> Non
 async def test_nlst_on_another_host_is_hinted_at(asking: Asking) -> None:
     """Its collection, and series that may be of it."""
     asking.archive.rows = ROWS[:3]
-    with pytest.raises(ManifestError, match="has no collection 'nlst'; NLST has a host of its own: say archive: nlst"):
+    with pytest.raises(ManifestError, match="has no collection 'nlst'; NLST has its own host: set archive: nlst"):
         await asking.resolve("select: [{collection: nlst}]")
     asking.archive.name = "tcia"
     resolution = await asking.resolve("select: [{series_instance_uid: [1.2.1, 1.2.99]}]")
     assert resolution.warnings == [
-        "tcia does not list 1 of the series that the manifest names; those of NLST are on a host of their own: archive: nlst"
+        "tcia does not list 1 of the series that the manifest names; NLST has its own host: archive: nlst"
     ]
 
 
@@ -256,7 +256,7 @@ async def test_each_entry_tells_what_it_met_and_what_not(asking: Asking) -> None
 async def test_what_exclude_takes_away_whole_is_said_so(asking: Asking) -> None:
     """The entry itself is not to blame."""
     resolution = await asking.resolve("select: [{collection: NLST}]\nexclude: [{modality: CT}]")
-    assert resolution.warnings == ["exclude takes away all that matches collection NLST"]
+    assert resolution.warnings == ["exclude removes all series that match collection NLST"]
 
 
 async def test_each_entry_asks_its_own_archive(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ ANNOTATED = (
     "tciad mirrors images and does not fetch them"
 )
 FOR_AN_ACCOUNT = (
-    "cart.tcia was made for an account (its databasketId ends in -x), and nobody signs in to memory: "
+    "cart.tcia was made for an account (its databasketId ends in -x), and no account is configured for memory: "
     "if series are refused, name the list in a manifest with archive.auth"
 )
 SIGNED_IN = "archive: {base_url: 'https://nbia.cancerimagingarchive.net/nbia-api/services', auth: {}}\n"

@@ -416,11 +416,11 @@ def test_every_kind_knows_where_it_strikes(kind: FaultKind) -> None:
 
 def test_figures_that_a_kind_does_not_take_are_refused() -> None:
     """And impossible ones too."""
-    with pytest.raises(SettingsError, match="fault 'html' takes no at_bytes; it takes text"):
+    with pytest.raises(SettingsError, match="fault 'html' has no parameter at_bytes; its parameters are text"):
         Fault(kind=FaultKind.HTML, at_bytes=3)
-    with pytest.raises(SettingsError, match="at_bytes is below zero"):
+    with pytest.raises(SettingsError, match="at_bytes must not be negative"):
         Fault(kind=FaultKind.CUT, at_bytes=-1)
-    with pytest.raises(SettingsError, match="times begins at 1"):
+    with pytest.raises(SettingsError, match="the minimum of times is 1"):
         Fault(kind=FaultKind.CUT, times=0)
 
 

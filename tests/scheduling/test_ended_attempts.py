@@ -66,7 +66,7 @@ async def test_a_series_that_kills_the_process_each_time_is_given_up(scene: Scen
     await scene.scheduler().drain("m")
     (failure,) = await scene.store.failures("m")
     assert failure.error == "AttemptsExhaustedError"
-    assert "3 attempts ended with the process" in failure.message
+    assert "3 attempts ended because the process died" in failure.message
     assert scene.archive.opened == []
 
 

@@ -115,7 +115,7 @@ async def test_nothing_is_waited_for_where_nobody_looks() -> None:
 
 def test_a_folder_that_is_another_library_is_a_problem(tmp_path: Path) -> None:
     """Before the library was opened, when its id is not known, only the free space is looked at."""
-    assert "its marker is not there" in look_at_library(tmp_path, "some id").problem
+    assert "its marker is missing" in look_at_library(tmp_path, "some id").problem
     sight = look_at_library(tmp_path, "")
     assert sight.problem == ""
     assert sight.free_bytes

@@ -226,13 +226,13 @@ async def test_orders_about_what_does_not_exist_are_refused(tmp_path: Path) -> N
     async with open_scene(tmp_path, 1) as scene:
         await scene.cycle_of("m")
         service: Service = scene.service
-        with pytest.raises(OrderError, match="no manifest 'M' is in force"):
+        with pytest.raises(OrderError, match="no manifest 'M' is active"):
             await service.start("M")
         with pytest.raises(OrderError, match="has not failed"):
             await service.retry(series_instance_uid="1.2.3")
         with pytest.raises(OrderError):
             await service.series(SeriesFilter(manifest="other"))
-        with pytest.raises(OrderError, match="no place to go on from"):
+        with pytest.raises(OrderError, match="is not the end of a page"):
             await service.series(SeriesFilter(), after="x")
         assert await service.retry() == 0
 
@@ -395,7 +395,7 @@ async def test_a_library_that_cannot_be_used_later_is_told_and_tried_again(tmp_p
     ("error", "raised", "says"),
     [
         (None, PartDiedError, "the test part of the service ended before the service did"),
-        (ValueError("secret"), PartDiedError, "the test part of the service died: ValueError"),
+        (ValueError("secret"), PartDiedError, "the test part of the service failed: ValueError"),
         (SettingsError("cannot listen"), SettingsError, "cannot listen"),
     ],
 )
@@ -412,7 +412,7 @@ async def test_the_death_of_any_part_ends_the_service_with_the_reason(
 async def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     """Before anything is opened."""
     (tmp_path / "manifests").write_text("")
-    with pytest.raises(SettingsError, match="is no folder"):
+    with pytest.raises(SettingsError, match="is not a folder"):
         await run_another(tmp_path)
 
 
@@ -428,7 +428,7 @@ async def test_a_library_whose_disk_goes_is_unusable_until_it_is_back(tmp_path: 
 
         (library,) = (await scene.service.status()).libraries
         assert not library.usable
-        assert "is not the library any more: its marker is not there; mount the disk" in library.problem
+        assert "is no longer the library: its marker is missing; mount the disk" in library.problem
 
         await scene.clock.pass_time(12 * HOUR_SECONDS)
         await scene.assert_idle()

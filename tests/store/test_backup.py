@@ -71,7 +71,9 @@ async def test_a_file_that_is_no_copy_is_left_alone(tmp_path: Path) -> None:
     async with open_store(path) as store:
         await enqueue(store, "m", series(1))
     manifest.write_text("version: 1")
-    with pytest.raises(StoreError, match=r"lung-ct\.yaml is no copy of a state store, and stays as it is; name another file"):
+    with pytest.raises(
+        StoreError, match=r"lung-ct\.yaml is not a copy of a state store, and is not overwritten; name another file"
+    ):
         back_up_store(path, manifest)
     assert manifest.read_text() == "version: 1"
 

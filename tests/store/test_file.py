@@ -77,7 +77,7 @@ def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     """And left as it is."""
     path.parent.mkdir()
     path.write_bytes(b"no database" * 1000)
-    with pytest.raises(DamagedStoreError, match="no state store at all"):
+    with pytest.raises(DamagedStoreError, match="or not a state store"):
         fill_store(path)
     assert path.read_bytes() == b"no database" * 1000
 
@@ -119,7 +119,7 @@ async def test_a_store_that_another_process_will_not_let_go_is_locked(path: Path
     async with open_store(path, busy_seconds=0.0) as store:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StoreLockedError, match="held by another process"):
+            with pytest.raises(StoreLockedError, match="locked by another process"):
                 await claim(store)
             # readers are not kept waiting
             assert (await store.tally()).pending == 3

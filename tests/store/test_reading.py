@@ -92,7 +92,7 @@ async def test_a_reader_cannot_write(path: Path) -> None:
 def test_damage_and_foreign_files_are_refused(path: Path) -> None:
     """With the errors that a run would get."""
     path.write_bytes(b"no database" * 1000)
-    with pytest.raises(DamagedStoreError, match="no state store at all"):
+    with pytest.raises(DamagedStoreError, match="or not a state store"):
         open_to_read(path)
     path.unlink()
     with closing(sqlite3.connect(path)) as database:

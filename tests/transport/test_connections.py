@@ -222,5 +222,5 @@ async def test_interim_replies_without_end_are_a_fault() -> None:
             await line.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
 
     async with serving(play) as (server, transport):
-        with pytest.raises(ArchiveFaultError, match="not sound HTTP"):
+        with pytest.raises(ArchiveFaultError, match="not valid HTTP"):
             await ask(transport, f"{server.url}/a")

@@ -96,7 +96,7 @@ async def test_a_proxy_that_refuses_is_told_as_such(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("https_proxy", f"me:pw@127.0.0.1:{proxy.port}")
         monkeypatch.delenv("no_proxy", raising=False)
         async with open_transport(TransportSettings(), SystemClock()) as transport:
-            with pytest.raises(ArchiveUnreachableError, match=r"the proxy refuses the connection \(407\)"):
+            with pytest.raises(ArchiveUnreachableError, match=r"the proxy refused the connection \(407\)"):
                 async with transport.get("https://archive.test/x"):
                     pass
         assert proxy.requests[0].startswith("CONNECT archive.test:443")

@@ -29,5 +29,5 @@ def test_a_host_and_a_port(text: str, host: str, port: int, is_loopback: bool) -
 @pytest.mark.parametrize("text", ["", "8642", "host", ":8642", "host:", "host:65536", "host:-1", "::1:8642", "host:8e2", "h:٣"])
 def test_what_is_no_address(text: str) -> None:
     """Named with the flag or the variable that said it."""
-    with pytest.raises(SettingsError, match=r"TCIAD_LISTEN: .* is no HOST:PORT"):
+    with pytest.raises(SettingsError, match=r"TCIAD_LISTEN: .* is not HOST:PORT"):
         parse_listen(text, "TCIAD_LISTEN")

@@ -69,7 +69,7 @@ async def test_a_browser_is_asked_for_the_token_once(tmp_path: Path) -> None:
     async with served(tmp_path, runs=False, token=TOKEN) as http:
         async with http.client.get("/") as reply:
             assert reply.status == 401
-            assert "The token of this service" in await reply.text()
+            assert "Token of this service" in await reply.text()
         async with http.client.post("/login", data={"token": "wrong"}) as reply:
             assert (reply.status, reply.cookies) == (401, {})
         async with http.client.post("/login", data={"token": TOKEN}, allow_redirects=False) as reply:

@@ -42,7 +42,7 @@ async def test_a_service_that_works_is_alive_and_ready(tmp_path: Path) -> None:
         assert await health(http, "/readyz") == (200, [])
         assert await health(http, "/healthz") == (200, [])
         http.scene.clock.elapsed_seconds += BEAT_AGE / timedelta(seconds=1)
-        assert await health(http, "/healthz") == (503, ["the service has not turned for half a minute"])
+        assert await health(http, "/healthz") == (503, ["the event loop has been blocked for more than 30 s"])
 
 
 async def test_an_archive_that_is_out_leaves_it_ready_and_has_metrics_of_its_own(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_a_library_that_is_gone_makes_it_unready_and_the_metric_tells(tmp_
         http.scene.library.rename(tmp_path / "disk")
         status, problems = await health(http, "/readyz")
         assert (status, len(problems)) == (503, 1)
-        assert "is not the library any more: its marker is not there" in problems[0]
+        assert "is no longer the library: its marker is missing" in problems[0]
         assert (await health(http, "/healthz"))[0] == 200
         async with http.client.get("/metrics") as reply:
             assert f'tciad_library_usable{{library="{http.scene.library}"}} 0.0' in await reply.text()

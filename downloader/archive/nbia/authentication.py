@@ -68,14 +68,14 @@ class _Unchanging:
 class Guest(_Unchanging):
     """Nobody: public series only."""
 
-    def __init__(self, advice: str = "give credentials that the archive knows") -> None:
+    def __init__(self, advice: str = "use credentials that the archive accepts") -> None:
         super().__init__(advice=advice)
 
 
 class GuestToken(_Unchanging):
     """The guest of v2, which takes this one word for it and fails without any (docs/archives.md#tokens)."""
 
-    def __init__(self, advice: str = "give credentials that the archive knows") -> None:
+    def __init__(self, advice: str = "use credentials that the archive accepts") -> None:
         super().__init__(advice=advice, headers={"Authorization": "Bearer undefined"})
 
 
@@ -87,7 +87,9 @@ class ApiKey(_Unchanging):
 
     def __init__(self, key: str, *, header: str = API_KEY) -> None:
         register_secrets(key)
-        super().__init__(advice=f"check the API key, and that the archive takes it in the header {header}", headers={header: key})
+        super().__init__(
+            advice=f"check the API key, and that the archive expects it in the header {header}", headers={header: key}
+        )
 
 
 class ApiKeyInAddress(_Unchanging):
@@ -95,4 +97,4 @@ class ApiKeyInAddress(_Unchanging):
 
     def __init__(self, key: str) -> None:
         register_secrets(key)
-        super().__init__(advice="check the API key, and that the archive takes it in the address", parameters={API_KEY: key})
+        super().__init__(advice="check the API key, and that the archive expects it in the address", parameters={API_KEY: key})

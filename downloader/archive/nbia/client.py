@@ -141,7 +141,7 @@ class NbiaArchive:
         """
         topic = Topic.PATIENTS_BY_MODALITY if modality else Topic.PATIENTS
         if topic not in self._table.queries:
-            raise UnexpectedReplyError(f"{self.name} has no query for {topic} in generation {self.generation}")
+            raise UnexpectedReplyError(f"{self.name} has no query {topic} in generation {self.generation}")
         filters = {"collection": collection, **({"modality": modality} if modality else {})}
         return list(dict.fromkeys(map(read_patient, await self._ask_rows(topic, filters))))
 
@@ -230,7 +230,8 @@ class NbiaArchive:
         """
         if self._table.single_image is None:
             raise UnexpectedReplyError(
-                f"{self.name} gives no single images in generation {self.generation}", series_instance_uid=series_instance_uid
+                f"{self.name} does not offer single images in generation {self.generation}",
+                series_instance_uid=series_instance_uid,
             )
         values = {"SeriesInstanceUID": series_instance_uid, "SOPInstanceUID": sop_instance_uid}
         async with self._asker.ask(self._table.single_image, values) as reply:
@@ -253,10 +254,10 @@ class NbiaArchive:
     async def _expect_body(self, reply: Reply, series_instance_uid: str) -> None:
         """Refuse what cannot be images before anybody tries to read it as such (docs/faults.md, trap 6)."""
         if reply.status == 204 or reply.headers.get("Content-Length") == "0":
-            what = "an empty reply came in place of images"
+            what = "received an empty reply instead of images"
         elif is_page(reply.headers):
             kind = reply.headers["Content-Type"]
-            what = f"a reply of type {quote_text(kind)} came in place of images: {quote_text(await reply.text(READ_BYTES))}"
+            what = f"received a reply of type {quote_text(kind)} instead of images: {quote_text(await reply.text(READ_BYTES))}"
         else:
             return
         raise ArchiveFaultError(f"{reply.url}: {what}", series_instance_uid=series_instance_uid)
@@ -292,7 +293,7 @@ class NbiaArchive:
         return UnexpectedReplyError(
             f"{self.name} offers no MD5 list with its images",
             series_instance_uid=series.series_instance_uid,
-            next_step="say md5: auto to take images without one",
+            next_step="set md5: auto to accept images without one",
         )
 
     async def _ask_rows(self, topic: Topic, filters: dict[str, str]) -> list[Row]:
@@ -307,7 +308,7 @@ class NbiaArchive:
                 rows += reader.feed(chunk)
                 if len(rows) > _MOST_ROWS:
                     raise ArchiveFaultError(
-                        f"{endpoint.name}: more than {_MOST_ROWS:,} rows came", next_step="check base_url if this lasts"
+                        f"{endpoint.name}: received more than {_MOST_ROWS:,} rows", next_step="check base_url if this persists"
                     )
         reader.finish()
         return rows
@@ -320,7 +321,7 @@ class NbiaArchive:
         if not digits:
             return ""
         if not _MD5.fullmatch(digits):
-            raise ArchiveFaultError(f"{endpoint.name}: {quote_text(text)} came in place of an MD5")
+            raise ArchiveFaultError(f"{endpoint.name}: received {quote_text(text)} instead of an MD5")
         # hashes stored before 2021 have lost their leading zeros (docs/archives.md#md5s)
         return digits.rjust(32, "0")
 

@@ -85,7 +85,7 @@ class Oddities:
     def tell(self, archive: str) -> None:
         """Log them, if there are any."""
         if self.count:
-            _log.warning("dates of the catalogue cannot be read", archive=archive, count=self.count, first=self.first)
+            _log.warning("unreadable catalogue dates", archive=archive, count=self.count, first=self.first)
 
 
 class SeriesReader:
@@ -239,7 +239,7 @@ def read_study(row: Row, oddities: Oddities) -> tuple[str, Mapping[str, str | da
     what = "getPatientStudy"
     study_instance_uid = _read_attribute(what, row, "StudyInstanceUID", to_text)
     if not study_instance_uid or not is_dicom_uid(study_instance_uid):
-        raise ArchiveFaultError(f"{what}: row {row.number} holds no StudyInstanceUID", next_step=HELP_DESK)
+        raise ArchiveFaultError(f"{what}: row {row.number} has no StudyInstanceUID", next_step=HELP_DESK)
     on: date | None = None
     try:
         on = to_date(row.attributes.get("StudyDate") or "")
@@ -290,7 +290,7 @@ def read_sop_instance_uid(row: Row) -> str:
     """
     sop_instance_uid = _read_attribute("getSOPInstanceUIDs", row, "SOPInstanceUID", to_text)
     if not sop_instance_uid or not sop_instance_uid.strip():
-        raise ArchiveFaultError(f"getSOPInstanceUIDs: row {row.number} holds no SOPInstanceUID")
+        raise ArchiveFaultError(f"getSOPInstanceUIDs: row {row.number} has no SOPInstanceUID")
     return sop_instance_uid.strip(" \0")
 
 

@@ -135,9 +135,12 @@ def list_missing(archive: str, series: Series, last: ArchiveError, *, sent_befor
     """
     if sent_before:
         what = f"{archive} sent MD5 lists before and does not offer them now: {last.what}"
-        advice = "it is tried again; if this lasts, ask the archive, or take images without a list with md5: off"
+        advice = "it is retried; if this persists, contact the archive's help desk, or accept images without a list with md5: off"
     else:
-        what, advice = f"no MD5 list is offered now: {last.what}", "it is tried again before images are taken without a list"
+        what, advice = (
+            f"the archive offers no MD5 list now: {last.what}",
+            "it is retried before images are accepted without a list",
+        )
     error = ArchiveFaultError(what, series_instance_uid=series.series_instance_uid, next_step=advice)
     error.status = last.status
     return error

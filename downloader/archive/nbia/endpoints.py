@@ -56,7 +56,7 @@ class Endpoint:
 
 CARTS: Final = (
     "export the cart as a series list where you made it, and name that with series_list; "
-    "carts are kept by api v1 and v2, and v4 asks v1 of the same host"
+    "the APIs v1 and v2 have carts, and v4 uses v1 of the same host"
 )
 """What to do where carts cannot be had."""
 

@@ -50,8 +50,8 @@ class Refusal:
 
 
 _FIND_OUT: Final = (
-    "check base_url and api: this address speaks no such endpoint, and `tciad doctor --archive URL` finds out what one speaks; "
-    "for a series list say it with --archive and --api"
+    "check base_url and api: this address has no such endpoint, and `tciad doctor --archive URL` finds out which API it has; "
+    "for a series list use --archive and --api"
 )
 
 
@@ -109,7 +109,7 @@ def classify(refusal: Refusal, now: datetime) -> ArchiveError:
 def _explain(refusal: Refusal, now: datetime) -> ArchiveError:
     kind, next_step = _meaning_of(refusal).value
     text = quote_text(refusal.text)
-    what = f"{refusal.url} answered {refusal.status}" + (f": {text}" if text != '""' else "")
+    what = f"{refusal.url} responded with {refusal.status}" + (f": {text}" if text != '""' else "")
     if kind is ArchiveBusyError:
         wait_seconds = parse_retry_after(refusal.headers.get("Retry-After", ""), now)
         return ArchiveBusyError(what, series_instance_uid=refusal.series_instance_uid, retry_after_seconds=wait_seconds)

@@ -17,7 +17,7 @@ from downloader.errors import ArchiveFaultError
 
 MOST_ROWS: Final = 5_000_000
 """Ten times as many series as the largest archive has; a list that goes on is none."""
-HELP_DESK: Final = "tell the archive's help desk if this lasts"
+HELP_DESK: Final = "tell the archive's help desk if this persists"
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _HEAD_BYTES: Final = 2048
@@ -80,7 +80,7 @@ class RowReader:
             self._blank_bytes += len(self._head)
             self._head.clear()
             if self._blank_bytes > _ROW_CHARACTERS_MAX:
-                raise self._broken(f"begins with more than {_ROW_CHARACTERS_MAX:,} blanks")
+                raise self._broken(f"begins with more than {_ROW_CHARACTERS_MAX:,} spaces")
         elif len(self._head) > _HEAD_BYTES:
             raise self._refuse(begin)
         return []
@@ -95,7 +95,7 @@ class RowReader:
             if begin := bytes(self._head).removeprefix(_BYTE_ORDER_MARK).strip():
                 raise self._refuse(begin)
         elif not self._has_ended:
-            raise self._broken("breaks off")
+            raise self._broken("is truncated")
 
     def _read(self, chunk: bytes) -> list[Row]:
         rows: list[Row] = []
@@ -105,9 +105,9 @@ class RowReader:
                 self._rest = self._rest[self._read_values(rows) :]
                 self._enough_characters = 2 * len(self._rest) if len(self._rest) > _LONG_CHARACTERS else 0
         except RecursionError as error:
-            raise self._broken("nests more deeply than rows do") from error
+            raise self._broken("is nested too deeply") from error
         except ValueError as error:
-            raise self._broken("is no JSON", f" ({_reason(error)})") from error
+            raise self._broken("is not valid JSON", f" ({_reason(error)})") from error
         if len(self._rest) > _ROW_CHARACTERS_MAX:
             raise self._broken(f"goes on for more than {_ROW_CHARACTERS_MAX:,} characters without another row")
         return rows
@@ -146,7 +146,7 @@ class RowReader:
         if self._number > self._most_rows:
             raise self._broken("does not end")
         if not isinstance(value, dict):
-            raise ArchiveFaultError(f"{self._what}: row {self._number} is no object", next_step=HELP_DESK)
+            raise ArchiveFaultError(f"{self._what}: row {self._number} is not an object", next_step=HELP_DESK)
         if value:
             rows.append(Row(self._number, value))
 
@@ -157,7 +157,7 @@ class RowReader:
         kind = {b"<": "a web page", b"{": "an object"}.get(begin[:1], "a text")
         text = quote_text(begin[:_HEAD_BYTES].decode("utf-8", "replace"))
         return ArchiveFaultError(
-            f"{self._what}: {kind} came in place of a list of rows: {text}", next_step="check base_url if this lasts"
+            f"{self._what}: expected a list of rows, received {kind}: {text}", next_step="check base_url if this persists"
         )
 
 
@@ -176,7 +176,7 @@ def _finite(text: str) -> float:
 
 
 def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 _JSON: Final = json.JSONDecoder(parse_int=_whole, parse_float=_finite, parse_constant=_refuse_constant)
@@ -196,5 +196,5 @@ def _reason(error: ValueError) -> str:
     if isinstance(error, UnicodeEncodeError):
         return "half a surrogate pair"
     if isinstance(error, UnicodeDecodeError):
-        return "no UTF-8"
+        return "not UTF-8"
     return error.msg if isinstance(error, json.JSONDecodeError) else str(error)

@@ -78,7 +78,7 @@ class BearerTokens:
         """A password is missing, or something is wrong with it."""
         if self._account.password:
             return "check user name and password"
-        return "no password was given: name its file in archive.auth.password_file, or set TCIAD_PASSWORD_FILE"
+        return "no password was given: set its file in archive.auth.password_file, or set TCIAD_PASSWORD_FILE"
 
     async def headers(self) -> Mapping[str, str]:
         """The token, renewed ahead of its end.
@@ -130,7 +130,7 @@ class BearerTokens:
         if not isinstance(answer, Refusal):
             return answer
         if answer.status in {400, 401, 403}:
-            self._rejection = f"{answer.url} gives no token for this account: {_reason(answer.text)}"
+            self._rejection = f"{answer.url} issued no token for this account: {_reason(answer.text)}"
             raise CredentialsRejectedError(self._rejection, next_step=next_step)
         error = classify(answer, self._clock.now())
         if answer.status in {404, 405}:
@@ -167,12 +167,10 @@ def _read_token(text: str, url: str, asked_at: float, *, issuer: str) -> _Token:
     try:
         answer = json.loads(text)
     except _NO_JSON as error:
-        raise ArchiveFaultError(
-            f"{url}: no token came, but something that is no JSON", next_step="check auth.token_url"
-        ) from error
+        raise ArchiveFaultError(f"{url}: the reply is not JSON, expected a token", next_step="check auth.token_url") from error
     bearer = answer.get("access_token") if isinstance(answer, dict) else None
     if not isinstance(bearer, str) or not bearer or not bearer.isprintable():
-        raise UnexpectedReplyError(f"{url}: the answer holds no token", next_step="check auth.token_url")
+        raise UnexpectedReplyError(f"{url}: the reply contains no token", next_step="check auth.token_url")
     refresh = answer.get("refresh_token")
     register_tokens(bearer, refresh if isinstance(refresh, str) else "", issuer=issuer)
     lasts, refresh_lasts = _seconds(answer.get("expires_in")), _seconds(answer.get("refresh_expires_in"))

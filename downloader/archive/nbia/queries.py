@@ -90,13 +90,14 @@ class NbiaQueries:
             raise self._no_filter(query, min(kept))
         if query.paging is not None:
             raise SettingsError(
-                f"{query.endpoint.name} answers in pages, and several replies do not make one", next_step="ask for rows"
+                f"{query.endpoint.name} replies in pages, which cannot be printed as one reply",
+                next_step="use --format instead of --raw",
             )
         parts = _parts(query, asked)
         if len(parts) > 1:
             raise SettingsError(
-                f"{query.endpoint.name} takes {query.at_once} series at a time, and several replies do not make one",
-                next_step="ask for fewer series, or for rows",
+                f"{query.endpoint.name} takes {query.at_once} series per request, and several replies cannot be printed as one",
+                next_step="request fewer series, or use --format instead of --raw",
             )
         async with self._asker.ask(query.endpoint, query.values_for(parts[0], form)) as reply:
             await self._expect_answer(query, parts[0], reply)
@@ -129,7 +130,9 @@ class NbiaQueries:
             if len(page.rows) < paging.rows_at_once or start >= page.total:
                 return
             if start > _MOST_ROWS:
-                raise ArchiveFaultError(f"{name}: more than {_MOST_ROWS:,} rows came", next_step="check base_url if this lasts")
+                raise ArchiveFaultError(
+                    f"{name}: received more than {_MOST_ROWS:,} rows", next_step="check base_url if this persists"
+                )
 
     async def _ask_json(self, query: QueryEndpoint, filters: Mapping[str, str]) -> AsyncGenerator[Attributes, None]:
         name = query.endpoint.name
@@ -159,13 +162,13 @@ class NbiaQueries:
         if query is None:
             others = [name for name, table in GENERATIONS.items() if question.topic in table.queries]
             raise SettingsError(
-                f"api {self.generation} cannot be asked for {question.topic}",
-                next_step=f"api {one_of(others)} can; this one can be asked for {', '.join(self._table.queries)}",
+                f"api {self.generation} has no query {question.topic}",
+                next_step=f"api {one_of(others)} has it; the queries of this one are {', '.join(self._table.queries)}",
             )
         if form not in query.formats:
             raise SettingsError(
-                f"api {self.generation} does not answer {query.endpoint.name} in {form}",
-                next_step=f"it answers in {', '.join(query.formats)}",
+                f"api {self.generation} does not return {query.endpoint.name} as {form}",
+                next_step=f"its formats are {', '.join(query.formats)}",
             )
         return query
 
@@ -175,7 +178,7 @@ class NbiaQueries:
         for needed in query.required_filters:
             if needed not in given:
                 raise SettingsError(
-                    f"{query.endpoint.name} of api {self.generation} must be asked by {needed}", next_step=f"give {needed}"
+                    f"{query.endpoint.name} of api {self.generation} needs the filter {needed}", next_step=f"give {needed}"
                 )
         asked = {name: values for name, values in given.items() if name in query.filters}
         kept = {name: values for name, values in given.items() if name not in query.filters}
@@ -185,8 +188,8 @@ class NbiaQueries:
         return asked, kept
 
     def _no_filter(self, query: QueryEndpoint, name: str) -> SettingsError:
-        known = f"it takes {', '.join(query.filters)}" if query.filters else "it takes no filters"
-        return SettingsError(f"{query.endpoint.name} of api {self.generation} cannot be asked by {name}", next_step=known)
+        known = f"its filters are {', '.join(query.filters)}" if query.filters else "it has no filters"
+        return SettingsError(f"{query.endpoint.name} of api {self.generation} has no filter {name}", next_step=known)
 
 
 async def _read_whole(what: str, reply: Reply, most_bytes: int = PAGE_BYTES_MAX) -> bytes:
@@ -196,7 +199,7 @@ async def _read_whole(what: str, reply: Reply, most_bytes: int = PAGE_BYTES_MAX)
         body += chunk
         if len(body) > most_bytes:
             raise ArchiveFaultError(
-                f"{what}: a page of more than {most_bytes:,} bytes came", next_step="check base_url if this lasts"
+                f"{what}: received a page of more than {most_bytes:,} bytes", next_step="check base_url if this persists"
             )
     return bytes(body)
 

@@ -67,6 +67,6 @@ def _flat(row: Mapping[str, object]) -> dict[str, object]:
 
 def _no_page(what: str, text: str) -> ArchiveFaultError:
     return ArchiveFaultError(
-        f"{what}: something came in place of a page of rows: {quote_text(text[:_HEAD_CHARACTERS])}",
-        next_step="check base_url if this lasts",
+        f"{what}: expected a page of rows, received {quote_text(text[:_HEAD_CHARACTERS])}",
+        next_step="check base_url if this persists",
     )

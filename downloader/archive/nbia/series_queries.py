@@ -133,7 +133,7 @@ class SeriesRows:
         values = {**listing.fixed, listing.parameter: ",".join(series_instance_uids)}
         found = await self.read(listing.endpoint, values, note)
         if strange := {series.series_instance_uid for series in found}.difference(series_instance_uids):
-            raise UnexpectedReplyError(f"{self._archive} lists {min(strange)}, which was not asked for", next_step="check api")
+            raise UnexpectedReplyError(f"{self._archive} lists {min(strange)}, which was not requested", next_step="check api")
         return found
 
     async def read(self, endpoint: Endpoint, values: Mapping[str, str], note: NoteUnreadable | None = None) -> list[Series]:
@@ -185,7 +185,7 @@ class SeriesRows:
         parameter = self._table.series.find_mismatch(query, series)
         if parameter is not None:
             raise UnexpectedReplyError(
-                f"{self._archive} passed over the filter {parameter} and lists series that do not fit it",
+                f"{self._archive} ignored the filter {parameter} and lists series that do not match it",
                 series_instance_uid=series.series_instance_uid,
                 next_step="check api",
             )
@@ -199,6 +199,6 @@ def _meant_by(unreadable: Sequence[UnreadableRow], former: Mapping[str, Series],
     """
     for row in unreadable:
         if not row.series_instance_uid:
-            raise ArchiveFaultError(f"cannot read {row.sentence}", next_step="tell the archive's help desk if this lasts")
+            raise ArchiveFaultError(f"cannot read {row.sentence}", next_step="tell the archive's help desk if this persists")
     meant = dict.fromkeys(row.series_instance_uid for row in unreadable)
     return [former[name] for name in meant if name in former and name not in found]

@@ -52,7 +52,7 @@ class KnownStudies:
         raise ArchiveFaultError(
             f"getPatientStudy does not list the study {series.study_instance_uid}, of which getSeries lists a series",
             series_instance_uid=series.series_instance_uid,
-            next_step="its database may be failing; if this lasts, choose a layout without study_id and study_label",
+            next_step="its database may be failing; if this persists, choose a layout without study_id and study_label",
         )
 
 
@@ -141,7 +141,7 @@ class Studies:
                 raise
             self._is_offered = False
             _log.warning(
-                "the archive does not tell of studies: metadata.csv goes without dates and descriptions of them",
+                "the archive does not describe studies, so metadata.csv has no study dates and descriptions",
                 archive=self._archive,
                 answer=error.what,
             )
@@ -163,7 +163,7 @@ class Studies:
                         counted = read_study_count(row)
                     except ArchiveFaultError as error:
                         # one row hides no other; a series that needs this study is told when it comes
-                        _log.warning("a study cannot be read", archive=self._archive, message=error.what)
+                        _log.warning("unreadable study", archive=self._archive, message=error.what)
                         continue
                     counts[study_instance_uid, fold(counted.patient_id)] = counted
                     details = {name: value for name, value in told.items() if name in self._needs.all and value}
@@ -179,7 +179,7 @@ class Studies:
             asked, told = getattr(query, name), attributes.get(parameter)
             if asked and isinstance(told, str) and fold(asked) != fold(told):
                 raise UnexpectedReplyError(
-                    f"{self._archive} passed over the filter {parameter} and lists studies that do not fit it",
+                    f"{self._archive} ignored the filter {parameter} and lists studies that do not match it",
                     next_step="check api",
                 )
 

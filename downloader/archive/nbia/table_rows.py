@@ -63,7 +63,7 @@ def parse_rows(what: str, body: bytes, form: ReplyFormat) -> list[Attributes]:
         table = _READERS[form](text)
         return [read for row in table if (read := read_attributes(what, row))]
     except _BrokenError as error:
-        raise ArchiveFaultError(f"{what}: {error}: {quote_text(text)}", next_step="check base_url if this lasts") from error
+        raise ArchiveFaultError(f"{what}: {error}: {quote_text(text)}", next_step="check base_url if this persists") from error
 
 
 def read_attributes(what: str, row: Mapping[str, object]) -> Attributes:
@@ -109,15 +109,15 @@ def _read_csv(text: str) -> Iterator[Mapping[str, str]]:
     Source: docs/archives.md#csv-replies.
     """
     if text.lstrip().startswith(("<", "[", "{")):
-        raise _BrokenError("no CSV came")
+        raise _BrokenError("the reply is not CSV")
     if text.startswith('"'):
         columns, *rows = _quoted_records(text)
         return _pair(columns, rows)
     if not text.endswith("\n"):
-        raise _BrokenError("the CSV breaks off")
+        raise _BrokenError("the CSV is truncated")
     column, *values = text.removesuffix("\n").split("\n")
     if "," in column:
-        raise _BrokenError("CSV without quotes cannot be told apart")
+        raise _BrokenError("CSV without quotes is ambiguous")
     return _pair([column.rstrip("\r")], [[value.removesuffix("\r")] for value in values])
 
 
@@ -130,14 +130,14 @@ def _quoted_records(text: str) -> Iterator[list[str]]:
             position += len('",')
         field = _QUOTED.match(text, position)
         if field is None:
-            raise _BrokenError("the CSV breaks off")
+            raise _BrokenError("the CSV is truncated")
         record.append(field[1].replace('""', '"'))
         position = field.end()
         if field[2] != ",":
             yield record
             record = []
     if record:
-        raise _BrokenError("the CSV breaks off")
+        raise _BrokenError("the CSV is truncated")
 
 
 class _Table(HTMLParser):
@@ -175,9 +175,9 @@ def _read_html(text: str) -> Iterator[Mapping[str, str]]:
     table.feed(text)
     table.close()
     if not table.columns:
-        raise _BrokenError("no table came")
+        raise _BrokenError("the reply is not an HTML table")
     if not table.is_whole:
-        raise _BrokenError("the table breaks off")
+        raise _BrokenError("the table is truncated")
     return _pair(table.columns, [row for row in table.rows if row])
 
 
@@ -191,13 +191,13 @@ def _read_xml(text: str) -> Iterator[Mapping[str, str]]:
     """Read by hand: element names hold blanks and brackets, and entities are those of HTML, so it is XML in its looks only."""
     results = _RESULTS.fullmatch(text)
     if results is None:
-        raise _BrokenError("the XML breaks off" if "<Results>" in text else "no XML of rows came")
+        raise _BrokenError("the XML is truncated" if "<Results>" in text else "the reply is not XML with rows")
     for number, row in enumerate(_whole_matches(_ROW, results[1]), start=1):
         if row is None:
-            raise _BrokenError(f"the XML makes no sense after row {number - 1}")
+            raise _BrokenError(f"the XML is not valid after row {number - 1}")
         elements = list(_whole_matches(_ELEMENT, row[1]))
         if None in elements:
-            raise _BrokenError(f"the XML makes no sense in row {number}")
+            raise _BrokenError(f"the XML is not valid in row {number}")
         yield {element[1]: unescape(element[2]) for element in elements if element}
 
 

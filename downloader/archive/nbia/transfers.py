@@ -121,12 +121,12 @@ class ZipImages:
         # odd names such as 00000001.5/IMG1 are harmless: no name is used as a path
         if not name or len(name) > _LONGEST_NAME or _UNSAFE_NAME.search(name):
             raise UnsafeMemberError(
-                f"the ZIP has a member called {name[:80]!r}, which no honest archive sends",
+                f"the ZIP has a member called {name[:80]!r}, which no correct archive sends",
                 next_step="nothing of this series was stored; tell the archive's help desk",
             )
         if name in self._names:
             # the archive stops before it writes a name twice (docs/archives.md#failed-downloads), so this ZIP is not its work
-            raise UnsafeMemberError(f"the ZIP has two members called {name!r}, which no honest archive sends")
+            raise UnsafeMemberError(f"the ZIP has two members called {name!r}, which no correct archive sends")
         self._names.add(name)
         self._last_name = name
         if name in LONGEST_TEXT_BYTES:
@@ -159,7 +159,7 @@ def parse_md5_list(content: bytes) -> dict[str, str]:
     rows = csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline=""))
     header = next(rows, [])
     if [column.strip().lower() for column in header] != ["filename", "md5hash"]:
-        raise IncompleteSeriesError("the MD5 list does not begin as one")
+        raise IncompleteSeriesError("the MD5 list has no valid first line")
     digests: dict[str, str] = {}
     for row in rows:
         if not row:

@@ -116,5 +116,5 @@ def _changed(image: ForeignImage) -> DigestMismatchError:
     return DigestMismatchError(
         f"{image.path} changed while it was adopted",
         series_instance_uid=image.staged.series_instance_uid,
-        next_step="wait until nothing writes there, and run it again",
+        next_step="wait until no program writes there, and run it again",
     )

@@ -119,6 +119,6 @@ def _can_be_true(change: Change) -> bool:
 
 def _unknown(name: str) -> LibraryError:
     return LibraryError(
-        f"{OWN_FOLDER}/{INTENTS_NAME}/{name} tells of a change that this tciad cannot finish",
+        f"{OWN_FOLDER}/{INTENTS_NAME}/{name} records a change that this tciad cannot finish",
         next_step="use the tciad that began it, or remove the record and run `tciad verify --repair`",
     )

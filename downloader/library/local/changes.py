@@ -310,7 +310,7 @@ def _is_one(folder: Path, other: Path) -> bool:
 
 def _something_else(change: Change) -> LibraryError:
     return LibraryError(
-        f"{change.folder} in the library holds something else",
+        f"{change.folder} in the library contains something else",
         series_instance_uid=change.series_instance_uid,
         next_step="look into it; `tciad verify` tells what it is",
     )

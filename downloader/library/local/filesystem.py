@@ -264,9 +264,9 @@ class FileSystemErrors:
         reason = error.strerror or str(error)
         if error.errno in NO_SPACE:
             return NoSpaceError(
-                f"the library in {self._root} has no room left, at {where}: {reason}",
+                f"the library in {self._root} has no space left, at {where}: {reason}",
                 series_instance_uid=self._series_instance_uid,
-                next_step="free some room, or choose a directory on another disk, and run again",
+                next_step="free some space, or choose a directory on another disk, and run again",
             )
         return LibraryError(
             f"the library in {self._root} cannot be used, at {where}: {reason}",
@@ -315,5 +315,5 @@ class FreeSpace:
             raise NoSpaceError(
                 what,
                 series_instance_uid=series_instance_uid,
-                next_step="free some room, choose a directory on another disk, or lower download.min_free_space",
+                next_step="free some space, choose a directory on another disk, or lower download.min_free_space",
             )

@@ -30,7 +30,7 @@ def choose_place(
     if _is_reached_by_link(root, folder):
         raise LibraryError(f"{folder} is reached through a link", next_step="move it by hand")
     if holds_series(root / folder):
-        raise LibraryError(f"another series lies in {folder}", next_step="move it elsewhere")
+        raise LibraryError(f"{folder} contains another series", next_step="move it elsewhere")
     for candidate in candidates:
         if candidate not in taken and _is_free(root, candidate, folder):
             return candidate

@@ -115,9 +115,9 @@ class LocalReader:
                 return False
         if receipt is None or receipt.series.series_instance_uid != series_instance_uid:
             raise LibraryError(
-                f"{folder} in the library holds something else",
+                f"{folder} in the library contains something else",
                 series_instance_uid=series_instance_uid,
-                next_step="look into it; `tciad verify` reports what it is",
+                next_step="run `tciad verify`, which reports what it is",
             )
         return True
 

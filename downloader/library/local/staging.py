@@ -117,7 +117,7 @@ class LocalStaging:
             for event in portion.events:
                 if isinstance(event, ImageData):
                     if self._image is None:
-                        raise TciadError("data came for an image that never began")
+                        raise TciadError("received data of an image without its start")
                     self._image.write(event.data)
                     held_bytes += len(event.data)
                     if self._held is not None and held_bytes > HELD_BYTES:
@@ -156,7 +156,7 @@ class LocalStaging:
         """See the port. The collection's LICENSE is written with its first series."""
         named = self._named()
         if [(image.name, image.md5) for image in receipt.images] != [(name, image.md5) for name, image in named.items()]:
-            raise TciadError("the receipt tells of other images than were staged")
+            raise TciadError("the receipt lists other images than were staged")
         with self._errors:
             if self._image is not None:
                 self._drop_unfinished(self._image)
@@ -237,10 +237,12 @@ class LocalStaging:
     def _end(self) -> None:
         ended = self._image
         if ended is None:
-            raise TciadError("an image ended that never began")
+            raise TciadError("received the end of an image without its start")
         image = identify(ended, self._position, self._series)
         if image.sop_instance_uid in self._arrived and not ended.started.sop_instance_uid:
-            raise WrongSeriesError(f"image {image.sop_instance_uid} came twice", series_instance_uid=image.series_instance_uid)
+            raise WrongSeriesError(
+                f"image {image.sop_instance_uid} was received twice", series_instance_uid=image.series_instance_uid
+            )
         self._image = None
         self._images_written += 1
         known = self._images.get(image.sop_instance_uid)

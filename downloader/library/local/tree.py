@@ -241,9 +241,9 @@ class SeriesTree:
         for above in folder.parents:
             if above.parts and above not in self._on_disk and is_series(self._root / above):
                 raise OccupiedFolderError(
-                    f"{above} in the library is the folder of a series, and {folder} would lie in it",
+                    f"{above} in the library is the folder of a series, and {folder} would be inside it",
                     series_instance_uid=series.series_instance_uid,
-                    next_step="bring all series into one layout with `tciad relayout`, or choose another layout",
+                    next_step="move all series to one layout with `tciad relayout`, or choose another layout",
                 )
 
     def _replacement(self, finished: Path, target: Path, receipt: Receipt) -> Replacement:

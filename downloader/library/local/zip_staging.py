@@ -112,7 +112,7 @@ class ZipStaging:
     def commit(self, receipt: Receipt) -> SeriesLocation:
         """See the port. The collection's LICENSE is written with its first series."""
         if receipt.zip != self.stored_zip() or receipt.images != self.named_images():
-            raise TciadError("the receipt tells of another ZIP than was staged")
+            raise TciadError("the receipt describes another ZIP than was staged")
         with self._errors:
             self._close()
             write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
@@ -137,20 +137,22 @@ class ZipStaging:
 
     def _begin(self, started: ImageStarted) -> None:
         if started.sop_instance_uid:
-            raise TciadError(f"{started.sop_instance_uid} came singly, and the series is kept as the ZIP that the archive sends")
+            raise TciadError(f"{started.sop_instance_uid} was received as a single image, but the series is stored as a ZIP")
         self._free_space.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
         self._image = IncomingImage(started, None)
 
     def _end(self, ended: IncomingImage) -> None:
         image = identify(ended, len(self._images), self._series)
         if image.sop_instance_uid in self._images:
-            raise WrongSeriesError(f"image {image.sop_instance_uid} came twice", series_instance_uid=image.series_instance_uid)
+            raise WrongSeriesError(
+                f"image {image.sop_instance_uid} was received twice", series_instance_uid=image.series_instance_uid
+            )
         self._images[image.sop_instance_uid] = image
         self._image = None
 
     def _begun_image(self) -> IncomingImage:
         if self._image is None:
-            raise TciadError("data came for an image that never began")
+            raise TciadError("received data of an image without its start")
         return self._image
 
     def _close(self) -> None:

@@ -13,7 +13,7 @@ _HEAD: Final = (
     "How the archive wants the data of this library to be cited. Follow each address for the full citation,\n"
     "and keep to the licence and to the data usage policy of the collection.\n"
 )
-_NOT_TOLD: Final = "not told by the archive"
+_NOT_TOLD: Final = "not given by the archive"
 
 
 def write_citations(citations: Sequence[Citation], staging: Path, target: Path, errors: FileSystemErrors) -> None:

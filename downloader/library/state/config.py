@@ -30,8 +30,8 @@ def read_config(root: Path) -> LibraryConfig | None:
         return None if content is None else _CONFIG.validate_json(content)
     except ValidationError as error:
         raise LibraryError(
-            f"{root / OWN_FOLDER / CONFIG_NAME} does not tell how the library is laid out",
-            next_step="remove it, and name the layout with --layout in the next run",
+            f"{root / OWN_FOLDER / CONFIG_NAME} does not contain the layout of the library",
+            next_step="remove it, and set the layout with --layout in the next run",
         ) from error
 
 

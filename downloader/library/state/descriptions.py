@@ -29,7 +29,7 @@ def read_descriptions(root: Path) -> Sequence[StoredDescription]:
         return () if content is None else _KEPT.validate_json(content)
     except ValidationError:
         _log.warning(
-            "what archives said of their collections cannot be read, and is asked for again",
+            "collection descriptions not readable, requested again",
             file=str(root / OWN_FOLDER / DESCRIPTIONS_NAME),
         )
         return ()

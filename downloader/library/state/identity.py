@@ -44,8 +44,8 @@ def read_identity(root: Path) -> str:
         return str(_IDENTITY.validate_json(content).id)
     except ValidationError as error:
         raise LibraryError(
-            f"{root / OWN_FOLDER / IDENTITY_NAME} does not tell which library this is",
-            next_step="put it back from a copy, or remove it and run `tciad store rebuild`",
+            f"{root / OWN_FOLDER / IDENTITY_NAME} does not contain the identifier of this library",
+            next_step="restore it from a backup, or remove it and run `tciad store rebuild`",
         ) from error
 
 

@@ -54,4 +54,4 @@ def _opened(root: Path) -> Iterator[OwnFolder]:
             with open_own_folder(root) as own:
                 yield own
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise LibraryError(f"{root} is no library of tciad", next_step="name the library with -o") from error
+            raise LibraryError(f"{root} is not a library of tciad", next_step="name the library with -o") from error

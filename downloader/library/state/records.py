@@ -79,6 +79,6 @@ def _read(records: OwnFolder, name: str) -> Mapping[str, Any] | None:
     except FileNotFoundError:
         return None  # went as the oldest meanwhile
     except ValueError as error:
-        _log.warning("a record cannot be read", file=str(records.path / name), message=str(error))
+        _log.warning("unreadable record", file=str(records.path / name), message=str(error))
         return None
     return document if isinstance(document, dict) else None

@@ -31,9 +31,7 @@ def back_up_store(source: Path, target: Path) -> int:
             copy.execute("PRAGMA journal_mode = DELETE")
             (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise DamagedStoreError(
-                f"the copy of {source} does not hold together: {verdict}", next_step="rebuild the store first"
-            )
+            raise DamagedStoreError(f"the copy of {source} is damaged: {verdict}", next_step="rebuild the store first")
     return target.stat().st_size
 
 
@@ -45,7 +43,7 @@ def _refuse_what_is_no_copy(target: Path, source: Path) -> None:
         raise StoreError(f"{target} is {'a folder' if target.is_dir() else 'the store itself'}", next_step="name another file")
     with target.open("rb") as file:
         if file.read(len(_MAGIC)) not in (_MAGIC, b""):
-            raise StoreError(f"{target} is no copy of a state store, and stays as it is", next_step="name another file")
+            raise StoreError(f"{target} is not a copy of a state store, and is not overwritten", next_step="name another file")
 
 
 def _open(source: Path) -> sqlite3.Connection:
@@ -53,7 +51,7 @@ def _open(source: Path) -> sqlite3.Connection:
     (application_id,) = database.execute("PRAGMA application_id").fetchone()
     if application_id != APPLICATION_ID:
         database.close()
-        raise StoreError(f"{source} is no state store", next_step="name the library with -o, or its store with --state")
+        raise StoreError(f"{source} is not a state store", next_step="name the library with -o, or its store with --state")
     return database
 
 

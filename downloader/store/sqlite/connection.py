@@ -163,7 +163,7 @@ def _switch_to_wal(database: sqlite3.Connection) -> str:
             database.execute("COMMIT")
         else:
             return str(journal_mode)
-    raise StoreLockedError("other processes keep the state store busy", next_step="wait until they have ended, or stop them")
+    raise StoreLockedError("the state store is locked by other processes", next_step="wait until they have ended, or stop them")
 
 
 def _refuse_foreign(database: sqlite3.Connection, path: Path, newest_version: int) -> int:
@@ -177,7 +177,7 @@ def _refuse_foreign(database: sqlite3.Connection, path: Path, newest_version: in
         raise StoreError(f"{path} is a database of another program", next_step="name another file with --state")
     if version > newest_version:
         raise StoreError(
-            f"the state store {path} was made by a newer tciad (version {version}, this one knows {newest_version})",
+            f"the state store {path} was made by a newer tciad (version {version}, this one supports {newest_version})",
             next_step="use that tciad, or name another file with --state",
         )
     return int(version)

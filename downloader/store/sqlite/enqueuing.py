@@ -37,7 +37,7 @@ def enqueue(
     """See `Intake.enqueue`."""
     with connection.transaction():
         if not connection.number("has_begun", manifest=manifest, resolve=resolve):
-            raise StoreError(f"resolve {resolve} of the manifest {manifest} has not begun")
+            raise StoreError(f"resolve {resolve} of the manifest {manifest} has not started")
         rows, contradicting = _take_one_of_each(batch)
         staged = stage(connection, rows)
         # changes are told from what was known: before the newest attributes are merged

@@ -12,7 +12,7 @@ _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _NOT_WRITABLE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 
-REBUILD = "rebuild it from the receipts with `tciad store rebuild`; the damaged one is kept aside"
+REBUILD = "rebuild it from the receipts with `tciad store rebuild`; the damaged file is kept"
 
 
 @contextmanager
@@ -34,18 +34,18 @@ def _translate(error: sqlite3.Error, path: Path) -> StoreError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
     if code in _BUSY:
         return StoreLockedError(
-            f"the state store {path} is held by another process",
+            f"the state store {path} is locked by another process",
             next_step="wait until the other run has ended, or stop it",
         )
     if code in _DAMAGED:
-        return DamagedStoreError(f"the state store {path} is damaged, or no state store at all: {error}", next_step=REBUILD)
+        return DamagedStoreError(f"the state store {path} is damaged, or not a state store: {error}", next_step=REBUILD)
     if code in _NOT_WRITABLE:
         return StoreError(
             f"the state store {path} cannot be opened for writing: {error}",
             next_step="make file and folder writable, or name another file with --state",
         )
     if code == sqlite3.SQLITE_FULL:
-        return StoreError(f"no room for the state store {path}", next_step="free some space, then run again")
+        return StoreError(f"not enough space for the state store {path}", next_step="free some space, then run again")
     if code == sqlite3.SQLITE_IOERR:
         return StoreError(
             f"the state store {path} cannot be read or written: {error}",

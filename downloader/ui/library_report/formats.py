@@ -18,5 +18,5 @@ class ReportFormat(StrEnum):
 
     @property
     def file_name(self) -> str:
-        """What the report is called where nobody gives it a name."""
+        """Default name of the report's file."""
         return "report.html" if self is ReportFormat.HTML else f"series.{self}"

@@ -1,4 +1,4 @@
-"""The report of a library as one HTML page that loads nothing: styles and plots are in it, and scripts there are none."""
+"""The report of a library as one HTML page that loads nothing: it contains its styles and plots, and no scripts."""
 
 from collections.abc import Callable, Mapping
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""The report's plots. Each has a table beside it on the page, so that nothing is told by a picture alone."""
+"""The report's plots. Each has a table beside it on the page, so that no fact is only in a picture."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -142,7 +142,7 @@ def _draw_growth(summary: LibrarySummary, what: str) -> Mapping[str, str]:
 
     total = size_text(total_of(periods[-1])) if of_bytes else count_text(total_of(periods[-1]), "image")
     description = (
-        f"Line of all stored {what} over time: they grew from {periods[0].began_at:%Y-%m-%d} on to {total}. "
+        f"Line of all stored {what} over time: growth from {periods[0].began_at:%Y-%m-%d} on to {total}. "
         "The table has all periods."
     )
     return {f"growth-{what}": draw_svg(f"growth-{what}", description, _LOW_POINTS, drawing)}

@@ -80,7 +80,7 @@ class CsvWriter:
 
     def close(self) -> None:
         """See the protocol."""
-        # detaching flushes once more; whoever did not get to the end has had this error, or another
+        # detaching flushes once more; a caller that did not reach the end has already received an error
         with suppress(OSError):
             self._text.detach()
 

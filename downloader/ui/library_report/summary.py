@@ -51,7 +51,7 @@ class SizeClass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibrarySummary:
-    """What the page tells. `left_behind` is what lies in the library of series that are complete no longer, or withdrawn.
+    """What the page shows. `left_behind` counts series in the library that are no longer complete, or withdrawn.
 
     `failures` are examples, `errors` counts all of them by name, the most frequent first. `runs` are the newest.
     """

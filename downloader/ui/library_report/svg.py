@@ -50,7 +50,7 @@ def draw_svg(name: str, description: str, height_points: float, drawing: "Callab
 
     Args:
         name: unique on the page.
-        description: what who cannot see the plot is told.
+        description: text for readers who cannot see the plot.
         height_points: its height at 380 points of width.
         drawing: draws.
     """

@@ -85,7 +85,7 @@ def _translated(path: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         if error.errno in _NOWHERE:
             raise SettingsError(
-                f"--to: {shown} cannot be a file: {reason}", next_step="name a file in a folder that is there"
+                f"--to: {shown} cannot be a file: {reason}", next_step="name a file in an existing folder"
             ) from error
         kind = NoSpaceError if error.errno in NO_SPACE else LibraryError
-        raise kind(f"the report cannot be written to {shown}: {reason}", next_step="choose another place with --to") from error
+        raise kind(f"the report cannot be written to {shown}: {reason}", next_step="choose another file with --to") from error

@@ -57,7 +57,7 @@ async function guarded(work) {
     await work();
     notice("");
   } catch (error) {
-    notice(error instanceof TypeError ? "The service does not answer." : error.message);
+    notice(error instanceof TypeError ? "The service does not respond." : error.message);
   }
 }
 
@@ -80,7 +80,7 @@ function showHeadline() {
   headline.className = ready && !problems.length ? (status.paused ? "warn" : "good") : "bad";
   if (status.draining) headline.textContent = "Draining.";
   else if (problems.length) headline.textContent = problems.join(" · ");
-  else headline.textContent = status.paused ? "Paused: nothing more is claimed." : "All is well.";
+  else headline.textContent = status.paused ? "Paused: no more series are claimed." : "No problems.";
   const pause = byId("pause");
   pause.textContent = status.paused ? "Resume" : "Pause";
   pause.disabled = false;
@@ -95,7 +95,7 @@ function showRunning() {
     "Completed": count(sum("completed")),
     "Images": count(sum("images")),
     "Received": size(sum("received_bytes")),
-    "At once": `${count(runs.reduce((total, [, run]) => total + run.active.length, 0))} of ${count(sum("concurrency_ceiling"))}`,
+    "In flight": `${count(runs.reduce((total, [, run]) => total + run.active.length, 0))} of ${count(sum("concurrency_ceiling"))}`,
     "Failed": count(sum("failed")),
   };
   byId("totals").replaceChildren(...Object.entries(figures).map(([term, figure]) =>
@@ -107,8 +107,8 @@ function showRunning() {
 
 function showRun(name, run) {
   const out = run.archives_out.join(", ") || "the archive";
-  const waiting = run.waiting_since_at === null ? "" : ` · waiting for ${out}, which has not answered since ${moment(run.waiting_since_at)}`;
-  const phase = run.phase === "resolving" ? "asking the archive what there is" : `${count(run.completed)} complete in this cycle`;
+  const waiting = run.waiting_since_at === null ? "" : ` · waiting for ${out}, which has not responded since ${moment(run.waiting_since_at)}`;
+  const phase = run.phase === "resolving" ? "reading the catalogue" : `${count(run.completed)} complete in this cycle`;
   return element("div", { className: "run" },
     element("h3", { text: `${name}: ${phase}${waiting}` }),
     element("ul", {}, ...run.active.map(showActive)));
@@ -132,7 +132,7 @@ function showThroughput() {
   const text = byId("throughput-text");
   if (highest === 0) {
     plot.replaceChildren();
-    text.textContent = "Nothing has come in during the last hour.";
+    text.textContent = "No data received during the last hour.";
     return;
   }
   const points = samples.map((sample, place) => {
@@ -186,7 +186,7 @@ function showLibraries() {
     const free = library.free_bytes === null ? "" : size(library.free_bytes);
     return element("tr", {}, element("th", { text: library.directory, scope: "row" }), cell(count(library.tally.complete), "n"),
       cell(count(library.tally.images), "n"), cell(size(library.tally.stored_bytes), "n"),
-      cell(free, library.short_of_room ? "n bad" : "n"), cell(library.problem || (library.short_of_room ? `claiming waits for room: ${library.room_problem}` : ""), "reason bad"));
+      cell(free, library.short_of_room ? "n bad" : "n"), cell(library.problem || (library.short_of_room ? `waiting for free space: ${library.room_problem}` : ""), "reason bad"));
   }));
 }
 
@@ -220,7 +220,7 @@ function listen() {
     showRunning();
   });
   events.addEventListener("happening", refreshSoon);
-  events.addEventListener("error", () => notice("The service does not answer; trying again."));
+  events.addEventListener("error", () => notice("The service does not respond; retrying."));
   events.addEventListener("open", () => guarded(refresh));
   addEventListener("pagehide", () => events.close());
 }
@@ -229,7 +229,7 @@ byId("pause").addEventListener("click", () => guarded(async () => {
   const order = await ask(known.status.status.paused ? "/resume" : "/pause", "POST");
   await refresh();
   const waiting = order.libraries.filter((library) => library.problem);
-  if (waiting.length) notice(`${order.done}; not yet kept by ${waiting[0].directory}: ${waiting[0].problem}`);
+  if (waiting.length) notice(`${order.done}; not yet in effect for ${waiting[0].directory}: ${waiting[0].problem}`);
 }));
 order(byId("retry-all"), "/retry");
 setInterval(() => guarded(refresh), REFRESH_MILLISECONDS);

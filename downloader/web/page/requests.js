@@ -1,4 +1,4 @@
-// What the page asks of the service, and what it tells of the answer.
+// Requests of the page to the service, and the messages about their responses.
 
 import { byId, confirm_ } from "./parts.js";
 

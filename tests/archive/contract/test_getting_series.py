@@ -74,7 +74,7 @@ async def test_what_lasts_is_never_taken_for_complete(tmp_path: Path, api: ApiGe
     """A ZIP that lacks images, for ever; the other series is whole."""
     async with open_scene(tmp_path, Fault(kind=FaultKind.SHORT_ZIP), NO_SINGLE_IMAGES) as scene:
         message = scene.assert_failed(await scene.run(api), "IncompleteSeriesError")
-    assert "1 of 4 images came" in message
+    assert "1 of 4 images received" in message
 
 
 @every_generation
@@ -95,7 +95,7 @@ async def test_required_md5s_are_had_or_refused(tmp_path: Path, api: ApiGenerati
             scene.assert_complete(report)
             return
         assert {failure.error for failure in report.failures} == {"UnexpectedReplyError"}
-        assert "say md5: auto" in report.failures[0].message
+        assert "set md5: auto" in report.failures[0].message
         assert scene.sandbox.count("getImage") == 0
 
 

@@ -85,7 +85,7 @@ async def test_a_former_folder_of_another_series_is_not_cleared(subject: Subject
     """A person must look at it."""
     folder = store(subject.library, SERIES)
     clear = Change(kind=ChangeKind.CLEAR, series_instance_uid=TWIN.series_instance_uid, folder=folder, keeper=folder)
-    with pytest.raises(LibraryError, match="holds something else"):
+    with pytest.raises(LibraryError, match="contains something else"):
         await subject.library.changes.carry_out(clear)
     assert await subject.library.reader.is_whole(folder, UID)
 

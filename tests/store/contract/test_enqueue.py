@@ -390,7 +390,7 @@ async def test_of_two_archives_in_one_resolve_the_first_has_the_series(store: St
 
 async def test_enqueue_needs_a_resolve_that_began(store: Store) -> None:
     """A resolve number that the store did not give is refused, and nothing is enqueued."""
-    with pytest.raises(StoreError, match="has not begun"):
+    with pytest.raises(StoreError, match="has not started"):
         await store.enqueue("m", 1, "tcia", [series(1)])
     assert await states(store) == {}
 
