@@ -279,6 +279,7 @@ def _publish(proven: ProvenSeries, attempt: Attempt) -> FetchedSeries:
     receipt = make_receipt(
         proven, staging, attempt.context, received_bytes=staging.salvage.received_bytes + attempt.received_bytes
     )
+    attempt.context.expect_claim()
     place = staging.commit(receipt)
     return FetchedSeries(receipt=receipt, place=place, downloaded=True, first_byte_seconds=attempt.first_byte_seconds)
 

@@ -22,6 +22,10 @@ def _ignore(_first_byte_seconds: float) -> None:
     """Do nothing."""
 
 
+def _hold() -> None:
+    """Hold the series: no other worker has it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptContext:
     """What all attempts at series of one archive work with.
@@ -35,6 +39,8 @@ class AttemptContext:
         throttle: gets how many bytes came in, and returns how many seconds to wait; None where no bandwidth is set.
         answered: gets how many seconds the archive took to begin its reply, once images of a series really come.
         claim_id: of the claim under which one attempt works, where there is one.
+        expect_claim: raises LeaseLostError where that claim is another worker's now; called in a thread before a series is
+            published.
     """
 
     archive: Source
@@ -46,6 +52,7 @@ class AttemptContext:
     throttle: Callable[[int], float] | None = None
     answered: Callable[[float], None] = _ignore
     claim_id: str = ""
+    expect_claim: Callable[[], None] = _hold
 
     async def in_thread(
         self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs

@@ -1,11 +1,13 @@
 """The claims of one scheduler: taken in portions, extended while they are held, given back if their work did not begin."""
 
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
 
+import anyio.from_thread
 from anyio import CancelScope
 
 from downloader.clock import Clock
@@ -40,11 +42,14 @@ class _Hold:
 
     def lose(self) -> None:
         """End the work: another worker has the series now."""
-        self.lost = LeaseLostError(
-            f"attempt {self.claim.attempt} no longer holds the lease",
-            series_instance_uid=self.claim.series.series_instance_uid,
-        )
+        self.lost = _lost(self.claim)
         self.scope.cancel()
+
+
+def _lost(claim: Claim) -> LeaseLostError:
+    return LeaseLostError(
+        f"attempt {claim.attempt} no longer holds the lease", series_instance_uid=claim.series.series_instance_uid
+    )
 
 
 class Leases:
@@ -56,6 +61,9 @@ class Leases:
         self._session = session
         self._ahead: defaultdict[FetchOrder, deque[Claim]] = defaultdict(deque)
         self._holds: list[_Hold] = []
+        self._extended_at: dict[str, float] = {}
+        # by series, the claim that this session made last
+        self._newest: dict[str, str] = {}
         self._counted_from = clock.monotonic()
         self._ended = 0
         self._ended_per_second = 0.0
@@ -85,9 +93,32 @@ class Leases:
                 yield
         finally:
             self._holds.remove(hold)
+            self._forget(claim)
             self._ended += 1
         if hold.lost is not None:
             raise hold.lost
+
+    def expect_held(self, claim: Claim) -> None:
+        """Make sure that the series is still this worker's, before its folder is published. For threads of the event loop.
+
+        The store is asked only where the lease was not extended in time: after a process that was stopped goes on, for one.
+
+        Raises:
+            LeaseLostError: another worker has the series now.
+        """
+        if self._clock.monotonic() - self._extended_at.get(claim.claim_id, -inf) < LEASE_SECONDS:
+            return
+        if anyio.from_thread.run(self._extend, [claim]) and not self._has_later_claim(claim):
+            raise _lost(claim)
+
+    def _has_later_claim(self, claim: Claim) -> bool:
+        """Whether this session claimed the series again, after its lease ran out: attempts at one series take turns."""
+        return self._newest.get(claim.series.series_instance_uid, claim.claim_id) != claim.claim_id
+
+    def _forget(self, claim: Claim) -> None:
+        self._extended_at.pop(claim.claim_id, None)
+        if not self._has_later_claim(claim):
+            self._newest.pop(claim.series.series_instance_uid, None)
 
     async def keep(self) -> None:
         """Keep the session alive, and extend every lease in time, until cancelled.
@@ -104,13 +135,22 @@ class Leases:
         claims = [*(hold.claim for hold in self._holds), *(claim for ahead in self._ahead.values() for claim in ahead)]
         if not claims:
             return
-        lost = {claim.claim_id for claim in await self._store.extend(claims, LEASE_SECONDS)}
+        lost = await self._extend(claims)
         for hold in self._holds:
             if hold.claim.claim_id in lost:
                 hold.lose()
         for ahead in self._ahead.values():
             for claim in [claim for claim in ahead if claim.claim_id in lost]:
                 ahead.remove(claim)
+
+    async def _extend(self, claims: Sequence[Claim]) -> set[str]:
+        """Extend the leases; returns the claims that were lost."""
+        began = self._clock.monotonic()
+        lost = {claim.claim_id for claim in await self._store.extend(claims, LEASE_SECONDS)}
+        for claim in claims:
+            if claim.claim_id not in lost:
+                self._extended_at[claim.claim_id] = began
+        return lost
 
     async def give_back(self, but_of: Collection[str] = ()) -> None:
         """Set back what was claimed and not begun, except series of these archives; its attempt does not count."""
@@ -119,11 +159,13 @@ class Leases:
                 for claim in [claim for claim in ahead if claim.archive not in but_of]:
                     with suppress(LeaseLostError):  # then it is another's to end
                         await self._store.set_back(claim, delay_seconds=0.0, error="", message="", count_attempt=False)
+                    self._forget(claim)
                     if claim in ahead:
                         ahead.remove(claim)
 
     async def _claim_portion(self, manifest: str, order: FetchOrder, archives: Collection[str] | None) -> list[Claim]:
         # a claim whose caller was cancelled would be a lease that no worker holds
+        began = self._clock.monotonic()
         with CancelScope(shield=True):
             claims = await self._store.claim(
                 manifest,
@@ -133,6 +175,8 @@ class Leases:
                 order=order,
                 archives=archives,
             )
+        self._extended_at |= {claim.claim_id: began for claim in claims}
+        self._newest |= {claim.series.series_instance_uid: claim.claim_id for claim in claims}
         return list(claims)
 
     def _portion(self) -> int:

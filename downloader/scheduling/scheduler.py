@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import anyio
 import structlog
@@ -315,7 +316,8 @@ class Scheduler:
         return claim.archive if claim.archive in self._contexts else next(iter(self._contexts))
 
     def _context_of(self, claim: Claim) -> AttemptContext:
-        return replace(self._contexts[self._archive_of(claim)], claim_id=claim.claim_id)
+        context = self._contexts[self._archive_of(claim)]
+        return replace(context, claim_id=claim.claim_id, expect_claim=partial(self._leases.expect_held, claim))
 
     def _note_answer(self, first_byte_seconds: float) -> None:
         """Images come: there may be room for more of them at once. Not when they have come, since that can take hours."""

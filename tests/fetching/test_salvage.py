@@ -1,6 +1,6 @@
 """Attempts that break off, against the sandbox on a real socket. Each attempt has a new library: a new process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from downloader.errors import (
     CutTransferError,
     DigestMismatchError,
     IncompleteSeriesError,
+    LeaseLostError,
     SeriesWithdrawnError,
     TciadError,
     TruncatedZipError,
@@ -51,6 +52,7 @@ class Scene:
     clock: FakeClock
     md5: Md5Mode = Md5Mode.AUTO
     received: list[BytesReceived] = field(default_factory=list)
+    expect_claim: Callable[[], None] = lambda: None
 
     @property
     def received_bytes(self) -> int:
@@ -76,6 +78,7 @@ class Scene:
             threads=anyio.CapacityLimiter(2),
             md5=self.md5,
             listener=self.received.append,
+            expect_claim=self.expect_claim,
         )
         return await fetch_series(self.series, context)
 
@@ -466,3 +469,16 @@ async def test_off_asks_for_no_hash(scene: Scene) -> None:
     scene.stage(received_share=0.5)
     assert (await scene.fetch(2)).proof == Proof(size=True, md5_images=0, md5_blank=IMAGES, merged=True, md5_list=False)
     assert not any(scene.sandbox.count(endpoint) for endpoint in EVERY_MD5)
+
+
+async def test_a_series_of_a_lost_claim_is_not_published(scene: Scene) -> None:
+    """It is proven, and another worker has it by now: nothing of it reaches the library, and nothing stays in staging."""
+
+    def lose() -> None:
+        raise LeaseLostError("attempt 1 no longer holds the lease")
+
+    scene.expect_claim = lose
+    await scene.fail(LeaseLostError)
+    assert scene.staging == []
+    scene.expect_claim = lambda: None
+    scene.check((await scene.attempt()).receipt)

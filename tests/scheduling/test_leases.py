@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from downloader.errors import (
     CredentialsRejectedError,
     CutTransferError,
+    LeaseLostError,
     LibraryError,
     NoSpaceError,
     TciadError,
@@ -371,3 +373,19 @@ async def test_a_worker_whose_clock_is_wrong_keeps_its_claims(tmp_path: Path) ->
         assert claim is not None
         assert await Leases(scene.store, FakeClock(), replace(ME, session_id="other")).claim("m", FetchOrder.ARCHIVE) is None
         assert await scene.store.extend([claim], LEASE_SECONDS) == []
+
+
+async def test_a_claim_is_looked_at_again_before_a_series_is_published_late() -> None:
+    """Where the lease ran out unnoticed, as in a process that was stopped, the store says whose the series is."""
+    pace = Pace(seconds=0.0)
+    await pace.enqueue(2)
+    kept, lost = [await pace.leases.claim("m", FetchOrder.ARCHIVE) for _ in range(2)]
+    assert kept is not None
+    assert lost is not None
+    pace.clock.elapsed_seconds += LEASE_SECONDS
+    await anyio.to_thread.run_sync(pace.leases.expect_held, kept)
+    (stolen, *_) = await claim_later(pace.store, "other", limit=2)
+    assert stolen.series in {kept.series, lost.series}
+    pace.clock.elapsed_seconds += LEASE_SECONDS
+    with pytest.raises(LeaseLostError):
+        await anyio.to_thread.run_sync(pace.leases.expect_held, lost)
