@@ -116,7 +116,7 @@ class Cycle:
     clock: Clock
     run_policy: RunPolicy
     openers: Openers
-    _archives_out: frozenset[str] = frozenset()
+    _archives_out: frozenset[str] = field(default=frozenset(), init=False)
 
     async def run(self) -> CycleOutcome:
         """Run, and report how it ended. Raises nothing but the cancellation of the caller."""
