@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     arguments = sys.argv[1:]
-    gc.disable()  # nothing of what is imported is ever garbage: to look for it takes a tenth of a second, and again at the end
+    gc.disable()  # imports create no garbage, and collections during them take a tenth of a second
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         # no work has begun that would need an orderly end, and a traceback of an import would not help

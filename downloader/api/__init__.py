@@ -1,6 +1,6 @@
 """tciad from Python, for scripts and notebooks, over the same engine as the command.
 
-It reads like this::
+Example::
 
     from downloader import api as tciad
 
@@ -11,8 +11,8 @@ It reads like this::
     found = tciad.query("patients", collection="LIDC-IDRI")  # any query of any archive
     pandas.DataFrame(found.columns)                       # polars.DataFrame takes the columns, too, but not always the rows
 
-A manifest is a file, or a mapping that says the same. Each function has an async twin (`run_async`, …). The plain ones also
-work where a loop runs already, as in a notebook, which shows progress below the cell. Whatever goes wrong is raised as a
+A manifest is a file, or a mapping with the same keys. Each function has an async twin (`run_async`, …). The plain ones also
+work inside a running event loop, as in a notebook, which shows progress below the cell. Whatever goes wrong is raised as a
 `TciadError` that says what happened and what to do next.
 """
 

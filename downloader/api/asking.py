@@ -1,4 +1,4 @@
-"""`query`: what an archive says, in the words of its own generation."""
+"""`query`: the rows of an archive, with the attribute names of its generation."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
@@ -21,7 +21,7 @@ ArchiveLike = str | Mapping[str, object]
 
 
 class QueryKeywords(TypedDict, total=False):
-    """What to ask for; what is left out asks for any. The words are those of `tciad query`.
+    """Filters of a query; a filter that is left out selects all. The names are those of `tciad query`.
 
     Attributes:
         collection: its name; case does not matter.
@@ -55,12 +55,12 @@ Row = Mapping[str, str | int | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryResult:
-    """What an archive answered.
+    """The reply of an archive.
 
     `attributes` are those that some row has, in the archive's order. Each of `rows` has all of them, None where the archive gave
     no value; the other values of an attribute are all numbers or all text. A data frame is made of `columns`: pandas takes the
     rows as well, but polars reads types from the first hundred only, where an attribute may have no value yet.
-    `unlisted` are the series that were asked for by name and have no row.
+    `unlisted` are the requested series that have no row.
     """
 
     topic: Topic
@@ -80,20 +80,20 @@ class QueryResult:
 async def query_async(
     what: str, *, archive: ArchiveLike = "tcia", api: str | None = None, **filters: Unpack[QueryKeywords]
 ) -> QueryResult:
-    """Ask an archive.
+    """Send a query to an archive.
 
     Args:
         what: collections, patients, studies, series, series-size, images and so on: the words of `tciad query`.
         archive: a built-in archive, a base URL, or a mapping as a manifest's `archive` has it, with `auth` to sign in. Secrets
             come from files that it names (relative to the working directory) or from the environment, as for a manifest.
         api: generation of the API at a base URL, v4 unless given; or another one of a built-in archive.
-        filters: what to ask for, such as `collection="LIDC-IDRI"`; see `QueryKeywords`.
+        filters: such as `collection="LIDC-IDRI"`; see `QueryKeywords`.
 
     Raises:
         SettingsError: a filter that cannot be, or one that the archive's generation cannot be asked by; it has no such query;
             credentials are missing.
         ManifestError: the mapping is wrong.
-        ArchiveError: it does not answer, or refuses.
+        ArchiveError: the archive does not respond, or refuses the query.
     """
     _, settings = prepare({})
     question = make_question(what, filters)
@@ -118,12 +118,12 @@ def _as_text(row: Attributes, names: Sequence[str]) -> dict[str, str | int | Non
 
 
 def query(what: str, *, archive: ArchiveLike = "tcia", api: str | None = None, **filters: Unpack[QueryKeywords]) -> QueryResult:
-    """The same as `query_async`, for code that does not await."""
+    """The same as `query_async`, for synchronous code."""
     return wait_for(partial(query_async, what, archive=archive, api=api, **filters))
 
 
 def _address_of(archive: ArchiveLike, api: str | None) -> ArchiveAddress:
-    """The archive that is meant. Blocks."""
+    """The address of the archive. Blocks."""
     if isinstance(archive, str):
         return named_address(archive, api, "archive")
     if api is not None:

@@ -1,4 +1,4 @@
-"""Plain twins of async functions, which also work where a loop is running already, as in a notebook."""
+"""Synchronous twins of async functions, which also work inside a running event loop, as in a notebook."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -9,7 +9,7 @@ Result = TypeVar("Result")
 
 
 def wait_for(work: Callable[[], Awaitable[Result]]) -> Result:
-    """Await `work()` on a loop of its own in another thread, and return what it returns.
+    """Await `work()` on a new event loop in another thread, and return its result.
 
     An interruption (Ctrl-C, or the stop button of a notebook) cancels the work, which sets back what is in flight, and is raised
     when that is done.

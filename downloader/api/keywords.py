@@ -1,4 +1,4 @@
-"""What the caller may say, and what is made of it."""
+"""The arguments of the API, and how they are read."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from downloader.manifest import Manifest, load_manifest, read_manifest
 from downloader.ui.log import configure_unless_configured
 
 ManifestLike = str | Path | Mapping[str, object]
-"""The path of a manifest or series list, or what the manifest would say as plain data."""
+"""The path of a manifest or series list, or the content of a manifest as plain data."""
 
 
 class RunKeywords(TypedDict, total=False):
@@ -30,10 +30,10 @@ class RunKeywords(TypedDict, total=False):
 
 
 def prepare(keywords: Mapping[str, object]) -> tuple[OptionValues, Settings]:
-    """Options from keywords, and the environment. Logs are left as they are, but for a process that has set up none.
+    """Options from keywords, and the environment. Sets up the log only if the process has none.
 
     Raises:
-        SettingsError: a value that cannot be, in the keywords or in a `TCIAD_` variable.
+        SettingsError: an invalid value in the keywords or in a `TCIAD_` variable.
     """
     configure_unless_configured("auto", "error")
     return parse_flags(keywords, named="{}"), load_settings()
@@ -43,6 +43,6 @@ def manifest_from(given: ManifestLike) -> Manifest:
     """Read the manifest. Blocks: call it in a worker thread.
 
     Raises:
-        ManifestError: it is wrong.
+        ManifestError: the manifest is wrong.
     """
     return read_manifest(given) if isinstance(given, Mapping) else load_manifest(Path(given))

@@ -1,4 +1,4 @@
-"""What a library holds, and whether it is what it was."""
+"""The series of a library, and their verification."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,15 +25,15 @@ from downloader.ui.notebook import open_python_count, open_python_progress
 async def library_series_async(
     library: str | Path, *, manifest: str | None = None, state: str | Path | None = None
 ) -> tuple[LibrarySeries, ...]:
-    """Every series that the library knows, with where it stands; a row each, which data frames take as they are.
+    """Every series of the library with its state; one row each, which data frames accept as they are.
 
     Args:
-        library: its folder.
-        manifest: name of a manifest, for only what that one wants.
-        state: the state store, if it is not inside the library.
+        library: the folder.
+        manifest: name of a manifest, for only the series that it selects.
+        state: the state store, if it is not in the library.
 
     Raises:
-        SettingsError: the library knows no such manifest.
+        SettingsError: the library has no such manifest.
         StoreError: there is no library, or its store cannot be read.
     """
     flags, settings = prepare({"output": library, "state": state})
@@ -48,7 +48,7 @@ async def library_series_async(
 def library_series(
     library: str | Path, *, manifest: str | None = None, state: str | Path | None = None
 ) -> tuple[LibrarySeries, ...]:
-    """The same as `library_series_async`, for code that does not await."""
+    """The same as `library_series_async`, for synchronous code."""
     return wait_for(partial(library_series_async, library, manifest=manifest, state=state))
 
 
@@ -65,7 +65,7 @@ class Verification:
 
     @property
     def is_sound(self) -> bool:
-        """Whether the library is as it should be now."""
+        """Whether the library is sound, or was repaired."""
         return self.outcome != "unsound"
 
     def __str__(self) -> str:
@@ -85,16 +85,16 @@ async def verify_async(
     """Prove a library against its receipts and its store.
 
     Args:
-        library: its folder.
-        manifests: say where archives are that are not built in, for `upstream` and `repair`.
-        state: the state store, if it is not inside the library.
+        library: the folder.
+        manifests: name the archives that are not built in, for `upstream` and `repair`.
+        state: the state store, if it is not in the library.
         deep: read every image, and compare its MD5.
         upstream: compare with the archive's own digests; downloads nothing.
         repair: keep good copies, fetch damaged series again, and move what is wrong into quarantine.
         progress: whether to show progress.
 
     Raises:
-        StoreError: there is no library, its store cannot be read, or a run holds it while it is to be repaired.
+        StoreError: there is no library, its store cannot be read, or another process has locked it and `repair` is set.
         LibraryError: it cannot be read.
         ArchiveError: an archive is out of reach, or refuses the credentials.
     """
@@ -131,7 +131,7 @@ def verify(
     repair: bool = False,
     progress: bool = True,
 ) -> Verification:
-    """The same as `verify_async`, for code that does not await."""
+    """The same as `verify_async`, for synchronous code."""
     return wait_for(
         partial(
             verify_async,

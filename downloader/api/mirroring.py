@@ -1,4 +1,4 @@
-"""`plan` and `run`: what asks the archive and fills a library."""
+"""`plan` and `run`: query the archive and fill a library."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ from downloader.ui.run import render_run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSeries(Series):
-    """One series that the manifest wants. `standing`: new, pending, complete or changed, compared with the library."""
+    """One series that the manifest selects. `standing`: new, pending, complete or changed, compared with the library."""
 
     standing: Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a run would find. `report` has the counts, `series` a row for each series, which data frames take as they are."""
+    """What a run would find. `report` has the counts, `series` a row for each series, which data frames accept as they are."""
 
     report: PlanReport
     series: tuple[PlannedSeries, ...]
@@ -48,7 +48,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What a run did. `report.outcome` tells whether everything is complete; `series` has a row for each wanted series."""
+    """What a run did. `report.outcome` is `complete` if all series are; `series` has a row for each selected series."""
 
     library: Path
     report: RunReport
@@ -56,7 +56,7 @@ class RunResult:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every wanted series is in the library, proven."""
+        """Whether every selected series is in the library and proven."""
         return self.report.outcome is Outcome.COMPLETE
 
     def __str__(self) -> str:
@@ -64,16 +64,16 @@ class RunResult:
 
 
 async def plan_async(manifest: ManifestLike, *, output: str | Path | None = None, **options: Unpack[RunKeywords]) -> Plan:
-    """Ask the archive what a run of the manifest would find and fetch. Changes nothing.
+    """Report what a run of the manifest would find and fetch. Changes nothing.
 
     Args:
-        manifest: path of a manifest or series list, or a mapping of what the manifest says.
+        manifest: path of a manifest or series list, or the content of a manifest as a mapping.
         output: folder of the library to compare with.
         options: the flags of `tciad run`, such as `concurrency=8`.
 
     Raises:
         UsageError: the manifest or an option is wrong.
-        ArchiveError: the archive cannot be asked.
+        ArchiveError: the archive does not respond, or refuses the query.
         StoreError: the library's store cannot be read.
     """
     wanted, decided = await _prepare(manifest, output, options)
@@ -83,20 +83,20 @@ async def plan_async(manifest: ManifestLike, *, output: str | Path | None = None
 
 
 def plan(manifest: ManifestLike, *, output: str | Path | None = None, **options: Unpack[RunKeywords]) -> Plan:
-    """The same as `plan_async`, for code that does not await."""
+    """The same as `plan_async`, for synchronous code."""
     return wait_for(partial(plan_async, manifest, output=output, **options))
 
 
 async def run_async(
     manifest: ManifestLike, *, output: str | Path | None = None, progress: bool = True, **options: Unpack[RunKeywords]
 ) -> RunResult:
-    """Resolve, fetch and prove everything that the manifest wants.
+    """Resolve, fetch and prove everything that the manifest selects.
 
-    Failed series are in the result, and raise nothing. When it is cancelled, what is in flight is set back, and the next run
-    goes on.
+    Failed series are in the result, and raise nothing. A cancelled run sets back the series in flight, and the next run
+    continues.
 
     Args:
-        manifest: path of a manifest or series list, or a mapping of what the manifest says.
+        manifest: path of a manifest or series list, or the content of a manifest as a mapping.
         output: folder of the library.
         progress: whether to show progress, in a notebook as a bar below the cell, elsewhere on stderr.
         options: the flags of `tciad run`, such as `concurrency=8` or `bandwidth="40MB/s"`.
@@ -120,7 +120,7 @@ async def run_async(
 def run(
     manifest: ManifestLike, *, output: str | Path | None = None, progress: bool = True, **options: Unpack[RunKeywords]
 ) -> RunResult:
-    """The same as `run_async`, for code that does not await. An interruption sets back what is in flight."""
+    """The same as `run_async`, for synchronous code. An interruption sets back the series in flight."""
     return wait_for(partial(run_async, manifest, output=output, progress=progress, **options))
 
 

@@ -1,4 +1,4 @@
-"""stdout and stderr as the command needs them: results that cannot be written are an error, a log that cannot be is not."""
+"""stdout and stderr of the command: results that cannot be written are an error, a log that cannot be written is not."""
 
 import codecs
 import errno
@@ -20,7 +20,7 @@ class ReaderGone(Exception):  # noqa: N818  # not an error: the reader of stdout
 
 
 def take_streams() -> None:
-    """Put streams of ours in the place of Python's, before a file that is opened gets the number of a stream that is closed."""
+    """Replace Python's streams, before an opened file can get the descriptor of a closed stream."""
     were_closed = [descriptor for descriptor in (0, 1, 2) if _open_if_closed(descriptor)]
     codecs.register_error(_ESCAPES, _escape)
     results = _Results(1, "wb", closefd=False)
@@ -30,7 +30,7 @@ def take_streams() -> None:
 
 
 class _Results(io.FileIO):
-    """stdout. Once it failed it swallows what is left, of which Python would complain again when the process ends.
+    """stdout. After an error it discards further output, of which Python would complain again when the process ends.
 
     `was_closed`: the process was started without stdout, so that the results would be lost.
     """
@@ -39,7 +39,7 @@ class _Results(io.FileIO):
     _is_lost = False
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write, or raise ReaderGone, or an error that says why not."""
+        """Write. Raises ReaderGone, NoSpaceError or LibraryError."""
         if self._is_lost:
             return memoryview(data).nbytes
         try:
@@ -65,7 +65,7 @@ class _Log(io.FileIO):
     """stderr. A full disk, or a terminal or a reader that is gone, does not stop the work."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write, or lose it."""
+        """Write; output that cannot be written is discarded."""
         try:
             return super().write(data)
         except OSError:
@@ -73,11 +73,11 @@ class _Log(io.FileIO):
 
 
 def _open_if_closed(descriptor: int) -> bool:
-    """Whether the descriptor was closed; then it leads nowhere now."""
+    """Whether the descriptor was closed; if so, it is now open to the null device."""
     try:
         os.fstat(descriptor)
     except OSError:
-        # the lowest number that is free, which is this one
+        # the lowest free descriptor, which is this one
         os.open(os.devnull, os.O_RDWR)
         return True
     return False

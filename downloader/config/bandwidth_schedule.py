@@ -1,4 +1,4 @@
-"""How many bytes per second may come, at which time of the day."""
+"""The bandwidth limit by time of day."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class BandwidthWindow:
     bytes_per_second: int | None
 
     def contains(self, minute: int) -> bool:
-        """Whether it is then; the end itself is outside."""
+        """Whether the time is in the window; the end itself is not."""
         if self.begins_minute < self.ends_minute:
             return self.begins_minute <= minute < self.ends_minute
         return minute >= self.begins_minute or minute < self.ends_minute
@@ -52,7 +52,7 @@ NO_LIMIT: Final = BandwidthPlan()
 
 
 def parse_bandwidth(value: object) -> BandwidthPlan:
-    """The plan that a rate, or a mapping of windows to rates, means.
+    """The plan that a rate, or a mapping of windows to rates, describes.
 
     Raises:
         ValueError: neither of the two.

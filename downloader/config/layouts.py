@@ -1,4 +1,4 @@
-"""The built-in layouts of a library, and what a template of another one may name."""
+"""The built-in layouts of a library, and the fields of a template."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -33,4 +33,4 @@ LAYOUT_FIELDS: Final = (
     "manufacturer",
     "manufacturer_model_name",
 )
-"""What stands in braces; library/layout.py fills it in for a series."""
+"""The fields in braces; library/layout.py fills them in for a series."""

@@ -1,4 +1,4 @@
-"""What flags, environment and manifest can all say about a run, and the one place of its defaults."""
+"""The options that flags, environment and manifest share, and the one place of their defaults."""
 
 import string
 from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ DEFAULT_FORMAT: Final = StorageFormat.IMAGES
 class Secrets:
     """The credentials for an archive; None for those that the user did not give. Printed as asterisks.
 
-    `environment_counts`: those of the environment are meant for this archive; they are not for the archive of a single entry.
+    `environment_counts`: whether those of the environment apply to this archive. They do not apply to that of a single entry.
     """
 
     username: SecretStr | None = None
@@ -56,10 +56,10 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Everything about a run that is not what it wants: the defaults are tciad's.
+    """All options of a run, with the defaults of tciad.
 
     `state` is the store's file; None puts it into the library. `layout` and `format` None are those that the library has.
-    `max_shrink_percent`: a catalogue that lost more series than this since the last resolve is not acted upon.
+    `max_shrink_percent`: a catalogue that lost more series than this since the last resolve is rejected.
     `minimum_bytes_per_second`: a body that comes more slowly counts as stalled; 0 switches that off. `deadline_seconds`: how long
     the run may take in all; None is as long as it needs. `secrets` are by the archive's name: each is for that archive
     and for no other.
@@ -84,7 +84,7 @@ class RunOptions:
 
 
 class OptionValues(TypedDict, total=False):
-    """Some of the options, as one level (flags, environment, manifest) gives them. A key that is absent was not said."""
+    """Some of the options, as one level (flags, environment, manifest) gives them. An absent key was not given."""
 
     output: Path
     state: Path
@@ -104,7 +104,7 @@ class OptionValues(TypedDict, total=False):
 
 
 def layer_options(*levels: OptionValues) -> RunOptions:
-    """Lay the levels over the defaults; the first level that says something of an option decides it."""
+    """Lay the levels over the defaults; the first level that has an option decides it."""
     merged = OptionValues()
     for level in reversed(levels):
         merged.update(level)

@@ -1,6 +1,6 @@
 """Sizes, rates, durations and percentages as people write them in manifests, flags and the environment.
 
-Every function here raises ValueError with a sentence for the user; the edge that called it says where the value stands.
+Every function here raises ValueError with a sentence for the user; the caller adds where the value is.
 """
 
 import re

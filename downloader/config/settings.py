@@ -1,4 +1,4 @@
-"""What the environment (`TCIAD_*`) and the flags say, and how they are laid over the manifest."""
+"""Options from the environment (`TCIAD_*`) and from flags, and their precedence over the manifest."""
 
 import os
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ _FIELD_OF: Final = {
     "deadline": "deadline_seconds",
 }
 SECRET_NAMES: Final = ("api_key", "username", "password")
-"""Secrets that an archive asks for."""
+"""Secrets for an archive."""
 
 
 class LogFormat(StrEnum):
@@ -94,7 +94,7 @@ class _OptionFields(BaseModel):
     minimum_rate: MinimumRate | None = None
 
     def option_values(self) -> OptionValues:
-        """The options that were said, under the names of RunOptions."""
+        """The options that were given, under the names of RunOptions."""
         said = {_FIELD_OF.get(name, name): getattr(self, name) for name in self.model_fields_set}
         return cast("OptionValues", {name: value for name, value in said.items() if name in OptionValues.__annotations__})
 
@@ -106,7 +106,7 @@ class _Flags(_OptionFields):
 
 
 class Settings(BaseSettings, _OptionFields):
-    """What the environment says. Secrets show as asterisks wherever they are printed."""
+    """The options in the environment. Secrets are printed as asterisks."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
@@ -127,7 +127,7 @@ def load_settings() -> Settings:
     """Read the environment, and the secrets' files that it names.
 
     Raises:
-        SettingsError: a `TCIAD_` variable that tciad does not know, or a value that cannot be; every one is named.
+        SettingsError: a `TCIAD_` variable that tciad does not know, or an invalid value; all are named.
     """
     problems = _find_unknown(os.environ)
     try:
@@ -148,7 +148,7 @@ def parse_flags(flags: Mapping[str, object], *, named: str = "--{}") -> OptionVa
         named: how the user writes an option's name.
 
     Raises:
-        SettingsError: a value that cannot be; every one is named.
+        SettingsError: an invalid value; all are named.
     """
     try:
         return _Flags.model_validate({name: value for name, value in flags.items() if value is not None}).option_values()
@@ -174,7 +174,7 @@ def resolve_options(flags: OptionValues, settings: Settings, manifest: OptionVal
 
 
 def read_secret(path: Path, named_by: str) -> SecretStr:
-    """Read a secret from its file; the line break that editors leave at its end is no part of it.
+    """Read a secret from its file; a line break at its end is removed.
 
     Args:
         path: the file.
@@ -190,7 +190,7 @@ def read_secret(path: Path, named_by: str) -> SecretStr:
     except OSError as error:
         raise SettingsError(f"{named_by}: {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        # what it holds must not be shown, so the cause is not either
+        # the cause may show the secret
         raise SettingsError(f"{named_by}: {path} is not UTF-8 text") from error
     if len(content) > LONGEST_SECRET_BYTES:
         raise SettingsError(f"{named_by}: {path} is too large to be a secret")

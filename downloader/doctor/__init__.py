@@ -1,9 +1,9 @@
-"""Looks at everything that a run needs, one thing after the other, and says what is wrong with it.
+"""Checks everything that a run needs, and reports what is wrong.
 
-`places.py` looks at the library, its store and the disk, `archives.py` at archives, credentials and proxies. Each check gives a
+`places.py` checks the library, its store and the disk, `archives.py` archives, credentials and proxies. Each check gives a
 finding with the next step. No check changes anything.
 
-What passes here can still fail in a run: an archive is asked one small question, not for images.
+A run can still fail after all checks passed: an archive gets one small query, and no request for images.
 """
 
 import os
@@ -29,7 +29,7 @@ _SCHEMES: Final = ("http", "https")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doctor:
-    """What to look at. `base_url` is an address whose generation is to be found out; `address` is an archive that is known."""
+    """What to check. `base_url` is an address whose API is to be determined; `address` is an archive whose API is known."""
 
     base_url: str
     address: ArchiveAddress | None
@@ -38,10 +38,10 @@ class Doctor:
 
 
 async def examine(doctor: Doctor) -> DoctorReport:
-    """Look at network, archive, credentials, disk and state store. Changes nothing.
+    """Check network, archive, credentials, disk and state store. Changes nothing.
 
     Raises:
-        SettingsError: `base_url` is no address.
+        SettingsError: `base_url` is not an address.
     """
     checks = list(_environment())
     diagnosis = await _examine_archive(doctor)

@@ -1,4 +1,4 @@
-"""What answers at an address, in which generation of the API, and to which credentials."""
+"""Determines the API of an address, and checks an archive and its credentials."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ _WANTED: Final[Mapping[ApiGeneration, Mapping[str, str]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What was found. `manifest` is what to say of the archive in a manifest; empty where none answered."""
+    """The findings. `manifest` is the archive's part of a manifest; empty if no archive responded."""
 
     checks: tuple[Check, ...]
     manifest: str = ""
@@ -62,18 +62,18 @@ class _Answer:
 
     @property
     def wants_credentials(self) -> bool:
-        """Whether this generation is spoken there, but only to those who sign in."""
+        """Whether the address has this API, but requires credentials."""
         return isinstance(self.error, _WANTS_CREDENTIALS)
 
     @property
     def is_down(self) -> bool:
-        """Whether the host is there and does not serve now, whatever it speaks."""
+        """Whether the host responds but is out of service."""
         status = self.error.status if isinstance(self.error, ArchiveError) else None
         return status is not None and (status >= 500 or status == _TOO_MANY_REQUESTS)
 
 
 async def examine_archive(address: ArchiveAddress, settings: Settings) -> Diagnosis:
-    """An archive whose generation is known: asked as a run asks it, and with the environment's account if that is another."""
+    """Check an archive whose API is known, as a run would use it, and with the environment's account if that is another."""
     answer = await _ask(address, settings)
     checks = [_archive_check(answer)]
     has_accounts = address.api is ApiGeneration.V4 and address.name != SANDBOX_PROFILE
@@ -86,10 +86,10 @@ async def examine_archive(address: ArchiveAddress, settings: Settings) -> Diagno
 
 
 async def examine_address(text: str, settings: Settings) -> Diagnosis:
-    """Find out which generation is spoken at an address, or at those that may be meant by it; then examine that archive.
+    """Determine the API of an address, or of likely variants of it; then check that archive.
 
     Raises:
-        SettingsError: it is no address.
+        SettingsError: it is not an address.
     """
     tried: list[_Answer] = []
     for base_url in _meant_by(text):
@@ -109,10 +109,10 @@ async def examine_address(text: str, settings: Settings) -> Diagnosis:
 
 
 def _meant_by(text: str) -> Sequence[str]:
-    """The address, and what may be meant by one that is too long or too short, the likeliest first.
+    """The address, and likely variants of one that is too long or too short, the likeliest first.
 
     Raises:
-        SettingsError: it is no address.
+        SettingsError: it is not an address.
     """
     try:
         parts = urlsplit(text)
@@ -136,7 +136,7 @@ def _in_every_generation(base_url: str) -> Iterator[ArchiveAddress]:
 
 
 async def _ask(address: ArchiveAddress, settings: Settings) -> _Answer:
-    """Ask for the collections, once: a doctor says how things are now."""
+    """Request the collections once, without retries."""
     signed_in = False
     try:
         signed_in = gather_secrets(address, settings) != Secrets()
@@ -181,7 +181,7 @@ def _failed(sentence: str, next_step: str, exit_code: ExitCode) -> Check:
 
 
 def _account_check(guest: _Answer, signed: _Answer) -> Check:
-    """What the account of the environment is good for where a guest is served as well."""
+    """Whether the account in the environment works at an archive that serves guests too."""
     error = signed.error
     place = signed.address.token_url
     if error is None:
@@ -205,7 +205,7 @@ def _account_check(guest: _Answer, signed: _Answer) -> Check:
 
 
 def _nothing_found_check(text: str, tried: Sequence[_Answer]) -> Check:
-    """No generation was recognised: the host is out of service, or it is no such host."""
+    """No API was found: the host is out of service, or is not an archive."""
     down = next((answer.error for answer in tried if answer.is_down), None)
     if down is not None:
         return _failed(
@@ -226,7 +226,7 @@ def _nothing_found_check(text: str, tried: Sequence[_Answer]) -> Check:
 
 
 def _manifest_lines(answer: _Answer) -> str:
-    """What to write about the archive."""
+    """The lines of a manifest for the archive."""
     address = answer.address
     if address.name in PROFILES and address == PROFILES[address.name]:
         return f"archive: {address.name}"

@@ -1,4 +1,4 @@
-"""The places that a run writes to: the disk of the library, and its state store."""
+"""Checks the disk of the library, and its state store."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from downloader.results.doctor import Check, Health
 
 
 def check_disk(options: RunOptions) -> Sequence[Check]:
-    """The place of the library. Blocks."""
+    """Check the disk of the library. Blocks."""
     place = options.output.absolute()
     while not os.path.lexists(place):
         place = place.parent
@@ -41,7 +41,7 @@ def check_disk(options: RunOptions) -> Sequence[Check]:
 
 
 async def check_store(options: RunOptions) -> Sequence[Check]:
-    """The state store, where the library has one."""
+    """Check the state store, if the library has one."""
     try:
         if not await has_store(state_path(options)):
             return []

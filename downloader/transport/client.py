@@ -1,6 +1,6 @@
 """The only HTTP client: one session, our errors, no total time-out.
 
-A body may take hours. What ends it is silence (`idle_seconds`) or a trickle (`minimum_bytes_per_second`), never its length.
+A body may take hours. It is ended by missing data (`idle_seconds`) or a low rate (`minimum_bytes_per_second`), never its length.
 The time that the reader itself takes, to inflate or to keep to a bandwidth, counts as neither.
 """
 
@@ -50,7 +50,7 @@ MAX_REDIRECTS: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportSettings:
-    """How patient the transport is, and how it presents itself.
+    """Time-outs and limits of the transport, and its User-Agent.
 
     `first_byte_seconds` bounds the wait for status and headers once connected: the archive runs its queries before it answers
     (docs/archives.md#download-headers). A body must bring `minimum_bytes_per_second` over any `rate_window_seconds` spent
@@ -79,7 +79,7 @@ class TransportSettings:
 class Reply:
     """Status and headers, and the body while it arrives.
 
-    `url` is fit for messages: secrets in it are masked. `has_ended` tells that the body came to its end as HTTP says it must.
+    `url` is for messages: secrets in it are masked. `has_ended`: the body was received to its end as HTTP defines it.
     """
 
     def __init__(self, response: aiohttp.ClientResponse, settings: TransportSettings, clock: Clock) -> None:
@@ -107,7 +107,7 @@ class Reply:
     async def batches(self, min_bytes: int = BATCH_BYTES) -> AsyncGenerator[list[bytes], None]:
         """Yield the body in lists of chunks that together hold `min_bytes` or more; fewer on a slow line, and at the end.
 
-        What came before an error is yielded before it is raised, so that a cut body can be salvaged.
+        Data received before an error is yielded before the error is raised, so that a cut body can be salvaged.
 
         Raises:
             ArchiveFaultError: the body is compressed in a way that cannot be read.
@@ -149,7 +149,7 @@ class Reply:
     async def text(self, limit_bytes: int) -> str:
         """The body's first `limit_bytes` as text; bytes that are not UTF-8 are replaced. Raises as `batches` does.
 
-        What cannot be decoded of a reply that is a refusal anyway is left out.
+        Bytes of a refusal that cannot be decoded are left out.
         """
         batch: list[bytes] = []
         try:
@@ -204,7 +204,7 @@ class Reply:
 
 
 class Transport:
-    """Sends requests and gives replies; redirects are followed, statuses are the caller's affair."""
+    """Sends requests and gives replies; follows redirects; the caller handles statuses."""
 
     def __init__(
         self,
@@ -221,7 +221,7 @@ class Transport:
         self._cookies: GateCookies | None = None
         self._settings = settings
         self._clock = clock
-        # waiting for a connection is no fault of the archive: it must not eat into the time that the archive has to answer
+        # the wait for a free connection must not count as time that the archive takes to respond
         self._connections = anyio.Semaphore(settings.max_connections)
         self._proxies = getproxies_environment()
 
@@ -287,7 +287,7 @@ class Transport:
     async def _send(self, request: Request, who: frozenset[tuple[str, str]], *, public_only: bool) -> aiohttp.ClientResponse:
         proxy, proxy_headers = choose_proxy(request.url, self._proxies) if self._proxies else (None, None)
         cookie = self._cookies.header_for(request.url, who) if self._cookies else ""
-        # a proxy has a private address itself, and resolves names by its own lights
+        # a proxy has a private address itself, and resolves names on its own
         session = self._public_session if public_only and proxy is None else self._session
         try:
             with anyio.fail_after(self._settings.connect_seconds + self._settings.first_byte_seconds):
@@ -343,7 +343,7 @@ def _load_tls() -> ssl.SSLContext | bool:
     if not authorities:
         return True
     context = ssl.create_default_context()
-    # OpenSSL has read the file already, but says nothing when it cannot
+    # OpenSSL has read the file already, but reports no errors
     try:
         context.load_verify_locations(cafile=authorities)
     except OSError as error:

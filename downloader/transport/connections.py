@@ -20,7 +20,7 @@ MOST_INTERIM_REPLIES: Final = 32
 
 
 class AskedOnly(client_proto.ResponseHandler):
-    """The protocol of one connection. It takes one reply for each request and closes the connection when anything else comes."""
+    """The protocol of one connection. It accepts one response for each request and closes the connection on any other data."""
 
     def __init__(self, loop: Any) -> None:  # noqa: ANN401 - aiohttp's own signature
         super().__init__(loop=loop)
@@ -30,7 +30,7 @@ class AskedOnly(client_proto.ResponseHandler):
         self._reply_body: StreamReader | None = None
 
     def has_unasked_bytes(self) -> bool:
-        """Whether something came that belongs to no request, or the other side has closed: one system call."""
+        """Whether bytes arrived that belong to no request, or the peer has closed: one system call."""
         if self.transport is None or self.should_close:
             return True
         socket = self.transport.get_extra_info("socket")
@@ -78,7 +78,7 @@ class AskedOnly(client_proto.ResponseHandler):
         super().feed_data(data, size)
 
     def _refuse_second_reply(self) -> None:
-        """Two replies to one request: which of them is the answer cannot be told, so neither is believed."""
+        """Two responses to one request: neither is used, because the right one cannot be determined."""
         error = ClientPayloadError("second response to one request")
         if self._reply_body is not None:
             self._reply_body.set_exception(error)
@@ -92,7 +92,7 @@ class AskedOnly(client_proto.ResponseHandler):
 
 
 class AskedOnlyConnector(aiohttp.TCPConnector):
-    """Keeps connections as aiohttp does, and gives none for a request that has something to read before it is asked anything."""
+    """Keeps connections as aiohttp does, but reuses none that has unread bytes before a request."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of aiohttp.TCPConnector
         super().__init__(**options)

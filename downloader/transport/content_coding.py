@@ -1,6 +1,6 @@
-"""Bodies that come compressed though nothing of the kind was asked for: inflated in small pieces, and not without end.
+"""Compressed bodies that were not requested: inflated in small pieces, up to a limit.
 
-Some proxies compress whatever the request says. Only gzip and deflate are read (RFC 9110 §8.4.1).
+Some proxies compress every response. Only gzip and deflate are read (RFC 9110 §8.4.1).
 """
 
 import zlib
@@ -43,10 +43,10 @@ class ContentDecoder:
         self._gave_bytes = 0
 
     def decode(self, chunk: bytes) -> Iterator[bytes]:
-        """What the chunk inflates to, piece by piece.
+        """Inflate the chunk, piece by piece.
 
         Raises:
-            ArchiveFaultError: it does not inflate, or inflates without end.
+            ArchiveFaultError: it cannot be inflated, or inflates beyond the limit.
         """
         self._came_bytes += len(chunk)
         while chunk:
@@ -75,12 +75,12 @@ class ContentDecoder:
                     self._inflater = zlib.decompressobj(self._window)
 
     def finish(self) -> None:
-        """Say that the body has ended. Raises CutTransferError where its compressed form has not."""
+        """Mark the end of the body. Raises CutTransferError if the compressed data is incomplete."""
         if self._came_bytes and not self._inflater.eof:
             raise CutTransferError(f"{self._url}: the compressed reply is truncated")
 
 
 def decoder_for(content_encoding: str, url: str) -> ContentDecoder | None:
-    """What inflates a body with this Content-Encoding; None where it came as it is. Raises as ContentDecoder does."""
+    """The decoder for this Content-Encoding; None for a body without one. Raises as ContentDecoder does."""
     coding = content_encoding.strip().lower()
     return None if coding in _IDENTITY else ContentDecoder(coding, url)

@@ -1,6 +1,6 @@
 """Cookies that a host sets when it redirects: gateways before archives set one, and let requests with it pass (RFC 6265).
 
-Kept apart by host and by who asks: no cookie of one account is shown with another's credentials, and none to another host.
+Kept apart by host and by account: no cookie is sent with the credentials of another account, or to another host.
 """
 
 import re
@@ -31,7 +31,7 @@ class GateCookies:
         self._of_host: OrderedDict[Hashable, dict[str, _Cookie]] = OrderedDict()
 
     def note(self, url: URL, who: Hashable, set_cookies: Iterable[str]) -> None:
-        """Keep what the host of `url` set, in a reply to `who`. What is no cookie is passed over."""
+        """Keep what the host of `url` set, in a reply to `who`. Invalid cookies are ignored."""
         for header in set_cookies:
             pair, *attributes = header.split(";")
             name, equals, value = pair.strip().partition("=")
@@ -52,7 +52,7 @@ class GateCookies:
             self._of_host.popitem(last=False)
 
     def header_for(self, url: URL, who: Hashable) -> str:
-        """What to show this host in the header Cookie; empty where there is nothing. Secure ones go over TLS only."""
+        """The value of the header Cookie for this host; empty without any. Secure cookies are sent over TLS only."""
         cookies = self._of_host.get((url.host, who), {})
         shown = [
             f"{name}={cookie.value}"

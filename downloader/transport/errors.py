@@ -1,4 +1,4 @@
-"""Errors of aiohttp, TLS and sockets as ours, in the only place that knows both families; and addresses fit for messages."""
+"""Translates errors of aiohttp, TLS and sockets into ours, and masks addresses for messages."""
 
 import errno
 import ssl
@@ -29,7 +29,7 @@ FOREIGN_ERRORS: Final = (aiohttp.ClientError, HttpProcessingError, OSError, Unic
 def mask(url: URL) -> str:
     """The URL for a message, without user and password and without the values of parameters that name a secret.
 
-    A redirect may hold a secret of this process under any name: those are masked too.
+    A redirect may contain a secret of this process under any name: those are masked too.
     """
     secret_names = {name for name in url.query if any(word in name.lower() for word in ("key", "token", "pass", "secret"))}
     shown = url.with_user(None) if url.host else url
@@ -72,7 +72,7 @@ def translate(error: Exception, url: str, *, body_began: bool) -> TciadError:
             return StalledTransferError(f"{url} stopped sending data")
         return CutTransferError(f"{url}: the connection ended before the body did")
     if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
-        # no fault of the archive: no series may pay for it with its attempts
+        # not an error of the archive: it must not use up attempts of a series
         return LibraryError(
             f"no connection can be opened: {error.strerror}", next_step="raise the limit of open files (ulimit -n)"
         )
@@ -88,7 +88,7 @@ def translate(error: Exception, url: str, *, body_began: bool) -> TciadError:
 
 
 def _reason(error: Exception) -> str:
-    """What the system said, in brackets; the text of aiohttp's own errors is for programmers and stays in `__cause__`."""
+    """The message of the system in brackets; that of aiohttp's own errors is for programmers and stays in `__cause__`."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f" ({error.status})"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

@@ -10,12 +10,12 @@ _NAT64: Final = ip_network("64:ff9b::/96")
 
 
 def is_private(address: str) -> bool:
-    """Whether an IP address is no public one: loopback, private, link-local, or of another special use (RFC 6890)."""
+    """Whether an IP address is not public: loopback, private, link-local, or of another special use (RFC 6890)."""
     return not _reached(ip_address(address.partition("%")[0])).is_global
 
 
 def is_link_local(address: str) -> bool:
-    """Whether an IP address is that of a neighbour on the line, as the services are that give a cloud machine its credentials."""
+    """Whether an IP address is link-local, as those of the metadata services that give cloud machines credentials."""
     return _reached(ip_address(address.partition("%")[0])).is_link_local
 
 
@@ -29,11 +29,11 @@ def _reached(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 class PrivateAddressError(OSError):
-    """A name leads to an address that is not to be asked."""
+    """A name resolves to a private address."""
 
 
 class KnowingResolver(AbstractResolver):
-    """Resolves as another does, and remembers which hosts have private addresses."""
+    """Wraps a resolver, and remembers which hosts have private addresses."""
 
     def __init__(self, resolver: AbstractResolver) -> None:
         self._resolver = resolver
@@ -47,7 +47,7 @@ class KnowingResolver(AbstractResolver):
         return found
 
     def addresses(self, url: URL) -> tuple[str, ...]:
-        """What the host of a URL that was asked turned out to be; nothing where a proxy knows."""
+        """Note the address of the host of a requested URL; a proxy resolves names itself."""
         host = url.host or ""
         try:
             return (str(ip_address(host)),)
@@ -60,7 +60,7 @@ class KnowingResolver(AbstractResolver):
 
 
 class PublicResolver(AbstractResolver):
-    """Resolves as another does, and refuses names that lead to a private address."""
+    """Wraps a resolver, and refuses names that resolve to a private address."""
 
     def __init__(self, resolver: AbstractResolver) -> None:
         self._resolver = resolver

@@ -14,7 +14,7 @@ from downloader.redaction import register_secrets
 def choose_proxy(url: URL, proxies: Mapping[str, str]) -> tuple[URL | None, dict[str, str]]:
     """The proxy for this URL and the headers that only the proxy may see, from an environment as urllib reads it.
 
-    This machine itself is never asked for through a proxy.
+    Requests to this machine never use a proxy.
 
     Raises:
         SettingsError: the proxy's address cannot be used.
@@ -29,7 +29,7 @@ def parse_proxy(scheme: str, address: str) -> tuple[URL, dict[str, str]]:
     """The proxy that the environment names for URLs of the scheme, and the headers that only the proxy may see.
 
     Raises:
-        SettingsError: the address cannot be used. It is not told, since it may hold a password.
+        SettingsError: the address cannot be used. The error does not contain it, since it may contain a password.
     """
     try:
         proxy = URL(address if "://" in address else f"http://{address}")

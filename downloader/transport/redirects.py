@@ -1,4 +1,4 @@
-"""What a redirect makes of a request (RFC 9110 §15.4)."""
+"""The request that follows a redirect (RFC 9110 §15.4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from downloader.transport.private_addresses import is_link_local, is_private
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is sent. `headers` are the caller's own, which may hold credentials; `form` is the body of a POST."""
+    """A request. `headers` are those of the caller, which may contain credentials; `form` is the body of a POST."""
 
     method: str
     url: URL
@@ -22,7 +22,7 @@ class Request:
 
 
 def redirected(request: Request, status: int, location: str) -> Request:
-    """The request that a redirect asks for (RFC 9110 §15.4), without what is not for the new host's eyes."""
+    """The request that a redirect asks for (RFC 9110 §15.4), without credentials if the host is another one."""
     here = mask(request.url)
     advice = "set base_url to the archive's current address"
     try:
@@ -50,7 +50,7 @@ def _is_same_host(here: URL, there: URL) -> bool:
 
 
 def refuse_private(url: URL, *, base_is_private: bool, base_is_link_local: bool) -> None:
-    """Refuse a redirect to an address of this machine or its network, unless the archive lies there itself.
+    """Refuse a redirect to an address of this machine or its network, unless the archive is there itself.
 
     Raises:
         UnexpectedReplyError: the host is such an address. Of a name the resolver finds out.

@@ -1,4 +1,4 @@
-"""Ask again, with growing pauses, what may succeed the next time."""
+"""Repeat queries that may succeed the next time, with growing pauses."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -16,10 +16,10 @@ Answer = TypeVar("Answer")
 
 
 class Patience:
-    """How often, and after which pauses, a query is asked again.
+    """How often, and after which pauses, a query is repeated.
 
     Args:
-        attempts: how often a question is asked in all.
+        attempts: how often a query is sent in all.
         draw: gives random numbers in [0, 1).
     """
 
@@ -31,11 +31,11 @@ class Patience:
 
     @property
     def attempts(self) -> int:
-        """How often a question is asked in all that may succeed the next time."""
+        """How often a query that may succeed the next time is sent in all."""
         return self._attempts
 
     async def ask(self, what: str, question: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Await `question()` until it answers, raises what no repetition mends, or has been asked often enough.
+        """Await `question()` until it returns, raises an error that no retry can mend, or has used all attempts.
 
         `what` names the question in the log. Raises the last of our errors.
         """

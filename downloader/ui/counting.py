@@ -1,4 +1,4 @@
-"""Progress of work that counts series and reads bytes: bars on a terminal, a plain line from time to time elsewhere."""
+"""Progress of work that counts series and reads bytes: bars on a terminal, a plain line at intervals elsewhere."""
 
 import sys
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ class PlainCount:
         self._began = self._last_line = self._clock.monotonic()
 
     def advance(self, series: int, read_bytes: int = 0) -> None:
-        """Count, and say so when it is time."""
+        """Count, and write a line when one is due."""
         self._series += series
         self._read_bytes += read_bytes
         now = self._clock.monotonic()
@@ -63,7 +63,7 @@ class BarCount:
         self._bar = progress.add_task("", total=None, note="", visible=False)
 
     def begin(self, title: str, total: int | None) -> None:
-        """Draw the bar anew."""
+        """Redraw the bar."""
         self._read_bytes, self._began = 0, self._clock.monotonic()
         self._progress.reset(self._bar, total=total, description=title, note="", visible=True)
 
@@ -82,7 +82,7 @@ def _rate_text(read_bytes: int, elapsed_seconds: float) -> str:
 
 @contextmanager
 def open_count(clock: Clock, *, silent: bool) -> Iterator[CountListener]:
-    """The view that suits stderr: a bar on a terminal, plain lines elsewhere, nothing when silent."""
+    """The progress view for stderr: a bar on a terminal, plain lines elsewhere, nothing when silent."""
     console = Console(stderr=True)
     if silent:
         yield SilentCount()

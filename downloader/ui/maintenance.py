@@ -1,4 +1,4 @@
-"""The reports of verifying, repairing, rebuilding and adopting as lines."""
+"""Reports of verify, repair, rebuild and adopt as lines."""
 
 from collections import Counter
 
@@ -36,7 +36,7 @@ def render_verification(report: VerificationReport) -> str:
 
 
 def render_rebuild(report: RebuildReport) -> str:
-    """What the new store holds, then what was left out."""
+    """The contents of the new store, then what was left out."""
     lines = [
         f"{printable(report.state)}: rebuilt from receipts",
         (

@@ -1,4 +1,4 @@
-"""Progress below the cell of a notebook, without widgets: one picture, drawn anew from time to time."""
+"""Progress below the cell of a notebook, without widgets: one picture, redrawn at intervals."""
 
 import html
 import sys
@@ -91,7 +91,7 @@ class NotebookProgress:
             self.draw()
 
     def draw(self) -> None:
-        """Show how things stand now."""
+        """Show the current state."""
         self._canvas.draw(self._draw())
 
     def _draw(self) -> Html:
@@ -140,7 +140,7 @@ class NotebookCount:
             self.draw()
 
     def draw(self) -> None:
-        """Show how things stand now."""
+        """Show the current state."""
         self._canvas.draw(self._draw())
 
     def _draw(self) -> Html:
@@ -165,7 +165,7 @@ _View = TypeVar("_View", NotebookProgress, NotebookCount)
 
 @contextmanager
 def open_python_progress(clock: Clock, *, silent: bool) -> Iterator[RunListener]:
-    """The view that suits where Python runs: below the cell in a notebook, else what the command line shows."""
+    """The progress view: below the cell in a notebook, elsewhere that of the command line."""
     if silent:
         yield SilentProgress()
         return
@@ -192,7 +192,7 @@ def open_python_count(clock: Clock, *, silent: bool) -> Iterator[CountListener]:
 
 @contextmanager
 def _drawn_in_the_end(view: _View) -> Iterator[_View]:
-    """Whatever came since it was drawn last is shown, too."""
+    """Also shows what came after the last drawing."""
     try:
         yield view
     finally:

@@ -1,4 +1,4 @@
-"""Progress of a run: bars on a terminal, one plain line from time to time elsewhere."""
+"""Progress of a run: bars on a terminal, a plain line at intervals elsewhere."""
 
 import sys
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class PlainProgress:
         self._began = self._last_line = clock.monotonic()
 
     def begin(self, manifest: str, tally: SeriesTally) -> None:
-        """Say what is wanted."""
+        """Write how many series the manifest selects."""
         self._manifest, self._tally, self._counter = manifest, tally, RunCounter()
         self._began = self._last_line = self._clock.monotonic()
         to_fetch = tally.selected - tally.complete
@@ -57,7 +57,7 @@ class PlainProgress:
         )
 
     def take(self, event: Event) -> None:
-        """Count, and say so when it is time."""
+        """Count, and write a line when one is due."""
         self._counter.take(event)
         now = self._clock.monotonic()
         if now - self._last_line < PLAIN_INTERVAL_SECONDS:
@@ -127,7 +127,7 @@ class _AmountColumn(ProgressColumn):
 
 @contextmanager
 def open_progress(clock: Clock, *, silent: bool) -> Iterator[RunListener]:
-    """The view that suits stderr: bars on a terminal, plain lines elsewhere, nothing when silent."""
+    """The progress view for stderr: bars on a terminal, plain lines elsewhere, nothing when silent."""
     console = Console(stderr=True)
     if silent:
         yield SilentProgress()

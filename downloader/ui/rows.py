@@ -1,4 +1,4 @@
-"""Rows of an archive as people and programs want them: attributes keep the archive's names and order."""
+"""Rows of an archive as a table, JSON or CSV; attributes keep the archive's names and order."""
 
 import csv
 import io
@@ -30,11 +30,11 @@ TELLING: Final = (
     "ImageCount",
     "FileSize",
 )
-"""What a table shows of rows with many attributes, as far as they have these."""
+"""The attributes that a table shows of rows with many."""
 
 
 class RowWriter(Protocol):
-    """Takes rows one by one, so that memory need not grow with them."""
+    """Writes rows one by one, so that memory need not grow with them."""
 
     def write(self, row: Attributes) -> None:
         """One row more."""
@@ -98,7 +98,7 @@ class TableRows:
         self._rows.append(row)
 
     def finish(self) -> None:
-        """Draw the table, and say what it leaves out."""
+        """Draw the table, and name the attributes that it leaves out."""
         if not self._rows:
             self._file.write("no rows\n")
             return

@@ -45,7 +45,7 @@ def render_run(report: RunReport, library: str = "") -> str:
 
 
 def _strength_lines(proof: StrengthSummary) -> list[str]:
-    """Nothing where the archive's MD5 matches every image."""
+    """Empty if the archive's MD5 matches every image."""
     lines = []
     if proof.weak:
         named = ", ".join(proof.weak_series[:_SHOWN_SERIES]) + (", …" if proof.weak > _SHOWN_SERIES else "")

@@ -11,7 +11,7 @@ from downloader.ui.texts import printable
 
 def render_status(report: StatusReport) -> Group:
     """A table, and above and below it lines that may be longer than the table is wide."""
-    # what the archive or a manifest says is text, and no markup
+    # texts of the archive or a manifest are not markup
     title = Text(f"{printable(report.library)}{' (paused)' if report.paused else ''}")
     return Group(title, _table_of(report), *(Text(_cycle_text(name, cycle)) for name, cycle in report.cycles.items()))
 
@@ -19,7 +19,7 @@ def render_status(report: StatusReport) -> Group:
 def _table_of(report: StatusReport) -> Table:
     table = Table()
     for heading in ("manifest", "complete", "of", "pending", "failed", "withdrawn", "images", "stored"):
-        # half a figure would be another figure
+        # a truncated number would be another number
         table.add_column(heading, justify="left" if heading == "manifest" else "right", overflow="fold")
     for name, tally in [*report.tallies.items(), ("all", report.total)]:
         table.add_row(

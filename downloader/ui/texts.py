@@ -1,4 +1,4 @@
-"""Texts from outside as a terminal may show them. What the archive wrote is shown, never obeyed."""
+"""Texts from outside, escaped for a terminal."""
 
 import json
 import unicodedata
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def printable(text: str) -> str:
-    """Text from outside without anything that a terminal would obey: control and format characters become visible escapes."""
+    """Text from outside with control and format characters as visible escapes, so that no terminal obeys them."""
     if text.isprintable():
         return text
     return "".join(

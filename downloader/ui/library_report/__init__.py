@@ -1,1 +1,1 @@
-"""What a library holds: for people as one page, for programs as rows of its series."""
+"""The report of a library: one HTML page for people, rows of its series for programs."""

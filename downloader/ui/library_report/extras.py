@@ -1,4 +1,4 @@
-"""What the report needs beyond what every tciad has: the extra `report`."""
+"""Packages of the extra `report`, which not every installation has."""
 
 from importlib.util import find_spec
 
@@ -6,7 +6,7 @@ from downloader.errors import SettingsError
 
 
 def require_extra(package: str, what: str) -> None:
-    """Refuse where the package is not installed, before anything is read.
+    """Refuse early if a package is not installed.
 
     Args:
         package: its name in Python.

@@ -1,4 +1,4 @@
-"""In which forms a library can be told."""
+"""Formats of a report."""
 
 from enum import StrEnum
 
@@ -13,7 +13,7 @@ class ReportFormat(StrEnum):
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """How the name of such a file ends."""
+        """Extensions of such a file."""
         return (".html", ".htm") if self is ReportFormat.HTML else (f".{self}",)
 
     @property

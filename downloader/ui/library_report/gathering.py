@@ -1,4 +1,4 @@
-"""Asks a library for everything that its page tells."""
+"""Collects the figures of a library for its page."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime

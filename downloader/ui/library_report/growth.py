@@ -1,4 +1,4 @@
-"""How a library came to be: what became complete in which hour, day, month or year."""
+"""Growth of a library: what became complete in each hour, day, month or year."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ MOST_PERIODS: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrowthPeriod:
-    """What was added in the period that began then, and how much there was at its end."""
+    """What was added in a period, and the total at its end."""
 
     began_at: datetime
     added: HeldAmount

@@ -15,7 +15,7 @@ from downloader.ui.library_report.summary import LibrarySummary
 from downloader.ui.texts import printable
 
 MOST_TABLE_ROWS: Final = 1000
-"""Rows of a table on the page; what is left out is said, and is in the files of series."""
+"""Maximum number of rows of a table; the page says how many more there are."""
 
 _TEMPLATE: Final = "page.html.jinja"
 _DOI_HOSTS: Final = frozenset({"doi.org", "dx.doi.org", "www.doi.org"})
@@ -24,7 +24,7 @@ _DOI_HOSTS: Final = frozenset({"doi.org", "dx.doi.org", "www.doi.org"})
 def render_page(summary: LibrarySummary) -> str:
     """The whole page; needs matplotlib. Blocks.
 
-    What the archive wrote is escaped; an address becomes a link only where it leads to a web site.
+    Text of the archive is escaped; an address becomes a link only if it is that of a web site.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(_filters())
@@ -48,7 +48,7 @@ def _filters() -> Mapping[str, Callable[..., Any]]:
 
 
 def _share(part: int, whole: int) -> str:
-    """A percentage that says 100 only of everything, and 0 only of nothing."""
+    """A percentage that is 100 only for all, and 0 only for none."""
     if not whole:
         return "0"
     percent = 100 * part / whole
@@ -58,7 +58,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def _meaning(error: str) -> str:
-    """What the error of that name tells, as its class says; nothing where an older or newer tciad named it."""
+    """The description of the error of that name; empty for one of an older or newer tciad."""
     kind = getattr(errors, error, None)
     is_ours = isinstance(kind, type) and issubclass(kind, errors.TciadError)
     return (kind.__doc__ or "").partition("\n")[0] if is_ours else ""

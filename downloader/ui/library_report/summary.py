@@ -1,4 +1,4 @@
-"""Everything that the page of a library tells, as plain figures."""
+"""The figures of the page of a library."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
