@@ -1,8 +1,7 @@
-"""The state store: which series are wanted, due, claimed, failed and complete. It is the one queue of the program.
+"""The state store: which series are wanted, due, claimed, failed and complete. It is the program's only queue.
 
-`port.py` has the verbs that move a series from wanted to complete, and the questions that reports ask. `sqlite/` keeps it in
-one file beside the library.
+`port.py` has the protocols, by kind of client. `sqlite/` implements them in one file in the library's own folder, or elsewhere.
 
-The library is the truth, the store is what is known of it: it can be made anew from receipts at any time. A series counts as
-complete only after its folder is durable.
+The receipts in the library are authoritative: the store can be rebuilt from them at any time. A series is set to complete only
+after its folder is durable.
 """

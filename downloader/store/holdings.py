@@ -1,4 +1,4 @@
-"""What a library holds, counted in one pass over its series: the figures of its report."""
+"""The content of a library, counted in one pass over its series, for its report."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -11,10 +11,10 @@ from downloader.model import SeriesState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldAmount:
-    """How much there is of something, and how much the catalogue says there should be.
+    """An amount of series, and what the catalogue expects.
 
-    `images` and `stored_bytes` are what completing the series brought into the library; it may still lie there when a series is
-    complete no longer. `expected_*` leave out what the catalogue does not tell.
+    `images` and `stored_bytes` are what the library received when the series became complete; they may still be there when the
+    series is no longer complete. `expected_*` leave out series without figures in the catalogue.
     """
 
     series: int = 0
@@ -35,7 +35,7 @@ class HeldAmount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldGroup:
-    """The series of one collection and modality that stand in one state."""
+    """The series of one collection and modality in one state."""
 
     collection: str
     modality: str
@@ -45,7 +45,7 @@ class HeldGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldLicence:
-    """How many complete series of a collection the catalogue gives this licence and this page of the data; empty is not told."""
+    """How many complete series of a collection have this licence and this data page in the catalogue; empty if it gives none."""
 
     collection: str
     license_name: str
@@ -56,11 +56,11 @@ class HeldLicence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
-    """The figures of a whole library at one moment.
+    """The counts of a whole library at one time.
 
-    All but `groups` and `errors` are of complete series. `patients` and `studies` count, by collection, those with any.
-    `sizes` counts series by their stored bytes rounded down to one digit. `hours` has what became complete, by the full hour at
-    which it began. `errors` counts failed series by the name of the error.
+    All except `groups` and `errors` are of complete series. `patients` and `studies` count, by collection, those with any series.
+    `sizes` counts series by their stored bytes rounded down to one digit. `hours` has the series that became complete, by hour.
+    `errors` counts failed series by error class.
     """
 
     groups: tuple[HeldGroup, ...] = ()
@@ -73,7 +73,7 @@ class Holdings:
 
 
 class HoldingRow(NamedTuple):
-    """What of a series counts. Absent texts are empty, absent figures 0, `completed_at` is ISO 8601 in UTC or empty."""
+    """The counted values of a series. Missing texts are empty, missing numbers 0, `completed_at` is ISO 8601 in UTC or empty."""
 
     collection: str
     modality: str
@@ -92,7 +92,7 @@ class HoldingRow(NamedTuple):
 
 
 def count_holdings(rows: Iterable[HoldingRow]) -> Holdings:
-    """Add the rows up. Memory grows with patients and studies, of which it keeps a number each, but not with series."""
+    """Add up the rows. Memory grows with patients and studies, of which it keeps one number each, but not with series."""
     groups: dict[tuple[str, str, str], _Sums] = defaultdict(_Sums)
     hours: dict[str, _Sums] = defaultdict(_Sums)
     patients: dict[str, set[int]] = defaultdict(set)
@@ -106,7 +106,7 @@ def count_holdings(rows: Iterable[HoldingRow]) -> Holdings:
             errors[row.error] += 1
         if row.state != SeriesState.COMPLETE:
             continue
-        # 64 bits of hash in place of texts: two of a million are the same once in tens of millions of libraries
+        # 64-bit hashes instead of texts: among a million, a collision occurs once in tens of millions of libraries
         patients[row.collection].add(hash(row.patient_id))
         studies[row.collection].add(hash(row.study_instance_uid))
         licences[row.collection, row.license_name, row.license_uri, row.data_description_uri] += 1
@@ -156,7 +156,7 @@ class _Sums:
 
 
 def _first_digit(figure: int) -> int:
-    """1,234 becomes 1,000."""
+    """Round down to one digit: 1,234 becomes 1,000."""
     digits = str(figure)
     return int(digits[0].ljust(len(digits), "0"))
 

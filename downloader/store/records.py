@@ -1,4 +1,4 @@
-"""What the store gives and takes: values without behaviour, the same for every implementation."""
+"""The values that the store takes and returns, the same for every implementation."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,12 +8,12 @@ from typing import Final
 from downloader.model import Digests, Series, SeriesState, WithdrawalRule
 
 LONGEST_DELAY: Final = timedelta(days=8)
-"""No lease lasts so long, and no archive makes anybody wait so long: what is later was dated by a clock that was wrong."""
+"""No lease is this long, and no archive requests such a wait: a later time was set by a wrong clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A run or a service that works with the store: claims belong to one. `session_id` is unique; the rest is for people."""
+    """A run or a service that uses the store and owns claims. `session_id` is unique; the rest is for people."""
 
     session_id: str
     host: str
@@ -23,11 +23,11 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enqueued:
-    """What one batch of `enqueue` met: `new` were not known, `changed` were complete but the catalogue says otherwise now.
+    """The result of one batch of `enqueue`: `new` were not known, `changed` were complete in another version.
 
-    `known` are all others, so that the three sum to the series of the batch; one that is named twice counts once. The names are
-    SeriesInstanceUIDs in the order of the batch; `returned_series`, which were withdrawn and are listed again, count as known.
-    `contradicting` are rows whose figures were not taken.
+    `known` are all others, so that the three sum to the series of the batch; a series that is listed twice counts once. The names
+    are SeriesInstanceUIDs in the order of the batch; `returned_series`, which were withdrawn and are listed again, count as
+    known. `contradicting` are rows that were not accepted.
     """
 
     new: int = 0
@@ -41,12 +41,12 @@ class Enqueued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSeries:
-    """One row of the store, for those who ask: `folder` is relative to the library, empty until complete.
+    """One row of the store: `folder` is relative to the library, empty until complete.
 
-    A series that was complete and no longer is keeps `folder`, `stored_bytes` and `completed_at`: its images still lie there.
-    `failed_rounds` counts how many times in a row it ended failed; `rests_until_at` is until when it is not tried again then.
-    `digests` and `came_with_list` are of its proof; None is not known, as of what an older tciad stored.
-    `needed_bytes` is how much room it waits for, 0 where it does not.
+    A series that is no longer complete keeps `folder`, `stored_bytes` and `completed_at`: its images are still there.
+    `failed_rounds` is the number of consecutive rounds in which it failed; `rests_until_at` is the end of its back-off. `digests`
+    and `came_with_list` are of its proof; None if unknown, as for series that an older tciad stored. `needed_bytes` is the free
+    space that it waits for, 0 if it does not.
     """
 
     series: Series
@@ -69,9 +69,9 @@ class StoredSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawnSeries:
-    """A withdrawn series that lies in the library, and what all manifests that ever wanted it want done with it.
+    """A withdrawn series in the library, and the policy of all manifests that ever wanted it.
 
-    The most careful policy and the longest grace count.
+    The most careful policy and the longest grace period apply.
     """
 
     stored: StoredSeries
@@ -80,7 +80,7 @@ class WithdrawnSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofGroup:
-    """How many complete series of one archive are proven by less than its MD5 of every image, and by what. None is not known."""
+    """Counts of an archive's complete series without matching MD5s of every image, by strength; None is unknown."""
 
     archive: str
     digests: Digests | None
@@ -90,10 +90,10 @@ class ProofGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesFilter:
-    """Which series are asked for: all that fit every one of these. None and empty text limit nothing.
+    """A filter for series: all conditions must match. None and empty text match any.
 
-    `text` is looked for, without case, in identifiers, patient, collection, modality, description and error; `error` is the whole
-    name of one.
+    `text` is searched case-insensitively in identifiers, patient, collection, modality, description and error; `error` is the
+    complete name of an error class.
     """
 
     state: SeriesState | None = None
@@ -107,7 +107,7 @@ class SeriesFilter:
 class FailureGroup:
     """Failed series of one error and collection; `message` is that of one of them.
 
-    Their back-offs end between `first_retry_at` and `last_retry_at`; None where they have none.
+    Their back-offs end between `first_retry_at` and `last_retry_at`; None if they have none.
     """
 
     error: str
@@ -120,7 +120,7 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPage:
-    """Some rows in the archive's order; `next_after` asks for those that may follow, None when there are none."""
+    """Some rows in the archive's order; pass `next_after` for the next page; None if there are no more."""
 
     rows: tuple[StoredSeries, ...]
     next_after: int | None
@@ -128,7 +128,7 @@ class StoredPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleNote:
-    """How the last cycle of a manifest ended; `succeeded_at` is when one last ended with everything complete (exit code 0)."""
+    """The end of the last cycle of a manifest; `succeeded_at` is the end of the last one that was complete (exit code 0)."""
 
     began_at: datetime
     ended_at: datetime
@@ -152,7 +152,7 @@ class StoredPlaces:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPlace:
-    """What verifying a sound series needs of its row; `key` is the store's own number of the series."""
+    """The values of a row that a quick verification needs; `key` is the store's own number of the series."""
 
     key: int
     state: SeriesState
@@ -161,7 +161,7 @@ class StoredPlace:
 
 
 class Standing(StrEnum):
-    """How a catalogue row compares with the store: not known, not fetched yet, complete as listed, or listed otherwise now."""
+    """A catalogue row compared with the store: unknown, not fetched yet, complete in this version, or complete in another."""
 
     NEW = "new"
     PENDING = "pending"

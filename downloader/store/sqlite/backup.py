@@ -1,4 +1,4 @@
-"""A copy of a store that is in use: whole, of one moment, and there in one step or not at all. Blocks."""
+"""A backup of a store in use: a consistent snapshot, created by an atomic rename. Blocks."""
 
 import os
 import sqlite3
@@ -16,18 +16,18 @@ _MAGIC = b"SQLite format 3\x00"
 def back_up_store(source: Path, target: Path) -> int:
     """Copy the store at `source` to the file `target`, which is replaced if it is a database; returns the bytes of the copy.
 
-    Whoever uses the store meanwhile is not held up: the copy is made in one transaction that reads.
+    Other users of the store are not blocked: the copy is made in one read transaction.
 
     Raises:
         StoreError: there is no such store, or the copy cannot be written.
-        DamagedStoreError: the copy does not hold together, as the store does not.
+        DamagedStoreError: the copy is inconsistent, because the store is.
     """
     with translated_errors(target):
         _refuse_what_is_no_copy(target, source)
     with translated_errors(source), closing(_open(source)) as origin, _written(target) as new:
         with translated_errors(target), closing(sqlite3.connect(new)) as copy:
             origin.backup(copy)
-            # a copy is one file: what reads it next makes a log of its own
+            # a copy is a single file; the next reader creates its own log
             copy.execute("PRAGMA journal_mode = DELETE")
             (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
@@ -36,7 +36,7 @@ def back_up_store(source: Path, target: Path) -> int:
 
 
 def _refuse_what_is_no_copy(target: Path, source: Path) -> None:
-    """A slip of the hand costs nobody a file."""
+    """Refuse to overwrite a file that is not a copy of a store."""
     if not target.exists():
         return
     if target.is_dir() or target.samefile(source):
@@ -57,7 +57,7 @@ def _open(source: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _written(target: Path) -> Iterator[Path]:
-    """A new file beside the target, which takes its place once it is on the disk."""
+    """A new file next to the target, which replaces it after a sync."""
     new = target.with_name(f".{target.name}.new")
     with translated_errors(target):
         new.unlink(missing_ok=True)

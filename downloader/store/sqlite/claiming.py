@@ -1,4 +1,4 @@
-"""What workers do to the store: claim a series, keep it, and say how it ended."""
+"""The writes of workers: claim a series, keep the claim, and record its end."""
 
 import json
 from collections import deque
@@ -17,7 +17,7 @@ _QUERY_OF_ORDER = {
     FetchOrder.ARCHIVE: "next_in_archive_order",
     FetchOrder.SMALLEST_FIRST: "next_smallest_first",
     FetchOrder.LARGEST_FIRST: "next_largest_first",
-    # a balance is made of claims from both ends, by whoever knows what is under way
+    # the scheduler makes the balanced order of claims from both ends, because it knows the series in flight
     FetchOrder.BALANCED: "next_largest_first",
 }
 
@@ -53,7 +53,7 @@ def _next_keys(
 
 
 def _archives_due(connection: Connection, manifest: str, archives: Collection[str] | None) -> list[str]:
-    """Those of which something in the queue need not wait, less those that were not asked for."""
+    """The archives with series that are due, among the requested ones."""
     due = [row["archive"] for row in connection.rows("archives_due", manifest=manifest)]
     return [archive for archive in due if archives is None or archive in archives]
 
@@ -81,7 +81,7 @@ def extend(connection: Connection, claims: Collection[Claim], lease_until_at: da
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Completion:
-    """What somebody who waits has to say of a series that is in the library; `lost` where it was no longer theirs to say."""
+    """A completion that waits for its transaction; `lost` if the claim was lost."""
 
     held: Claim
     receipt: Receipt
@@ -90,10 +90,10 @@ class Completion:
 
 
 def complete_waiting(connection: Connection, waiting: deque[Completion], own: Completion) -> None:
-    """Write all that `waiting` holds in one transaction: to sync it takes as long for one as for many. See `Queue.complete`.
+    """Write all entries of `waiting` in one transaction: a sync takes as long for one as for many. See `Queue.complete`.
 
-    Whoever waits calls this once, with what is `own`; it may have been written with another's. What cannot be written goes back,
-    so that each learns from a call of their own what is wrong.
+    Each caller calls this once, with its `own` completion, which may already have been written with others. Entries that cannot
+    be written are put back, so that each caller gets its own error.
     """
     taken = [waiting.popleft() for _ in range(len(waiting))]
     if not taken:
@@ -117,7 +117,7 @@ def _complete(connection: Connection, completion: Completion) -> LeaseLostError 
 
 
 def completed_values(receipt: Receipt, folder: str) -> dict[str, Value]:
-    """What the store keeps of a receipt, by column."""
+    """The columns of a completed series, from its receipt."""
     return {
         "archive": receipt.archive,
         "folder": folder,
@@ -131,7 +131,7 @@ def completed_values(receipt: Receipt, folder: str) -> dict[str, Value]:
 
 
 def strength_values(proof: Proof) -> dict[str, Value]:
-    """How a proof is kept."""
+    """The columns of a proof."""
     return {"digests": proof.digests.value, "md5_list": int(proof.came_with_list)}
 
 
@@ -167,7 +167,7 @@ def fail(connection: Connection, held: Claim, *, error: str, message: str, rests
 
 
 def _change_held(connection: Connection, name: str, held: Claim, **values: Value) -> None:
-    """Run a statement that changes the series only while this claim holds it."""
+    """Run a statement that changes the series only if it still has this claim."""
     if not connection.change(name, **_names_of(held), **values):
         raise LeaseLostError(
             f"attempt {held.attempt} no longer holds the lease",

@@ -1,4 +1,4 @@
-"""The one connection to the store's file: opened, checked, migrated; then named statements in transactions."""
+"""The single connection to the store's file: opens, checks and migrates it; then runs named statements in transactions."""
 
 import os
 import sqlite3
@@ -13,15 +13,15 @@ from downloader.store.sqlite.errors import REBUILD, translated_errors
 from downloader.store.sqlite.statements import load_migrations, load_queries, split_statements
 
 APPLICATION_ID = 0x74636961
-"""`tcia` in ASCII: tells our files from every other SQLite file."""
+"""`tcia` in ASCII: identifies our files among SQLite files."""
 
 BUSY_SECONDS = 10.0
 PAGE_SIZE = 1000
-"""Rows that are held at once by whoever goes through many."""
+"""The number of rows that are read at once when many are processed."""
 
 _SWITCH_TRIES = 100
 _CACHE_KIB = 64 * 1024
-_QUICKLY_CHECKED_BYTES = 64 * 1024 * 1024  # read and compared in a tenth of a second
+_QUICKLY_CHECKED_BYTES = 64 * 1024 * 1024  # read and compared in 0.1 s
 
 Value = str | int | float | None
 Row = dict[str, Any]
@@ -36,9 +36,10 @@ class Connection:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:
-        """All or nothing. A `durable` one has survived power loss when this returns; any other survives the process' death.
+        """A transaction. A `durable` one survives a power failure when this returns; any other survives only the process' death.
 
-        The write lock is taken at the start: a transaction that first reads and then writes could find the file changed.
+        The write lock is taken at the start: otherwise a transaction that reads before it writes could fail because the file
+        changed.
         """
         # the pragma has no effect inside a transaction
         if durable:
@@ -48,31 +49,31 @@ class Connection:
             yield
             self._database.execute("COMMIT")
         finally:
-            # after some errors, such as a full disk, SQLite has rolled back by itself
+            # after some errors, such as a full disk, SQLite has already rolled back
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             if durable:
                 self._database.execute("PRAGMA synchronous = NORMAL")
 
     def rows(self, name: str, **values: Value) -> list[Row]:
-        """Every row that the query gives."""
+        """Every row of the query."""
         cursor = self._database.execute(self._queries[name], values)
-        # sqlite3.Row looks a name up by going through the columns, which for a series' 38 takes longer than reading them
+        # sqlite3.Row finds a name by a linear search, which takes longer for the 38 columns of a series than reading them
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def each(self, name: str, **values: Value) -> Iterator[tuple[Any, ...]]:
-        """The rows that the query gives, one by one, all of one moment. To be gone through before anything else runs."""
+        """The rows of the query, one by one, of one snapshot. Iterate completely before any other statement."""
         yield from self._database.execute(self._queries[name], values)
 
     def number(self, name: str, **values: Value) -> int:
-        """The figure that the query gives in one row of one column."""
+        """The number that the query returns in one row of one column."""
         (row,) = self.rows(name, **values)
         (figure,) = row.values()
         return int(figure)
 
     def change(self, name: str, **values: Value) -> int:
-        """How many rows the statement changed."""
+        """Run the statement; returns how many rows it changed."""
         return self._database.execute(self._queries[name], values).rowcount
 
     def change_each(self, name: str, sets: Iterable[Mapping[str, Value] | Sequence[Value]]) -> None:
@@ -80,17 +81,17 @@ class Connection:
         self._database.executemany(self._queries[name], sets)
 
     def close(self) -> None:
-        """Close the file. What was not committed is rolled back."""
+        """Close the file. Uncommitted changes are rolled back."""
         self._database.close()
 
 
 def open_connection(path: Path, busy_seconds: float = BUSY_SECONDS) -> Connection:
-    """Open the store at `path`, new or old, check it, and bring it up to date.
+    """Open the store at `path`, or create it, check it, and migrate it.
 
     Raises:
-        DamagedStoreError: damaged, or no database at all.
-        StoreError: not writable, not a state store, or made by a newer tciad.
-        StoreLockedError: another process would not let go of it for `busy_seconds`.
+        DamagedStoreError: it is damaged, or not a database.
+        StoreError: it is not writable, is not a state store, or was written by a newer tciad.
+        StoreLockedError: another process locked it for longer than `busy_seconds`.
     """
     with translated_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,9 +109,9 @@ def open_connection(path: Path, busy_seconds: float = BUSY_SECONDS) -> Connectio
 
 
 def _make_file(path: Path) -> None:
-    """Make the file where there is none, with the rights that umask and folder give: SQLite would leave out those of the group.
+    """Create the file if there is none, with the permissions of umask and folder: SQLite would not add those of the group.
 
-    Its log and its shared memory get the rights of the database.
+    Its log and its shared memory get the permissions of the database.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -124,7 +125,7 @@ def _make_file(path: Path) -> None:
 
 def _prepare(database: sqlite3.Connection, path: Path, *, suspect: bool) -> None:
     migrations = load_migrations()
-    # nothing may be written before it is known that the file is ours
+    # nothing may be written before the file is known to be ours
     check_file(database, path, newest_version=max(migrations), suspect=suspect)
     database.execute("PRAGMA foreign_keys = ON")
     database.execute("PRAGMA synchronous = NORMAL")
@@ -139,11 +140,11 @@ def _prepare(database: sqlite3.Connection, path: Path, *, suspect: bool) -> None
 
 
 def check_file(database: sqlite3.Connection, path: Path, *, newest_version: int, suspect: bool) -> int:
-    """The version of the file, once it is known to be a store that this tciad can read. Writes nothing.
+    """The version of the file, after checking that this tciad can read it. Writes nothing.
 
     Raises:
-        StoreError: it is not ours, or was made by a newer tciad.
-        DamagedStoreError: it is `suspect`, and turned out to be damaged.
+        StoreError: it is not a state store, or was written by a newer tciad.
+        DamagedStoreError: it is `suspect`, and damaged.
     """
     version = _refuse_foreign(database, path, newest_version)
     if suspect:
@@ -152,7 +153,7 @@ def check_file(database: sqlite3.Connection, path: Path, *, newest_version: int,
 
 
 def _switch_to_wal(database: sqlite3.Connection) -> str:
-    """The journal mode afterwards. SQLite does not wait for others here, so it is waited for by a transaction of our own."""
+    """Switch to WAL; returns the journal mode. SQLite does not wait for other processes here, so a transaction of ours waits."""
     for _ in range(_SWITCH_TRIES):
         try:
             (journal_mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -167,7 +168,7 @@ def _switch_to_wal(database: sqlite3.Connection) -> str:
 
 
 def _refuse_foreign(database: sqlite3.Connection, path: Path, newest_version: int) -> int:
-    # one transaction, so that another process which makes the store at this moment is seen before or after, not in between
+    # one transaction, so that another process that creates the store now is seen before or after, not in between
     database.execute("BEGIN")
     (objects,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -184,7 +185,7 @@ def _refuse_foreign(database: sqlite3.Connection, path: Path, newest_version: in
 
 
 def migrate(database: sqlite3.Connection, migrations: Mapping[int, str]) -> None:
-    """Apply what the file lacks, each migration in one transaction with its number.
+    """Apply the missing migrations, each in one transaction with its number.
 
     The number is read under the write lock, so that two processes that open an old store at once do not migrate it twice.
     """
@@ -203,7 +204,7 @@ def migrate(database: sqlite3.Connection, migrations: Mapping[int, str]) -> None
 
 
 def is_suspect(path: Path) -> bool:
-    """Whether to read all pages before trusting them: always while that is quick, else after an end without a proper close."""
+    """Whether to check all pages: always if that is fast, otherwise after an end without a proper close."""
     left_behind = path.with_name(path.name + "-wal")
     return left_behind.exists() or (path.exists() and path.stat().st_size <= _QUICKLY_CHECKED_BYTES)
 

@@ -1,4 +1,4 @@
-"""What the store learns from the library or a person: series that lie proven, moved, are damaged, or get a new chance."""
+"""Corrections of the store by the library or the user: series that are proven, moved, damaged, or retried."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +23,11 @@ RESTORED_COLUMNS: Final = (
 """The columns of `restore_new` after those of the catalogue."""
 
 _RESTORE = "restore"
-"""Names the claim through which a restored series passes, inside of one transaction."""
+"""The id of the temporary claim of a restored series, inside of one transaction."""
 
 
 def restore(connection: Connection, stored: Sequence[tuple[Receipt, str]]) -> None:
-    """See `Corrections.restore`. A series that the store knows passes through a claim of ours, since others may want it."""
+    """See `Corrections.restore`. A known series gets a temporary claim, because other workers may have claimed it."""
     with connection.transaction(durable=True):
         known = _known(connection, stored)
         new: dict[str, tuple[Receipt, str]] = {}
@@ -59,7 +59,7 @@ def _restored_values(stored: tuple[Receipt, str]) -> tuple[Value, ...]:
 
 
 def _rounds(stored: Sequence[tuple[Receipt, str]]) -> Iterator[Mapping[str, tuple[Receipt, str]]]:
-    """The same in as few parts as can be, each with a series once at most; nearly always it is one."""
+    """Split the series into the fewest parts without duplicates; nearly always one part."""
     left = list(stored)
     while left:
         again: list[tuple[Receipt, str]] = []

@@ -1,4 +1,4 @@
-"""What a resolve does to the store: enqueue what the catalogue lists, withdraw what it no longer does."""
+"""The writes of a resolve: enqueue listed series, withdraw vanished ones."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -40,7 +40,7 @@ def enqueue(
             raise StoreError(f"resolve {resolve} of the manifest {manifest} has not started")
         rows, contradicting = _take_one_of_each(batch)
         staged = stage(connection, rows)
-        # changes are told from what was known: before the newest attributes are merged
+        # changes are detected before the newest attributes are merged
         if connection.change("mark_changed"):
             named_by = 0 if settles else resolve  # no resolve has the number 0
             connection.change("mark_contradicted", manifest=manifest, resolve=named_by, archive=archive)
@@ -69,7 +69,7 @@ def enqueue(
 
 
 def _take_one_of_each(batch: Sequence[Series]) -> tuple[list[Series], list[Series]]:
-    """One row of each series, the last of those that have the figures of its first; and the others."""
+    """One row of each series, the last of those with the same figures as its first; and the others."""
     taken: dict[str, Series] = {}
     others: list[Series] = []
     for series in batch:
@@ -134,9 +134,9 @@ def update_series(connection: Connection, series: Series) -> None:
 
 
 def stage(connection: Connection, batch: Sequence[Series]) -> int:
-    """Lay the batch out beside the series it is about; returns of how many series it is."""
+    """Write the batch to a temporary table next to the known series; returns how many series it has."""
     connection.change("clear_incoming")
-    # a series that is named twice counts once: in its first place, with its last row
+    # a series that is listed twice counts once: in its first place, with its last row
     newest = {series.series_instance_uid: series for series in batch}
     connection.change_each("stage_incoming", map(staged_values, newest.values()))
     known = connection.change("match_incoming")
@@ -152,7 +152,7 @@ def count_vanished(connection: Connection, manifest: str, resolve: int) -> int:
 def withdraw_vanished(
     connection: Connection, manifest: str, resolve: int, at: datetime, denied: Collection[str] | None = None
 ) -> Sequence[str]:
-    """See `Intake.withdraw_vanished`. Durable: what is withdrawn may be deleted from the library next."""
+    """See `Intake.withdraw_vanished`. Durable, because withdrawn series may be deleted from the library next."""
     allowed = None if denied is None else frozenset(denied)
     with connection.transaction(durable=True):
         vanished = [
@@ -169,7 +169,7 @@ def withdraw_vanished(
 
 
 def page_of_vanished(connection: Connection, manifest: str, resolve: int, after: int) -> tuple[int, Sequence[StoredSeries]]:
-    """A page of what `Intake.find_vanished` gives, with the key of its last row."""
+    """A page of `Intake.find_vanished`, with the key of its last row."""
     rows = connection.rows("page_of_vanished", manifest=manifest, resolve=resolve, after=after, page_size=PAGE_SIZE)
     last_key = rows[-1]["series_key"] if rows else after
     return last_key, [to_stored_series({**row, "archive": row["wanted_of"]}) for row in rows]

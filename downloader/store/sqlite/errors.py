@@ -1,4 +1,4 @@
-"""The one place where sqlite3's errors become ours."""
+"""Translates sqlite3's errors into ours."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from downloader.errors import DamagedStoreError, StoreError, StoreLockedError
 
-_PRIMARY_CODE = 0xFF  # an extended result code carries its family in the low byte (SQLite, Result and Error Codes)
+_PRIMARY_CODE = 0xFF  # the primary result code is the low byte of an extended one (SQLite, Result and Error Codes)
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _NOT_WRITABLE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
@@ -17,7 +17,7 @@ REBUILD = "rebuild it from the receipts with `tciad store rebuild`; the damaged 
 
 @contextmanager
 def translated_errors(path: Path) -> Iterator[None]:
-    """Raise what sqlite3 and the file system raise inside as StoreError about the store at `path`."""
+    """Raise errors of sqlite3 and of the file system as StoreError about the store at `path`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -30,7 +30,7 @@ def translated_errors(path: Path) -> Iterator[None]:
 
 
 def _translate(error: sqlite3.Error, path: Path) -> StoreError:
-    # errors that the Python module raises by itself carry no code
+    # errors that the Python module raises itself have no code
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
     if code in _BUSY:
         return StoreLockedError(

@@ -1,4 +1,4 @@
-"""What people and reports ask of the store. Nothing here writes."""
+"""The queries of people and reports. Read-only."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from downloader.store.sqlite.rows import to_cycle_note, to_digests, to_failure, 
 
 _BY_CARE = (WithdrawnPolicy.DELETE, WithdrawnPolicy.QUARANTINE, WithdrawnPolicy.KEEP)
 SEARCHED_KEYS = 20_000
-"""A stretch that is searched while everybody else waits: some 50 ms."""
+"""The number of keys of one search step, during which other calls wait: about 50 ms."""
 
 
 def manifests(connection: Connection) -> Sequence[str]:
@@ -32,7 +32,7 @@ def find_named(connection: Connection, series_instance_uids: Sequence[str]) -> S
 
 
 def search(connection: Connection, wanted: SeriesFilter, after: int, limit: int) -> tuple[int, Sequence[StoredSeries]]:
-    """Matching rows among the next `SEARCHED_KEYS` keys, at most `limit`, with the key up to which was searched."""
+    """Matching rows among the next `SEARCHED_KEYS` keys, at most `limit`, with the last key that was searched."""
     until = after + SEARCHED_KEYS
     values: dict[str, Value] = {
         "after": after,
@@ -52,7 +52,7 @@ def search(connection: Connection, wanted: SeriesFilter, after: int, limit: int)
 
 
 def last_key(connection: Connection) -> int:
-    """The key of the last series; 0 where there is none."""
+    """The key of the last series; 0 if there is none."""
     return connection.number("last_key")
 
 
@@ -62,7 +62,7 @@ def cycles(connection: Connection) -> Mapping[str, CycleNote]:
 
 
 def _pattern_of(text: str) -> str | None:
-    """The text anywhere, taken as it is (LIKE's own signs escaped)."""
+    """A LIKE pattern that finds the text anywhere, with LIKE's wildcards escaped."""
     escaped = "".join(f"!{letter}" if letter in "!%_" else letter for letter in text)
     return f"%{escaped}%" if text else None
 
@@ -101,7 +101,7 @@ def failure_groups(connection: Connection, manifest: str | None) -> Sequence[Fai
 def page(
     connection: Connection, manifest: str | None, state: SeriesState | None, after: int
 ) -> tuple[int, Sequence[StoredSeries]]:
-    """The next matching rows after the key `after`, with the key of the last one; none when there are no more."""
+    """The next matching rows after the key `after`, with the key of the last one; empty if there are no more."""
     if state is not None:
         rows = connection.rows("page_in_state", manifest=manifest, state=state, after=after, page_size=PAGE_SIZE)
     elif manifest is not None:
@@ -128,14 +128,14 @@ def proof_groups(connection: Connection, manifest: str | None) -> Sequence[Proof
 def page_of_weak(
     connection: Connection, manifest: str | None, after: int, *, with_list: bool
 ) -> tuple[int, Sequence[StoredSeries]]:
-    """As `page`, of what `ProofRecords.find_weak` gives."""
+    """As `page`, for `ProofRecords.find_weak`."""
     rows = connection.rows("page_of_weak_proof", manifest=manifest, after=after, lists=int(with_list), page_size=PAGE_SIZE)
     last_key = rows[-1]["series_key"] if rows else after
     return last_key, [to_stored_series(row) for row in rows]
 
 
 def page_of_unknown(connection: Connection, after: int) -> tuple[int, Sequence[StoredSeries]]:
-    """As `page`, of what `ProofRecords.find_unknown_proofs` gives."""
+    """As `page`, for `ProofRecords.find_unknown_proofs`."""
     rows = connection.rows("page_of_unknown_proof", after=after, page_size=PAGE_SIZE)
     last_key = rows[-1]["series_key"] if rows else after
     return last_key, [to_stored_series(row) for row in rows]
@@ -147,7 +147,7 @@ def sent_md5_lists(connection: Connection, archive: str) -> bool:
 
 
 def page_of_withdrawn(connection: Connection, manifest: str, after: int) -> tuple[int, Sequence[WithdrawnSeries]]:
-    """As `page`, of what `FolderIndex.find_withdrawn` gives."""
+    """As `page`, for `FolderIndex.find_withdrawn`."""
     rows = connection.rows("page_of_withdrawn", manifest=manifest, after=after, page_size=PAGE_SIZE)
     last_key = rows[-1]["series_key"] if rows else after
     return last_key, [

@@ -1,4 +1,4 @@
-"""What ties the store to the folders of its library: which library it is, and where complete series lie in it."""
+"""The store's link to its library: the library's id, and the folders of complete series."""
 
 import json
 from collections.abc import Mapping, Sequence

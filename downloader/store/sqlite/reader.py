@@ -1,4 +1,4 @@
-"""A store in an SQLite file, to be asked. One thread owns the connection, so the event loop never waits for the disk."""
+"""A store in an SQLite file, read-only. One thread owns the connection, so that no call blocks the event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -36,21 +36,21 @@ Result = TypeVar("Result")
 
 @asynccontextmanager
 async def open_store_to_read(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> AsyncIterator["SqliteReader"]:
-    """The state store at `path`, to be asked: it is neither made nor changed. Raises as `reading.open_to_read`."""
+    """Open the state store at `path` read-only. Raises as `reading.open_to_read`."""
     async with on_own_thread(path, partial(open_to_read, path, busy_seconds)) as thread:
         yield SqliteReader(thread)
 
 
 @asynccontextmanager
 async def open_empty_store() -> AsyncIterator["SqliteReader"]:
-    """A store in memory that knows nothing."""
+    """An empty store in memory."""
     async with on_own_thread(Path(":memory:"), open_empty) as thread:
         yield SqliteReader(thread)
 
 
 @asynccontextmanager
 async def on_own_thread(path: Path, opened: Callable[[], Connection]) -> AsyncIterator["StoreThread"]:
-    """A thread that opens the connection, runs all that is asked of it, and closes it."""
+    """Start a thread that opens the connection, runs all calls, and closes it."""
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
     try:
         connection = await _run(executor, opened)
@@ -64,7 +64,7 @@ async def on_own_thread(path: Path, opened: Callable[[], Connection]) -> AsyncIt
 
 
 async def _run(executor: ThreadPoolExecutor, function: Callable[[], Result]) -> Result:
-    """Run `function` on the thread. A cancelled caller either never begins, or learns how it ended: no claim is lost half-way."""
+    """Run `function` on the thread. If the caller is cancelled, it never starts, or its end is awaited: no claim is lost."""
     await checkpoint_if_cancelled()
     outcome = asyncio.get_running_loop().run_in_executor(executor, function)
     with CancelScope(shield=True):
@@ -73,7 +73,7 @@ async def _run(executor: ThreadPoolExecutor, function: Callable[[], Result]) -> 
 
 
 class StoreThread:
-    """The thread that owns the connection to the file at `path`; made by `on_own_thread`."""
+    """The thread that owns the connection to the file at `path`; created by `on_own_thread`."""
 
     def __init__(self, path: Path, connection: Connection, executor: ThreadPoolExecutor) -> None:
         self._path = path
@@ -86,7 +86,7 @@ class StoreThread:
         *args: Parameters.args,
         **kwargs: Parameters.kwargs,
     ) -> Result:
-        """What the function returns on the connection. Raises StoreError."""
+        """Run the function with the connection on the thread. Raises StoreError."""
 
         def call() -> Result:
             with translated_errors(self._path):
@@ -96,7 +96,7 @@ class StoreThread:
 
 
 class SqliteReader:
-    """Implements `StoreReader`, whose docstrings say what each method does."""
+    """Implements `StoreReader`; see its docstrings."""
 
     def __init__(self, thread: StoreThread) -> None:
         self._on_thread = thread.run

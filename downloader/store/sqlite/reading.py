@@ -1,4 +1,4 @@
-"""Opens a store to be asked. Nothing is made, migrated or written, whatever its version."""
+"""Opens a store read-only. Nothing is created, migrated or written, whatever its version."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from downloader.store.sqlite.statements import load_migrations, load_queries
 
 
 def open_to_read(path: Path, busy_seconds: float = BUSY_SECONDS) -> Connection:
-    """Open the store at `path` as it is. One of an older version is read from a copy of this moment that is brought up to date.
+    """Open the store at `path` as it is. An older version is copied and the copy is migrated.
 
-    The copy is a temporary file of SQLite's own: seconds for a store of a million series, until the next run migrates it.
+    The copy is a temporary file of SQLite's: this takes seconds for a million series, until the next run migrates the store.
 
     Raises:
-        DamagedStoreError: damaged, or no database at all.
-        StoreError: it is not there, cannot be read, is not a state store, or was made by a newer tciad.
-        StoreLockedError: another process would not let go of it for `busy_seconds`.
+        DamagedStoreError: it is damaged, or not a database.
+        StoreError: it does not exist, cannot be read, is not a state store, or was written by a newer tciad.
+        StoreLockedError: another process locked it for longer than `busy_seconds`.
     """
     with translated_errors(path):
         suspect = is_suspect(path)
@@ -36,17 +36,17 @@ def open_to_read(path: Path, busy_seconds: float = BUSY_SECONDS) -> Connection:
 
 
 def open_empty() -> Connection:
-    """A store without anything in it, for questions about a library that has none yet."""
+    """An empty store, for queries about a library that has none yet."""
     database = sqlite3.connect(":memory:", isolation_level=None)
     migrate(database, load_migrations())
     return Connection(database, load_queries())
 
 
 def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
-    """Never makes the file.
+    """Connect without creating the file.
 
     Not `mode=ro`: such a connection cannot remove the write-ahead log when it closes, and the next start would take the log for
-    the sign of a crash. Where the user may not write, SQLite opens the file for reading by itself.
+    the sign of a crash. If the user may not write, SQLite opens the file for reading by itself.
     """
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=busy_seconds, isolation_level=None)
 
@@ -56,7 +56,7 @@ def _copy(database: sqlite3.Connection) -> sqlite3.Connection:
     copy = sqlite3.connect("", isolation_level=None)
     with _closed_on_error(copy):
         database.backup(copy)
-        # the copy is no place for a write-ahead log
+        # the copy needs no write-ahead log
         copy.execute("PRAGMA journal_mode = MEMORY")
     return copy
 

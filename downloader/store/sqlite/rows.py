@@ -1,4 +1,4 @@
-"""The one place where nouns become rows, and rows nouns."""
+"""Converts values to rows and rows to values."""
 
 from dataclasses import fields
 from datetime import UTC, date, datetime
@@ -31,12 +31,12 @@ def date_value(on: date | None) -> Value:
 
 
 def time_value(at: datetime | None) -> Value:
-    """A time in the store's form, where there is one."""
+    """A time in the store's form, or None."""
     return None if at is None else to_text(at)
 
 
 def staged_values(series: Series) -> tuple[Value, ...]:
-    """The values of STAGED_COLUMNS, in their order; empty text is what the archive did not tell, and becomes NULL there."""
+    """The values of STAGED_COLUMNS, in order; empty text means that the archive gave none, and becomes NULL."""
     submitted_at = None if series.submitted_at is None else _stored_time(series.submitted_at)
     return (*_texts_and_numbers_of(series), *map(_stored_date, _dates_of(series)), submitted_at)
 
@@ -52,7 +52,7 @@ def _stored_time(at: datetime) -> str:
 
 
 def version_values(version: SeriesVersion) -> Row:
-    """The values of the columns that tell versions of a series apart."""
+    """The values of the columns of a series' version."""
     return {
         "image_count": version.image_count,
         "file_size_bytes": version.file_size_bytes,
@@ -62,7 +62,7 @@ def version_values(version: SeriesVersion) -> Row:
 
 
 def to_version(row: Row) -> SeriesVersion:
-    """What those columns hold."""
+    """The version in those columns."""
     return SeriesVersion(
         image_count=row["image_count"],
         file_size_bytes=row["file_size_bytes"],
@@ -72,7 +72,7 @@ def to_version(row: Row) -> SeriesVersion:
 
 
 def to_series(row: Row) -> Series:
-    """The catalogue's attributes of a series row."""
+    """The catalogue's attributes in a series row."""
     attributes: Row = {name: row[name] or "" for name in _TEXTS}
     for name in _NUMBERS:
         attributes[name] = row[name]
@@ -94,7 +94,7 @@ def _read_time(text: str | None) -> datetime | None:
 
 
 def to_claim(row: Row) -> Claim:
-    """A row that was just claimed."""
+    """The claim in a row that was just claimed."""
     return Claim(
         series=to_series(row),
         archive=row["archive"],
@@ -109,7 +109,7 @@ def to_claim(row: Row) -> Claim:
 
 
 def to_stored_series(row: Row) -> StoredSeries:
-    """A whole row, for those who ask."""
+    """A whole row, for queries."""
     return StoredSeries(
         series=to_series(row),
         archive=row["archive"],
@@ -131,12 +131,12 @@ def to_stored_series(row: Row) -> StoredSeries:
 
 
 def to_digests(text: str | None) -> Digests | None:
-    """The strength of a proof, where it is known."""
+    """The strength of a proof; None if it is unknown."""
     return Digests(text) if text else None
 
 
 def to_cycle_note(row: Row) -> CycleNote:
-    """What was noted of a manifest's last cycle."""
+    """The end of a manifest's last cycle."""
     return CycleNote(
         began_at=datetime.fromisoformat(row["cycle_began_at"]),
         ended_at=datetime.fromisoformat(row["cycle_ended_at"]),
@@ -152,7 +152,7 @@ def _time_of(text: str | None) -> datetime | None:
 
 
 def to_failure(row: Row) -> Failure:
-    """A failed series' row."""
+    """A failed series."""
     return Failure(
         series_instance_uid=row["series_instance_uid"],
         error=row["error"] or "",

@@ -1,4 +1,4 @@
-"""Who works with the store, and what becomes of the claims of those who no longer do."""
+"""The sessions of the store's clients, and the release of abandoned claims."""
 
 from collections.abc import Collection
 from datetime import datetime

@@ -1,16 +1,16 @@
-"""A store that cannot be used any more is kept: nothing that it may still tell is thrown away."""
+"""Keeps an unusable store under another name, because its data may still be recoverable."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
 from downloader.store.sqlite.errors import translated_errors
 
-# SQLite's own files beside the database: write-ahead log, shared memory, rollback journal
+# SQLite's own files next to the database: write-ahead log, shared memory, rollback journal
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 
 
 def keep_aside(path: Path, at: datetime) -> Path | None:
-    """Rename the store at `path`, with all that belongs to it, to a name with the time. Returns it; None where there was none.
+    """Rename the store at `path`, with all its files, to a name with the time. Returns the new path; None if there was no store.
 
     Raises:
         StoreError: it cannot be renamed.

@@ -1,4 +1,4 @@
-"""The store's SQL, which lives in files: statements by name, migrations by number."""
+"""Loads the store's SQL from files: statements by name, migrations by number."""
 
 import re
 import sqlite3
@@ -17,7 +17,7 @@ def load_queries() -> Mapping[str, str]:
 
 
 def load_migrations() -> Mapping[int, str]:
-    """The scripts of sql/migrations/ by number; number n leads from version n - 1 to version n."""
+    """The scripts of sql/migrations/ by number; number n migrates version n - 1 to version n."""
     scripts = {}
     for file in files(__package__).joinpath("sql", "migrations").iterdir():
         if match := _MIGRATION_NAME.match(file.name):
@@ -26,7 +26,7 @@ def load_migrations() -> Mapping[int, str]:
 
 
 def split_statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one, triggers whole: `executescript` would commit the transaction around it."""
+    """The statements of a script one by one, triggers included: `executescript` would commit the enclosing transaction."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -1,4 +1,4 @@
-"""The store in an SQLite file: made where there is none, brought up to date, and changed."""
+"""The store in an SQLite file: created, migrated, and changed."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -19,21 +19,21 @@ from downloader.store.sqlite.reader import SqliteReader, StoreThread, on_own_thr
 async def open_store(
     path: Path, clock: Clock | None = None, *, busy_seconds: float = BUSY_SECONDS
 ) -> AsyncIterator["SqliteStore"]:
-    """The state store at `path`, made or brought up to date where that is needed.
+    """Open the state store at `path`; create or migrate it if needed.
 
-    `clock` is the store's: leases, delays and rests are reckoned by it; the machine's own unless given.
+    `clock` is the store's clock for leases, delays and back-offs; the machine's own by default.
 
     Raises:
-        DamagedStoreError: damaged, or no database at all.
-        StoreError: not writable, not a state store, or made by a newer tciad.
-        StoreLockedError: another process would not let go of it for `busy_seconds`; later calls raise it too.
+        DamagedStoreError: it is damaged, or not a database.
+        StoreError: it is not writable, is not a state store, or was written by a newer tciad.
+        StoreLockedError: another process locked it for longer than `busy_seconds`; later calls raise it too.
     """
     async with on_own_thread(path, partial(open_connection, path, busy_seconds)) as thread:
         yield SqliteStore(thread, clock or SystemClock())
 
 
 class SqliteStore(SqliteReader):
-    """Implements `Store`, whose docstrings say what each method does; made by `open_store`."""
+    """Implements `Store`; see its docstrings. Created by `open_store`."""
 
     def __init__(self, thread: StoreThread, clock: Clock) -> None:
         super().__init__(thread)
@@ -71,7 +71,7 @@ class SqliteStore(SqliteReader):
         return await self._on_thread(claiming.extend, claims, self._in(lease_seconds))
 
     async def complete(self, claim: Claim, receipt: Receipt, folder: str) -> None:
-        """See `Store`. What comes while the thread is busy is written together."""
+        """See `Queue`. Completions that arrive while the thread is busy are written in one transaction."""
         completion = claiming.Completion(held=claim, receipt=receipt, folder=folder)
         self._completions.append(completion)
         try:
@@ -243,9 +243,9 @@ class SqliteStore(SqliteReader):
         await self._on_thread(corrections.bind_library, identity)
 
     def _in(self, seconds: float) -> datetime:
-        """Due times and leases go by the time that passes: a wall clock that steps neither lengthens nor ends them."""
+        """Due times and leases use the steady clock: setting the wall clock neither lengthens nor ends them."""
         return self._clock.steady_now() + timedelta(seconds=seconds)
 
     def _rested_at(self, lets_failed_rest: bool) -> datetime | None:
-        """A rest is of hours and days, and is kept from one process to the next: it goes by the wall clock."""
+        """Back-offs take hours and days and outlive the process: they use the wall clock."""
         return self._clock.now() if lets_failed_rest else None
