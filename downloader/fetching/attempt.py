@@ -1,6 +1,6 @@
-"""One attempt at one series, from the source's transfer to the library. It never tries again and knows no store.
+"""One attempt at one series, from the source's transfer to the library. It never retries and does not use the store.
 
-An attempt begins a staging, takes a transfer into it, has the images proven and publishes them with their receipt.
+An attempt begins a staging, stages a transfer, proves the images and publishes them with their receipt.
 """
 
 from dataclasses import dataclass
@@ -49,8 +49,8 @@ LOOK_IT_UP: Final = "look it up on the archive's site; it may have been withdraw
 class FetchedSeries:
     """A series that is now in the library, in `place`.
 
-    `downloaded` is False where it lay there already. `first_byte_seconds` is how long the archive took to begin its reply; 0
-    where nothing was asked.
+    `downloaded` is False if it was there before. `first_byte_seconds` is the time until the archive began its response; 0 without
+    a request.
     """
 
     receipt: Receipt
@@ -60,14 +60,14 @@ class FetchedSeries:
 
 
 async def fetch_series(series: Series, context: AttemptContext, *, needed_bytes: int = 0) -> FetchedSeries:
-    """Fetch, prove and store one series, or leave nothing but whole images in staging for the next attempt.
+    """Fetch, prove and store one series; after a failure, only intact images stay in staging for the next attempt.
 
-    A series that has grown since it was listed can look like a bomb: its limits are then those of its newest catalogue row.
-    With `needed_bytes`, it is not begun before there is as much room.
+    A series that has grown since it was listed can exceed its limits: then the limits of its newest catalogue row apply. With
+    `needed_bytes`, it starts only if that much space is free.
 
     Raises:
-        ArchiveError, TransferError: the archive did not give the series, or gave something else.
-        LibraryError: the library cannot take it.
+        ArchiveError, TransferError: the archive did not send the series, or sent something else.
+        LibraryError: the library cannot store it.
     """
     try:
         return await _fetch_listed(series, context, needed_bytes)
@@ -79,7 +79,7 @@ async def fetch_series(series: Series, context: AttemptContext, *, needed_bytes:
 
 
 async def _changed_since(series: Series, archive: Catalogue) -> Series | None:
-    """The series' newest row, if it is another version; None if it is not, or is not available."""
+    """The newest row of the series if it has another version; None if not, or if it cannot be read."""
     try:
         newest = await ask_again(series, archive)
     except (ArchiveError, TransferError):
@@ -88,8 +88,8 @@ async def _changed_since(series: Series, archive: Catalogue) -> Series | None:
 
 
 async def _fetch_listed(series: Series, context: AttemptContext, needed_bytes: int) -> FetchedSeries:
-    """One attempt at the series as this row lists it."""
-    # each hop to a thread costs more than most of what small series need done there: few do all (docs/decisions/0010)
+    """One attempt at the series with this row."""
+    # a hop to a thread costs more than most steps of a small series, so few hops do everything (docs/decisions/0010)
     begun = await context.in_thread(_find_or_begin, series, context, needed_bytes)
     if isinstance(begun, Receipt):
         same = await receipt_if_unchanged(series, begun, context.archive, context.md5)
@@ -102,7 +102,7 @@ async def _fetch_listed(series: Series, context: AttemptContext, needed_bytes: i
         return await _run(Attempt(series=series, staging=begun, context=context))
     except _OutdatedRowError as outdated:
         newest = outdated.newest
-    # what came may be of two versions: it comes once more, to be compared with the row of today
+    # the images may be of two versions: fetch once more, and compare them with the current row
     try:
         begun = await context.in_thread(_begin, newest, context, 0)
         return await _run(Attempt(series=newest, staging=begun, context=context))
@@ -115,13 +115,13 @@ async def _fetch_listed(series: Series, context: AttemptContext, needed_bytes: i
 
 
 async def fetch_with_list(series: Series, context: AttemptContext) -> FetchedSeries:
-    """Fetch a series that lies complete in the library once more, with the archive's MD5 list, and put it in the place of that.
+    """Fetch a complete series once more, with the archive's MD5 list, and replace the stored one.
 
-    Whatever goes wrong, what lies there stays, and nothing is left in staging.
+    After any error the stored series stays, and staging is empty.
 
     Raises:
-        ArchiveError, TransferError: the archive did not give the series with a list, or gave something else.
-        LibraryError: the library cannot take it.
+        ArchiveError, TransferError: the archive did not send the series with a list, or sent something else.
+        LibraryError: the library cannot store it.
     """
     staging = await context.in_thread(_begin, series, context, 0)
     try:
@@ -132,7 +132,7 @@ async def fetch_with_list(series: Series, context: AttemptContext) -> FetchedSer
 
 
 class _OutdatedRowError(Exception):
-    """Images that no digest vouches for fit a row of the catalogue, and the catalogue has another by now. Never leaves here."""
+    """Internal: images without matching digests match their catalogue row, but the catalogue has another row now."""
 
     def __init__(self, newest: Series) -> None:
         super().__init__(newest.series_instance_uid)
@@ -140,11 +140,11 @@ class _OutdatedRowError(Exception):
 
 
 def _find_or_begin(series: Series, context: AttemptContext, needed_bytes: int) -> FetchedSeries | Receipt | Staging:
-    """The series as it already is in the library, if its receipt is of what the catalogue lists now; else its staging.
+    """The series in the library, if its receipt has the version that the catalogue lists now; otherwise a new staging.
 
-    Only its receipt, where that differs in dates alone: the archive's digest may show that the images are the same.
-    A run that was killed between the rename and the store's word leaves such a series behind: it needs no download. What else it
-    left of the series in staging is removed.
+    Returns only the receipt if just its dates differ: the archive's digest may show that the images are the same. A run that was
+    killed between the rename and the update of the store leaves such a series, which needs no download. Its other remains in
+    staging are removed.
     """
     library: SeriesSink = context.library
     receipt = library.find_receipt(series)
@@ -164,7 +164,7 @@ def _begin(series: Series, context: AttemptContext, needed_bytes: int) -> Stagin
 
 
 def _rewrite(receipt: Receipt, library: SeriesSink) -> FetchedSeries:
-    """Note the current row with a series in the library, whose images it means as the one before did."""
+    """Rewrite the receipt of a stored series with the current row, which describes the same images."""
     library.rewrite_receipt(library.folder_of(receipt.series), receipt)
     return _as_it_lies(receipt, receipt.series, library)
 
@@ -178,7 +178,7 @@ def _as_it_lies(receipt: Receipt, series: Series, library: SeriesSink) -> Fetche
 
 
 async def _run(attempt: Attempt) -> FetchedSeries:
-    """Have all images proven and published; what is staged outlives a failure only where it can be believed."""
+    """Fetch, prove and publish; after an error, keep the staged images only if they can be trusted."""
     staging = attempt.staging
     try:
         return await _fetch(attempt)
@@ -195,7 +195,7 @@ async def _run(attempt: Attempt) -> FetchedSeries:
 
 
 def _complete_error(error: TciadError, attempt: Attempt) -> None:
-    """Say which series it was, what to do next, and how much room it needs."""
+    """Add the series, the next step, and the needed space to the error."""
     error.series_instance_uid = error.series_instance_uid or attempt.series.series_instance_uid
     if isinstance(error, BROKEN_LINE) and not attempt.staging.keeps_parts:
         error.next_step = error.next_step or NO_PARTS
@@ -205,7 +205,7 @@ def _complete_error(error: TciadError, attempt: Attempt) -> None:
 
 
 async def _fetch(attempt: Attempt) -> FetchedSeries:
-    """Get what is missing singly where that is the better way, else all images in one transfer."""
+    """Fetch missing images singly if that is better, otherwise all images in one transfer."""
     series, staging, context = attempt.series, attempt.staging, attempt.context
     missing = await find_missing(attempt)
     if missing is None or not await fetch_singly(attempt, missing):
@@ -215,7 +215,7 @@ async def _fetch(attempt: Attempt) -> FetchedSeries:
             images = await context.in_thread(staging.images)
             if not staging.salvage.images or len(images) != series.image_count:
                 raise
-            # this transfer broke off, but not before it brought what earlier ones had not
+            # this transfer was cut, but only after it had sent the missing images
             proven = await prove_salvaged(series, staging, context)
             if is_weaker_than_whole(proven, context):
                 broken.next_step = broken.next_step or WEAK_PARTS
@@ -228,7 +228,7 @@ async def _fetch(attempt: Attempt) -> FetchedSeries:
 
 
 async def _fetch_whole(attempt: Attempt, *, needs_list: bool = False) -> FetchedSeries:
-    """All images in one transfer, which proves itself: what was in staging before and did not come with it is dropped."""
+    """Fetch all images in one transfer, which is proven by itself: previously staged images that are not in it are dropped."""
     series, context = attempt.series, attempt.context
     asked_at = context.clock.monotonic()
     async with context.archive.open_series(series, context.md5) as transfer:
@@ -247,10 +247,10 @@ async def _fetch_whole(attempt: Attempt, *, needs_list: bool = False) -> Fetched
 
 
 def _stage(portion: Portion, transfer: SeriesTransfer, attempt: Attempt) -> FetchedSeries | None:
-    """Stage a portion. Behind the last one, publish the series at once if nothing has to be asked first.
+    """Stage a portion. After the last one, publish the series at once if no request is needed first.
 
-    That is so where the images fit the catalogue's row and came with digests. All of it takes one hop to a thread: for a small
-    series a hop costs more than most of what is done there (docs/decisions/0010).
+    None is needed if the images match the catalogue row and have digests. Everything is done in one hop to a thread: for a small
+    series a hop costs more than most steps (docs/decisions/0010).
     """
     attempt.staging.take(portion)
     if not portion.is_last:
@@ -259,22 +259,22 @@ def _stage(portion: Portion, transfer: SeriesTransfer, attempt: Attempt) -> Fetc
     try:
         match_catalogue(attempt.series, images)
     except IncompleteSeriesError:
-        return None  # the series may have been re-curated: the catalogue is asked again
+        return None  # the series may have changed: the catalogue is read again
     proof = prove(attempt.series, images, evidence, md5=attempt.context.md5)
     if not proof.came_with_list:
-        return None  # nothing but the row says that these are all: the catalogue is asked whether it still holds
+        return None  # only the row proves the number of images: the catalogue is read again
     return _publish_whole(ProvenSeries(series=attempt.series, proof=proof), attempt)
 
 
 def _publish_whole(proven: ProvenSeries, attempt: Attempt) -> FetchedSeries:
-    """Publish what one transfer brought, without what was there before and did not come with it."""
+    """Publish the images of one transfer, without previously staged images that are not in it."""
     if attempt.staging.salvage.images:
         attempt.staging.narrow_to(attempt.staging.arrived)
     return _publish(proven, attempt)
 
 
 def _publish(proven: ProvenSeries, attempt: Attempt) -> FetchedSeries:
-    """Put what is proven into the library, with its receipt."""
+    """Move a proven series into the library, with its receipt."""
     staging = attempt.staging
     receipt = make_receipt(
         proven, staging, attempt.context, received_bytes=staging.salvage.received_bytes + attempt.received_bytes
@@ -285,7 +285,7 @@ def _publish(proven: ProvenSeries, attempt: Attempt) -> FetchedSeries:
 
 
 def make_receipt(proven: ProvenSeries, staged: StagedSeries, context: AttemptContext, *, received_bytes: int) -> Receipt:
-    """The receipt of a series that is proven: the only place where one is made."""
+    """The receipt of a proven series: the only function that creates receipts."""
     return Receipt(
         series=proven.series,
         archive=context.archive.name,
@@ -300,7 +300,7 @@ def make_receipt(proven: ProvenSeries, staged: StagedSeries, context: AttemptCon
 
 
 async def _prove(attempt: Attempt, evidence: Evidence) -> ProvenSeries:
-    """Prove what a transfer brought, and ask the catalogue again where the row alone cannot decide."""
+    """Prove the images of a transfer, and read the catalogue again if the row alone cannot decide."""
     series, context, images = attempt.series, attempt.context, attempt.staging.arrived
     confirmed = await _confirm_catalogue(series, images, context.archive)
     proof = prove(confirmed, images, evidence, md5=context.md5)
@@ -310,9 +310,9 @@ async def _prove(attempt: Attempt, evidence: Evidence) -> ProvenSeries:
 
 
 def estimate_bytes(series: Series, staging: Staging, received_bytes: int) -> int:
-    """How much room a series needs that found none: what the catalogue says, or else what the images that came let expect.
+    """The space that a series needs: the size in the catalogue, otherwise extrapolated from the images received.
 
-    Where not even their number is known, half as much again as came; each download in vain makes that more.
+    Without a known number of images, 1.5 times the bytes received; each further download in vain increases it.
     """
     if series.file_size_bytes is not None:
         return series.file_size_bytes
@@ -323,10 +323,10 @@ def estimate_bytes(series: Series, staging: Staging, received_bytes: int) -> int
 
 
 def leaves_images(error: BaseException) -> bool:
-    """Whether what an attempt staged is still good after it ended with this.
+    """Whether staged images can be trusted after the attempt ended with this error.
 
-    It is when the line broke, the archive failed, or the run was interrupted. It is not when what came was wrong: then nothing
-    of it is believed, and the next attempt begins anew.
+    They can after a cut transfer, a fault of the archive, or an interruption. They cannot if the content was wrong: then the next
+    attempt starts from scratch.
     """
     if isinstance(error, ArchiveError):
         return not isinstance(error, SeriesWithdrawnError)
@@ -334,12 +334,12 @@ def leaves_images(error: BaseException) -> bool:
 
 
 async def _confirm_version(series: Series, archive: Catalogue) -> Series:
-    """The series, whose images came without a list and fit its row, once the catalogue has shown that the row still holds.
+    """Return the series, whose images have no list and match its row, if the catalogue still has the same row.
 
-    The row may be hours old. A series that grew by an image since and was sent short by one fits it.
+    The row may be hours old: a series that grew by one image, and was sent without one, would match it.
 
     Raises:
-        ArchiveError: the catalogue cannot be asked.
+        ArchiveError: the catalogue cannot be read.
         SeriesWithdrawnError: it no longer lists the series.
         _OutdatedRowError: it lists another version.
     """
@@ -354,7 +354,7 @@ async def _confirm_version(series: Series, archive: Catalogue) -> Series:
 
 
 async def _confirm_catalogue(series: Series, images: tuple[StagedImage, ...], archive: Catalogue) -> Series:
-    """The series as the catalogue has it: asked once more when the images differ from it, since it may have been re-curated."""
+    """The series' row; read again if the images do not match, because the series may have changed."""
     try:
         match_catalogue(series, images)
     except IncompleteSeriesError as mismatch:
@@ -368,7 +368,7 @@ async def _ask_catalogue(series: Series, archive: Catalogue, mismatch: Incomplet
     try:
         newest = await ask_again(series, archive)
     except (ArchiveError, TransferError) as unanswered:
-        # the mismatch is what went wrong; that the catalogue could not be asked either is only its circumstance
+        # the mismatch is the error; the failed catalogue query is only its context
         raise mismatch from unanswered
     if newest is not None:
         return newest

@@ -1,4 +1,4 @@
-"""What all attempts work with, and the state of one of them."""
+"""The resources that attempts share, and the state of one attempt."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 def _ignore(_first_byte_seconds: float) -> None:
-    """Do nothing."""
+    """The default of `answered`."""
 
 
 def _hold() -> None:
@@ -28,19 +28,18 @@ def _hold() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptContext:
-    """What all attempts at series of one archive work with.
+    """The resources of all attempts at series of one archive.
 
     Attributes:
-        archive: where images come from.
-        library: where they go.
-        threads: bounds how many attempts use the processor at once.
-        md5: as the manifest says.
-        listener: gets what came in, for the progress.
-        throttle: gets how many bytes came in, and returns how many seconds to wait; None where no bandwidth is set.
-        answered: gets how many seconds the archive took to begin its reply, once images of a series really come.
-        claim_id: of the claim under which one attempt works, where there is one.
-        expect_claim: raises LeaseLostError where that claim is another worker's now; called in a thread before a series is
-            published.
+        archive: the source of the images.
+        library: their destination.
+        threads: limits how many attempts use the processor at once.
+        md5: the mode that the manifest sets.
+        throttle: called with the bytes received; returns how many seconds to wait. None if the bandwidth is not limited.
+        listener: receives progress events.
+        answered: called with the seconds until the archive began its response, once images of a series arrive.
+        claim_id: the claim of the attempt; empty if there is none.
+        expect_claim: raises LeaseLostError if another worker has the claim now; called in a thread before a series is published.
     """
 
     archive: Source
@@ -57,15 +56,15 @@ class AttemptContext:
     async def in_thread(
         self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> Result:
-        """Call what blocks, in one of the threads."""
+        """Call a blocking function in one of the threads."""
         return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=self.threads)
 
 
 @dataclass(slots=True, kw_only=True)
 class Attempt:
-    """One attempt at one series: where its images are staged, and what came in.
+    """The state of one attempt at one series.
 
-    `first_byte_seconds` is how long the archive took to begin its reply.
+    `first_byte_seconds` is the time until the archive began its response.
     """
 
     series: Series
@@ -75,7 +74,7 @@ class Attempt:
     first_byte_seconds: float = 0.0
 
     async def note_received(self, portion: Portion) -> None:
-        """Count and report what came over the line; wait where a bandwidth is set."""
+        """Count and report received bytes; wait if the bandwidth is limited."""
         if not portion.received_bytes:
             return
         context = self.context

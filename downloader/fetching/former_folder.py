@@ -1,4 +1,4 @@
-"""Removes what an earlier time stored of a series whose folder has another name now: the archive has moved it since."""
+"""Removes the previous folder of a series whose folder has a new name, for example because its patient changed."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,10 +17,10 @@ _log = structlog.get_logger(__name__)
 
 
 class FormerFolder:
-    """The folder that the store has for a claimed series, where the series is about to get another one.
+    """The folder that the store has for a claimed series, if the series will get another one.
 
-    The record stands from before the series is fetched until the former folder is gone: a kill at any moment, or a folder that
-    cannot be removed now, leaves one folder once a later start has looked.
+    A change record exists from before the fetch until the former folder is removed: after a kill, or if the folder cannot be
+    removed now, a later start removes it.
     """
 
     def __init__(self, claim: Claim, context: AttemptContext) -> None:
@@ -31,13 +31,13 @@ class FormerFolder:
         self._keeper: PurePosixPath | None = None
 
     async def foresee(self, claim: Claim) -> None:
-        """Write down where the series will lie, if that is not where it lies now."""
+        """Record the future folder of the series, if it differs from the current one."""
         await self._write_down(await self._context.library.finder.folder_of(claim.series))
 
     async def clear(self, place: SeriesLocation) -> None:
-        """Remove the former folder. To be called once the store knows the new one.
+        """Remove the former folder. Call it after the store has the new one.
 
-        Two names may lead to one folder, and that holds what was stored just now.
+        Two names may lead to the same folder, which then contains the new images.
         """
         await self._write_down(place.folder)
         if self._record is None:
@@ -47,7 +47,7 @@ class FormerFolder:
             if not await context.library.reader.is_one_folder(self._former, place.folder):
                 await context.library.changes.carry_out(self._record.changes[0])
         except LibraryError as error:
-            # the record stays, so that the next start finishes what cannot be done now
+            # the record stays, so that the next start removes the folder
             self._record = None
             _log.warning("former folder not removed", series_instance_uid=self._uid, message=str(error))
 
@@ -70,7 +70,7 @@ class FormerFolder:
 
 @asynccontextmanager
 async def watch_former(claim: Claim, context: AttemptContext) -> AsyncIterator[FormerFolder]:
-    """The former folder of a claimed series that has one, with a record while this lasts where the series gets another one.
+    """The former folder of a claimed series that has one, with a change record within the context if the folder changes.
 
     Raises:
         LibraryError: the record cannot be written.

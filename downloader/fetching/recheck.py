@@ -1,4 +1,4 @@
-"""What the archive says now of one series that was listed before: its row, and the digest of its images."""
+"""The archive's current information about one series: its row, and the digest of its images."""
 
 from contextlib import aclosing
 from dataclasses import replace
@@ -15,13 +15,13 @@ _log = structlog.get_logger(__name__)
 
 
 async def ask_again(series: Series, archive: Catalogue) -> Series | None:
-    """The series' row as it is now, with the count that getSeriesSize gives where the row has none; None when it is not listed.
+    """The current row of the series, with the count of getSeriesSize if the row has none; None if it is not listed.
 
-    What the row leaves out and another way of asking told before, such as StudyID (docs/archives.md#series-queries), stays, as
-    it does in the store.
+    Attributes that the row lacks and another query returned before, such as StudyID (docs/archives.md#series-queries), are kept,
+    as in the store.
 
     Raises:
-        ArchiveError: the catalogue cannot be asked.
+        ArchiveError: the catalogue cannot be read.
     """
     async with aclosing(archive.find_listed_series([series.series_instance_uid])) as rows:
         async for newest in rows:
@@ -37,13 +37,13 @@ async def _with_count(series: Series, archive: Catalogue) -> Series:
 
 
 async def receipt_if_unchanged(series: Series, receipt: Receipt, archive: DigestSource, md5: Md5Mode) -> Receipt | None:
-    """The receipt with the row of today, where the archive's digest of the series is that of the receipt's MD5s; else None.
+    """The receipt with the current row, if the archive's digest of the series matches the receipt's MD5s; otherwise None.
 
-    The digest is over the MD5s of all images of the series, so that it fits no other set of them. One request takes the place of
-    a download; where the archive has no digest, or it does not fit, nothing is known (docs/archives.md#md5s).
+    The digest is over the MD5s of all images of the series, so it matches no other set. One request replaces a download; if the
+    archive has no digest, or it does not match, nothing is known (docs/archives.md#md5s).
 
     Raises:
-        ArchiveUnreachableError, ArchiveBusyError: the archive cannot be asked now.
+        ArchiveUnreachableError, ArchiveBusyError: the archive does not answer now.
     """
     if md5 is Md5Mode.OFF:
         return None

@@ -1,4 +1,4 @@
-"""Goes on where an attempt at a series broke off: which images are missing, how they come singly, what proves the whole."""
+"""Continues an interrupted attempt: finds the missing images, fetches them singly, and proves the whole series."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -25,19 +25,19 @@ from downloader.library.sink import Salvage, StagedSeries
 from downloader.model import Digests, Md5Mode, Proof, Series, StagedImage
 
 WORTH_SHARE: Final = 0.1
-"""Less of a series than this, lost on a broken line, is not worth asking for every image: the line is tried once more."""
+"""If a cut transfer brought a smaller share of a series, the transfer is repeated instead of requesting single images."""
 
 INTERRUPTED_SHARE: Final = 0.5
-"""How much of a series must be here before its rest is asked for singly, where the line did nothing wrong.
+"""The share of a series that must be staged to request its rest singly, if the connection did not break.
 
-Single images come uncompressed and cost a request each; a ZIP of all of them is about half as large.
+Single images are uncompressed and cost one request each; a ZIP of all of them is about half as large.
 """
 
 LARGEST_IMAGE_BYTES: Final = 32 * 1024**3
-"""Twenty times the largest public image and more: without a size in the catalogue, a larger one is refused."""
+"""Size limit of an image without a size in the catalogue: more than twenty times the largest image of the public collections."""
 
 FAULTS_IN_A_ROW: Final = 3
-"""After this number of consecutive failed requests for single images the rest is not requested."""
+"""After that many consecutive failed images, no more are requested."""
 
 _REFUSALS: Final = (ArchiveFaultError, UnexpectedReplyError, AccessDeniedError, CredentialsRejectedError)
 _log = structlog.get_logger(__name__)
@@ -45,20 +45,20 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenSeries:
-    """A series whose images are all in staging: what the catalogue says of it, and what proves it."""
+    """A series with all its images in staging: its catalogue row and its proof."""
 
     series: Series
     proof: Proof
 
 
 async def find_missing(attempt: Attempt) -> tuple[str, ...] | None:
-    """The images to ask for singly, none where all are here; None where a ZIP of the whole series is the better way.
+    """The images to request singly, empty if none is missing; None if a ZIP of the whole series is better.
 
-    The archive's list is taken only where it names as many images as the catalogue counts, all that are here among them: it can
-    name images that are never sent, or none at all (docs/archives.md#series-queries).
+    The archive's list is used only if it has as many images as the catalogue counts, including all staged ones: it may contain
+    images that are never sent, or be empty (docs/archives.md#series-queries).
 
     Raises:
-        ArchiveUnreachableError, ArchiveBusyError: the archive cannot be asked now.
+        ArchiveUnreachableError, ArchiveBusyError: the archive does not answer now.
     """
     series, salvage, context = attempt.series, attempt.staging.salvage, attempt.context
     if not prefers_single_images(series, salvage) or not context.archive.capabilities.single_images:
@@ -79,21 +79,21 @@ async def find_missing(attempt: Attempt) -> tuple[str, ...] | None:
 
 
 def may_have_list(series: Series, context: AttemptContext) -> bool:
-    """Whether a ZIP of the series can be expected to bring an MD5 list, so that parts must not be believed with less."""
+    """Whether a ZIP of the series probably has an MD5 list, so that single images need an equal proof."""
     lists = context.archive.md5_lists(series.series_instance_uid)
     return context.md5 is not Md5Mode.OFF and lists in {Md5Lists.UNKNOWN, Md5Lists.SENT}
 
 
 def is_weaker_than_whole(proven: "ProvenSeries", context: AttemptContext) -> bool:
-    """Whether a ZIP of the series would have been proven by more than these parts are."""
+    """Whether a ZIP of the series would have a stronger proof than the single images."""
     return proven.proof.digests is not Digests.ALL and may_have_list(proven.series, context)
 
 
 async def _vouches_for_parts(series: Series, sop_instance_uid: str, context: AttemptContext) -> bool:
-    """Whether the archive has digests for images that do not come in a ZIP; where it has none, single images are no use.
+    """Whether the archive has digests of single images; if not, single images are not used.
 
     Raises:
-        ArchiveFaultError, ArchiveUnreachableError, ArchiveBusyError: the archive cannot be asked now.
+        ArchiveFaultError, ArchiveUnreachableError, ArchiveBusyError: the archive does not answer now.
     """
     try:
         return bool(
@@ -106,10 +106,11 @@ async def _vouches_for_parts(series: Series, sop_instance_uid: str, context: Att
 
 
 def prefers_single_images(series: Series, salvage: Salvage) -> bool:
-    """Whether what is missing should come image by image, rather than a ZIP of everything once more.
+    """Whether to request the missing images singly instead of a ZIP of the whole series.
 
-    What is here never comes again singly. So where single images can be had, all bytes received for a series are at most its
-    FileSize and what broken streams lost: little streams, a tenth of it together, and the image in flight of one more.
+    Staged images are never received again singly. So with single images, all bytes received for a series are at most its FileSize
+    and the losses of cut transfers: those of small transfers, a tenth of the FileSize together, and the image in flight of one
+    more.
     """
     if series.image_count is None:
         return False
@@ -125,13 +126,13 @@ def prefers_single_images(series: Series, salvage: Salvage) -> bool:
 
 
 async def fetch_singly(attempt: Attempt, missing: tuple[str, ...]) -> bool:
-    """Ask for each missing image, one after the other; whether all came. False when the archive gives none of them.
+    """Request each missing image in turn; True if all were received, False if none was.
 
-    An image that cannot be had does not keep the others from coming.
+    An image that fails does not prevent requests for the others.
 
     Raises:
-        ArchiveFaultError: some came, and others did not: what came makes the next attempt shorter.
-        ArchiveUnreachableError, ArchiveBusyError: the archive cannot be asked now.
+        ArchiveFaultError: some were received and others failed; the next attempt needs only the latter.
+        ArchiveUnreachableError, ArchiveBusyError: the archive does not answer now.
     """
     failed: Exception | None = None
     came = faults_in_a_row = 0
@@ -173,12 +174,12 @@ async def _fetch_image(attempt: Attempt, sop_instance_uid: str) -> None:
 
 
 async def prove_salvaged(series: Series, staging: StagedSeries, context: AttemptContext) -> ProvenSeries:
-    """Prove a series whose images came in parts. The parts are of different times, so the catalogue is asked whether it changed.
+    """Prove a series whose images arrived at different times, after checking that the catalogue has the same version.
 
     Raises:
-        ArchiveError: catalogue or hashes cannot be asked.
+        ArchiveError: catalogue or digests cannot be read.
         SeriesWithdrawnError: the catalogue no longer lists the series.
-        TransferError: the parts are not the series, and nothing of them should be kept.
+        TransferError: the images are not the series; none of them may be kept.
     """
     newest = await ask_again(series, context.archive)
     if newest is None:
@@ -209,7 +210,7 @@ def _with_figures(series: Series, newest: Series) -> Series:
 
 
 async def _find_md5s(series: Series, images: tuple[StagedImage, ...], context: AttemptContext) -> tuple[str, dict[str, str]]:
-    """The archive's MD5 of the series, and where that does not decide, those of its images."""
+    """The archive's MD5 of the series, and if it does not match, those of its images."""
     if context.md5 is Md5Mode.OFF:
         return "", {}
     try:
@@ -233,5 +234,5 @@ async def _find_image_md5s(series: Series, images: tuple[StagedImage, ...], arch
 
 
 def _note_no_md5(series: Series, refusal: ArchiveError) -> None:
-    """A deployment without this endpoint, or one that guards it, has no MD5 to compare with: the same as a blank one."""
+    """Log that the archive lacks or protects the endpoint: this counts like blank MD5s."""
     _log.info("image MD5s not available", series_instance_uid=series.series_instance_uid, message=str(refusal))

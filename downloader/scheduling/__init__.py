@@ -1,7 +1,8 @@
-"""Empties the queue: claims series, limits how many are under way, fetches, and records how each attempt ended.
+"""Empties the queue: claims series, limits how many are in flight, fetches them, and records the end of each attempt.
 
-`scheduler.py` is the loop and the only place that acts on errors. `leases.py` takes claims in portions and keeps them alive,
-`admission.py` holds claims back while an archive is out or the disk is full, `outcomes.py` tells the store how an attempt ended.
+`scheduler.py` has the loop, and is the only place that acts on errors; `decision.py` decides what an error means. `leases.py`
+claims series in portions and extends their leases, `admission.py` pauses claiming during an archive outage or on a full disk,
+`outcomes.py` records failed attempts in the store.
 
 An error of one series never ends the run of the others; an error of the library or the store ends it at once.
 """

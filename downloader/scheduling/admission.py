@@ -1,4 +1,4 @@
-"""What keeps a scheduler from claiming: an archive that is out or wants a rest, a disk without room."""
+"""Pauses claiming: during an archive outage, after a Retry-After, and on a full disk."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,16 +24,16 @@ from downloader.errors import (
 from downloader.pacing import BreakerState, CircuitBreaker
 
 ROOM_PAUSE_SECONDS = 60.0
-"""How long nothing is claimed after there was no room."""
+"""How long claiming pauses after a series found too little free space."""
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _ArchiveState:
-    """One archive.
+    """The state of one archive.
 
-    `faulted` is set while it is to be probed, and `out_since_at` is when that began; `given_up` is what it said when that had
-    lasted too long; `rests_until` is on the monotonic clock.
+    `faulted` is set while the archive must be probed, and `out_since_at` is the start of the outage; `given_up` is the last error
+    of an outage that lasted too long; `rests_until` is on the monotonic clock.
     """
 
     archive: Source
@@ -49,25 +49,25 @@ class _ArchiveState:
 
     @property
     def is_open(self) -> bool:
-        """Whether it was probed in vain."""
+        """Whether a probe failed."""
         return self.breaker.state is BreakerState.OPEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """Of which archives series may be claimed, None is of all; and when on the monotonic clock the next one ends its rest."""
+    """The archives whose series may be claimed, None for all; and when, on the monotonic clock, the next Retry-After ends."""
 
     archives: frozenset[str] | None
     widens_at: float | None
 
 
 class Admission:
-    """Is asked before each claim. Each archive holds back its own series only.
+    """Decides before each claim what may be claimed. An archive only affects its own series.
 
     Args:
-        archives: those that the claims may be of, by name.
-        outage_seconds: how long an archive may be out of reach before that is an error.
-        changed: is called when an archive that was out has answered, or is given up.
+        archives: the archives of the claims, by name.
+        outage_seconds: the longest outage of an archive that is not an error.
+        changed: called when an archive answers again, or its outage lasts too long.
     """
 
     def __init__(self, archives: Mapping[str, Source], clock: Clock, outage_seconds: float, changed: Callable[[], None]) -> None:
@@ -80,29 +80,29 @@ class Admission:
 
     @property
     def short_of_room(self) -> bool:
-        """Whether a series found no room, and none has been stored since; `room_problem` is what it needs."""
+        """Whether a series found too little free space, and none has been stored since; `room_problem` describes it."""
         return bool(self.room_problem)
 
     @property
     def state(self) -> BreakerState:
-        """That of the archive that is worst off."""
+        """The worst state of all archives."""
         states = {state.breaker.state for state in self._archives.values()}
         return next(state for state in reversed(BreakerState) if state in states)
 
     @property
     def archives_out(self) -> frozenset[str]:
-        """Those that were probed in vain."""
+        """The archives whose last probe failed."""
         return frozenset(name for name, state in self._archives.items() if state.is_open)
 
     @property
     def out_since_at(self) -> datetime | None:
-        """When the first of the archives that are out stopped answering."""
+        """The start of the earliest outage that goes on; None if there is none."""
         return min(
             (state.out_since_at for state in self._archives.values() if state.is_open and state.out_since_at), default=None
         )
 
     def admitted(self) -> Admitted:
-        """What may be claimed now."""
+        """The archives whose series may be claimed now."""
         now = self._clock.monotonic()
         well = {name: state for name, state in self._archives.items() if not state.is_out}
         rested = frozenset(name for name, state in well.items() if state.rests_until <= now)
@@ -112,10 +112,10 @@ class Admission:
         )
 
     def give_up(self) -> None:
-        """To be called when there is nothing to do but to wait for archives that hold their series back.
+        """Raise an error if every archive that holds back claims has had too long an outage. Call it when only those are left.
 
         Raises:
-            ArchiveError, TransferError: that of one of them, when all have been out for longer than is borne.
+            ArchiveError, TransferError: the last error of one of the archives.
         """
         now = self._clock.monotonic()
         shut = [state for state in self._archives.values() if state.is_out or state.rests_until > now]
@@ -124,32 +124,32 @@ class Admission:
             raise errors[0]
 
     async def keep(self) -> None:
-        """Probe each archive that is out until it answers. Runs until it is cancelled.
+        """Probe each archive with an outage until it answers. Runs until it is cancelled.
 
         Raises:
-            ArchiveError: one says what no probe will change, such as that it refuses the credentials.
+            ArchiveError: an error that no probe will change, such as refused credentials.
         """
         async with anyio.create_task_group() as probes:
             for name, state in self._archives.items():
                 probes.start_soon(self._probe_when_out, name, state)
 
     async def wait_for_room(self) -> None:
-        """Return once the disk may have room again; the next claim shows whether it has."""
+        """Return when the pause after a full disk is over; the next claim shows whether there is free space."""
         if self._pauses_for_room:
             await self._clock.sleep(ROOM_PAUSE_SECONDS)
             self._pauses_for_room = False
 
     def is_out(self, archive: str) -> bool:
-        """Whether the archive as a whole is known not to work, so that what a series of it met is no fault of the series."""
+        """Whether the archive has an outage, so that errors of its series do not count as faults of the series."""
         return self._archives[archive].is_out
 
     def note_success(self, archive: str) -> None:
-        """A series came and was stored."""
+        """Record that a series was fetched and stored."""
         self.room_problem = ""
         self._archives[archive].breaker.succeeded()
 
     def note_fault(self, archive: str, error: TciadError) -> None:
-        """Hear of errors that may be the whole archive's. Retry-After is the archive's word, not the series'."""
+        """Record an error that may affect the whole archive. A Retry-After applies to the archive, not only to the series."""
         state = self._archives[archive]
         if isinstance(error, ArchiveBusyError) and error.retry_after_seconds:
             self._let_rest(archive, state, error.retry_after_seconds)
@@ -159,7 +159,7 @@ class Admission:
             state.faulted.set()
 
     def note_no_room(self, series_instance_uid: str, error: NoSpaceError) -> None:
-        """There was no room for a series: nothing is claimed for a while."""
+        """Record that there was too little free space for a series: claiming pauses."""
         if not self.room_problem:
             _log.warning("not enough free space", series_instance_uid=series_instance_uid, message=str(error))
         self.room_problem = str(error)
@@ -182,7 +182,7 @@ class Admission:
             self._changed()
 
     async def _probe_until_back(self, name: str, state: _ArchiveState) -> None:
-        """Less and less often. A series that comes meanwhile says as much as a probe."""
+        """Probe with growing pauses. A fetched series also ends the outage."""
         began = self._clock.monotonic()
         state.out_since_at = self._clock.now()
         while state.is_out:

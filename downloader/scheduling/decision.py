@@ -1,4 +1,4 @@
-"""What an error means for the attempt at a series that it ended. Pure: nothing is recorded here."""
+"""Decides what an error means for the attempt that it ended. Pure functions: nothing is recorded here."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -12,9 +12,9 @@ BRIEF_ATTEMPTS: Final = 3
 class Ending(Enum):
     """How an attempt ends in the store.
 
-    `SET_BACK`: it counts, and another one follows after a pause. `GIVE_BACK`: it had no chance, and does not count.
-    `WAIT_FOR_SPACE`: it does not count, and the series waits for free space. `FAIL`: the series is not tried again in this run.
-    `DROP`: the store knows already.
+    `SET_BACK`: it counts, and another attempt follows after a delay. `GIVE_BACK`: it does not count, because it had no chance.
+    `WAIT_FOR_SPACE`: it does not count, and the series waits for free space. `FAIL`: no further attempt in this run. `DROP`:
+    nothing to record, another worker has the series.
     """
 
     SET_BACK = auto()
@@ -33,14 +33,14 @@ class Decision:
 
 
 def decide(error: TciadError, attempt: int, *, attempts: int, waits_for_space: bool, is_in_outage: bool) -> Decision:
-    """What follows from an error of this attempt.
+    """Decide about an attempt that ended with an error.
 
     Args:
-        error: what ended it.
-        attempt: its number, from 1.
-        attempts: how many the policy allows.
-        waits_for_space: whether the run waits where there is no space, instead of ending.
-        is_in_outage: whether the archive as a whole was known not to work when the error came.
+        error: the error.
+        attempt: the number of the attempt, from 1.
+        attempts: the maximum number of attempts.
+        waits_for_space: whether a full disk makes the run wait instead of ending it.
+        is_in_outage: whether the archive had a known outage when the error was raised.
     """
     if is_in_outage and isinstance(error, ArchiveError) and error.verdict is Verdict.RETRY:
         return Decision(ending=Ending.GIVE_BACK)

@@ -1,4 +1,4 @@
-"""The claims of one scheduler: taken in portions, extended while they are held, given back if their work did not begin."""
+"""The claims of one scheduler: claimed in portions, with leases that are extended while in use; unused claims are returned."""
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
@@ -17,31 +17,31 @@ from downloader.store.port import Queue, Sessions
 from downloader.store.records import Session
 
 LEASE_SECONDS = 600.0
-"""How long a claim is kept for a worker that no longer says anything."""
+"""The lease of a claim: after this time without an extension, other workers may claim the series."""
 SESSION_SECONDS = 120.0
-"""How long a session that no longer says anything counts as alive: others free the claims of dead sessions when they start."""
+"""How long a session without a heartbeat counts as alive; when others start, they release the claims of dead sessions."""
 HEARTBEAT_SECONDS = 25.0
 AHEAD_SECONDS = 0.1
-"""Claimed ahead are at most the series that are likely to begin in this time: what is claimed has an attempt counted."""
+"""Series are claimed ahead only if they are likely to start within this time, because every claim counts an attempt."""
 LARGEST_PORTION = 16
 COUNTED_SECONDS = 0.5
-"""Over how long at least it is counted how fast series end: two that end together say nothing."""
+"""Minimum period for measuring how fast series end: a shorter one would be dominated by coincidences."""
 
 
 class LeaseStore(Queue, Sessions, Protocol):
-    """What leases ask of the store, and tell it."""
+    """The part of the store that leases use."""
 
 
 @dataclass(slots=True)
 class _Hold:
-    """A claim that a worker holds; `scope` ends the work when the lease turns out to be `lost`."""
+    """A claim in use; `scope` cancels the work when the lease is `lost`."""
 
     claim: Claim
     scope: CancelScope = field(default_factory=CancelScope)
     lost: LeaseLostError | None = None
 
     def lose(self) -> None:
-        """End the work: another worker has the series now."""
+        """Cancel the work: another worker has the series now."""
         self.lost = _lost(self.claim)
         self.scope.cancel()
 
@@ -53,7 +53,7 @@ def _lost(claim: Claim) -> LeaseLostError:
 
 
 class Leases:
-    """Claims series of one store for one session. Lives by the worker's clock, which the store need not share."""
+    """Claims series of one store for one session. Uses the worker's clock, which may differ from the store's."""
 
     def __init__(self, store: LeaseStore, clock: Clock, session: Session) -> None:
         self._store = store
@@ -69,19 +69,19 @@ class Leases:
         self._ended_per_second = 0.0
 
     async def claim(self, manifest: str, order: FetchOrder, archives: Collection[str] | None = None) -> Claim | None:
-        """The next series of the manifest that is due, if one is; only of these archives, where they are given."""
+        """The next due series of the manifest, or None; only of these archives, if they are given."""
         if archives is not None:
             await self.give_back(but_of=archives)
         ahead = self._ahead[order]
         if not ahead:
             ahead.extend(await self._claim_portion(manifest, order, archives))
-        # where the store has nothing left, what was claimed ahead in another order still is
+        # the store may have nothing left while claims of another order are still unused
         ahead = ahead or next(filter(None, self._ahead.values()), ahead)
         return ahead.popleft() if ahead else None
 
     @contextmanager
     def held(self, claim: Claim) -> Iterator[None]:
-        """Keep the lease alive while the block runs, and end the block when it is lost.
+        """Extend the lease while the block runs, and cancel the block if the lease is lost.
 
         Raises:
             LeaseLostError: another worker has the series now.
@@ -121,7 +121,7 @@ class Leases:
             self._newest.pop(claim.series.series_instance_uid, None)
 
     async def keep(self) -> None:
-        """Keep the session alive, and extend every lease in time, until cancelled.
+        """Send heartbeats of the session and extend all leases, until cancelled.
 
         Raises:
             StoreError: the store cannot be used.
@@ -153,18 +153,18 @@ class Leases:
         return lost
 
     async def give_back(self, but_of: Collection[str] = ()) -> None:
-        """Set back what was claimed and not begun, except series of these archives; its attempt does not count."""
+        """Return unused claims, except of series of these archives; their attempts do not count."""
         with CancelScope(shield=True):
             for ahead in self._ahead.values():
                 for claim in [claim for claim in ahead if claim.archive not in but_of]:
-                    with suppress(LeaseLostError):  # then it is another's to end
+                    with suppress(LeaseLostError):  # another worker has the series, and ends its attempt
                         await self._store.set_back(claim, delay_seconds=0.0, error="", message="", count_attempt=False)
                     self._forget(claim)
                     if claim in ahead:
                         ahead.remove(claim)
 
     async def _claim_portion(self, manifest: str, order: FetchOrder, archives: Collection[str] | None) -> list[Claim]:
-        # a claim whose caller was cancelled would be a lease that no worker holds
+        # shielded: if the caller were cancelled here, the claim would be lost until its lease ends
         began = self._clock.monotonic()
         with CancelScope(shield=True):
             claims = await self._store.claim(
@@ -180,7 +180,7 @@ class Leases:
         return list(claims)
 
     def _portion(self) -> int:
-        """How many to claim at once: one, unless series end so fast that the next ones are sure to begin in a moment."""
+        """How many series to claim at once: one, unless series end so fast that more will start within AHEAD_SECONDS."""
         now = self._clock.monotonic()
         elapsed_seconds = now - self._counted_from
         if elapsed_seconds >= COUNTED_SECONDS:

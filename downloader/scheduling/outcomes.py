@@ -1,4 +1,4 @@
-"""Reports to the store and to listeners how an attempt ended that did not complete its series."""
+"""Records attempts that did not complete their series, in the store and for the listener."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,24 +14,24 @@ from downloader.scheduling.decision import Ending
 from downloader.store.port import Queue
 
 NO_ROOM_PAUSE_SECONDS: Final = 600.0
-"""How long a series that found no room waits, so that smaller ones get their turn."""
+"""The delay before a series that found too little free space is tried again, so that smaller ones come first."""
 LONGEST_NO_ROOM_PAUSE_SECONDS: Final = 86_400.0
 REST: Final = RetryPace(first_seconds=3600.0, longest_seconds=7 * 86_400.0)
-"""How long a series that failed is left alone by those who let it rest, by the rounds in which it did."""
+"""The back-off before a failed series is retried, by consecutive failed rounds."""
 _log = structlog.get_logger(__name__)
 
 
 class Outcomes:
     """Ends attempts in the store.
 
-    An attempt either counts, and the policy bounds how many there are, or it is given back uncounted. Each uncounted way back is
-    bounded by something else:
+    An attempt either counts, and the policy limits their number, or it is returned without counting. Each reason for not counting
+    is limited in another way:
 
-    - an interruption, and an error that stops the run, end the run; what follows is the next run;
-    - an attempt that an outage cut off: claiming from the archive stops until a probe is answered, and before it stops again a
-      few more attempts have counted (pacing/breaker.py), so there are no more rounds than attempts;
-    - want of room: the series is begun again only when there is as much room as it is known to need, and after pauses that double
-      with each download that was in vain, up to a day (`WAIT_FOR_SPACE`).
+    - an interruption, and an error that stops the run, end the run;
+    - an attempt that an archive outage ended: claiming stops until a probe succeeds, and before it stops again a few attempts
+    have counted (pacing/breaker.py), so there are no more rounds than attempts;
+    - too little free space: the series is tried again only when there is as much space as it needs, and after pauses that double
+    with each download in vain, up to a day (`WAIT_FOR_SPACE`).
     """
 
     def __init__(self, *, store: Queue, retry: RetryPace, draw: Callable[[], float], listener: Callable[[Event], None]) -> None:
@@ -41,7 +41,7 @@ class Outcomes:
         self._listener = listener
 
     async def record(self, claim: Claim, error: TciadError, ending: Ending) -> bool:
-        """Tell the store how the attempt ended. False where the claim was lost: then another worker's word counts."""
+        """Record the end of the attempt. False if the lease was lost: then the other worker's result counts."""
         match ending:
             case Ending.SET_BACK:
                 return await self._set_back(claim, error)
@@ -56,11 +56,11 @@ class Outcomes:
                 return False
 
     async def give_back(self, claim: Claim, error: TciadError | None = None) -> bool:
-        """The attempt did not get its chance: it does not count. Returns as `record`."""
+        """Return the claim: the attempt does not count. Returns as `record`."""
         return await self._take_back(claim, error, pause_seconds=0.0)
 
     async def fail(self, claim: Claim, error: TciadError) -> bool:
-        """The series is not tried again in this run. Returns as `record`."""
+        """Mark the series as failed in this run. Returns as `record`."""
         name, message = type(error).__name__, str(error)
         failure = Failure(
             series_instance_uid=claim.series.series_instance_uid, error=name, message=message, attempts=claim.attempt
@@ -72,7 +72,7 @@ class Outcomes:
         return outcome.is_recorded
 
     async def _set_back(self, claim: Claim, error: TciadError) -> bool:
-        """The attempt counts, and another one follows after a pause."""
+        """Count the attempt, and make the series due after a delay."""
         delay_seconds = self._retry.delay_seconds(claim.attempt, self._draw(), retry_after_of(error))
         name, message = type(error).__name__, str(error)
         with self._dropped_if_lost(claim) as outcome:
@@ -89,7 +89,7 @@ class Outcomes:
         return outcome.is_recorded
 
     async def _wait_for_space(self, claim: Claim, error: TciadError) -> bool:
-        """Want of space is no fault of the series, so the attempt does not count, but its download does."""
+        """Return the claim after a full disk: the attempt does not count, but its download does."""
         came_in_vain = isinstance(error, NoSpaceError) and error.received_bytes > 0
         rounds = claim.rounds_without_room + came_in_vain
         pause_seconds = min(NO_ROOM_PAUSE_SECONDS * 2.0 ** max(0, rounds - 1), LONGEST_NO_ROOM_PAUSE_SECONDS)
@@ -113,7 +113,7 @@ class Outcomes:
 
     @contextmanager
     def _dropped_if_lost(self, claim: Claim) -> Iterator["_Outcome"]:
-        """What there is to say of an attempt is not said when another worker has its series by now."""
+        """Skip the block's events if another worker has the series now."""
         outcome = _Outcome()
         try:
             yield outcome
@@ -123,7 +123,7 @@ class Outcomes:
             self.tell_given_back(claim)
 
     def tell_given_back(self, claim: Claim) -> None:
-        """The attempt is over, and nothing of it counts."""
+        """Report that the attempt ended without counting."""
         self._listener(SeriesGivenBack(series_instance_uid=claim.series.series_instance_uid))
 
 

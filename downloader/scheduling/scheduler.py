@@ -1,4 +1,4 @@
-"""Claim, limit, fetch, record: the loop that empties the queue. The only place that acts on our errors."""
+"""The loop that empties the queue: claim, limit, fetch, record. The only place that acts on our errors."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -39,16 +39,16 @@ from downloader.scheduling.outcomes import Outcomes, note_lost
 from downloader.store.records import Session
 
 SMALL_SHARE = 0.25
-"""Of the series at once, how many are taken from the small end of the queue where it is to be emptied from both."""
+"""The share of concurrent series that come from the small end of the queue in the balanced order."""
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerPolicy:
-    """What a manifest says of how to fetch: series at once at most, attempts per series, and in which order.
+    """The scheduling options: maximum number of concurrent series, attempts per series, and order.
 
-    `outage_seconds`: how long an archive may be out of reach, probed from time to time, before the run gives up.
-    `waits_for_room`: without room nothing is claimed for a while, instead of giving up.
+    `outage_seconds`: the longest outage of an archive, with probes, before the run fails. `waits_for_room`: a full disk pauses
+    claiming instead of ending the run.
     """
 
     concurrency: int
@@ -61,11 +61,11 @@ class SchedulerPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pressure:
-    """How the fetching goes about: series at once now (the limit, not the count), and what holds it back.
+    """The state of fetching: the current limit of concurrent series, and what restrains it.
 
-    `breaker` is that of the archive that is worst off; `archives_out` names those that were probed in vain, and `out_since_at` is
-    when the first of them stopped answering. `room_problem` says which series found no room last, and how much it needs; empty
-    where none did.
+    `breaker` is the worst state of all archives; `archives_out` are those whose last probe failed, and `out_since_at` is when the
+    first of them stopped answering. `room_problem` describes the last series that found too little free space; empty if there is
+    none.
     """
 
     concurrency: int
@@ -81,14 +81,14 @@ async def always() -> None:
 
 
 class Scheduler:
-    """Fetches everything that one manifest wants.
+    """Fetches all series of one manifest.
 
     Args:
-        session: whose claims are made.
-        contexts: what attempts at series of each archive work with, by the archive's name; one at least.
-        draw: gives random numbers in [0, 1), for jitter.
-        listener: receives every event, for progress; it must not block.
-        admit: is awaited before each claim, for as long as nothing may be claimed.
+        session: the session that owns the claims.
+        contexts: the context of attempts by archive name; at least one.
+        draw: returns random numbers in [0, 1), for jitter.
+        listener: called with each event; it must not block.
+        admit: awaited before each claim; returns when series may be claimed.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Scheduler:
 
     @property
     def pressure(self) -> Pressure:
-        """How the fetching goes about now."""
+        """The current state of fetching."""
         return Pressure(
             concurrency=self._pace.limit,
             breaker=self._admission.state,
@@ -133,15 +133,15 @@ class Scheduler:
         )
 
     def stop_claiming(self) -> None:
-        """Claim nothing more: `drain` returns once what is under way has ended."""
+        """Claim nothing more: `drain` returns when the series in flight have ended."""
         self._claiming.cancel()
 
     async def drain(self, manifest: str) -> None:
         """Fetch until nothing of the manifest is pending: every series is complete, failed or withdrawn.
 
         Raises:
-            TciadError: one whose verdict is to stop: the credentials, the library or the store; or nothing is left to fetch but
-                from archives that stay out. Work in flight was set back.
+            TciadError: an error that stops the run: of the credentials, the library or the store; or only series of archives with
+                a lasting outage are left. Series in flight were set back.
         """
         try:
             async with anyio.create_task_group() as keeper:
@@ -161,12 +161,12 @@ class Scheduler:
                     pass
 
     async def _claim_next(self, manifest: str, workers: TaskGroup) -> bool:
-        """Start one attempt, or wait until there may be one to start. False when nothing is left."""
+        """Start one attempt, or wait until one may start. False if nothing is left."""
         await self._admit()
         await self._admission.wait_for_room()
         slot = object()
         await self._slots.acquire_on_behalf_of(slot)
-        # made before anything is looked at, so that no change is missed
+        # created before the state is read, so that no change is missed
         self._changed = anyio.Event()
         admitted = self._admission.admitted()
         order = self._next_order()
@@ -179,7 +179,7 @@ class Scheduler:
         return await self._wait_for_more(manifest, admitted)
 
     async def _wait_for_more(self, manifest: str, admitted: Admitted) -> bool:
-        """Wait until there may be something to claim. False when nothing is left."""
+        """Wait until a series may be claimable. False if nothing is left."""
         due_seconds = await self._store.next_due_seconds(manifest, admitted.archives)
         if due_seconds is None and self._slots.borrowed_tokens == 0:
             if admitted.archives is None or await self._store.next_due_seconds(manifest) is None:
@@ -192,7 +192,7 @@ class Scheduler:
         return True
 
     async def _wait(self, seconds: float | None) -> None:
-        """Until that much time has passed, an attempt has ended or an archive is back, whichever is first."""
+        """Wait that long, or until an attempt ends or an archive answers again."""
         async with anyio.create_task_group() as group:
 
             async def pause(seconds: float) -> None:
@@ -205,14 +205,14 @@ class Scheduler:
             group.cancel_scope.cancel()
 
     def _look_again(self) -> None:
-        """There may be something to claim now."""
+        """Wake the claiming loop: a series may be claimable now."""
         self._changed.set()
 
     def _next_order(self) -> FetchOrder:
-        """From which end of the queue to claim next.
+        """The end of the queue to claim from next.
 
-        Small series are mostly waiting for their first byte, large ones fill the line meanwhile; one after the other, they would
-        leave it idle in the end (docs/decisions/0020).
+        Small series mostly wait for their first byte, while large ones use the bandwidth; without the mix, the connection would
+        be idle in the end (docs/decisions/0020).
         """
         if self._policy.order is not FetchOrder.BALANCED:
             return self._policy.order
@@ -231,9 +231,9 @@ class Scheduler:
 
     @asynccontextmanager
     async def _alone_at(self, series_instance_uid: str) -> AsyncIterator[None]:
-        """Wait until no other attempt of ours is at this series.
+        """Wait until no other attempt of this scheduler works on the series.
 
-        A machine that slept for longer than a lease wakes up with attempts under way whose series can be claimed again.
+        After a suspend of the machine that was longer than a lease, series of attempts in flight can be claimed again.
         """
         while before := self._under_way.get(series_instance_uid):
             await before.wait()
@@ -282,9 +282,9 @@ class Scheduler:
         return fetched
 
     async def _fail_exhausted(self, claim: Claim) -> None:
-        """Give up a series that ends the process each time.
+        """Fail a series whose attempts all ended with the process.
 
-        An attempt that ended with an error has told so: where the policy now allows fewer, the series gets one more, whose end
+        Attempts that ended with an error were recorded: if the policy now allows fewer of them, the series gets one more, which
         decides.
         """
         await self._outcomes.fail(
@@ -312,7 +312,7 @@ class Scheduler:
         )
 
     def _archive_of(self, claim: Claim) -> str:
-        """The archive to ask. One that the manifest named before, and no longer does, cannot be: then its first is."""
+        """The archive of the claim, or the manifest's first archive if the manifest no longer has the claim's."""
         return claim.archive if claim.archive in self._contexts else next(iter(self._contexts))
 
     def _context_of(self, claim: Claim) -> AttemptContext:
@@ -320,12 +320,12 @@ class Scheduler:
         return replace(context, claim_id=claim.claim_id, expect_claim=partial(self._leases.expect_held, claim))
 
     def _note_answer(self, first_byte_seconds: float) -> None:
-        """Images come: there may be room for more of them at once. Not when they have come, since that can take hours."""
+        """Report that images arrive, so that the limit may grow. At the first byte, because a whole series can take hours."""
         self._pace.answered(first_byte_seconds, self._clock.monotonic())
         self._slots.total_tokens = self._pace.limit
 
     async def _end_with(self, claim: Claim, error: TciadError) -> None:
-        """Record what an error means for its series, and raise it where it ends the run."""
+        """Record what an error means for its series, and raise it if it ends the run."""
         archive = self._archive_of(claim)
         is_in_outage = self._admission.is_out(archive)
         self._admission.note_fault(archive, error)
@@ -342,6 +342,6 @@ class Scheduler:
         if decision.ending is Ending.WAIT_FOR_SPACE and isinstance(error, NoSpaceError):
             self._admission.note_no_room(claim.series.series_instance_uid, error)
         is_recorded = await self._outcomes.record(claim, error, decision.ending)
-        # a worker that takes a series over moves its staging: what the former one misses is no fault of the library
+        # a worker that takes over a series moves its staging: errors of the former worker do not concern the library
         if decision.stops_run and (is_recorded or not isinstance(error, LibraryError)):
             raise error
