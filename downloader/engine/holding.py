@@ -45,10 +45,9 @@ WAYS_OUT: Final = (
 
 @dataclass(slots=True, kw_only=True)
 class HeldLibrary:
-    """The store of a library that this process holds, and the session under which it works.
+    """A library locked by this process, with its store, and the session of this process.
 
-    `needs_recovery`: what an earlier session, or a run of this one that did not come to its end, may have left half done was not
-    looked for yet.
+    `needs_recovery`: the remains of earlier sessions, or of an interrupted run of this one, have not been recovered yet.
     """
 
     store: Store
@@ -60,16 +59,16 @@ class HeldLibrary:
 async def hold_library(
     options: RunOptions, clock: Clock, *, came_to_nothing: Callable[[], bool] | None = None
 ) -> AsyncIterator[HeldLibrary]:
-    """The store of a library; both belong to this process, and to each other, for as long as this lasts.
+    """Lock a library and its store for this process, and yield both.
 
     Args:
-        options: whose `output` and `state` name them.
-        clock: by which the lock and a new library are dated.
-        came_to_nothing: asked after a failure; whether `.tciad` is removed where it was new. Without it, `.tciad` stays.
+        options: `output` and `state` name library and store.
+        clock: dates the lock and a new library.
+        came_to_nothing: called after a failure; whether to remove `.tciad` if it was new. Without it, `.tciad` stays.
 
     Raises:
-        WrongLibraryError: they belong to others.
-        LibraryError, StoreError: one of them cannot be used, or another process holds it.
+        WrongLibraryError: library and store do not belong together.
+        LibraryError, StoreError: one of them cannot be used, or another process has its lock.
     """
     async with AsyncExitStack() as stack:
         await anyio.to_thread.run_sync(_refuse_file, options.output)
@@ -91,10 +90,10 @@ async def hold_library(
 
 @asynccontextmanager
 async def open_session(store: Sessions, *, is_alone: bool) -> AsyncIterator[Session]:
-    """A session of this process. With `is_alone` it holds the lock of the library, so that every other session is over.
+    """Open a session of this process. With `is_alone`, the caller has the library's lock, so that all other sessions are over.
 
     Raises:
-        StoreError: the store cannot be used. At the end that is only logged: the session is dead soon without a word.
+        StoreError: the store cannot be used. At the end that is only logged: without heartbeats the session soon counts as dead.
     """
     host, pid = socket.gethostname(), os.getpid()
     session = Session(session_id=f"{host}:{pid}:{uuid4().hex[:12]}", host=host, pid=pid, tool_version=__version__)

@@ -134,7 +134,7 @@ async def open_verification(
 
 @asynccontextmanager
 async def _hold_existing(options: RunOptions, clock: Clock) -> AsyncIterator[HeldLibrary]:
-    """A library that has a store, held with it."""
+    """Lock a library that has a store."""
     await expect_store(options)
     async with hold_library(options, clock) as held:
         yield held

@@ -96,10 +96,10 @@ async def open_mirror(
 
 @asynccontextmanager
 async def hold_library(options: RunOptions, clock: Clock) -> AsyncIterator[HeldLibrary]:
-    """The store of a library that is ours alone for as long as this lasts; for one run after another.
+    """Lock a library and its store for this process, for one run or several in sequence.
 
     Raises:
-        LibraryError, StoreError, SettingsError: something of it cannot be used, or another process holds it.
+        LibraryError, StoreError, SettingsError: a part of it cannot be used, or another process has the lock.
     """
     async with holding.hold_library(options, clock) as held:
         await open_library(options)
@@ -153,12 +153,12 @@ async def open_run(
 
 
 async def recover(held: HeldLibrary, library: Library, clock: Clock) -> None:
-    """Make good what earlier sessions left half done: claims, changes of the library, staging. Once for each session.
+    """Recover from earlier sessions, once per session: release their claims, finish their changes, clear their staging.
 
-    And again after a run of this session that did not come to its end. No attempt of this session is under way.
+    It runs again after an interrupted run of this session. The caller has no attempt in flight.
 
     Raises:
-        LibraryError, StoreError: they cannot be used.
+        LibraryError, StoreError: library or store cannot be used.
     """
     if not held.needs_recovery:
         return
@@ -279,14 +279,14 @@ async def _refuse_nesting(output: Path, layout: str, library: Library) -> None:
 
 
 class DiskUsage(NamedTuple):
-    """Bytes of a file system."""
+    """The size of a file system, in bytes."""
 
     total: int
     free: int
 
 
 def disk_usage_at(path: Path) -> DiskUsage:
-    """The file system where the library is, or would be. Blocks."""
+    """The size of the library's file system; the library need not exist. Blocks."""
     place = path.absolute()
     while not place.exists():
         place = place.parent
@@ -295,7 +295,7 @@ def disk_usage_at(path: Path) -> DiskUsage:
 
 
 def free_bytes_at(path: Path) -> int:
-    """Free space where the library is, or would be. Blocks."""
+    """The free space of the library's file system; the library need not exist. Blocks."""
     return disk_usage_at(path).free
 
 

@@ -21,10 +21,10 @@ STATE_NAME = "state.db"
 
 @asynccontextmanager
 async def open_state(options: RunOptions, clock: Clock | None = None) -> AsyncIterator[Store]:
-    """The store of the library, new or old, once it is known that no link inside the library leads to it.
+    """Open the store of the library, or create it, after checking that its path inside the library is not a link.
 
     Raises:
-        StoreError: it cannot be used.
+        StoreError: the store cannot be used.
         LibraryError: a link is in the way, or the library's own folder belongs to another user.
     """
     await anyio.to_thread.run_sync(refuse_link, options)

@@ -17,14 +17,14 @@ _log = structlog.get_logger(__name__)
 
 
 class LeftoversStore(Inventory, FolderIndex, Corrections, Sessions, Protocol):
-    """What clearing staging asks of the store, and tells it."""
+    """The part of the store that clearing staging uses."""
 
 
 async def clear_leftovers(library: LibraryParts, store: LeftoversStore, at: datetime) -> None:
-    """Clear staging. No attempt of this session is under way; what other sessions work at stays.
+    """Clear staging, except what other live sessions use. The caller has no attempt in flight.
 
     Raises:
-        LibraryError, StoreError: they cannot be used.
+        LibraryError, StoreError: library or store cannot be used.
     """
     live = await store.live_claims()
     await library.leftovers.leave_to_next(live)

@@ -93,7 +93,7 @@ class CatalogueResolve:
         self._contradictions.begin_answer(is_repeated=is_repeated)
 
     async def _settle(self, number: int) -> None:
-        """Have one truth for each series that was listed with different figures."""
+        """Choose one row for each series that was listed with contradictory rows, and enqueue it."""
         archives = {name: context.archive for name, context in self.contexts.items()}
 
         async def ask(archive: str, series: Sequence[Series]) -> Sequence[Series]:
