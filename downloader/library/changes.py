@@ -1,4 +1,4 @@
-"""Changes of series folders, as they are written down before they are made (docs/decisions/0024)."""
+"""Changes of series folders, as they are recorded before they are made (docs/decisions/0024)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,11 +9,11 @@ from downloader.errors import LibraryError
 
 
 class ChangeKind(StrEnum):
-    """What is done to the folder of a series.
+    """The kinds of changes of a series folder.
 
-    `replace`: a finished folder takes its place. `clear`: it goes, since a newer version of the series lies elsewhere.
-    `quarantine`: it goes into quarantine. `delete`: it goes for good. `move`: it gets another name in the tree.
-    `doubt`: its receipt is set aside, so that nothing believes it until the series has been fetched again.
+    `replace`: a finished folder replaces it. `clear`: it is removed, because a newer version of the series is in another folder.
+    `quarantine`: it is moved to quarantine. `delete`: it is deleted. `move`: it is renamed within the tree. `doubt`: its receipt
+    is renamed, so that it is invalid until the series has been fetched again.
     """
 
     REPLACE = "replace"
@@ -26,14 +26,14 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One change of one folder. All paths are relative to the library.
+    """A change of one folder. All paths are relative to the library.
 
     Attributes:
         folder: the folder of the series before the change.
-        targets: where the folder goes; of a move, each place that it may get.
-        keeper: the folder of the copy that stays; of a replacement, the finished folder that comes. None where there is none.
-        completed_at: the time in the receipt of the version that is meant: of a replacement the one that comes, else the one in
-            `folder`. None where no receipt there could be read, or in the record of an earlier tciad.
+        targets: the new path of the folder; for a move, all paths that it may get.
+        keeper: the folder of the copy that stays; for a replacement, the finished folder. None if there is none.
+        completed_at: the time in the receipt of the affected version: for a replacement the new one, otherwise the one in
+            `folder`. None if there was no readable receipt, or in the record of an earlier tciad.
     """
 
     kind: ChangeKind
@@ -45,20 +45,20 @@ class Change:
 
     @property
     def stays(self) -> PurePosixPath:
-        """The keeper, where the kind of change has one."""
+        """The keeper, for kinds of changes that have one."""
         if self.keeper is None:
             raise LibraryError(f"a record of a change of {self.folder} does not tell what stays")
         return self.keeper
 
     @property
     def places(self) -> tuple[PurePosixPath, ...]:
-        """Every path that the change names."""
+        """All paths of the change."""
         return (self.folder, *self.targets, *((self.keeper,) if self.keeper is not None else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeRecord:
-    """Changes that were written down together; `name` is that of their file."""
+    """Changes that were recorded together; `name` is the name of their file."""
 
     name: str
     changes: tuple[Change, ...]
@@ -66,12 +66,12 @@ class ChangeRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """How things stand with a series after a change of its folder was finished or undone.
+    """The state of a series after a change of its folder was finished or undone.
 
     Attributes:
-        lies_in: where the series lies now, relative to the library; None where that did not change.
+        lies_in: the new folder of the series, relative to the library; None if it did not change.
         is_gone: the library no longer has the series.
-        is_doubted: the receipt is set aside: the series is to be fetched again.
+        is_doubted: the receipt is invalid: the series must be fetched again.
     """
 
     series_instance_uid: str

@@ -1,4 +1,4 @@
-"""What a library that is about to be filled is to be: as it was, and as the run says."""
+"""The config of a library at the start of a run: its own, with the changes of the run's options."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from downloader.library.port import LibraryState
 async def settle_config(
     state: LibraryState, layout: str | None, storage: StorageFormat | None, *, holds_series: bool
 ) -> LibraryConfig:
-    """The config of the library from now on, where `layout` and `storage` are what the run says of it, if anything.
+    """The config of the library from now on; `layout` and `storage` are the run's options, if they are set.
 
     The layout of a library that holds series is changed by moving them, and by nothing else. The library is locked.
 

@@ -7,47 +7,47 @@ from downloader.library.model import Citation, MetadataRow, StoredDescription
 
 
 class MetadataTable(Protocol):
-    """A new metadata.csv in the making. Until `commit` the old one is there."""
+    """A new metadata.csv. The old one stays until `commit`."""
 
     async def add(self, rows: Iterable[MetadataRow]) -> None:
-        """Write these rows; nothing is held in memory or open between two calls."""
+        """Write these rows; between two calls nothing is buffered or open."""
         ...
 
     async def commit(self) -> None:
-        """Put the table where the old one was, in one step."""
+        """Replace the old table by an atomic rename."""
         ...
 
 
 class LibraryIndex(Protocol):
-    """The files that describe the whole library: metadata.csv, CITATION.txt, and what archives said of collections."""
+    """The files that describe the whole library: metadata.csv, CITATION.txt, and the archives' descriptions of collections."""
 
     async def begin_metadata(self) -> MetadataTable:
-        """Start to write metadata.csv anew, for all series of the library."""
+        """Start a new metadata.csv for all series of the library."""
         ...
 
     async def expect_metadata(self) -> None:
-        """Remember, also through a kill, that what metadata.csv tells is about to change, until it is written anew.
+        """Mark metadata.csv as outdated, until it is written again; the mark survives a kill.
 
-        What is put, moved or taken out is remembered by itself.
+        Series that are added, moved or removed set the mark by themselves.
         """
         ...
 
     async def metadata_is_due(self) -> bool:
-        """Whether metadata.csv does not tell what the library holds: it was not written since that changed."""
+        """Whether metadata.csv is outdated."""
         ...
 
     async def listed_series(self) -> int | None:
-        """How many series metadata.csv lists; None where there is none."""
+        """The number of series in metadata.csv; None if it does not exist."""
         ...
 
     async def write_citations(self, citations: Sequence[Citation]) -> None:
-        """Write CITATION.txt anew, for all collections of the library."""
+        """Write a new CITATION.txt for all collections of the library."""
         ...
 
     async def descriptions(self) -> Sequence[StoredDescription]:
-        """What archives said of their collections, as `keep_descriptions` kept it; empty where that is lost."""
+        """The stored descriptions of collections; empty if they are lost."""
         ...
 
     async def keep_descriptions(self, kept: Sequence[StoredDescription]) -> None:
-        """Keep these in place of those that were kept before."""
+        """Store these descriptions instead of the earlier ones."""
         ...

@@ -1,4 +1,4 @@
-"""Where the folder of a series lies in the library. Pure: what is on the disk does not matter here."""
+"""The folder of a series in the library. Pure: independent of the content of the disk."""
 
 import string
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ _LABEL_UID_CHARACTERS = 5
 
 
 def _label(day: date | None, number: str, description: str, instance_uid: str) -> str:
-    """A folder name for people, as the NBIA Data Retriever makes it; it may name two series alike.
+    """A folder name for people, as the NBIA Data Retriever makes it; two series may get the same name.
 
     Source: docs/archives.md#data-retriever.
     """
@@ -35,11 +35,11 @@ def _label(day: date | None, number: str, description: str, instance_uid: str) -
 
 
 def _collection_id(series: Series) -> str:
-    """The collection as the Imaging Data Commons spells it: `LIDC-IDRI` is `lidc_idri`."""
+    """The collection's id in the Imaging Data Commons: `LIDC-IDRI` is `lidc_idri`."""
     return "".join(letter if letter.isalnum() else "_" for letter in series.collection.lower())
 
 
-# what is no attribute of a series by that name
+# fields that are not attributes of a series with that name
 _COMPUTED: Final[Mapping[str, Callable[[Series], str]]] = MappingProxyType(
     {
         "collection_id": _collection_id,
@@ -63,7 +63,7 @@ _STUDY_DETAILS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Literal text, then the value of an attribute; an empty attribute stands for none."""
+    """Literal text, then the value of an attribute; an empty attribute name means no value."""
 
     literal: str
     attribute: str
@@ -71,26 +71,26 @@ class _Part:
 
 @lru_cache(maxsize=_REMEMBERED_SERIES)
 def _folders_of(layout: "Layout", series: Series) -> tuple[PurePosixPath, ...]:
-    """Remembered, since a series that is moved or stored needs them several times."""
+    """Cached, because a series that is moved or stored needs them several times."""
     return layout.make_folders(series)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A parsed template: for each folder of the path, what it is made of."""
+    """A parsed template: the parts of each folder of the path."""
 
     levels: tuple[tuple[_Part, ...], ...]
 
     def folders(self, series: Series) -> tuple[PurePosixPath, ...]:
-        """Where the series may lie, best first; the last one names the whole series instance UID and belongs to no other.
+        """The possible folders of the series, best first; the last one contains the whole series instance UID and is unique.
 
-        A template without `{series_instance_uid}` can give two series one folder. The second then lies beside the first
-        in a folder that ends in its UID.
+        A template without `{series_instance_uid}` can give two series the same folder. The second series then gets a folder next
+        to the first that ends in its UID.
         """
         return _folders_of(self, series)
 
     def make_folders(self, series: Series) -> tuple[PurePosixPath, ...]:
-        """The same, made anew."""
+        """The same, uncached."""
         names = [_fill(level, series) for level in self.levels]
         folder = PurePosixPath(*map(safe_name, names))
         if any(part.attribute == "series_instance_uid" for level in self.levels for part in level):
@@ -100,15 +100,15 @@ class Layout:
         return (folder, folder.with_name(safe_name(label + suffix)))
 
     def may_nest(self, other: "Layout") -> bool:
-        """Whether one of the two would put series into the folders of series that the other has made.
+        """Whether one of the two layouts would put series into folders of series of the other.
 
-        One layout alone never does: all its folders are equally deep.
+        A single layout never does: all its folders have the same depth.
         """
         shorter, longer = sorted((self, other), key=lambda layout: len(layout.levels))
         if len(shorter.levels) == len(longer.levels):
             return False
         *above, last = shorter.levels
-        # the second of two series that share a folder
+        # the second of two series with the same folder
         beside = (*last, _Part("-", "series_instance_uid"))
         lower = longer.levels[len(above)]
         is_above = all(_spell(level) == _spell(one) for level, one in zip(above, longer.levels, strict=False))
@@ -116,27 +116,27 @@ class Layout:
 
     @property
     def study_details(self) -> frozenset[str]:
-        """What a series must have of its study to get the folder's name; not every catalogue row tells it."""
+        """The study attributes that the folder's name needs; not every catalogue row has them."""
         named = {part.attribute for level in self.levels for part in level}
         return frozenset().union(*(details for name, details in _STUDY_DETAILS.items() if name in named))
 
     def collection_folder(self, series: Series) -> PurePosixPath:
-        """Where the files about the whole collection go, such as LICENSE."""
+        """The folder of files about the whole collection, such as LICENSE."""
         first = self.levels[0]
         by_collection_id = any(part.attribute == "collection_id" for part in first) and len(self.levels) > 1
         return PurePosixPath(safe_name(_collection_id(series) if by_collection_id else series.collection))
 
 
 def collection_folders(series: Series) -> tuple[PurePosixPath, ...]:
-    """Every folder in which one layout or another puts files about the series' collection."""
+    """All folders in which any layout puts files about the series' collection."""
     return tuple({PurePosixPath(safe_name(name)): None for name in (series.collection, _collection_id(series))})
 
 
 def parse_layout(layout: str) -> Layout:
-    """Read the name of a built-in layout, or a template such as `{collection}/{series_instance_uid}`.
+    """Parse the name of a built-in layout, or a template such as `{collection}/{series_instance_uid}`.
 
     Raises:
-        SettingsError: neither of the two, or a template that could leave the library.
+        SettingsError: it is neither, or a template that could leave the library.
     """
     template = LAYOUTS.get(layout, layout)
     levels = tuple(_parse_level(level, layout) for level in template.split("/"))
@@ -146,7 +146,7 @@ def parse_layout(layout: str) -> Layout:
 
 
 def _spell(level: tuple[_Part, ...]) -> tuple[tuple[str, str], ...]:
-    """What two levels have in common that can give one name: a collection may be spelled as its identifier is."""
+    """A form that is equal for two levels that can give the same name: a collection may be spelled like its id."""
     return tuple((part.literal, "collection" if part.attribute == "collection_id" else part.attribute) for part in level)
 
 

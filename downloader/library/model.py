@@ -1,4 +1,4 @@
-"""What the ports of a library take and give. Paths are relative to the library unless a name says otherwise."""
+"""The types of the library's ports. Paths are relative to the library unless a name says otherwise."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ from downloader.model import Receipt, Series, StagedImage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesLocation:
-    """Where a series was put: `folder` is relative to the library.
+    """The folder of a stored series, relative to the library.
 
-    `stepped_aside` tells that it is not the one that the layout would give it first, since another series lies there.
-    `quarantined` is where the damaged folder lies now whose place it took; None where there was none.
+    `stepped_aside` tells that the first choice of the layout was occupied by another series. `quarantined` is the new path of the
+    damaged folder that this one replaced; None if there was none.
     """
 
     folder: PurePosixPath
@@ -26,7 +26,7 @@ class SeriesLocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSeries:
-    """A folder with a receipt, and where that was asked for, every other name in it with the size of what is a file."""
+    """A folder with a receipt, and if requested, all other names in it, with sizes for files."""
 
     folder: PurePosixPath
     receipt: Receipt | DamagedReceiptError
@@ -35,7 +35,7 @@ class FoundSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptLook:
-    """Folders in which no receipt is (`missing`), and those that cannot be looked at, with the reason of the system."""
+    """Folders without a receipt (`missing`), and folders that cannot be read, with the error of the system."""
 
     missing: Sequence[str]
     unreadable: Mapping[str, str]
@@ -43,7 +43,7 @@ class ReceiptLook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignImage:
-    """An image in a tree of another program. `changed_at_ns` and its size tell whether it is still the one that was hashed."""
+    """An image in a foreign tree. `changed_at_ns` and its size show whether it changed after it was hashed."""
 
     path: Path
     staged: StagedImage
@@ -52,7 +52,7 @@ class ForeignImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataRow:
-    """What metadata.csv says of a series in the library."""
+    """The values of one series in metadata.csv."""
 
     series: Series
     folder: PurePosixPath
@@ -63,9 +63,9 @@ class MetadataRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """How many complete series of a collection the archive gives this page of the data, and this licence; empty is not told.
+    """How many complete series of a collection have this data page and this licence; empty if the archive gives none.
 
-    `description` is what the archive says of the collection, in plain text.
+    `description` is the archive's description of the collection, in plain text.
     """
 
     collection: str
@@ -78,7 +78,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDescription:
-    """What an archive said of a collection when it was asked: plain text, and the address of the data; maybe nothing."""
+    """An archive's description of a collection: plain text, and the address of the data; both may be empty."""
 
     archive: str
     collection: str
@@ -89,7 +89,7 @@ class StoredDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageDigest:
-    """A file as the disk has it: its MD5, or why the disk does not give it back (`unreadable`, and no MD5)."""
+    """The MD5 of a file on the disk, or why it cannot be read (`unreadable`, without an MD5)."""
 
     name: str
     md5: str = ""
@@ -98,7 +98,7 @@ class ImageDigest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HashedMember:
-    """An image in a stored ZIP, as it is there now: what the ZIP calls it, its size, and the MD5 of its bytes."""
+    """An image in a stored ZIP, as it was read now: its member name, its size, and the MD5 of its bytes."""
 
     name: str
     size_bytes: int
@@ -107,7 +107,7 @@ class HashedMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedFolder:
-    """A folder in staging with a receipt whose files are all there in their sizes. `folder` is relative to the library."""
+    """A folder in staging with a receipt, whose files all exist with their sizes. `folder` is relative to the library."""
 
     folder: PurePosixPath
     receipt: Receipt
@@ -115,9 +115,9 @@ class StagedFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovedSeries:
-    """Series that were found in other folders than was noted, by SeriesInstanceUID.
+    """Series that were found in other folders than the recorded ones, by SeriesInstanceUID.
 
-    `unreadable` are the noted folders of series for which that cannot be found out, with the reason.
+    `unreadable` are the recorded folders of series that could not be searched, with the reason.
     """
 
     found: Mapping[str, tuple[PurePosixPath, Receipt]]
@@ -126,7 +126,7 @@ class MovedSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderMove:
-    """A series that lies in `folder` and belongs elsewhere, as the layout has it for `series`."""
+    """A series in `folder` that must be moved to the folder of the layout for `series`."""
 
     folder: PurePosixPath
     series: Series
@@ -134,9 +134,9 @@ class FolderMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveResults:
-    """What became of moves, in their order: the folder of each series now, or the error that keeps it where it lies.
+    """The results of moves, in order: the new folder of each series, or the error because of which it was not moved.
 
-    `failure` ended them before the last one, or before what was moved was durable; None where nothing did.
+    `failure` ended the moves early, or before they were durable; None if there was none.
     """
 
     results: Sequence[PurePosixPath | LibraryError]
@@ -145,9 +145,9 @@ class MoveResults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryConfig:
-    """The layout of the library, and whether new series are kept as images or as ZIPs.
+    """The layout of the library, and whether new series are stored as images or as ZIPs.
 
-    `is_moving`: a move to this layout has begun, and not every series is in its new place yet.
+    `is_moving`: a move to this layout was started, and is not finished.
     """
 
     layout: str = DEFAULT_LAYOUT
@@ -157,12 +157,12 @@ class LibraryConfig:
 
 RUNS: Final = "runs"
 CHANGES: Final = "changes"
-"""The kinds of records: what each run reported, and what it changed."""
+"""The kinds of records: the report of each run, and its changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a run left with the library, and the name that it is kept by, which sorts by time."""
+    """A record of a run, and its name, which sorts by time."""
 
     name: str
     document: Mapping[str, Any]

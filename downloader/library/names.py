@@ -1,4 +1,4 @@
-"""Names of images and folders: safe on every file system, and the same for the same images. Pure."""
+"""Names of images and folders: safe on every file system, and always the same for the same images. Pure."""
 
 import hashlib
 import re
@@ -15,31 +15,31 @@ LONGEST_NAME_BYTES = 120
 NOTHING = "NA"
 
 _NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-# safe wherever there are files: no name that Windows keeps for itself has a hyphen or a low line
+# safe on all systems: no reserved name of Windows has a hyphen or an underscore
 _PLAIN = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)+")
 _LOOKS_MARKED = re.compile(r"~[0-9a-f]{8}\Z")
 _REPLACEMENT = "_"
-# the series of a study come one after the other
+# the series of a study are processed in sequence
 _REMEMBERED_NAMES = 1024
 _DIGEST_DIGITS = 8
 # control, format (such as bidirectional overrides), surrogate, line and paragraph separator
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# files that tciad itself puts beside the folders of patients and collections
+# files that tciad itself creates next to the folders of patients and collections
 _TAKEN = frozenset({"license", "metadata.csv", "citation.txt"})
 
 
 @lru_cache(maxsize=_REMEMBERED_NAMES)
 def safe_name(text: str) -> str:
-    """Make one folder name of `text`, the same every time.
+    """Convert `text` to a folder name, always the same.
 
-    Text that is safe stays as it is. Any other has its unsafe characters replaced and is marked with `~` and eight digits of
-    its SHA-256, so that `a/b` and `a_b` do not meet; text that already looks so marked is marked again. Empty text becomes
-    `NA`, the archive's own word for it. The case is kept: `A` and `a` are one folder where the file system says so.
+    Safe text is unchanged. In other text, unsafe characters are replaced and `~` and eight digits of its SHA-256 are appended, so
+    that `a/b` and `a_b` differ; text that already has such an ending gets another one. Empty text becomes `NA`, as in the
+    archive. The case is kept: on some file systems `A` and `a` are the same folder.
     """
     if not text:
         return NOTHING
     if len(text) <= LONGEST_NAME_BYTES and (_NUMBERS.fullmatch(text) or _PLAIN.fullmatch(text)):
-        return text  # most names, and cleaning takes as long as inflating a small image
+        return text  # most names; cleaning takes as long as inflating a small image
     cleaned = _clean(text)
     if cleaned == text and len(text.encode()) <= LONGEST_NAME_BYTES and not _LOOKS_MARKED.search(text):
         return text
@@ -48,7 +48,7 @@ def safe_name(text: str) -> str:
 
 
 def cut_name(name: str, longest_bytes: int) -> str:
-    """The beginning of `name` in at most that many bytes of UTF-8, ending in no dot or blank."""
+    """The beginning of `name` in at most that many bytes of UTF-8, without a trailing dot or blank."""
     return name.encode()[:longest_bytes].decode("utf-8", "ignore").rstrip(" .")
 
 
@@ -63,16 +63,16 @@ def _clean(text: str) -> str:
     return cleaned
 
 
-# what the archive calls images when asked for NewFileNames (docs/archives.md#image-endpoints)
+# the archive's names of images with NewFileNames (docs/archives.md#image-endpoints)
 _ARCHIVE_NAME = re.compile(r"[0-9]{1,9}-[0-9]{1,9}\.dcm")
 
 
 def name_images(images: Sequence[StagedImage]) -> dict[str, StagedImage]:
-    """Give every image its file name; returned in the order of the names.
+    """Give every image its file name; sorted by name.
 
-    The archive's own `<acquisition>-<instance>.dcm` is kept when all images have such names, each its own. Otherwise names of
-    that form are made: the rank of the acquisition number among those of the series, and the rank of the image within the
-    acquisition by instance number, then SOP instance UID. Images without a number come after those with one.
+    The archive's own names `<acquisition>-<instance>.dcm` are kept if all images have such names and they are unique. Otherwise
+    names of that form are generated: the rank of the acquisition number in the series, and the rank of the image in the
+    acquisition by instance number, then SOP instance UID. Images without a number come last.
     """
     by_member_name = {image.member_name: image for image in images}
     if len(by_member_name) == len(images) and all(map(_ARCHIVE_NAME.fullmatch, by_member_name)):
@@ -94,7 +94,7 @@ def name_images(images: Sequence[StagedImage]) -> dict[str, StagedImage]:
 
 
 def receipt_image(name: str, staged: StagedImage) -> Image:
-    """What the receipt says of a staged image that is called `name` from now on."""
+    """The receipt's entry for a staged image with the file name `name`."""
     return Image(
         name=name,
         sop_instance_uid=staged.sop_instance_uid if staged.identity is Identity.READ else "",

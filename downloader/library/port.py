@@ -1,9 +1,10 @@
-"""What the rest of tciad asks of a library, cut by who asks.
+"""The ports of a library, one per kind of client.
 
-`sink.py` has the port by which series come into it, and `index.py` that of the files that describe it.
+`sink.py` has the port through which series are added, and `index.py` that of the files that describe the library.
 
-All calls are awaited, except those that say that they do not block; the library has threads of its own for what blocks. Paths are
-relative to the library. Every call raises LibraryError where the disk fails, and what writes NoSpaceError where there is no room.
+All methods are async, except those whose docstring says that they do not block; the library uses its own threads for blocking
+calls. Paths are relative to the library. Every method raises LibraryError if the disk fails, and writing ones NoSpaceError if it
+is full.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -30,11 +31,11 @@ from downloader.library.sink import SeriesSink
 from downloader.model import Receipt, Series
 
 READERS: Final = 16
-"""As many tasks share a walk where it is slow: a disk that has to seek, or a network, answers many at once."""
+"""The number of tasks that share a slow walk: a disk that seeks, or a network, serves several requests faster."""
 
 
 class FolderWalk(Protocol):
-    """One walk through all folders with a receipt, which any number of tasks may share. The order is not fixed."""
+    """A walk through all folders with a receipt, which any number of tasks may share. The order is not fixed."""
 
     @property
     def is_slow(self) -> bool:
@@ -42,7 +43,7 @@ class FolderWalk(Protocol):
         ...
 
     async def take(self, most: int) -> Sequence[FoundSeries]:
-        """The next folders, up to `most` of them or for half a second; none when all were handed out.
+        """The next folders, at most `most`, for at most half a second; empty at the end.
 
         Raises:
             LibraryError: a folder or a receipt cannot be read.
@@ -51,256 +52,255 @@ class FolderWalk(Protocol):
 
 
 class ZipContents(Protocol):
-    """A stored ZIP that is being read once more, from its beginning to its end."""
+    """A stored ZIP that is read again, from the beginning to the end."""
 
     @property
     def md5(self) -> str:
-        """The MD5 of all that was read: of the whole file once `next_images` has given nothing. Does not block."""
+        """The MD5 of the bytes read so far; of the whole file after `next_images` has returned nothing. Does not block."""
         ...
 
     async def next_images(self, enough_bytes: int) -> Sequence[HashedMember]:
-        """Read on until at least so many bytes of images were hashed; nothing at the end, when the ZIP turned out whole.
+        """Read on until at least that many bytes of images were hashed; empty at the end, if the ZIP is intact.
 
         Raises:
-            TransferError: the ZIP is damaged, by the rules that held when it came.
+            TransferError: the ZIP is damaged, by the same rules as during the transfer.
         """
         ...
 
 
 class LibraryReader(Protocol):
-    """Reads the folders of series, for those who prove or mend them."""
+    """Reads the folders of series, for verification and repair."""
 
     def walk(self, *, with_contents: bool) -> FolderWalk:
-        """Begin to walk through all series; `with_contents`: also with what lies in their folders. Does not block."""
+        """Start a walk through all series; `with_contents`: also list the files in their folders. Does not block."""
         ...
 
     async def receipt_in(self, folder: PurePosixPath) -> Receipt | None:
-        """The receipt in this folder; None where there is none.
+        """The receipt in this folder; None if there is none.
 
         Raises:
-            DamagedReceiptError: there is one, and it cannot be believed.
+            DamagedReceiptError: the receipt is invalid.
         """
         ...
 
     async def doubted_receipt(self, folder: PurePosixPath) -> Receipt | None:
-        """The receipt that was set aside in this folder, since its images are damaged; None where there is none."""
+        """The receipt in this folder that was invalidated because its images are damaged; None if there is none."""
         ...
 
     async def contents(self, folder: PurePosixPath) -> Mapping[str, int | None]:
-        """What lies in a folder beside the receipt: files with their size in bytes, anything else with None.
+        """The content of a folder without the receipt: files with their size in bytes, other entries with None.
 
-        Empty where there is no such folder.
+        Empty if the folder does not exist.
         """
         ...
 
     async def hash_images(self, folder: PurePosixPath, names: Sequence[str]) -> Sequence[ImageDigest]:
-        """The MD5s of files in a folder as the disk has them, without crowding other files out of the system's memory.
+        """The MD5s of files in a folder, read from the disk without displacing other files from the page cache.
 
-        A file that cannot be read is one of the results, and no error.
+        A file that cannot be read is a result, not an error.
         """
         ...
 
     async def open_zip(self, folder: PurePosixPath, receipt: Receipt) -> ZipContents:
-        """The ZIP of a series that is kept as one, to be read and hashed as `hash_images` does it."""
+        """Open the stored ZIP of a series, to read and hash it as `hash_images` does."""
         ...
 
     async def is_whole(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
-        """Whether the folder has a receipt of the series that can be believed, and all its files in their sizes."""
+        """Whether the folder has a valid receipt of the series, and all its files with their sizes."""
         ...
 
     async def proves(self, folder: PurePosixPath, receipt: Receipt) -> bool:
-        """Whether every file that the receipt names is there with the content that it tells. Reads all of them."""
+        """Whether every file of the receipt exists with its content. Reads all of them."""
         ...
 
     async def holds(self, folder: PurePosixPath, series_instance_uid: str) -> bool:
-        """Whether the series lies in this folder; False where there is no such folder.
+        """Whether the series is in this folder; False if the folder does not exist.
 
         Raises:
-            LibraryError: something else lies there, or something that has no receipt to tell what it is.
+            LibraryError: something else is there, or files without a receipt.
         """
         ...
 
     async def has_series_in(self, folder: PurePosixPath) -> bool:
-        """Whether this is the folder of a series, or the folder of one lies in it, however deep."""
+        """Whether this is the folder of a series, or contains one at any depth."""
         ...
 
     async def is_one_folder(self, folder: PurePosixPath, other: PurePosixPath) -> bool:
-        """Whether both names lead to one folder that is there: by way of a link, or where the file system ignores their case."""
+        """Whether both names lead to the same existing folder: through a link, or because the file system ignores case."""
         ...
 
 
 class SeriesFinder(Protocol):
-    """Looks for the series that a store counts as complete."""
+    """Finds the complete series of a store."""
 
     async def find_receipt(self, series: Series) -> Receipt | None:
-        """The receipt in the series' folder, if it is there, can be read, and all its images are there in their sizes."""
+        """The receipt in the series' folder, if it is valid and all its images exist with their sizes."""
         ...
 
     async def folder_of(self, series: Series) -> PurePosixPath:
-        """Where the series lies, or will lie."""
+        """The folder of the series now, or its future folder."""
         ...
 
     async def look_for_receipts(self, folders: Sequence[str]) -> ReceiptLook:
-        """In which of the folders no receipt is; some microseconds for each on a local disk. Images are not looked at."""
+        """Which of the folders lack a receipt; takes microseconds each on a local disk. Images are not checked."""
         ...
 
     async def find_moved(self, noted: Sequence[tuple[Series, PurePosixPath]]) -> MovedSeries:
-        """Where series lie whole that are not in the folders that were noted: in one of their layout, or on the way to it."""
+        """Find intact series outside of the recorded folders: in another folder of their layout, or in the middle of a move."""
         ...
 
     async def make_durable(self, folder: PurePosixPath) -> None:
-        """Return once the names that lead to the folder of a series are on the disk.
+        """Sync the names of the folders that lead to the folder of a series.
 
-        The process that put it there may have been killed before they were.
+        The process that stored it may have been killed before it synced them.
         """
         ...
 
 
 class LibraryChanges(Protocol):
-    """Changes of the tree that survive a kill: each is written down, carried out, told to the store, and then ended."""
+    """Changes of the tree that survive a kill: each is recorded, carried out, written to the store, and then ended."""
 
     async def plan_quarantine(
         self, folder: PurePosixPath, series_instance_uid: str, label: str, at: datetime, keeper: PurePosixPath | None = None
     ) -> Change:
-        """The change that moves a folder into `.tciad/quarantine/<time>-<label>`; `keeper` is the copy that stays.
+        """The change that moves a folder to `.tciad/quarantine/<time>-<label>`; `keeper` is the copy that stays.
 
-        A quarantine with a keeper is finished after a kill, one without is undone where the folder is still in its place.
+        After a kill, a quarantine with a keeper is finished; one without is undone if the folder is still in its place.
         """
         ...
 
     async def plan_deletion(self, folder: PurePosixPath, series_instance_uid: str) -> Change:
-        """The change that deletes a folder. It is undone after a kill that left the folder in its place."""
+        """The change that deletes a folder. After a kill it is undone if the folder is still in its place."""
         ...
 
     async def plan_doubt(self, folder: PurePosixPath, series_instance_uid: str) -> Change:
-        """The change that sets the receipt in a folder aside. After a kill it touches no receipt that came later."""
+        """The change that invalidates the receipt in a folder. After a kill it does not affect later receipts."""
         ...
 
     def plan_move(self, folder: PurePosixPath, series: Series, completed_at: datetime) -> Change | None:
-        """The change that moves a folder to where the layout wants the series; None where it lies there. Does not block.
+        """The change that moves a folder to the place of the layout; None if it is there already. Does not block.
 
-        `completed_at` is the time in the receipt of the version that moves.
-        It is carried out by `LibraryMaintenance.move`. Which of the places the series got, a kill does not hide.
+        `completed_at` is the time in the receipt of the version that moves. `LibraryMaintenance.move` carries it out. After a
+        kill, `finish` finds which of the places the series got.
         """
         ...
 
     async def begin(self, changes: Sequence[Change]) -> ChangeRecord:
-        """Write changes down; durable when this returns."""
+        """Record changes; durable when this returns."""
         ...
 
     async def carry_out(self, change: Change) -> None:
         """Quarantine, delete, clear or doubt; durable when this returns.
 
         Raises:
-            LibraryError: something else lies there.
+            LibraryError: something else is there.
         """
         ...
 
     async def end(self, record: ChangeRecord) -> None:
-        """Forget the record: the changes are over, and the store knows."""
+        """Remove the record: the changes are finished and in the store."""
         ...
 
     async def keep(self, record: ChangeRecord, changes: Sequence[Change]) -> None:
-        """Let the record name only these of its changes: the others are over. Durable when this returns."""
+        """Reduce the record to these changes: the others are finished. Durable when this returns."""
         ...
 
     async def unfinished(self) -> Sequence[ChangeRecord]:
-        """The records that a process left which was killed."""
+        """The records of a killed process."""
         ...
 
     async def finish(self, change: Change) -> Finished:
-        """Finish what was left half done, or undo it. Safe to call again."""
+        """Finish an interrupted change, or undo it. Safe to call again."""
         ...
 
 
 class LibraryMaintenance(Protocol):
-    """Moves what is complete: to another layout, or out of the tree."""
+    """Moves complete series: to another layout, or out of the tree."""
 
     def best_folder(self, series: Series) -> PurePosixPath:
-        """Where the layout would have the series if no other lay there. Does not block."""
+        """The folder of the layout for the series, if no other series had it. Does not block."""
         ...
 
     async def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
-        """Put another receipt of the same images in place of the one in this folder, in one step; durable."""
+        """Replace the receipt in this folder by another one of the same images, atomically; durable."""
         ...
 
     async def choose_places(self, moves: Sequence[FolderMove], taken: Collection[PurePosixPath]) -> MoveResults:
-        """What `move` would do, without doing it. `taken` are places that others will have."""
+        """The results that `move` would have, without moving. `taken` are places reserved for others."""
         ...
 
     async def move(self, moves: Sequence[FolderMove]) -> MoveResults:
-        """Rename each folder to where its series belongs by the layout: there, if it may, else to the best place that is free.
+        """Rename each folder to the place of the layout: the first choice, otherwise the best free place.
 
-        All of it is durable when this returns, and folders that are empty then are removed. A kill meanwhile leaves each series
-        whole, in one place or another that a walk finds. What ended the moves before the last of them is a result, and no error,
-        so that what was moved can be told to the store.
+        All moves are durable when this returns, and empty folders are removed. After a kill, each series is intact in one place
+        that a walk finds. An error that ends the moves early is a result, so that earlier moves can be recorded in the store.
         """
         ...
 
     async def move_papers(self, collections: Sequence[Series]) -> None:
-        """Bring licence and citation of collections, each named by one of its series, to where the layout wants them."""
+        """Move licence and citation of collections, each given by one of its series, to the folders of the layout."""
         ...
 
     async def quarantine(self, path: PurePosixPath, label: str, at: datetime) -> PurePosixPath:
-        """Move a folder or a file out of the tree, into `.tciad/quarantine/<time>-<label>`. Returns where it lies now."""
+        """Move a folder or a file to `.tciad/quarantine/<time>-<label>`. Returns its new path."""
         ...
 
 
 class StagedLeftovers(Protocol):
-    """What sessions that are over left in staging. No attempt of this session is under way.
+    """The remains of ended sessions in staging. The caller has no attempt in flight.
 
-    `live_claims` are those of other sessions: what they work at is left alone.
+    `live_claims` are those of other sessions, whose folders are not touched.
     """
 
     async def leave_to_next(self, live_claims: Collection[str] = ()) -> None:
-        """Let the next attempt at each series find what claims that are over have staged of it. Call this first."""
+        """Make the remains of ended claims available to the next attempt at each series. Call this first."""
         ...
 
     async def staged_series(self) -> Sequence[Series]:
-        """The series that attempts left images of; of each its SeriesInstanceUID and the figures of that time."""
+        """The series with staged images; each has its SeriesInstanceUID and the figures of that time."""
         ...
 
     async def whole_staged(self, keep: Collection[str] = (), live_claims: Collection[str] = ()) -> Sequence[StagedFolder]:
-        """What looks whole, but for these series."""
+        """The folders that look intact, except of these series."""
         ...
 
     async def put_back(self, staged: StagedFolder) -> SeriesLocation:
-        """Put what `whole_staged` found where the layout wants it. Only for what is not in the tree, and was hashed."""
+        """Move a folder of `whole_staged` to its place in the layout. It must have been hashed, and not be in the tree."""
         ...
 
     async def clear_staging(self, keep: Collection[str] = (), live_claims: Collection[str] = ()) -> int:
-        """Remove what is left, but for these series; returns how many folders that were.
+        """Remove the remains, except of these series; returns the number of folders.
 
-        What belongs to an unfinished change stays.
+        Folders of unfinished changes stay.
         """
         ...
 
 
 class LibraryState(Protocol):
-    """What a library knows about itself. All but what writes may be asked of a folder that is no library."""
+    """The state of a library. All reading methods also work on a folder that is not a library."""
 
     async def config(self) -> LibraryConfig | None:
-        """How the library is laid out; None where that was not settled yet.
+        """The config of the library; None if it was not set yet.
 
         Raises:
-            LibraryError: the file holds something else.
+            LibraryError: the file is invalid.
         """
         ...
 
     async def write_config(self, config: LibraryConfig) -> None:
-        """Lay the library, which is locked, out so from now on; durable when this returns."""
+        """Set the config of the library; durable when this returns. The caller holds the library's lock."""
         ...
 
     async def identity(self) -> str:
-        """The id of the library; empty where it has none, or where there is no library.
+        """The id of the library; empty if it has none, or if there is no library.
 
         Raises:
-            LibraryError: the marker cannot be read, or holds something else.
+            LibraryError: the marker is unreadable or invalid.
         """
         ...
 
     async def make_identity(self, at: datetime) -> str:
-        """Give the library, which has no marker and is locked, a new id, and return it; durable when this returns."""
+        """Give a library without a marker a new id, and return it; durable when this returns. The caller holds the lock."""
         ...
 
     async def is_paused(self) -> bool:
@@ -308,7 +308,7 @@ class LibraryState(Protocol):
         ...
 
     async def pause(self, at: datetime) -> bool:
-        """Pause the library; False where it was paused before.
+        """Pause the library; False if it was paused before.
 
         Raises:
             LibraryError: there is no library, or it cannot be written.
@@ -316,7 +316,7 @@ class LibraryState(Protocol):
         ...
 
     async def resume(self) -> bool:
-        """End the pause; False where there was none.
+        """End the pause; False if there was none.
 
         Raises:
             LibraryError: there is no library, or it cannot be written.
@@ -324,25 +324,25 @@ class LibraryState(Protocol):
         ...
 
     async def write_record(self, kind: str, began_at: datetime, document: Mapping[str, Any]) -> None:
-        """Keep what a run that began then has to say; a second record of the same kind and instant replaces it."""
+        """Store the record of a run that began then; a second record of the same kind and time replaces it."""
         ...
 
     async def read_records(
         self, kind: str, *, manifest: str | None = None, before: str | None = None, limit: int = 20
     ) -> Sequence[Record]:
-        """Up to `limit` records, newest first: those of one manifest or all, those older than the one named `before`.
+        """At most `limit` records, newest first: of one manifest or all, and older than the record named `before`.
 
-        One that cannot be read is left out, with a warning in the log: a record is no proof of anything.
+        Unreadable records are left out, with a warning in the log: a record proves nothing.
         """
         ...
 
     async def free_bytes(self) -> int:
-        """Room that this process may still use on the library's file system."""
+        """The bytes that this process may still use on the library's file system."""
         ...
 
 
 class LibraryParts(Protocol):
-    """The tree of completed series, for those who bring no new ones. A client takes the part that it works with."""
+    """The tree of complete series, for clients that add none. Each client takes the part that it needs."""
 
     @property
     def reader(self) -> LibraryReader:
@@ -351,22 +351,22 @@ class LibraryParts(Protocol):
 
     @property
     def finder(self) -> SeriesFinder:
-        """Looks for series."""
+        """Finds series."""
         ...
 
     @property
     def changes(self) -> LibraryChanges:
-        """Changes of series folders that more than one step makes, or that the store must learn of."""
+        """Changes of series folders in several steps, or that must be recorded in the store."""
         ...
 
     @property
     def maintenance(self) -> LibraryMaintenance:
-        """Moves what is complete."""
+        """Moves complete series."""
         ...
 
     @property
     def leftovers(self) -> StagedLeftovers:
-        """What dead runs left in staging."""
+        """The remains of earlier runs in staging."""
         ...
 
     @property
@@ -376,9 +376,9 @@ class LibraryParts(Protocol):
 
     @property
     def state(self) -> LibraryState:
-        """What the library knows about itself."""
+        """The state of the library."""
         ...
 
 
 class Library(SeriesSink, LibraryParts, Protocol):
-    """The tree of completed series, which new ones can be brought into."""
+    """The tree of complete series, to which new ones can be added."""

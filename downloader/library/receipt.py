@@ -15,7 +15,7 @@ from downloader.model import LARGEST_FIGURE, Identity, Receipt, is_dicom_uid
 
 RECEIPT_NAME = ".receipt.json"
 DOUBTED_NAME = ".receipt.doubted.json"
-"""What the receipt of a folder is called whose images a repair found damaged, until the series has been fetched again."""
+"""The name of an invalidated receipt, whose images a repair found damaged, until the series has been fetched again."""
 
 _FORMAT: Literal[1] = 1
 _LONGEST_NAME_BYTES = 255
@@ -25,7 +25,7 @@ _UNSAFE_IN_NAME = re.compile(r"[/\\\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Document(Receipt):
-    """What the file holds: every attribute of the receipt, and the form it is written in."""
+    """The content of the file: every attribute of the receipt, and the format version."""
 
     format: Literal[1]
 
@@ -38,22 +38,22 @@ def encode_receipt(receipt: Receipt) -> bytes:
     """Write the receipt as JSON: keys sorted, times in ISO 8601."""
     document = _Document(format=_FORMAT, **{name: getattr(receipt, name) for name in _ATTRIBUTES})
     tree = _DOCUMENT.dump_python(document)
-    # for those who read receipts: the strength follows from the counts, and is not read back
+    # for people who read receipts: the strength follows from the counts, and is not read back
     tree["proof"]["digests"] = receipt.proof.digests
     for image in tree["images"]:
         if image["identity"] is Identity.READ:
-            # all but a few have been read, and a receipt may have thousands of images
+            # nearly all images have been read, and a receipt may have thousands of images
             del image["identity"]
     text = json.dumps(tree, default=_iso, sort_keys=True, ensure_ascii=False)
-    # half of a surrogate pair has no place in UTF-8; such text can only come from a broken catalogue
+    # a lone surrogate cannot be encoded in UTF-8; such text only comes from a broken catalogue
     return text.encode("utf-8", "replace") + b"\n"
 
 
 def read_receipt_file(path: str | Path) -> Receipt | None:
-    """The receipt in this file; None where there is none. Raises OSError; see local/filesystem.py.
+    """The receipt in this file; None if there is none. Raises OSError; see local/filesystem.py.
 
     Raises:
-        DamagedReceiptError: the disk does not give it back, or it cannot be believed.
+        DamagedReceiptError: it cannot be read from the disk, or is invalid.
     """
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - for each series
@@ -71,10 +71,10 @@ def read_receipt_file(path: str | Path) -> Receipt | None:
 
 
 def decode_receipt(content: bytes) -> Receipt:
-    """Read what `encode_receipt` wrote, by this version or one that only added attributes.
+    """Read a receipt of this version, or of one that only added attributes.
 
     Raises:
-        DamagedReceiptError: it is not a receipt, or one that cannot be true.
+        DamagedReceiptError: it is not a receipt, or an invalid one.
     """
     try:
         document = _DOCUMENT.validate_json(content, strict=True)

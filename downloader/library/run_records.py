@@ -1,4 +1,4 @@
-"""What `.tciad/runs/<started>.json` says of a run."""
+"""The records of runs in `.tciad/runs/<started>.json`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from downloader.library.model import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """What one run said when it ended, as far as reports of a library tell it."""
+    """The report of one run, as far as reports of a library need it."""
 
     started_at: datetime
     manifest: str
@@ -24,20 +24,20 @@ class RunRecord:
 
     @property
     def bytes_per_second(self) -> float:
-        """What came from the network, over the whole run."""
+        """The average download rate over the whole run."""
         return self.received_bytes / self.elapsed_seconds if self.elapsed_seconds > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecords:
-    """Runs of a library, oldest first, and the names of records among them that do not say what a run says."""
+    """Runs of a library, oldest first, and the names of invalid records."""
 
     runs: tuple[RunRecord, ...] = ()
     unreadable: tuple[str, ...] = ()
 
 
 def read_runs(records: Sequence[Record]) -> RunRecords:
-    """What runs reported, of their records, newest first. One that is broken is named, and no error: it proves nothing."""
+    """The reports in these records, which are newest first. Invalid records are named, and not an error: they prove nothing."""
     runs: list[RunRecord] = []
     unreadable: list[str] = []
     for kept in reversed(records):
@@ -49,7 +49,7 @@ def read_runs(records: Sequence[Record]) -> RunRecords:
 
 
 def run_document(started_at: datetime, report: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is kept of a run that started then."""
+    """The record of a run that started then."""
     return {"started_at": started_at.isoformat(), **report}
 
 

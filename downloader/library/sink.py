@@ -1,4 +1,4 @@
-"""The port by which series come into a library: staging, and the step from there into the tree."""
+"""The port through which series are added to a library: staging, and the step from there into the tree."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from downloader.model import Image, Portion, Receipt, Series, StagedImage, Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Salvage:
-    """What earlier attempts at the series left in staging: images that still hold the bytes that came.
+    """The remains of earlier attempts at the series in staging: images whose bytes are unchanged.
 
-    `received_bytes` came over the line in these attempts; `broken_streams` of them ended because the line did. Both lack what
-    attempts of a killed process had to tell.
+    `received_bytes` were received by these attempts; `broken_streams` of them ended because the connection broke. Both exclude
+    attempts of killed processes.
     """
 
     images: tuple[StagedImage, ...] = ()
@@ -23,28 +23,28 @@ class Salvage:
 
 
 class StagedSeries(Protocol):
-    """Images of one series that are here and wait for their place in the library. Blocks.
+    """Images of one series that are ready for the library. Blocks.
 
-    Raises LibraryError and NoSpaceError. A series that is adopted from a foreign tree is linked or copied by `commit`; nothing of
-    the tree is changed.
+    Raises LibraryError and NoSpaceError. For a series that is adopted from a foreign tree, `commit` links or copies the images;
+    nothing in the tree is changed.
     """
 
     def images(self) -> tuple[StagedImage, ...]:
-        """All images that are here, however they came, each SOP instance once: the newest of it."""
+        """All images of the series here, each SOP instance once, in its newest version."""
         ...
 
     def named_images(self) -> tuple[Image, ...]:
-        """The staged images under the names that they will have in the library, in the order of those names."""
+        """The staged images with their future names in the library, sorted by name."""
         ...
 
     def stored_zip(self) -> StoredZip | None:
-        """The ZIP that came, where the series is kept as one; None where its images are files."""
+        """The received ZIP, if the series is stored as one; None if its images are files."""
         ...
 
     def commit(self, receipt: Receipt) -> SeriesLocation:
         """Sync every file, write the receipt, rename the folder into the library, sync the folder above.
 
-        A series folder that is already there is replaced by one exchange.
+        An existing folder of the series is replaced by an atomic exchange.
 
         Raises:
             DigestMismatchError: an image of a foreign tree changed after it was hashed.
@@ -52,7 +52,7 @@ class StagedSeries(Protocol):
         ...
 
     def discard(self) -> None:
-        """Remove everything staged. Safe to call twice, and after `commit` or `keep` (then it does nothing)."""
+        """Remove everything staged. Does nothing after an earlier call, or after `commit` or `keep`."""
         ...
 
 
@@ -61,103 +61,103 @@ class Staging(StagedSeries, Protocol):
 
     @property
     def salvage(self) -> Salvage:
-        """What was here when this attempt began."""
+        """The remains of earlier attempts when this attempt began."""
         ...
 
     @property
     def keeps_parts(self) -> bool:
-        """Whether images of an attempt that broke off are of use to the next one."""
+        """Whether the next attempt can use images of an interrupted one."""
         ...
 
     @property
     def images_written(self) -> int:
-        """Images that ended so far in this attempt."""
+        """The number of complete images so far in this attempt."""
         ...
 
     def take(self, portion: Portion) -> None:
-        """Hash, identify and stage what a transfer brings. An image that began and did not end is dropped when another begins.
+        """Hash, identify and stage the images of a portion. An unfinished image is dropped when another begins.
 
-        Afterwards the images are on the disk, so that a kill does not lose them. Only a series of which nothing is here, and
-        which comes in one portion, stays in memory until it grows too large.
+        Afterwards the images are on the disk, so that a kill does not lose them. A series without staged images that arrives in
+        one portion stays in memory until it grows too large.
 
         Raises:
-            NotDicomError: an image is empty, or one that was asked for singly is none.
-            WrongSeriesError: an image of another series, another one than was asked for, or one that came before in this attempt.
+            NotDicomError: an image is empty, or a singly requested one is not DICOM.
+            WrongSeriesError: an image is of another series, is not the requested one, or occurred before in this attempt.
             TransferError: the events of the portion raised it.
         """
         ...
 
     @property
     def arrived(self) -> tuple[StagedImage, ...]:
-        """The images that the transfer of the whole series brought in this attempt, in order of arrival. Does not block.
+        """The images of the whole series' transfer in this attempt, in order of arrival. Does not block.
 
-        Images that were here before are named as this transfer names them.
+        Images that were staged before have their names in this transfer.
         """
         ...
 
     def narrow_to(self, images: Iterable[StagedImage]) -> None:
-        """Remove all images but these, which are here."""
+        """Remove all images except these."""
         ...
 
     def keep(self, *, received_bytes: int, line_broke: bool) -> None:
-        """End the attempt and leave its whole images to the next one. Does nothing after `commit` or `discard`.
+        """End the attempt and leave its intact images to the next one. Does nothing after `commit` or `discard`.
 
-        `received_bytes` came over the line in this attempt; `line_broke` tells that this is what ended it. The images need not be
-        on the disk yet: the next attempt hashes them.
+        `received_bytes` were received in this attempt; `line_broke`: it ended because the connection broke. The images need not
+        be synced: the next attempt hashes them.
         """
         ...
 
 
 class SeriesSink(Protocol):
-    """Takes in series: what an attempt at one works with. Blocks: call it in a worker thread."""
+    """Adds series: the port of an attempt. Blocks: call it in a worker thread."""
 
     def begin(self, series: Series, claim_id: str = "", *, has_original: bool = True) -> Staging:
-        """Begin one attempt at `series`, with the images that earlier ones left and that can be believed.
+        """Begin an attempt at `series`, with the trustworthy images of earlier ones.
 
-        Each is hashed again. None are kept of a series whose ImageCount, FileSize or dates have changed since. Attempts under
-        different claims never share a folder. `has_original` means that the series comes as one ZIP, which a library that keeps
-        ZIPs stores; else its images become files in any library.
+        Each of them is hashed again. None is kept if ImageCount, FileSize or dates of the series have changed. Attempts with
+        different claims never share a folder. `has_original` means that the series arrives as one ZIP, which a library of ZIPs
+        stores; otherwise its images become files in any library.
         """
         ...
 
     def require_room(self, series: Series, needed_bytes: int) -> None:
-        """Refuse to begin a series that is known to need so much, where there is less room beside what is to stay free.
+        """Raise an error if a series that needs that much space would leave too little free.
 
         Raises:
-            NoSpaceError: there is.
+            NoSpaceError: there is too little free space.
         """
         ...
 
     def adopt(self, series: Series, images: Sequence[ForeignImage], *, link: bool) -> StagedSeries:
-        """Begin to take over a series whose images lie elsewhere, each SOP instance once.
+        """Begin to adopt a series from a foreign tree, each SOP instance once.
 
-        `link`: the library shares the files with the tree where the file system can; else, and where it cannot, they are copied.
+        `link`: share the files with the tree, by links, where the file system can; otherwise they are copied.
         """
         ...
 
     def find_receipt(self, series: Series) -> Receipt | None:
-        """The receipt in the series' folder, if it is there, can be read, and all its images are there in their sizes."""
+        """The receipt in the series' folder, if it is valid and all its images exist with their sizes."""
         ...
 
     def folder_of(self, series: Series) -> PurePosixPath:
-        """Where the series lies, or will lie, relative to the library."""
+        """The folder of the series now, or its future folder, relative to the library."""
         ...
 
     def best_folder(self, series: Series) -> PurePosixPath:
-        """Where the layout would have the series if no other lay there."""
+        """The folder of the layout for the series, if no other series had it."""
         ...
 
     def rewrite_receipt(self, folder: PurePosixPath, receipt: Receipt) -> None:
-        """Put another receipt of the same images in place of the one in this folder, in one step; durable."""
+        """Replace the receipt in this folder by another one of the same images, atomically; durable."""
         ...
 
     def make_durable(self, folder: PurePosixPath) -> None:
-        """Return once the names that lead to the folder of a series are on the disk.
+        """Sync the names of the folders that lead to the folder of a series.
 
-        The process that put it there may have been killed before they were.
+        The process that stored it may have been killed before it synced them.
         """
         ...
 
     def drop_staged(self, series: Series) -> None:
-        """Remove what lies in staging of a series that turned out to be in the library already."""
+        """Remove the staging of a series that is in the library already."""
         ...

@@ -1,4 +1,4 @@
-"""Texts of others in CSV files, which spreadsheets must not take for formulas (OWASP, CSV Injection)."""
+"""Foreign texts in CSV files, protected against evaluation as formulas by spreadsheets (OWASP, CSV Injection)."""
 
 import re
 from typing import Final
@@ -10,9 +10,9 @@ _FIGURE: Final = re.compile(r"[+-]\d+(?:[.,]\d+)?(?:e[+-]?\d+)?(?: ?[a-zµ°%²�
 
 
 def cell_of(text: str) -> str:
-    """The text, with an apostrophe before what a spreadsheet would compute: it shows such a cell as text.
+    """The text, with an apostrophe before anything that a spreadsheet would evaluate: it shows such a cell as text.
 
-    A signed figure, with a unit or without, stays as it is: no formula has that form. `text_of` undoes it.
+    A signed number, with or without a unit, is unchanged, because no formula has that form. `text_of` is the inverse.
     """
     if text[:1] not in _SIGNS:
         return text
@@ -20,5 +20,5 @@ def cell_of(text: str) -> str:
 
 
 def text_of(cell: str) -> str:
-    """The text of which `cell_of` made the cell."""
+    """The text in a cell that `cell_of` made."""
     return cell[1:] if _MARKED.match(cell) else cell

@@ -1,4 +1,4 @@
-"""A series whose images lie in a foreign tree, on its way into the library: linked or copied, never taken away."""
+"""A series that is adopted from a foreign tree: its images are linked or copied, never moved."""
 
 import errno
 import os
@@ -24,17 +24,17 @@ from downloader.library.names import name_images, receipt_image
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.model import Image, Receipt, StagedImage
 
-# another file system, one without links, links to files of others forbidden, or too many of them
+# another file system, one without links, links to files of others forbidden, or too many links
 _NO_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 
 class AdoptedStaging:
-    """The folder of one series in the making, filled from a foreign tree.
+    """The folder of one series under construction, filled from a foreign tree.
 
     Args:
-        folder: a new folder of ours in staging.
+        folder: a new folder in staging.
         images: all images of the series, each SOP instance once.
-        link: whether the library shares the files with the tree where the file system can.
+        link: share the files with the tree, by links, where the file system can.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class AdoptedStaging:
         return tuple(image.staged for image in self._named.values())
 
     def named_images(self) -> tuple[Image, ...]:
-        """The images under the names that they will have in the library, in the order of those names."""
+        """The images with their future names in the library, sorted by name."""
         return tuple(receipt_image(name, image.staged) for name, image in self._named.items())
 
     def stored_zip(self) -> None:
@@ -69,7 +69,7 @@ class AdoptedStaging:
         return
 
     def commit(self, receipt: Receipt) -> SeriesLocation:
-        """Bring the images, sync them, write the receipt, and rename the folder into the library; see Staging.commit.
+        """Link or copy the images, sync them, write the receipt, and rename the folder into the library; see Staging.commit.
 
         Raises:
             DigestMismatchError: a file changed after it was hashed.
@@ -86,7 +86,7 @@ class AdoptedStaging:
             return self._tree.put(self._folder, receipt, None)
 
     def discard(self) -> None:
-        """Remove what was brought; the tree is as it was. Does nothing after `commit`."""
+        """Remove the links and copies. Does nothing after `commit`."""
         with self._errors:
             remove_folder(self._folder)
 

@@ -1,8 +1,8 @@
-"""The journal of changes under way: what is about to be moved, replaced or removed in the library, written before it is.
+"""The journal of changes in progress: moves, replacements and removals in the library are recorded before they start.
 
-A record is one file in `.tciad/intents`. It is on the disk before the change begins and goes after the change is over, store
-included. What a killed process leaves there tells the next start what to finish or to undo (changes.py). An ordinary fetch of a
-new series writes none: one rename is a transaction by itself.
+A record is one file in `.tciad/intents`. It is durable before the change begins, and removed after the change is finished and in
+the store. After a kill, the next start finishes or undoes the recorded changes (changes.py). Fetching a new series needs no
+record, because one rename is atomic.
 """
 
 import json
@@ -22,13 +22,13 @@ _SUFFIX: Final = ".json"
 
 
 class ChangeJournal:
-    """The records in `.tciad/intents` of the library at `root`. For any number of threads. Raises OSError; see filesystem.py."""
+    """The records in `.tciad/intents` of the library at `root`. Thread-safe. Raises OSError; see filesystem.py."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def begin(self, changes: Sequence[Change]) -> ChangeRecord:
-        """Write the changes down; on the disk when this returns."""
+        """Record the changes; durable when this returns."""
         record = ChangeRecord(name=f"{uuid4().hex}{_SUFFIX}", changes=tuple(changes))
         with open_own_folder(self._root) as own:
             is_new = not own.has(INTENTS_NAME)
@@ -39,18 +39,18 @@ class ChangeJournal:
         return record
 
     def keep(self, record: ChangeRecord, changes: Sequence[Change]) -> None:
-        """Let the record name only these changes; on the disk when this returns. A kill leaves the old text or the new."""
+        """Reduce the record to these changes; durable when this returns. A kill leaves the old record or the new one."""
         with open_own_folder(self._root) as own, own.folder(INTENTS_NAME, make=True) as intents:
             intents.write(record.name, _written(changes))
 
     def end(self, record: ChangeRecord) -> None:
-        """The changes are over, and all that there was to say of them is said. Does nothing the second time."""
+        """Remove the record of finished changes. Does nothing the second time."""
         with open_own_folder(self._root) as own, own.folder(INTENTS_NAME, make=True) as intents:
             intents.remove(record.name)
             intents.sync()
 
     def unfinished(self) -> Sequence[ChangeRecord]:
-        """The records of changes that never came to their end. One that was not written whole stands for none, and goes.
+        """The records of unfinished changes. A record that was not written completely is removed.
 
         Raises:
             LibraryError: a record that this tciad cannot read.
@@ -77,7 +77,7 @@ class ChangeJournal:
 def _is_record(intents: OwnFolder, name: str) -> bool:
     if name.endswith(_SUFFIX):
         return True
-    intents.remove(name)  # a record that was being written when the process died: the change never began
+    intents.remove(name)  # the process died while it wrote the record: the change never began
     return False
 
 
@@ -109,7 +109,7 @@ def _decode(written: dict[str, Any]) -> Change:
 
 
 def _can_be_true(change: Change) -> bool:
-    """Whether a record that was read names what its kind needs, and nothing outside of the library."""
+    """Whether a record has everything that its kind needs, and no path outside of the library."""
     needs_target = change.kind not in {ChangeKind.CLEAR, ChangeKind.DOUBT}
     needs_keeper = change.kind in {ChangeKind.CLEAR, ChangeKind.REPLACE}
     if (needs_target and not change.targets) or (needs_keeper and change.keeper is None):

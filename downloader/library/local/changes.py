@@ -1,4 +1,4 @@
-"""Carries out changes of the tree, and finishes or undoes those of a process that was killed (docs/decisions/0024)."""
+"""Carries out changes of the tree, and finishes or undoes those of a killed process (docs/decisions/0024)."""
 
 import os
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ REMOVED_PREFIX = "removed-"
 
 
 class TreeChanges:
-    """Changes the tree at `root`, as LibraryChanges says. Blocks."""
+    """Changes the tree at `root`, as defined by LibraryChanges. Blocks."""
 
     def __init__(self, root: Path, tree: SeriesTree, journal: ChangeJournal) -> None:
         self._root = root
@@ -137,7 +137,7 @@ class TreeChanges:
         )
 
     def _noted_at(self, folder: PurePosixPath) -> datetime | None:
-        """The time in the receipt, for a record. A folder that cannot be read may still be one that can be moved."""
+        """The time in the receipt, for a record. A folder with an unreadable receipt may still be movable."""
         try:
             return self._completed_at(folder)
         except LibraryError:
@@ -148,7 +148,7 @@ class TreeChanges:
         return receipt.completed_at if receipt is not None else None
 
     def _take_out(self, folder: PurePosixPath, target: Path) -> None:
-        """Bring a folder out of the tree. Folders of other series that lie in it stay where they are."""
+        """Move a folder out of the tree. Folders of other series inside it stay where they are."""
         if not os.path.lexists(self._root / folder):
             return
         with self._tree.taking_out(folder) as leaving:
@@ -162,7 +162,7 @@ class TreeChanges:
     def _take_out_singly(self, folder: PurePosixPath, target: Path) -> None:
         source = self._root / folder
         target.mkdir(exist_ok=True)
-        # the receipt first: without it nothing takes the rest for a series
+        # the receipt first: without it, the rest is not taken for a series
         for path in sorted(source.iterdir(), key=lambda path: (path.name != RECEIPT_NAME, path.name)):
             if not self._tree.has_series_at_or_in(folder / path.name):
                 path.rename(target / path.name)
@@ -175,7 +175,7 @@ class TreeChanges:
         remove_folder(aside)
 
     def _clear(self, change: Change) -> None:
-        """Remove what an earlier time stored of a series that lies elsewhere now; what no receipt vouches for goes aside."""
+        """Remove earlier images of a series with a new folder; a folder without a valid receipt goes to quarantine."""
         former = self._root / change.folder
         if not os.path.lexists(former):
             return
@@ -210,12 +210,12 @@ class TreeChanges:
             remove_folder(outgoing)
             remove_folder(finished)
         elif finished.is_dir() and not _has_content(outgoing):
-            finished.rename(outgoing)  # the two had changed places
+            finished.rename(outgoing)  # the two were exchanged
             sync_folder(outgoing.parent)
         return done
 
     def _finish_clearing(self, change: Change) -> Finished:
-        """The former folder goes only where the new one holds a newer version, whole; else the next attempt settles it."""
+        """Remove the former folder only if the new one has an intact newer version; otherwise the next attempt decides."""
         unchanged = Finished(series_instance_uid=change.series_instance_uid)
         kept = self._whole_in(change.stays, change.series_instance_uid)
         former = self._tree.read_receipt(change.folder)
@@ -237,7 +237,7 @@ class TreeChanges:
         kept = self._whole_in(change.keeper, change.series_instance_uid)
         at = self._completed_at(change.folder)
         if kept is None or (at is not None and at != change.completed_at and at > kept.completed_at):
-            _remove_if_empty(target)  # nothing whole would stay, or a newer version came into the folder since
+            _remove_if_empty(target)  # it would have no content, or a newer version came into the folder since
             return Finished(series_instance_uid=change.series_instance_uid)
         self._take_out(change.folder, target)
         return Finished(series_instance_uid=change.series_instance_uid, lies_in=change.keeper)
@@ -251,16 +251,17 @@ class TreeChanges:
         return Finished(series_instance_uid=change.series_instance_uid, is_gone=True)
 
     def _stands(self, folder: PurePosixPath, aside: Path) -> bool:
-        """Whether a folder that was to be taken out is still in its place, or a series has come there since.
+        """Whether a folder to be removed is still in its place, or a series was stored there since.
 
-        The receipt is the first that goes (see `_take_out_singly`): where there is one beside what went, it is another's.
+        The receipt is removed first (see `_take_out_singly`): a receipt next to removed files belongs to another series or
+        version.
         """
         if not os.path.lexists(self._root / folder):
             return False
         return not _has_content(aside) or self._completed_at(folder) is not None
 
     def _finish_doubt(self, change: Change) -> Finished:
-        """A receipt of another time is that of a version that came since: it is believed."""
+        """A receipt with another time belongs to a newer version, and stays valid."""
         at = self._completed_at(change.folder)
         if at is not None and change.completed_at not in {None, at}:
             return Finished(series_instance_uid=change.series_instance_uid)
@@ -268,7 +269,7 @@ class TreeChanges:
         return Finished(series_instance_uid=change.series_instance_uid, is_doubted=True)
 
     def _finish_move(self, change: Change) -> Finished:
-        """The series lies where the version that was moved is whole; other copies of it may have lain in its places before."""
+        """The series is where the moved version is intact; its places may have had other copies before."""
         uid = change.series_instance_uid
         for place in (change.folder, *change.targets):
             if self._is_version(place, change):
@@ -285,7 +286,7 @@ class TreeChanges:
         return receipt is not None and change.completed_at in {None, receipt.completed_at}
 
     def _whole_in(self, folder: PurePosixPath, series_instance_uid: str) -> Receipt | None:
-        """The receipt in the folder, if it is of this series and all its files are there in their sizes."""
+        """The receipt in the folder, if it is of this series and all its files exist with their sizes."""
         receipt = self._tree.read_receipt(folder)
         if receipt is None or receipt.series.series_instance_uid != series_instance_uid:
             return None

@@ -1,6 +1,6 @@
-"""What the library asks of the file system so that nothing half-made is ever seen, and its errors as ours.
+"""File system calls that make changes atomic and durable, and the translation of their errors.
 
-Functions raise OSError; `FileSystemErrors` translates it. `FreeSpace` keeps room free.
+Functions raise OSError; `FileSystemErrors` translates it. `FreeSpace` keeps the reserved space free.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import Final
 from downloader.errors import NO_SPACE, LibraryError, NoSpaceError
 
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-"""How a file of ours is opened that must not be there yet."""
+"""Flags to open a new file that must not exist yet."""
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -26,10 +26,10 @@ _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
 
 def sync_files(folder: Path, names: Iterable[str]) -> None:
-    """Return once the content of the named files is on the disk.
+    """Sync the named files.
 
-    All at the end rather than each as it is written: by then the kernel has written most of it (see `begin_write_back`), and an
-    attempt that fails waits for nothing.
+    All at the end instead of each after writing: by then the kernel has written most of it (see `begin_write_back`), and a failed
+    attempt does not wait for any sync.
     """
     with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as folder_descriptor:
         for name in names:
@@ -41,7 +41,7 @@ def sync_files(folder: Path, names: Iterable[str]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Return once the names in the folder are on the disk."""
+    """Sync the names in the folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _sync_names(descriptor)
@@ -50,16 +50,16 @@ def sync_folder(folder: Path) -> None:
 
 
 def begin_write_back(descriptor: int) -> None:
-    """Ask the system to write what the file holds, and do not wait for it (posix_fadvise(2)).
+    """Ask the system to start writing the file, without waiting for it (posix_fadvise(2)).
 
-    Once all files of a series are being written, the first that is synced takes the others' blocks and names along: on a disk
-    that has to seek, that halves the time (docs/decisions/0021). What is on the disk then need not stay in memory either.
+    When all files of a series are being written, the first sync also writes blocks and names of the others: on a disk that seeks,
+    this halves the time (docs/decisions/0021). Written data can also leave the page cache.
     """
     advise(descriptor, "POSIX_FADV_DONTNEED")
 
 
 def advise(descriptor: int, advice: str) -> None:
-    """posix_fadvise(2), where there is such a call (not on macOS) and it is allowed: advice that is not taken is no fault."""
+    """posix_fadvise(2), where it exists (not on macOS) and is allowed: errors are ignored, because it is only advice."""
     if hasattr(os, "posix_fadvise"):
         with contextlib.suppress(OSError):
             os.posix_fadvise(descriptor, 0, 0, getattr(os, advice))
@@ -73,7 +73,7 @@ def rename_within(folder: Path, names: Iterable[tuple[str, str]]) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of `data`; the system may take a part of it at a time."""
+    """Write all of `data`; the system may write a part of it per call."""
     written = os.write(descriptor, data)
     if written < len(data):
         rest = memoryview(data)
@@ -82,15 +82,15 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that is not there yet. It is not synced."""
+    """Write a new file, without a sync."""
     with _opened(path, NEW_FILE) as descriptor:
         write_all(descriptor, content)
 
 
 def write_synced(folder: Path, files: Mapping[str, Iterable[bytes]]) -> None:
-    """Write files into a folder that has none of them; all, and their names, are on the disk when this returns.
+    """Write new files into a folder; files and names are synced when this returns.
 
-    Each stays open until it is synced: to open it once more takes as long as to write a small one.
+    Each file stays open until it is synced, because reopening takes as long as writing a small file.
     """
     with contextlib.ExitStack() as opened:
         folder_descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -109,7 +109,7 @@ def write_synced(folder: Path, files: Mapping[str, Iterable[bytes]]) -> None:
 
 
 def make_new_folder(folder: Path) -> None:
-    """Make the folder, empty: whatever was there is gone."""
+    """Create the folder, empty: existing content is removed."""
     try:
         os.mkdir(folder)  # noqa: PTH102 - for each series
     except FileExistsError:
@@ -119,10 +119,10 @@ def make_new_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def made_folders(folder: Path, above: Collection[Path] = ()) -> Iterator[None]:
-    """Make the folder and those above it; once this is left, the names in it and in all that got a new folder are on the disk.
+    """Create the folder and its parents; at the end, sync the names in it and in all parents that got a new folder.
 
-    So are those in the folders `above` it that are named. All are synced at the end, the lowest first: on most file systems that
-    takes the others along, which then cost little.
+    The folders in `above` are synced too. All syncs are at the end, the deepest folder first: on most file systems this also
+    writes the others, which then cost little.
     """
     missing: list[Path] = []
     while not os.path.isdir(folder):  # noqa: PTH112 - for each series
@@ -141,16 +141,16 @@ def made_folders(folder: Path, above: Collection[Path] = ()) -> Iterator[None]:
 
 
 def put_file(temporary: Path, target: Path) -> None:
-    """Give a written file its final name, whatever had that name before."""
+    """Rename a written file to its final name, replacing an existing file."""
     sync_files(temporary.parent, [temporary.name])
     temporary.replace(target)
     sync_folder(target.parent)
 
 
 def exchange_folder(folder: Path, target: Path) -> bool:
-    """Let `folder` and `target` change places in one step, so that `target` is never absent (renameat2(2)).
+    """Exchange `folder` and `target` atomically, so that `target` always exists (renameat2(2)).
 
-    False where kernel or file system cannot; then nothing was done.
+    False if kernel or file system cannot; then nothing was changed.
     """
     try:
         _exchange(folder, target)
@@ -162,9 +162,9 @@ def exchange_folder(folder: Path, target: Path) -> bool:
 
 
 def swap_folder(folder: Path, target: Path, replaced: Path) -> None:
-    """What takes the place of `exchange_folder`: two renames, `target` absent between them; what was there goes to `replaced`.
+    """The fallback for `exchange_folder`: two renames, between which `target` is missing; the old folder goes to `replaced`.
 
-    Where the second fails, the first is undone.
+    If the second rename fails, the first is undone.
     """
     target.rename(replaced)
     try:
@@ -184,7 +184,7 @@ def _exchange(one: Path, other: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove the folder and all in it, if it is there. A link is removed, not what it leads to."""
+    """Remove the folder with its content, if it exists. A link itself is removed, not its target."""
     if folder.is_symlink():
         folder.unlink(missing_ok=True)
         return
@@ -193,7 +193,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def remove_empty_folders(folder: Path, root: Path) -> None:
-    """Remove the folder if it is empty, then the one above it, and so on, but never `root`."""
+    """Remove the folder if it is empty, then its parent, and so on, but never `root`."""
     while folder != root:
         try:
             folder.rmdir()
@@ -236,12 +236,12 @@ _OTHERWISE = "check the directory and run again"
 
 
 class FileSystemErrors:
-    """A context that lets OSError leave only as LibraryError or NoSpaceError. May be entered again and again, in any thread.
+    """A context that translates OSError to LibraryError or NoSpaceError. Reusable and thread-safe.
 
     Args:
         root: the library; paths in messages are relative to it.
-        place: what the message names when the system does not say which path it was.
-        series_instance_uid: the series that is worked on, where there is one.
+        place: the path for messages if the system does not give one.
+        series_instance_uid: the current series, if there is one.
     """
 
     __slots__ = ("_place", "_root", "_series_instance_uid")
@@ -259,7 +259,7 @@ class FileSystemErrors:
             raise self.translated(error) from error
 
     def translated(self, error: OSError) -> LibraryError:
-        """The error of ours that says the same."""
+        """The translated error."""
         where = self._relative(error.filename)
         reason = error.strerror or str(error)
         if error.errno in NO_SPACE:
@@ -282,7 +282,7 @@ class FileSystemErrors:
 
 
 class FreeSpace:
-    """Keeps `min_free_bytes` of the file system that `root` is on free of tciad."""
+    """Keeps `min_free_bytes` free on the file system of `root`."""
 
     __slots__ = ("_min_free_bytes", "_root")
 
@@ -291,21 +291,21 @@ class FreeSpace:
         self._min_free_bytes = min_free_bytes
 
     def free_bytes(self) -> int:
-        """What this user may still write, which can be less than what the disk has left. Raises OSError."""
+        """The bytes that this user may still write, which can be less than the free space. Raises OSError."""
         status = os.statvfs(self._root)
         return status.f_bavail * status.f_frsize
 
     def require(self, series_instance_uid: str, expected_bytes: int = 0) -> None:
-        """Refuse to go on where `expected_bytes` more would leave too little. Raises OSError.
+        """Raise an error if `expected_bytes` more would leave too little free space. Raises OSError.
 
         Raises:
-            NoSpaceError: they would.
+            NoSpaceError: there is too little free space.
         """
         if self._min_free_bytes:
             self.require_at_least(series_instance_uid, expected_bytes)
 
     def require_at_least(self, series_instance_uid: str, expected_bytes: int) -> None:
-        """The same for what is known to need so much, also where nothing is to stay free."""
+        """The same for a known need, even if no space is reserved."""
         free_bytes = self.free_bytes()
         if free_bytes - expected_bytes < self._min_free_bytes:
             what = f"{expected_bytes:,} bytes are needed, and {free_bytes:,} are free in {self._root}"

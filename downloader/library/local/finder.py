@@ -1,4 +1,4 @@
-"""Looks for the series that a store counts as complete. Implements SeriesFinder."""
+"""Finds the complete series of a store. Implements SeriesFinder."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -13,7 +13,7 @@ from downloader.model import Receipt, Series
 
 
 class LocalFinder:
-    """Looks into the tree of the library at `root`."""
+    """Searches the tree of the library at `root`."""
 
     def __init__(self, root: Path, tree: SeriesTree, threads: LibraryThreads) -> None:
         self._root = root

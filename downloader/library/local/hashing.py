@@ -1,4 +1,4 @@
-"""What verifying asks of the file system: what lies in a folder, what a file hashes to, and a place for what is wrong.
+"""File access for verification: the content of a folder, the MD5 of a file, and moving files to quarantine.
 
 Raises OSError; see filesystem.py.
 """
@@ -16,7 +16,7 @@ BLOCK_BYTES = 1024 * 1024
 
 
 def list_folder(folder: Path) -> Mapping[str, int | None]:
-    """Every name in the folder but the receipt's, with the size of what is a file, by way of links too; empty if absent."""
+    """Every name in the folder except the receipt, with the size of files, also through links; empty if it does not exist."""
     try:
         found = os.scandir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -29,11 +29,11 @@ def _size_of(item: "os.DirEntry[str]") -> int | None:
     try:
         return item.stat().st_size if item.is_file() else None
     except FileNotFoundError:
-        return None  # a link that leads nowhere
+        return None  # a dangling link
 
 
 def hash_file(path: Path) -> str:
-    """The MD5 of the file. What is read once and not again is not left in the page cache, where it would displace the rest."""
+    """The MD5 of the file. The file is not left in the page cache, where it would displace other files."""
     digest = hashlib.md5(usedforsecurity=False)
     for block in read_blocks(path):
         digest.update(block)
@@ -41,7 +41,7 @@ def hash_file(path: Path) -> str:
 
 
 def read_blocks(path: Path) -> Iterator[memoryview]:
-    """The bytes of the file in blocks, each good until the next; they are not left in the page cache."""
+    """The bytes of the file in blocks, each valid until the next; they are not left in the page cache."""
     buffer = bytearray(BLOCK_BYTES)
     view = memoryview(buffer)
     with path.open("rb", buffering=0) as file:
@@ -52,10 +52,10 @@ def read_blocks(path: Path) -> Iterator[memoryview]:
 
 
 def set_aside(path: Path, quarantine: Path, label: str, at: datetime) -> Path:
-    """Rename a folder or a file into a folder of its own below `quarantine`; durable when this returns."""
+    """Rename a folder or a file into its own folder below `quarantine`; durable when this returns."""
     target = make_quarantine(quarantine, label, at)
     if path.is_dir() and not path.is_symlink():
-        path.rename(target)  # onto the empty folder just made, in one step
+        path.rename(target)  # onto the empty folder just made, atomically
     else:
         target = target / path.name
         path.rename(target)
@@ -66,7 +66,7 @@ def set_aside(path: Path, quarantine: Path, label: str, at: datetime) -> Path:
 
 
 def make_quarantine(quarantine: Path, label: str, at: datetime) -> Path:
-    """Make an empty folder below `quarantine`, with a number to its name where there is one of that name."""
+    """Create an empty folder below `quarantine`, with a number in its name if the name exists."""
     time = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = quarantine / f"{time}-{label}"
     quarantine.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""An image on its way into staging: hashed, identified, and written or held. Raises OSError; see filesystem.py."""
+"""An image on its way into staging: hashed, identified, and written or held in memory. Raises OSError; see filesystem.py."""
 
 import hashlib
 import os
@@ -10,17 +10,17 @@ from downloader.library.local.filesystem import NEW_FILE, begin_write_back, writ
 from downloader.library.local.writer_thread import WriterThread
 from downloader.model import Identity, ImageStarted, Series, StagedImage
 
-# no image can have this UID: what cannot be printed stands as escapes in those that were read
+# no image can have this UID: unprintable characters of UIDs that were read are escaped
 _STAND_IN = "\0unread {position}"
-# from here on an image is worth a thread of its own: series of many images keep all processors busy without
+# from this size on, an image gets its own thread: series of many images use all processors without it
 _LARGE_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScannedImage:
-    """What an image turned out to be: its MD5, and its identity, which is None where no reader can tell.
+    """The result of scanning an image: its MD5, and its identifiers, None if no reader finds them.
 
-    `doubt` says why the scanner could not follow it; empty where it could.
+    `doubt` tells why the scanner could not parse it; empty if it could.
     """
 
     md5: str
@@ -29,15 +29,15 @@ class ScannedImage:
 
 
 class IncomingImage:
-    """An image that is hashed and identified while it passes by, and written; a large one with the help of a thread.
+    """An image that is hashed and identified as it arrives, and written; a large one with the help of a thread.
 
-    What the scanner cannot follow is hashed and written all the same: the archive's MD5, which comes last, may vouch for it. Its
-    beginning is held until the scanner knows which image it is, for pydicom to look at.
+    An image that the scanner cannot parse is hashed and written all the same, because it may match the archive's MD5, which
+    arrives last. Its beginning is held for pydicom until the scanner has the identifiers.
 
     Args:
-        started: what the source says of it.
-        path: a new file of ours; None where it is not written, or not yet.
-        held: takes all of its data, for `move_to`; None where nothing is to be held.
+        started: the event with which the image began.
+        path: a new file; None if it is not written, or not yet.
+        held: receives all of its data, for `move_to`; None to hold nothing.
     """
 
     __slots__ = (
@@ -68,7 +68,7 @@ class IncomingImage:
         self._beside: WriterThread | None = None
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Hash, scan and write the next bytes."""
         if self._failure is None:
             try:
                 self._scanner.feed(data)
@@ -89,14 +89,14 @@ class IncomingImage:
                 self._beside = WriterThread(self._descriptor, self._md5)
 
     def move_to(self, path: str) -> None:
-        """Write what was held so far to a new file of ours, and what comes behind it."""
+        """Write the held data to a new file, and all further data."""
         held, self._held = self._held or (), None
         self._descriptor = os.open(path, NEW_FILE, 0o666)
         for data in held:
             write_all(self._descriptor, data)
 
     def finish(self) -> ScannedImage:
-        """Close the file, and say what it was.
+        """Close the file, and return the result.
 
         Raises:
             NotDicomError: the image is empty.
@@ -121,7 +121,7 @@ class IncomingImage:
             return ScannedImage(md5=md5, identity=None, doubt=f"{doubt}; {error.what}")
 
     def close(self) -> None:
-        """Let go of the file. Safe to call twice."""
+        """Close the file. Safe to call twice."""
         if self._beside is not None:
             beside, self._beside = self._beside, None
             beside.close()
@@ -130,7 +130,7 @@ class IncomingImage:
             os.close(descriptor)
 
     def _look_at(self, data: bytes) -> None:
-        """Hold what comes until it is known which image it is, or more has come than is looked at."""
+        """Hold the data until the identifiers are known, or the limit is reached."""
         if self._failure is None and self._scanner.has_identity:
             self._is_unknown = False
             self._head = []
@@ -140,14 +140,14 @@ class IncomingImage:
 
 
 def identify(image: IncomingImage, position: int, series: Series) -> StagedImage:
-    """What the image is, now that it ended: one of the series, at this `position`.
+    """The staged image after its end, at this `position` in the series.
 
-    One that cannot be read, or only by pydicom, has a `doubt`: completeness.py decides about it once the archive's MD5 is known.
-    An image that was asked for singly comes without a digest, so nothing could vouch for it.
+    If only pydicom or no reader can parse it, it has a `doubt`: completeness.py decides when the archive's MD5 is known. A singly
+    requested image has no digest, so a doubtful one is refused.
 
     Raises:
-        NotDicomError: the image is empty, or a doubtful one that was asked for singly.
-        WrongSeriesError: it is of another series, or another one than was asked for.
+        NotDicomError: the image is empty, or a doubtful one that was requested singly.
+        WrongSeriesError: it is of another series, or is not the requested one.
     """
     found = image.finish()
     identity = found.identity
@@ -182,7 +182,7 @@ def identify(image: IncomingImage, position: int, series: Series) -> StagedImage
 
 
 def _refuse_other(image: IncomingImage, found: ScannedImage, series: Series) -> None:
-    """Raise NotDicomError or WrongSeriesError where the image is not of the series, or not the one that was asked for."""
+    """Raise NotDicomError or WrongSeriesError if the image is not of the series, or is not the requested one."""
     identity, asked_for = found.identity, image.started.sop_instance_uid
     if identity is not None and identity.series_instance_uid != series.series_instance_uid:
         raise WrongSeriesError(

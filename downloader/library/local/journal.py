@@ -1,8 +1,8 @@
-"""What an attempt leaves in staging for a later one, perhaps of another process: a journal, and the images that it names.
+"""The journal of an attempt in staging, for later attempts, also of other processes; and the images in it.
 
-The journal lies beside the staging folder, so that nothing of it can get into the library. A line is appended for each image once
-it ended, and is not synced: after a power cut the journal may name images that the disk does not have, so each is hashed again
-before it is believed. Raises OSError; see filesystem.py.
+The journal is next to the staging folder, so that it never gets into the library. A line is appended per complete image, without
+a sync: after a power failure the journal may have images that the disk lacks, so each is hashed again before it is trusted.
+Raises OSError; see filesystem.py.
 """
 
 import errno
@@ -28,7 +28,7 @@ _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """One line says one of these. Absent ones say nothing."""
+    """A line has one of these. Absent ones have no meaning."""
 
     series: Series | None = None
     image: StagedImage | None = None
@@ -40,15 +40,15 @@ class _Line:
 _LINE: Final = TypeAdapter(_Line)
 _SERIES: Final = TypeAdapter(Series)
 _IMAGE_ATTRIBUTES: Final = tuple(attribute.name for attribute in fields(StagedImage))
-# a text of any bytes, kept as it is
+# text of any bytes, stored unchanged
 _LICENSE_ENCODING = "latin-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """What a journal tells: the series as the catalogue had it (figures only), and what earlier attempts brought of it.
+    """The content of a journal: the series with its figures in the catalogue, and the results of earlier attempts.
 
-    `images` are by SOP Instance UID; `received_bytes` and `broken_streams` are sums over attempts that could say so.
+    `images` are by SOP Instance UID; `received_bytes` and `broken_streams` are sums over attempts that recorded them.
     """
 
     series: Series
@@ -64,7 +64,7 @@ class Staged:
 
 
 def journal_path(folder: Path) -> Path:
-    """Where the journal of a staging folder is."""
+    """The path of the journal of a staging folder."""
     return folder.with_name(f"{folder.name}{JOURNAL_SUFFIX}")
 
 
@@ -79,20 +79,20 @@ class Journal:
         self._descriptor = -1
 
     def note_image(self, image: StagedImage) -> None:
-        """An image ended. One of the same SOP Instance UID that was noted before counts no more."""
+        """Record a complete image. It replaces an earlier one with the same SOP Instance UID."""
         self._append({"image": {name: getattr(image, name) for name in _IMAGE_ATTRIBUTES}})
 
     def note_license(self, text: bytes) -> None:
-        """The licence came."""
+        """Record the licence."""
         self._append({"license_text": text.decode(_LICENSE_ENCODING)})
 
     def note_attempt(self, *, received_bytes: int, broken_streams: int) -> None:
-        """An attempt ended without the series."""
+        """Record the end of an incomplete attempt."""
         if received_bytes or broken_streams:
             self._append({"received_bytes": received_bytes, "broken_streams": broken_streams})
 
     def rewrite(self, staged: Staged) -> None:
-        """Hold exactly this from now on; a torn end is gone. Only before anything is noted."""
+        """Replace the content, without a torn end. Call it only before anything is recorded."""
         new = self._path.with_suffix(".new")
         new.unlink(missing_ok=True)
         writer = Journal(new, staged.series)
@@ -107,13 +107,13 @@ class Journal:
         new.replace(self._path)
 
     def close(self) -> None:
-        """Let go of the file. Safe to call twice."""
+        """Close the file. Safe to call twice."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
 
     def remove(self) -> None:
-        """Close and remove the file, if it is there."""
+        """Close and remove the file, if it exists."""
         self.close()
         self._path.unlink(missing_ok=True)
 
@@ -127,7 +127,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> Staged | None:
-    """What the journal tells, up to the first line that is torn or foreign; None where there is none that can be read."""
+    """The content of the journal, up to the first torn or unknown line; None if there is no readable journal."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -140,7 +140,7 @@ def read_journal(path: Path) -> Staged | None:
 
 
 def read_series(path: Path) -> Series | None:
-    """Which series the journal is of; None where that cannot be read."""
+    """The series of the journal; None if it cannot be read."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
         return _series_in(file.readline())
 
@@ -160,7 +160,7 @@ def _add_up(staged: Staged, lines: list[bytes]) -> Staged:
         except ValidationError:
             break
         if line.image is not None:
-            # taken out first, so that the newest is the last
+            # removed first, so that the newest is the last
             images.pop(line.image.sop_instance_uid, None)
             images[line.image.sop_instance_uid] = line.image
         if line.license_text is not None:
@@ -174,26 +174,26 @@ def _add_up(staged: Staged, lines: list[bytes]) -> Staged:
 
 
 def _figures(series: Series) -> Series:
-    """What tells one version of a series from another."""
+    """The values that distinguish versions of a series."""
     figures = {name: getattr(series, name) for name in VERSION_ATTRIBUTES}
     return Series(series_instance_uid=series.series_instance_uid, **figures)
 
 
 def _encode(line: dict[str, object]) -> bytes:
-    # half of a surrogate pair has no place in UTF-8; such a name can only come from a broken ZIP, and is no path
+    # a lone surrogate cannot be encoded in UTF-8; such a name only comes from a broken ZIP, and is never a path
     return json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def part_name(position: int) -> str:
-    """What a staged image is called: never what the archive calls it."""
+    """The name of a staged image: never the archive's name."""
     return f"{position:08d}.part"
 
 
 def salvage(folder: Path, series: Series) -> Staged:
-    """Keep of `folder` and its journal what is as it was noted, and nothing else.
+    """Keep the images of `folder` that are unchanged since the journal recorded them, and remove the rest.
 
-    Nothing is kept of a series that the catalogue describes otherwise now. Without a journal nothing was left that could be kept,
-    and nothing is done: the code that makes the folder removes what lies there.
+    Nothing is kept if the catalogue has another version of the series now. Without a journal there is nothing to keep, and
+    nothing is done: the code that creates the folder removes old content.
     """
     if not os.path.lexists(journal_path(folder)):
         return Staged(series=series)
@@ -219,13 +219,13 @@ def _is_of(noted: Staged, series: Series) -> bool:
 
 
 def _verified(folder: Path, noted: Staged, series: Series) -> dict[str, StagedImage]:
-    """The images whose files hold what was noted."""
+    """The images whose files have the recorded content."""
     final_names = _final_names(folder)
     images = {}
     for sop_instance_uid, image in noted.images.items():
         part = folder / part_name(image.position)
         if sop_instance_uid in final_names and not os.path.lexists(part):
-            # killed while it was made ready for the library
+            # killed while it was renamed for the library
             part = _renamed_back(folder / final_names[sop_instance_uid], part)
         if image.series_instance_uid == series.series_instance_uid and _holds(part, image):
             images[sop_instance_uid] = image
@@ -260,7 +260,7 @@ def _holds(path: Path, image: StagedImage) -> bool:
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-        return False  # a bad sector: the image comes again, to another one
+        return False  # a bad sector: the image is fetched again, to another one
     return digest.hexdigest() == image.md5
 
 

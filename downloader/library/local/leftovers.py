@@ -1,4 +1,4 @@
-"""What dead runs left in staging. Implements StagedLeftovers."""
+"""The remains of earlier runs in staging. Implements StagedLeftovers."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ from downloader.own_folder import OWN_FOLDER, open_own_folder
 
 
 class LocalLeftovers:
-    """Looks through the folder of staging of the library at `root`."""
+    """Searches the staging folder of the library at `root`."""
 
     def __init__(self, root: Path, tree: SeriesTree, changes: TreeChanges, threads: LibraryThreads) -> None:
         self._root = root
@@ -71,7 +71,7 @@ class LocalLeftovers:
             return sum(staging.remove_tree(leftover) for leftover in staging.names() if leftover not in kept)
 
     def _kept_names(self, series_instance_uids: Collection[str], live_claims: Collection[str]) -> set[str]:
-        """The names of what these series have there, of what others work at, and of what changes under way have put there."""
+        """The names of the folders of these series, of live claims, and of unfinished changes."""
         kept = {staging_name(series_instance_uid) for series_instance_uid in series_instance_uids}
         kept |= {f"{name}{JOURNAL_SUFFIX}" for name in kept}
         kept |= names_of_live(self._staging, live_claims)

@@ -1,4 +1,4 @@
-"""The library on a file system of this machine."""
+"""The library on a local file system."""
 
 import tempfile
 from collections.abc import Sequence
@@ -31,18 +31,18 @@ from downloader.own_folder import OWN_FOLDER, has_own_folder, open_own_folder
 
 
 class LocalLibrary:
-    """Implements Library in the folder `root`, which is made if need be. For any number of threads, but one process.
+    """Implements Library in the folder `root`, which is created if it does not exist. Thread-safe, for one process.
 
     Args:
-        root: the library; tciad's own things are in `<root>/.tciad`.
+        root: the library; tciad's own files are in `<root>/.tciad`.
         layout: the name of a layout, or a template (see layout.py).
-        storage: whether new series are kept as images or as the ZIP that the archive sends.
-        min_free_bytes: what tciad leaves free on the file system.
-        to_read: whether the library is only read. Nothing is made or tried then, so that its owner need not be this user.
+        storage: whether to store new series as images or as the archive's ZIP.
+        min_free_bytes: the space that tciad leaves free on the file system.
+        to_read: only read the library. Nothing is created or tested then, so that it may belong to another user.
 
     Raises:
-        LibraryError: `root` is no folder, or cannot be written.
-        SettingsError: the layout is none.
+        LibraryError: `root` is not a folder, or cannot be written.
+        SettingsError: the layout is invalid.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class LocalLibrary:
                 with own.folder(name, make=True):
                     pass
             with tempfile.TemporaryFile(dir=self._staging):
-                pass  # folders that are there say nothing: only writing shows that it can be done
+                pass  # existing folders do not show it: only writing shows that they are writable
 
     def begin(self, series: Series, claim_id: str = "", *, has_original: bool = True) -> Staging:
         """See the port.
@@ -117,14 +117,14 @@ class LocalLibrary:
             self._free_space.require_at_least(series.series_instance_uid, needed_bytes)
 
     def _begin_zip(self, series: Series, folder: Path, errors: FileSystemErrors) -> ZipStaging:
-        # how much smaller than its images the ZIP will be is not known before
+        # how much smaller than its images the ZIP is, is unknown before
         self._free_space.require(series.series_instance_uid, series.file_size_bytes or 0)
         journal_path(folder).unlink(missing_ok=True)
         make_new_folder(folder)
         return ZipStaging(series, folder, self._tree, self._free_space, errors)
 
     def _place(self, series: Series, claim_id: str = "") -> tuple[Path, FileSystemErrors]:
-        """The folder of a claim of the series in staging, and what its errors are called."""
+        """The folder of a claim of the series in staging, and the error context for it."""
         name = staging_name(series.series_instance_uid, claim_id)
         place = f"{OWN_FOLDER}/staging/{name}"
         return self._staging / name, FileSystemErrors(self._root, place=place, series_instance_uid=series.series_instance_uid)

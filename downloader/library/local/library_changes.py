@@ -1,4 +1,4 @@
-"""Changes of the tree, awaited. Implements LibraryChanges."""
+"""Async changes of the tree. Implements LibraryChanges."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from downloader.model import Series
 
 
 class LocalChanges:
-    """Has `changes` made in the threads of the library."""
+    """Runs `changes` in the threads of the library."""
 
     def __init__(self, changes: TreeChanges, threads: LibraryThreads) -> None:
         self._changes = changes

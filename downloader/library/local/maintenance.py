@@ -1,4 +1,4 @@
-"""Moves what is complete. Implements LibraryMaintenance."""
+"""Moves complete series. Implements LibraryMaintenance."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Moves series folders from one layout to another, each by one rename wherever that can be. Raises OSError; see filesystem.py."""
+"""Moves series folders from one layout to another, by one rename each if possible. Raises OSError; see filesystem.py."""
 
 import contextlib
 import os
@@ -11,19 +11,20 @@ from downloader.library.local.filesystem import FileSystemErrors, made_folders, 
 from downloader.library.local.nested_folders import holds_series, series_above
 
 MOVING_MARK: Final = "~moving"
-"""Ends the name of a folder that has to step aside before it can go to its new place. It cannot be that of a layout's folder:
-names that end in `~` and something are marked with eight digits (see names.py)."""
+"""The suffix of a folder that is renamed temporarily before it can go to its new place. No folder of a layout has it: names with
+`~` end in eight digits (see names.py).
+"""
 
 
 def choose_place(
     root: Path, folder: PurePosixPath, candidates: Sequence[PurePosixPath], taken: Collection[PurePosixPath] = ()
 ) -> PurePosixPath:
-    """The place that the series in `folder` has among the candidates, or else the first of them that is free.
+    """The place of the series in `folder` among the candidates, otherwise the first free one.
 
-    `taken` are places that are promised to others.
+    `taken` are places that are reserved for others.
 
     Raises:
-        LibraryError: there is none, or the series cannot be moved.
+        LibraryError: there is no free place, or the series cannot be moved.
     """
     if folder in candidates:
         return folder
@@ -38,9 +39,9 @@ def choose_place(
 
 
 class MoveBatch:
-    """Renames of series folders that become durable together, which takes hardly longer than for one of them.
+    """Renames of series folders that become durable together, which takes hardly longer than one alone.
 
-    Killed between two steps, it leaves each series whole, under a name that a walk through the library finds.
+    A kill between two steps leaves each series intact, with a name that a walk through the library finds.
     """
 
     def __init__(self, root: Path) -> None:
@@ -49,7 +50,7 @@ class MoveBatch:
         self._left: dict[Path, None] = {}
 
     def move(self, folder: PurePosixPath, target: PurePosixPath) -> None:
-        """Rename the folder of a series to a place that is free. It is not durable before `end`.
+        """Rename the folder of a series to a free place. It is not durable before `end`.
 
         Raises:
             LibraryError: it cannot be moved.
@@ -61,7 +62,7 @@ class MoveBatch:
         source, goal = self._root / folder, self._root / target
         aside = find_aside(folder, target)
         if aside is not None:
-            # one of the two lies in the other: what was renamed before must not depend on what is renamed now
+            # one of the two contains the other: earlier renames must be durable before this one
             self.end()
             source = _step_aside(self._root, folder, aside)
         self._make(goal.parent)
@@ -72,13 +73,13 @@ class MoveBatch:
             self.end()
 
     def end(self) -> None:
-        """Return once all of it is on the disk. Folders that are empty then are removed. More may be moved afterwards."""
+        """Make all renames durable, and remove empty folders. More renames may follow."""
         for path in sorted(self._changed, key=lambda path: len(path.parts), reverse=True):
             sync_folder(path)
         self._changed.clear()
         left, self._left = self._left, {}
         for path in dict.fromkeys(_remove_empty(path, self._root) for path in left):
-            # one that another series was the last to leave is gone since, which the folder above it tells
+            # a folder that another series left last is gone already; its parent shows it
             with contextlib.suppress(FileNotFoundError):
                 sync_folder(path)
 
@@ -93,9 +94,9 @@ class MoveBatch:
 
 
 def move_folder(root: Path, folder: PurePosixPath, target: PurePosixPath) -> None:
-    """Rename the folder of a series to a place that is free; durable when this returns. Folders that are empty then are removed.
+    """Rename the folder of a series to a free place; durable when this returns. Empty folders are removed.
 
-    Killed between two steps, it leaves the series whole, under a name that a walk through the library finds.
+    A kill between two steps leaves the series intact, with a name that a walk through the library finds.
     """
     batch = MoveBatch(root)
     batch.move(folder, target)
@@ -103,12 +104,12 @@ def move_folder(root: Path, folder: PurePosixPath, target: PurePosixPath) -> Non
 
 
 def _remove_empty(folder: Path, root: Path) -> Path:
-    """Remove the folder and those above it as far as they are empty; the first that stays."""
+    """Remove the folder and its parents as far as they are empty; returns the first that stays."""
     while folder != root:
         try:
             folder.rmdir()
         except FileNotFoundError:
-            pass  # another series was the last that left it
+            pass  # another series left it last, and it was removed then
         except OSError:
             break  # not empty, or a link
         folder = folder.parent
@@ -116,7 +117,7 @@ def _remove_empty(folder: Path, root: Path) -> Path:
 
 
 def move_paper(root: Path, name: str, old: PurePosixPath, new: PurePosixPath) -> None:
-    """Bring a file about a collection to the collection's new folder. One that says the same there already is enough."""
+    """Move a file about a collection to the collection's new folder. If that has an equal file, the old one is removed."""
     source, goal = root / old / name, root / new / name
     if not source.is_file():
         return
@@ -148,7 +149,7 @@ def _is_free(root: Path, candidate: PurePosixPath, folder: PurePosixPath) -> boo
         return False
     if not folder.is_relative_to(candidate):
         return not any(path.iterdir())
-    # a folder above: free when nothing else lies in it
+    # a folder above is free if nothing else is in it
     return all(
         [child.name for child in (root / above).iterdir()] == [below.name]
         for above, below in zip(folder.parents, (folder, *folder.parents), strict=False)
@@ -157,7 +158,7 @@ def _is_free(root: Path, candidate: PurePosixPath, folder: PurePosixPath) -> boo
 
 
 def find_aside(folder: PurePosixPath, target: PurePosixPath) -> PurePosixPath | None:
-    """Where a folder waits while it moves, if one of the two places lies in the other; None otherwise."""
+    """The temporary place of a folder during its move, if one of the two places contains the other; None otherwise."""
     if not target.is_relative_to(folder) and not folder.is_relative_to(target):
         return None
     outer = min(folder, target, key=lambda path: len(path.parts))
@@ -165,7 +166,7 @@ def find_aside(folder: PurePosixPath, target: PurePosixPath) -> PurePosixPath | 
 
 
 def _step_aside(root: Path, folder: PurePosixPath, place: PurePosixPath) -> Path:
-    """Rename the folder to a place beside itself and its target, of which one lies in the other."""
+    """Rename the folder to a place next to itself and its target, of which one contains the other."""
     aside = root / place
     source = root / folder
     source.rename(aside)

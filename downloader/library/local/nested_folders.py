@@ -1,4 +1,4 @@
-"""Folders of series that lie in one another, which only a change of layouts could cause. Raises OSError; see filesystem.py."""
+"""Nested folders of series, which only a change of layouts could cause. Raises OSError; see filesystem.py."""
 
 import os
 from pathlib import Path, PurePosixPath
@@ -11,9 +11,9 @@ _RECEIPTS: Final = frozenset({RECEIPT_NAME, DOUBTED_NAME})
 
 
 def may_hold_folders(folder: Path) -> bool:
-    """Whether other folders may lie in this one, without reading it.
+    """Whether the folder may contain other folders, without reading it.
 
-    A folder without any has two names on most file systems: its own and `.` in it. Others count no names, and tell 1.
+    On most file systems a folder without subfolders has two links: its own name and `.` in it. Others do not count, and report 1.
     """
     try:
         return folder.stat().st_nlink != _NAMES_WITHOUT_FOLDERS
@@ -22,25 +22,25 @@ def may_hold_folders(folder: Path) -> bool:
 
 
 def is_series(folder: Path) -> bool:
-    """Whether there is a receipt in the folder, one that was set aside included."""
+    """Whether the folder has a receipt, also an invalidated one."""
     return any(os.path.lexists(folder / name) for name in _RECEIPTS)
 
 
 def is_or_holds_series(folder: Path) -> bool:
-    """Whether this is the folder of a series, or one lies somewhere below it. Links are not followed."""
+    """Whether this is the folder of a series, or contains one at any depth. Links are not followed."""
     if folder.is_symlink() or not folder.is_dir():
         return False
     return any(_RECEIPTS & set(files) for _, _, files in os.walk(folder))
 
 
 def holds_series(folder: Path) -> bool:
-    """Whether the folder of a series lies somewhere below this one."""
+    """Whether the folder contains the folder of a series at any depth."""
     if not may_hold_folders(folder):
         return False
     return any(is_or_holds_series(path) for path in folder.iterdir())
 
 
 def series_above(root: Path, folder: PurePosixPath, but: PurePosixPath | None = None) -> PurePosixPath | None:
-    """The folder of a series in which this one lies or would lie, other than `but`; None where there is none."""
+    """The folder of a series that contains this path, other than `but`; None if there is none."""
     above = (path for path in folder.parents if path.parts and path != but)
     return next((path for path in above if is_series(root / path)), None)

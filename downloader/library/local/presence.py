@@ -1,4 +1,4 @@
-"""Whether receipts are where they should be, for very many series at once. Raises OSError; see filesystem.py."""
+"""Checks whether receipts are in their folders, for many series at once. Raises OSError; see filesystem.py."""
 
 import csv
 import os
@@ -11,9 +11,9 @@ from downloader.library.state.metadata_csv import METADATA_NAME
 
 
 def look_for_receipts(root: Path, folders: Sequence[str]) -> ReceiptLook:
-    """Look for the receipts of these folders, which are relative to the library. Only an error of the library itself is raised.
+    """Check the receipts of these folders, relative to the library. Raises only errors of the library's own folder.
 
-    Strings and a descriptor in place of paths, and folders in their order: some microseconds for each on a local disk.
+    It uses strings and a descriptor instead of paths, and sorted folders: microseconds per folder on a local disk.
     """
     missing: list[str] = []
     unreadable: dict[str, str] = {}
@@ -31,7 +31,7 @@ def look_for_receipts(root: Path, folders: Sequence[str]) -> ReceiptLook:
 
 
 def count_table(root: Path) -> int | None:
-    """How many series `metadata.csv` lists; None where there is none, or where a hand has made it unreadable."""
+    """The number of series in `metadata.csv`; None if it does not exist or is unreadable."""
     try:
         with (root / METADATA_NAME).open(encoding="utf-8", errors="replace", newline="") as file:
             return max(0, sum(1 for _ in csv.reader(file)) - 1)

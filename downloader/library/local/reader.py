@@ -105,7 +105,7 @@ class LocalReader:
             if not has_files(self._root / folder, receipt):
                 return False
         md5s = {receipt.zip.name: receipt.zip.md5} if receipt.zip else {image.name: image.md5 for image in receipt.images}
-        # a file that the disk does not give back has no MD5
+        # an unreadable file has no MD5
         return all(self._hash(folder, name).md5 == md5 for name, md5 in md5s.items())
 
     def _holds(self, folder: PurePosixPath, series_instance_uid: str) -> bool:

@@ -1,4 +1,4 @@
-"""Puts a finished folder in the place of an older one of the same series. Raises OSError; see filesystem.py."""
+"""Replaces an older folder of a series by a finished one. Raises OSError; see filesystem.py."""
 
 import os
 from pathlib import Path, PurePosixPath
@@ -15,16 +15,16 @@ REPLACED_PREFIX = "replaced-"
 
 
 class Replacement:
-    """One folder that takes the place of another.
+    """The replacement of one folder by another.
 
-    Where the two can change places in one step, and the older one is deleted afterwards, no record is needed: at each moment a
-    whole version lies in its place. Otherwise the change is written down first.
+    If the two can be exchanged atomically, and the older one is deleted afterwards, no record is needed, because there always is
+    an intact version in the place. Otherwise the change is recorded first.
 
     Args:
-        finished: the new version, whole and synced, in staging.
-        target: the older one, which is there.
-        receipt: that of the new version.
-        keeps_older: the older folder goes into quarantine, since no receipt vouches for it; else it is deleted.
+        finished: the new version, complete and synced, in staging.
+        target: the existing older folder.
+        receipt: the receipt of the new version.
+        keeps_older: the older folder has no valid receipt and goes to quarantine; otherwise it is deleted.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Replacement:
 
     @property
     def quarantined(self) -> PurePosixPath | None:
-        """Where the older folder lies now, relative to the library; None where it is deleted."""
+        """The new path of the older folder, relative to the library; None if it is deleted."""
         return self._relative(self._outgoing) if self._keeps_older and self._outgoing is not None else None
 
     def make(self) -> None:
-        """Put the new folder in place. The older one lies aside until `clear_away`."""
+        """Put the new folder in place. The older one stays aside until `clear_away`."""
         if self._keeps_older:
             self._begin()
         if not exchange_folder(self._finished, self._target):
@@ -55,7 +55,7 @@ class Replacement:
             self._finished.rename(self._outgoing)
 
     def clear_away(self) -> None:
-        """What is left to do once the new folder, and the names that lead to it, are on the disk."""
+        """Remove or quarantine the older folder, after the new one and the names that lead to it are durable."""
         if self._outgoing is None:
             remove_folder(self._finished)
             return
@@ -67,7 +67,7 @@ class Replacement:
             self._journal.end(self._record)
 
     def _begin(self) -> Path:
-        """Write the change down; returns where the older folder goes."""
+        """Record the change; returns the new path of the older folder."""
         uid = self._receipt.series.series_instance_uid
         if self._keeps_older:
             self._outgoing = make_quarantine(self._own / "quarantine", safe_name(uid), self._receipt.completed_at)

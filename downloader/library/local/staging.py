@@ -1,4 +1,4 @@
-"""One series under construction, which the tree takes over when it is complete: in memory while it is small, else in a folder."""
+"""One series under construction: in memory while it is small, otherwise in a folder."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -37,22 +37,22 @@ from downloader.model import (
 )
 
 HELD_BYTES = 4 * 1024 * 1024
-"""The images of a series in memory take no more than this, and one block of data."""
+"""The maximum size of the images of a series in memory, without the last block of data."""
 HELD_IMAGES = 64
-"""A series in memory has no more images than this: while it is written, each has a file open."""
+"""The maximum number of images of a series in memory: while it is written, each has an open file."""
 
 
 class LocalStaging:
     """Implements Staging in `folder`, for one thread at a time.
 
-    `staged` is what earlier attempts left there; `left` is the folder for what this one leaves.
+    `staged` is the result of earlier attempts; `left` is the folder for the result of this one.
 
-    A series of which nothing is here, and which comes in one portion, stays in memory until it grows too large, fails or is
-    committed. Written at once, its images need no journal, no names of their own while they come, and no second opening to be
-    synced: for a small series that is most of the work (docs/decisions/0010). What an earlier portion brought is on the disk.
+    A series without staged images that arrives in one portion stays in memory until it grows too large, fails or is committed.
+    Written at once, its images need no journal, no temporary names, and no second opening for the sync: for a small series that
+    is most of the work (docs/decisions/0010). Images of earlier portions are on the disk.
 
-    On the disk, images are called by their position until all have come: what the source calls them is never a path. The folder
-    is made for the first of them; where nothing was left, whatever lies there goes.
+    On the disk, images are named by their position until all have arrived: the source's names are never paths. The folder is
+    created for the first image; if no attempt left anything, existing content is removed.
     """
 
     keeps_parts = True
@@ -84,7 +84,7 @@ class LocalStaging:
         self._position = max((image.position for image in staged.images.values()), default=-1)
         self._image: IncomingImage | None = None
         self._unnoted: StagedImage | None = None
-        # what is in memory by position; None once the series is on the disk
+        # images in memory by position; None once the series is on the disk
         self._held: dict[int, list[bytes]] | None = None
         self._images_written = 0
         self._is_over = False
@@ -169,7 +169,7 @@ class LocalStaging:
                 if self._unnoted is not None:
                     self._note_followed(self._unnoted)
                 self._need_folder()
-                # the receipt first: it tells a later start after a kill which image got which name
+                # the receipt first: after a kill it shows a later start which image has which name
                 write_new(self._folder / RECEIPT_NAME, encode_receipt(receipt))
                 rename_within(self._folder, ((part_name(image.position), name) for name, image in named.items()))
                 sync_files(self._folder, (*named, RECEIPT_NAME))
@@ -190,7 +190,7 @@ class LocalStaging:
             if self._held is not None:
                 self._move_to_disk()
             if self._unnoted is not None:
-                # the archive ends a ZIP in order when it fails in mid-image: the last image may be half of one
+                # if the archive fails within an image, it still ends the ZIP properly: the last image may be incomplete
                 # (docs/archives.md#failed-downloads)
                 self._remove(self._images.pop(self._unnoted.sop_instance_uid))
             self._drop_doubtful()
@@ -215,7 +215,7 @@ class LocalStaging:
         self._is_over = True
 
     def _named(self) -> Mapping[str, StagedImage]:
-        """The images by the names that they will have in the library."""
+        """The images by their future names in the library."""
         return name_images(tuple(self._images.values()))
 
     def _begin(self, started: ImageStarted) -> None:
@@ -230,7 +230,7 @@ class LocalStaging:
             self._held[self._position] = []
             self._image = IncomingImage(started, None, self._held[self._position])
             return
-        self._free_space.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
+        self._free_space.require(self._series.series_instance_uid)  # other processes write to the same disk
         self._need_folder()
         self._image = IncomingImage(started, self._prefix + part_name(self._position))
 
@@ -266,7 +266,7 @@ class LocalStaging:
         self._license_text = text
 
     def _move_to_disk(self) -> None:
-        """Put what is in memory where it would be if it had been written as it came."""
+        """Write the images in memory to the disk, as if they had been written on arrival."""
         contents, self._held = self._held or {}, None
         self._free_space.require(self._series.series_instance_uid)
         self._need_folder()
@@ -285,18 +285,18 @@ class LocalStaging:
             self._has_folder = True
 
     def _drop_doubtful(self) -> None:
-        """What only the archive's list could vouch for is of no use to an attempt that may come without it."""
+        """Remove images that only the archive's list could prove: the next attempt may come without it."""
         for image in [image for image in self._images.values() if image.doubt]:
             self._remove(self._images.pop(image.sop_instance_uid))
 
     def _note_followed(self, image: StagedImage) -> None:
-        """What was followed by another image or text, or is proven, was no half image."""
+        """Mark an image as complete: another image or text followed it, or it is proven."""
         self._unnoted = None
         if self._held is None:
             self._journal.note_image(image)
 
     def _drop_unfinished(self, image: IncomingImage) -> None:
-        """Let go of an image that began and did not end."""
+        """Drop an image that did not end."""
         image.close()
         if self._held is not None:
             del self._held[self._position]

@@ -1,8 +1,8 @@
-"""What lies in staging is called by its series, and while an attempt works at it by its claim as well.
+"""The names in staging: of the series, and during an attempt also of its claim.
 
-Two claims of one series never share a folder: a worker that lost its claim, and does not know it yet, writes into a folder of its
-own. What an attempt leaves for the next one goes back to the name of the series alone, which is also what older versions wrote.
-Raises OSError; see errors.py.
+Two claims of one series never share a folder: a worker that lost its claim without knowing it writes into its own folder. The
+result of an attempt is renamed to the series alone for the next one, which is also the name of older versions. Raises OSError;
+see filesystem.py.
 """
 
 import os
@@ -15,24 +15,24 @@ from downloader.library.local.journal import JOURNAL_SUFFIX, journal_path
 from downloader.library.names import safe_name
 
 CLAIM_MARK: Final = "@"
-"""Parts series and claim. No UID has it."""
+"""Separates series and claim. No UID contains it."""
 
 
 def staging_name(series_instance_uid: str, claim_id: str = "") -> str:
-    """The name of the folder; its journal is called alike. Without a claim, that of what is left for the next attempt."""
+    """The name of the folder and of its journal. Without a claim, the name of the result that is left for the next attempt."""
     name = safe_name(series_instance_uid)
     return f"{name}{CLAIM_MARK}{claim_id}" if claim_id else name
 
 
 def take_over(left: Path, folder: Path) -> None:
-    """Make what was left at `left`, with its journal, that of the claim whose `folder` is to be."""
+    """Rename the result at `left`, with its journal, to the claim's `folder`."""
     if left != folder and os.path.lexists(journal_path(left)):
         _rename_if_there(left, folder)
         _rename_if_there(journal_path(left), journal_path(folder))
 
 
 def leave(folder: Path, left: Path) -> None:
-    """Leave `folder`, with its journal, to the next attempt. What another attempt has left meanwhile gives way."""
+    """Leave `folder`, with its journal, to the next attempt. An earlier result of another attempt is removed."""
     if left == folder:
         return
     remove_folder(left)
@@ -41,14 +41,14 @@ def leave(folder: Path, left: Path) -> None:
 
 
 def leave_all(staging: Path, live_claims: Collection[str]) -> None:
-    """Leave to the next attempt what claims that are over have staged. A place that is taken already stays as it is."""
+    """Leave the results of ended claims to the next attempt. An existing result stays as it is."""
     for name, left in _of_dead_claims(staging, live_claims):
         if not os.path.lexists(staging / left):
             (staging / name).rename(staging / left)
 
 
 def names_of_live(staging: Path, live_claims: Collection[str]) -> set[str]:
-    """The names of what attempts work at now."""
+    """The names in use by attempts now."""
     return {path.name for path in staging.iterdir() if _claim_of(path.name) in live_claims}
 
 

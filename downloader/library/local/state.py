@@ -1,4 +1,4 @@
-"""What a library on this machine knows about itself. Implements LibraryState."""
+"""The state of a library on a local file system. Implements LibraryState."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from downloader.library.state.records import read_records, write_record
 
 
 class LocalState:
-    """Reads and writes the own files of the library in the folder `root`, which need not be there."""
+    """Reads and writes the own files of the library in the folder `root`, which may not exist."""
 
     def __init__(self, root: Path, threads: LibraryThreads | None = None) -> None:
         self._root = root

@@ -1,4 +1,4 @@
-"""Reads a stored ZIP once more, member by member, as it was read when it came. Raises OSError; see filesystem.py."""
+"""Reads a stored ZIP again, member by member, with the reader of the transfer. Raises OSError; see filesystem.py."""
 
 import hashlib
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The threads in which a library does what blocks."""
+"""The threads for the blocking calls of a library."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class LibraryThreads:
-    """Runs calls that block, `READERS` at a time; each is one hop, which takes longer than a look at one file."""
+    """Runs blocking calls, `READERS` at a time; each is one hop, which takes longer than checking one file."""
 
     __slots__ = ("_limiter",)
 
@@ -22,5 +22,5 @@ class LibraryThreads:
         self._limiter = CapacityLimiter(READERS)
 
     async def run(self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        """Call `function` in one of the threads. A cancelled caller waits for it: what is written is never left half done."""
+        """Call `function` in one of the threads. A cancelled caller waits for its end, so that no write is interrupted."""
         return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._limiter)

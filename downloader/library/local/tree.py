@@ -1,4 +1,4 @@
-"""Puts finished folders into the library's tree, and finds them there."""
+"""Moves finished folders into the library's tree, and finds them there."""
 
 import os
 import stat
@@ -38,7 +38,7 @@ _REMEMBERED_FOLDERS = 1024
 class SeriesTree:
     """The tree of series folders under `root`, arranged by `layout`.
 
-    It is changed by one thread at a time, so that two series whose folders would be the same see each other.
+    Only one thread at a time changes it, so that two series with the same folder notice each other.
     """
 
     def __init__(self, root: Path, layout: Layout, journal: ChangeJournal | None = None) -> None:
@@ -50,7 +50,7 @@ class SeriesTree:
         self.overdue = Overdue(root / OWN_FOLDER / OVERDUE_NAME)
 
     def folder_of(self, series: Series) -> PurePosixPath:
-        """Where the series lies, or else the best folder that no other one has."""
+        """The folder of the series, otherwise the best free folder."""
         return self._choose(self._layout.folders(series), series)
 
     def find_receipt(self, series: Series) -> Receipt | None:
@@ -91,12 +91,12 @@ class SeriesTree:
             try:
                 return read_receipt_file(self._root / folder / RECEIPT_NAME)
             except PermissionError as error:
-                # another user's folder stands in the place of this one series; all others can go on
+                # a foreign folder in the place of this series does not affect others
                 denied = errors.translated(error)
                 raise OccupiedFolderError(denied.what, next_step=denied.next_step) from error
 
     def read_receipt(self, folder: PurePosixPath) -> Receipt | None:
-        """The receipt in a folder; None where there is none, or none that can be believed."""
+        """The receipt in a folder; None if there is no valid one."""
         try:
             return self.receipt_in(folder)
         except DamagedReceiptError:
@@ -117,14 +117,14 @@ class SeriesTree:
                 temporary.unlink(missing_ok=True)
 
     def doubted_receipt(self, folder: PurePosixPath) -> Receipt | None:
-        """The receipt that `set_receipt_aside` put aside in a folder; None where there is none that can be read."""
+        """The invalidated receipt in a folder; None if there is no readable one."""
         try:
             return decode_receipt((self._root / folder / DOUBTED_NAME).read_bytes())
         except (FileNotFoundError, NotADirectoryError, DamagedReceiptError):
             return None
 
     def set_receipt_aside(self, folder: PurePosixPath) -> None:
-        """Let nothing believe the receipt in a folder, whose images are damaged; durable. It stays under another name."""
+        """Invalidate the receipt in a folder with damaged images, by renaming it; durable."""
         path = self._root / folder
         with self._changing:
             try:
@@ -134,19 +134,19 @@ class SeriesTree:
             sync_folder(path)
 
     def has_series_in(self, folder: PurePosixPath) -> bool:
-        """Whether the folder of a series lies somewhere below this one."""
+        """Whether the folder contains the folder of a series at any depth."""
         return holds_series(self._root / folder)
 
     def has_series_at_or_in(self, folder: PurePosixPath) -> bool:
-        """Whether this is the folder of a series, or one lies somewhere below it."""
+        """Whether this is the folder of a series, or contains one at any depth."""
         return is_or_holds_series(self._root / folder)
 
     def put(self, finished: Path, receipt: Receipt, license_text: bytes | None) -> SeriesLocation:
-        """Rename a finished and synced folder into the tree; `finished` is gone afterwards.
+        """Rename a finished and synced folder into the tree; `finished` no longer exists afterwards.
 
         Raises:
             OSError: see filesystem.py.
-            OccupiedFolderError: something else lies where the series belongs.
+            OccupiedFolderError: something else is in the place of the series.
         """
         with self._changing:
             self.overdue.set()
@@ -177,9 +177,9 @@ class SeriesTree:
 
     @contextmanager
     def taking_out(self, path: PurePosixPath) -> Iterator[Path]:
-        """While this lasts, what lies at `path` is taken out of the tree. Folders that are empty afterwards are removed.
+        """A context in which the content of `path` is removed from the tree. Empty folders are removed afterwards.
 
-        Nothing is put meanwhile: the folder that a series is about to come into may be one of them.
+        No series is added meanwhile, because its new folder may be one of them.
         """
         with self._changing:
             self.overdue.set()
@@ -192,7 +192,7 @@ class SeriesTree:
         return choose_place(self._root, folder, self._layout.folders(series), taken)
 
     def places_of(self, series: Series) -> tuple[PurePosixPath, ...]:
-        """Every place that the layout may give the series, best first."""
+        """All places that the layout may give the series, best first."""
         return self._layout.folders(series)
 
     def best_folder(self, series: Series) -> PurePosixPath:
@@ -225,11 +225,11 @@ class SeriesTree:
         return receipt is not None and _is_of(receipt, series)
 
     def _unsure_above(self, folder: PurePosixPath) -> list[Path]:
-        """The folders with a name on the way to this one that may not be on the disk: a run can die before it syncs them."""
+        """The parent folders of this one whose names may not be durable: a run can die before it syncs them."""
         return [self._root / path.parent for path in folder.parents if path.parts and path not in self._on_disk]
 
     def _remember(self, folders: Sequence[PurePosixPath]) -> None:
-        """The names of these folders are on the disk, as this process has seen to. The last ones are remembered, not all."""
+        """Remember that the names of these folders are durable; only the latest are remembered."""
         for folder in folders:
             self._on_disk.pop(folder, None)
             self._on_disk[folder] = None
@@ -237,7 +237,7 @@ class SeriesTree:
             del self._on_disk[next(iter(self._on_disk))]
 
     def _refuse_nesting(self, folder: PurePosixPath, series: Series) -> None:
-        """Raise OccupiedFolderError where the folder would lie in that of another series."""
+        """Raise OccupiedFolderError if the folder would be inside the folder of another series."""
         for above in folder.parents:
             if above.parts and above not in self._on_disk and is_series(self._root / above):
                 raise OccupiedFolderError(
@@ -247,9 +247,9 @@ class SeriesTree:
                 )
 
     def _replacement(self, finished: Path, target: Path, receipt: Receipt) -> Replacement:
-        """Only a folder of this very series may be replaced: not a file, nor a folder with folders in it, nor another's.
+        """Prepare the replacement of a folder of this very series: not of a file, a folder with subfolders, or another series.
 
-        What no receipt vouches for is kept in quarantine.
+        A folder without a valid receipt is kept in quarantine.
         """
         place = PurePosixPath(target.relative_to(self._root))
         older, doubted = self.read_receipt(place), self.doubted_receipt(place)
@@ -266,7 +266,7 @@ class SeriesTree:
         return Replacement(self._root, own, self._journal, finished, target, receipt, keeps_older=older is None)
 
     def _put_license(self, staging: Path, series: Series, license_text: bytes | None) -> None:
-        """Write the licence of the collection, if it is not there yet."""
+        """Write the licence of the collection, if it does not exist yet."""
         target = self._root / self._layout.collection_folder(series) / LICENSE_NAME
         content = license_text or _license_of(series)
         if not content or os.path.lexists(target):
@@ -279,7 +279,7 @@ class SeriesTree:
 
 
 def has_files(folder: Path, receipt: Receipt) -> bool:
-    """Whether every file of the receipt is in the folder, in its size. Their content is not read."""
+    """Whether every file of the receipt is in the folder, with its size. The content is not read."""
     for name, size_bytes in receipt.file_sizes.items():
         try:
             status = (folder / name).stat()

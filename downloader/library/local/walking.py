@@ -1,4 +1,4 @@
-"""Goes through the tree of a library with several threads side by side, some folders at a time."""
+"""Walks the tree of a library with several threads, some folders at a time."""
 
 import os
 import resource
@@ -17,27 +17,27 @@ from downloader.model import Receipt
 from downloader.own_folder import OWN_FOLDER
 
 LONGEST_PAGE_SECONDS: Final = 0.5
-"""After which a page is handed out even if it is short: an interruption waits for it."""
+"""The time after which a page is returned even if it is short, so that interruptions are prompt."""
 
 _FOLDERS_OF_A_WAIT: Final = 4
-# macOS counts for the process alone, in which other threads wait too: there several threads begin at once
+# macOS only counts for the whole process, in which other threads wait too: there several threads start at once
 _THREAD: Final = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
 
 
 def _waits() -> int:
-    """How often this thread has waited for something: for the disk, as long as no other thread runs (getrusage(2))."""
+    """How often this thread has waited, for example for the disk, while no other thread runs (getrusage(2))."""
     return resource.getrusage(_THREAD).ru_nvcsw
 
 
 class TreeWalk:
-    """Hands out the folders of a library that have a receipt, each once, to any number of threads.
+    """Returns the folders of a library that have a receipt, each once, to any number of threads.
 
-    Links to folders outside of the library are followed, each once; so are folders inside those of series. The order is that of
-    the names as long as one thread asks; with several it is not fixed.
+    Links to folders outside of the library are followed, each once; folders inside those of series are walked as well. With one
+    thread the order is that of the names; with several it is not fixed.
 
     Args:
         root: the library.
-        with_contents: whether to tell the sizes of the files too.
+        with_contents: also return the sizes of the files.
 
     `is_slow` tells whether the last page had to wait for disk or network, so that several threads are faster than one.
     """
@@ -53,7 +53,7 @@ class TreeWalk:
         self.is_slow = False
 
     def take(self, most: int) -> Sequence[FoundSeries]:
-        """The next folders, up to `most` of them or for half a second; none when all were handed out. Blocks.
+        """The next folders, at most `most`, for at most half a second; empty at the end. Blocks.
 
         Raises:
             LibraryError: a folder or a receipt cannot be read.
@@ -91,15 +91,15 @@ class TreeWalk:
             self._changed.notify_all()
 
     def _look(self, folder: str, found: list[FoundSeries]) -> Sequence[str]:
-        """List one folder: what it is goes to `found`, the folders in it are returned."""
+        """List one folder: a receipt is appended to `found`, the subfolders are returned."""
         with FileSystemErrors(self._faults_root, place=folder or "."):
             try:
                 return self._look_closely(folder, found) if self._with_contents else self._look_briefly(folder, found)
             except (FileNotFoundError, NotADirectoryError):
-                return ()  # another thread or a run replaced it since the folder above was read
+                return ()  # another thread or a run replaced it since its parent was read
 
     def _look_closely(self, folder: str, found: list[FoundSeries]) -> Sequence[str]:
-        """List a folder, which tells whether it has a receipt."""
+        """List a folder, which shows whether it has a receipt."""
         folders, contents, has_receipt = self._list(folder)
         receipt = self._receipt_in(folder) if has_receipt else None
         if receipt is not None:
@@ -107,7 +107,7 @@ class TreeWalk:
         return folders
 
     def _look_briefly(self, folder: str, found: list[FoundSeries]) -> Sequence[str]:
-        """Look for a receipt first: a folder of images with one need not be listed, which takes long where they are many."""
+        """Check for a receipt first: a folder of images with one need not be listed, which takes long if there are many."""
         receipt = self._receipt_in(folder)
         if receipt is not None:
             found.append(FoundSeries(folder=PurePosixPath(folder), receipt=receipt))
@@ -116,7 +116,7 @@ class TreeWalk:
         return self._list(folder)[0]
 
     def _list(self, folder: str) -> tuple[list[str], dict[str, int | None], bool]:
-        """The folders in a folder in the order to take them from the end, its contents, and whether it has a receipt."""
+        """The subfolders of a folder, in the order to take them from the end, its contents, and whether it has a receipt."""
         folders: list[str] = []
         contents: dict[str, int | None] = {}
         has_receipt = False
@@ -141,7 +141,7 @@ class TreeWalk:
             return error
 
     def _is_to_be_walked(self, item: "os.DirEntry[str]") -> bool:
-        """Whether the walk will not come by there otherwise; where a link leads is remembered."""
+        """Whether the walk would not reach it otherwise; targets of links are remembered."""
         if not item.is_symlink():
             return True
         linked = Path(item.path).resolve()
@@ -156,4 +156,4 @@ def _size_of(item: "os.DirEntry[str]") -> int | None:
     try:
         return item.stat().st_size if item.is_file() else None
     except FileNotFoundError:
-        return None  # a link that leads nowhere
+        return None  # a dangling link

@@ -1,4 +1,4 @@
-"""Hashes and writes a large image in a thread of its own, while the caller inflates the next bytes."""
+"""Hashes and writes a large image in its own thread, while the caller inflates the next bytes."""
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,25 +7,25 @@ from typing import Protocol
 from downloader.library.local.filesystem import begin_write_back, write_all
 
 _GATHERED_BYTES = 512 * 1024
-"""Handed over at once: to wake a thread costs as much as hashing a tenth of that."""
+"""The size of one hand-over: waking a thread costs as much as hashing a tenth of it."""
 _LONGEST_QUEUE = 3
-"""Blocks that may wait for the thread: the disk holds it up now and then, and the line its caller."""
+"""The number of blocks that may wait for the thread, whose disk is sometimes slow, as the caller's connection is."""
 _ADVISED_BYTES = 8 * 1024 * 1024
-"""After as many, the system is asked to write back, lest all of a large image be left for when it is synced."""
+"""After that many blocks the system is asked to write back, so that the sync at the end has little left to write."""
 
 
 class Digest(Protocol):
-    """What hashlib makes."""
+    """A hashlib object."""
 
     def update(self, data: bytes, /) -> None:
-        """Take the next bytes."""
+        """Hash the next bytes."""
         ...
 
 
 class WriterThread:
-    """Writes to `descriptor` and tells `digest`, both in the order of `write`; some 2 MiB are held at most.
+    """Writes to `descriptor` and updates `digest`, both in the order of `write`; holds about 2 MiB at most.
 
-    What goes wrong in the thread is raised by a later call. To be closed before its descriptor is.
+    Errors of the thread are raised by a later call. Close it before its descriptor.
     """
 
     __slots__ = ("_advised_bytes", "_descriptor", "_digest", "_gathered", "_gathered_bytes", "_queue", "_thread")
@@ -40,20 +40,20 @@ class WriterThread:
         self._queue: deque[Future[None]] = deque()
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes. Raises OSError for those or earlier ones."""
+        """Hash and write the next bytes. Raises OSError for these or earlier ones."""
         self._gathered.append(data)
         self._gathered_bytes += len(data)
         if self._gathered_bytes >= _GATHERED_BYTES:
             self._hand_over()
 
     def finish(self) -> None:
-        """Return once everything is hashed and written. Raises OSError."""
+        """Return when everything is hashed and written. Raises OSError."""
         self._hand_over()
         self._wait_for(0)
         self.close()
 
     def close(self) -> None:
-        """End the thread; what it has not been given is dropped."""
+        """End the thread; data that was not handed over is dropped."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _hand_over(self) -> None:
@@ -62,12 +62,12 @@ class WriterThread:
         self._queue.append(self._thread.submit(self._put, gathered))
 
     def _wait_for(self, length: int) -> None:
-        """Until no more than `length` wait for the thread. Raises what went wrong in it."""
+        """Wait until no more than `length` blocks are queued. Raises errors of the thread."""
         while len(self._queue) > length:
             self._queue.popleft().result()
 
     def _put(self, gathered: list[bytes]) -> None:
-        # as one, since each call lets the other threads go first and has to wait for its turn again
+        # in one call, because each call releases the GIL and must wait for it again
         data = b"".join(gathered)
         self._digest.update(data)
         write_all(self._descriptor, data)

@@ -1,4 +1,4 @@
-"""One series under construction as the ZIP that the archive sends: written as it comes, its images proven in passing."""
+"""One series under construction as the archive's ZIP: written as it arrives, its images proven on the way."""
 
 import hashlib
 import os
@@ -42,8 +42,8 @@ _NOTHING: Final = Salvage()
 class ZipStaging:
     """Implements Staging in `folder`, which is new and empty, for one thread at a time.
 
-    What an attempt leaves is of no use to the next one: each ZIP is made anew (docs/archives.md#zip-bytes), so none can be
-    continued.
+    The next attempt cannot use the result of an interrupted one: each ZIP is generated anew (docs/archives.md#zip-bytes), so none
+    can be resumed.
     """
 
     salvage = _NOTHING
@@ -96,7 +96,7 @@ class ZipStaging:
         return self.arrived
 
     def narrow_to(self, images: Iterable[StagedImage]) -> None:
-        """See the port. Nothing is here but what came in this ZIP."""
+        """See the port. There are only images of this ZIP."""
         if {image.sop_instance_uid for image in images} != self._images.keys():
             raise TciadError("a ZIP that is kept as it was sent cannot be narrowed to some of its images")
 
@@ -123,7 +123,7 @@ class ZipStaging:
         return place
 
     def keep(self, *, received_bytes: int, line_broke: bool) -> None:  # noqa: ARG002  the port's signature
-        """See the port. Nothing of a ZIP that ended early can be used."""
+        """See the port. A ZIP that ended early is useless."""
         self.discard()
 
     def discard(self) -> None:
@@ -138,7 +138,7 @@ class ZipStaging:
     def _begin(self, started: ImageStarted) -> None:
         if started.sop_instance_uid:
             raise TciadError(f"{started.sop_instance_uid} was received as a single image, but the series is stored as a ZIP")
-        self._free_space.require(self._series.series_instance_uid)  # others write to the same disk meanwhile
+        self._free_space.require(self._series.series_instance_uid)  # other processes write to the same disk
         self._image = IncomingImage(started, None)
 
     def _end(self, ended: IncomingImage) -> None:

@@ -1,7 +1,7 @@
-"""The files in `.tciad`: what a library knows about itself beside its folders of series.
+"""The files in `.tciad`: the state of a library, apart from its series.
 
-Its identity and its layout (`identity.py`, `config.py`), the lock (`lock.py`), the pause file, records of runs and changes, and
-descriptions of collections; and the two files for people at the top, `metadata.csv` and `CITATION.txt`.
+They are its identity and its config (`identity.py`, `config.py`), the lock (`lock.py`), the pause file, records of runs and
+changes, and descriptions of collections; and the two files for people at the top, `metadata.csv` and `CITATION.txt`.
 
-Each is replaced in one step, and read through `own_folder.py`, which follows no link. Everything here blocks.
+Each is replaced by an atomic rename, and read through `own_folder.py`, which follows no links. Everything here blocks.
 """

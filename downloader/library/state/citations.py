@@ -1,4 +1,4 @@
-"""`CITATION.txt`: how the data of a library wants to be cited, as the archive tells it and no further."""
+"""`CITATION.txt`: how to cite the data of a library, with the archive's information only."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ _NOT_TOLD: Final = "not given by the archive"
 
 
 def write_citations(citations: Sequence[Citation], staging: Path, target: Path, errors: FileSystemErrors) -> None:
-    """Replace the file at `target` by way of one in `staging`. Blocks.
+    """Replace the file at `target` through one in `staging`. Blocks.
 
     Raises:
         LibraryError, NoSpaceError: it cannot be written.
@@ -30,12 +30,12 @@ def write_citations(citations: Sequence[Citation], staging: Path, target: Path, 
 
 
 def _is_new(citations: Sequence[Citation], index: int) -> bool:
-    """Whether the description before says something else, or there is none before."""
+    """Whether the previous citation has another description, or there is none."""
     return not index or citations[index - 1].description != citations[index].description
 
 
 def _tell(citation: Citation, describe: bool) -> str:
-    """The facts, each on one line; then, indented so that it can forge none of them, the description."""
+    """The facts, one per line; then the description, indented so that it cannot imitate them."""
     licence = " ".join(filter(None, (citation.license_name, citation.license_uri)))
     series = f"{citation.series:,} series"
     lines = (

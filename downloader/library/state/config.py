@@ -1,4 +1,4 @@
-"""`.tciad/form.json`: how a library is laid out, so that the next run needs no flags for it."""
+"""`.tciad/form.json`: the config of a library, so that the next run needs no flags for it."""
 
 import json
 from dataclasses import asdict
@@ -19,10 +19,10 @@ _CONFIG: Final = TypeAdapter(LibraryConfig)
 
 
 def read_config(root: Path) -> LibraryConfig | None:
-    """How the library is laid out; None where that was not settled yet.
+    """The config of the library; None if it was not set yet.
 
     Raises:
-        LibraryError: the file holds something else.
+        LibraryError: the file is invalid.
     """
     try:
         with FileSystemErrors(root, place=f"{OWN_FOLDER}/{CONFIG_NAME}"):
@@ -36,7 +36,7 @@ def read_config(root: Path) -> LibraryConfig | None:
 
 
 def write_config(root: Path, config: LibraryConfig) -> None:
-    """Lay the library out so from now on; durable when this returns. The library is locked.
+    """Set the config of the library; durable when this returns. The caller holds the library's lock.
 
     Raises:
         LibraryError, NoSpaceError: it cannot be written.

@@ -1,4 +1,4 @@
-"""`.tciad/descriptions.json`: what archives said of their collections, so that it is not asked for with every run."""
+"""`.tciad/descriptions.json`: the archives' descriptions of collections, so that not every run requests them."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 
 
 def read_descriptions(root: Path) -> Sequence[StoredDescription]:
-    """What is kept; nothing where the file cannot be read, since the archive can be asked again. Blocks.
+    """The stored descriptions; empty if the file is unreadable, because they can be requested again. Blocks.
 
     Raises:
         LibraryError: the disk fails.
@@ -36,7 +36,7 @@ def read_descriptions(root: Path) -> Sequence[StoredDescription]:
 
 
 def write_descriptions(root: Path, kept: Sequence[StoredDescription]) -> None:
-    """Keep these, and nothing else. Blocks. The library is locked.
+    """Store these descriptions, and no others. Blocks. The caller holds the library's lock.
 
     Raises:
         LibraryError, NoSpaceError: it cannot be written.

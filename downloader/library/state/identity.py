@@ -1,4 +1,4 @@
-"""`.tciad/library.json`: the marker that tells one library from every other, and from an empty folder. Blocks."""
+"""`.tciad/library.json`: the marker that distinguishes a library from others, and from an empty folder. Blocks."""
 
 import json
 import os
@@ -21,7 +21,7 @@ IDENTITY_NAME: Final = "library.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryIdentity:
-    """Which library it is, and since when it has this marker. A library that is moved or copied takes its identity along."""
+    """The id of the library, and the time of this marker. A moved or copied library keeps its id."""
 
     id: UUID
     created_at: datetime
@@ -31,10 +31,10 @@ _IDENTITY: Final = TypeAdapter(LibraryIdentity)
 
 
 def read_identity(root: Path) -> str:
-    """The id of the library; empty where it has none, or where there is no library.
+    """The id of the library; empty if it has none, or if there is no library.
 
     Raises:
-        LibraryError: the marker cannot be read, or holds something else.
+        LibraryError: the marker is unreadable or invalid.
     """
     with FileSystemErrors(root, place=f"{OWN_FOLDER}/{IDENTITY_NAME}"):
         content = read_own_file(root, IDENTITY_NAME)
@@ -50,7 +50,7 @@ def read_identity(root: Path) -> str:
 
 
 def make_identity(root: Path, at: datetime) -> str:
-    """Give the library, which has no marker and is locked, a new id, and return it; durable when this returns.
+    """Give a library without a marker a new id, and return it; durable when this returns. The caller holds the lock.
 
     Raises:
         LibraryError, NoSpaceError: it cannot be written.
@@ -63,7 +63,7 @@ def make_identity(root: Path, at: datetime) -> str:
 
 
 def is_library(root: Path) -> bool:
-    """Whether the folder was ever a library: it has a marker, or what an older tciad wrote, or the receipt of a series.
+    """Whether the folder was ever a library: it has a marker, files of an older tciad, or the receipt of a series.
 
     Raises:
         LibraryError: it cannot be read.

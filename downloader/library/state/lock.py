@@ -1,4 +1,4 @@
-"""One run per library, and per store: an exclusive lock that says who holds it and that dies with its process."""
+"""An exclusive lock per library, and per store, that names its holder and is released when the process dies."""
 
 import errno
 import fcntl
@@ -34,14 +34,14 @@ class _Holder:
 
 @contextmanager
 def lock_library(library: Path, started_at: datetime, *, flock: Callable[[int, int], None] = fcntl.flock) -> Iterator[None]:
-    """Hold the library at this path, and say in `.tciad/lock` who does and since when.
+    """Lock the library at this path, and record holder and time in `.tciad/lock`.
 
-    The file stays when the lock goes: removing it would let two runs hold two files of one name. What a dead holder left in it is
-    written over. Where the file system has no flock(2), the word in the file and the life of its process decide; that cannot tell
-    two runs apart that start in the same instant.
+    The file stays after the lock is released: without it, two runs could lock two files of the same name. The content of a dead
+    holder is overwritten. If the file system has no flock(2), the content of the file and the liveness of its process decide;
+    this cannot distinguish two runs that start at the same instant.
 
     Raises:
-        StoreLockedError: another run holds the library; the message names it.
+        StoreLockedError: another run has the lock; the message names it.
         LibraryError: the library cannot be written.
     """
     with _held(_Lock(path=library / OWN_FOLDER / LOCK_NAME, of=f"the library {library}"), _open_in_library, started_at, flock):
@@ -50,10 +50,10 @@ def lock_library(library: Path, started_at: datetime, *, flock: Callable[[int, i
 
 @contextmanager
 def lock_store(store: Path, started_at: datetime, *, flock: Callable[[int, int], None] = fcntl.flock) -> Iterator[None]:
-    """Hold the store at this path, which lies outside of its library, by the file `<store>.lock` beside it; see `lock_library`.
+    """Lock the store at this path, outside of its library, by the file `<store>.lock` next to it; see `lock_library`.
 
     Raises:
-        StoreLockedError: another run holds the store, over this library or another; the message names it.
+        StoreLockedError: another run has the lock of the store, for this library or another; the message names it.
         LibraryError: the file cannot be written.
     """
     path = store.with_name(f"{store.name}.{LOCK_NAME}")
@@ -63,7 +63,7 @@ def lock_store(store: Path, started_at: datetime, *, flock: Callable[[int, int],
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lock:
-    """A file, and what the process that locks it holds."""
+    """The file of a lock, and the name of what it protects."""
 
     path: Path
     of: str
@@ -86,7 +86,7 @@ def _held(
         try:
             yield
         finally:
-            with suppress(OSError):  # a word left behind is written over by the next run
+            with suppress(OSError):  # the next run overwrites content that stays behind
                 os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
@@ -95,8 +95,8 @@ def _held(
 def _open_locked(lock: _Lock, open_lock: Callable[[Path], int], flock: Callable[[int, int], None]) -> tuple[int, bool]:
     """The descriptor of the lock's file, and whether flock(2) holds it.
 
-    A process that fails to make a library removes its own folder, the lock's file too. One that opened that file before holds
-    nothing by it, and opens the new one.
+    A process that fails to create a library removes its own folder with the lock's file. A process that had opened that file
+    holds no lock, and opens the new file.
     """
     for openings_left in reversed(range(_MOST_OPENINGS)):
         try:
@@ -118,7 +118,7 @@ def _open_locked(lock: _Lock, open_lock: Callable[[Path], int], flock: Callable[
 
 
 def _is_removed(descriptor: int, path: Path) -> bool:
-    """Whether the open file has lost its name. Inodes alone do not decide: some file systems number each opening anew."""
+    """Whether the open file was removed. Inodes alone do not decide: some file systems number each opening anew."""
     status = os.fstat(descriptor)
     try:
         named = path.lstat()
@@ -140,7 +140,7 @@ def _open_beside_store(path: Path) -> int:
 
 
 def _lock(descriptor: int, lock: _Lock, flock: Callable[[int, int], None]) -> bool:
-    """Take the lock; False where the file system knows none."""
+    """Take the lock; False if the file system has no locks."""
     try:
         flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -153,12 +153,12 @@ def _lock(descriptor: int, lock: _Lock, flock: Callable[[int, int], None]) -> bo
 
 
 def _refuse_living_holder(holder: _Holder | None, lock: _Lock, us: _Holder) -> None:
-    """Raise if the word in the file is that of a process that lives, or that may live on another host."""
+    """Raise an error if the process in the file is alive, or may be alive on another host."""
     if holder is None:
         return
     if holder.host != us.host:
         raise _locked(lock, holder, next_step=f"if that process is dead, remove {lock.path}")
-    # in a container the run before this one had the same number
+    # in a container, the previous run had the same process id
     if holder.pid != us.pid and _lives(holder.pid):
         raise _locked(lock, holder)
 
@@ -174,7 +174,7 @@ def _lives(pid: int) -> bool:
 
 
 def _read_holder(descriptor: int) -> _Holder | None:
-    """Who the file says holds the lock; None when it says nothing, or nothing that can be read."""
+    """The holder in the file; None if the file is empty or unreadable."""
     try:
         word = json.loads(os.pread(descriptor, _MAX_HOLDER_BYTES, 0))
         return _Holder(pid=int(word["pid"]), host=str(word["host"]), started_at=str(word["started_at"]))

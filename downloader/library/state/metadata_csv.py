@@ -1,4 +1,4 @@
-"""`metadata.csv`: one row for each series, with the columns of the NBIA Data Retriever, for the scripts that read them."""
+"""`metadata.csv`: one row per series, with the columns of the NBIA Data Retriever, for scripts that read them."""
 
 import csv
 import os
@@ -36,16 +36,16 @@ COLUMNS: Final = (
 )
 
 STUDY_DETAILS: Final = frozenset({"study_date", "study_description"})
-"""What the columns need of a series' study."""
+"""The study attributes that the columns need."""
 
 _TOUCH: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _UNITS: Final = ("kB", "MB", "GB", "TB", "PB")
 
 
 class Overdue:
-    """The file at `path`, which is there while the library is not what its table says. It outlives a run that is killed.
+    """The file at `path`, which exists while the library's table is outdated. It survives a kill.
 
-    Safe in any number of threads. Raises OSError; see local/filesystem.py.
+    Thread-safe. Raises OSError; see local/filesystem.py.
     """
 
     __slots__ = ("_is_set", "_path")
@@ -58,19 +58,19 @@ class Overdue:
         return os.path.lexists(self._path)
 
     def set(self) -> None:
-        """The library is about to change."""
+        """Mark the table as outdated, before the library changes."""
         if not self._is_set:
             os.close(os.open(self._path, _TOUCH, 0o666))
             self._is_set = True
 
     def clear(self) -> None:
-        """The table says everything again."""
+        """Mark the table as current."""
         self._path.unlink(missing_ok=True)
         self._is_set = False
 
 
 class MetadataFile:
-    """Implements MetadataTable for the file `target`, by way of a file of its own in the folder `staging`.
+    """Implements MetadataTable for the file `target`, through its own file in the folder `staging`.
 
     Every value is quoted, lines end in CRLF (RFC 4180), and no value is a formula (see `cell_of`).
     """

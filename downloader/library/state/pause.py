@@ -1,4 +1,4 @@
-"""`.tciad/paused`: while it is there, the service claims nothing for this library. It outlives the service. Blocks."""
+"""`.tciad/paused`: while it exists, the service claims nothing for this library. It survives the service. Blocks."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def is_paused(root: Path) -> bool:
 
 
 def pause_library(root: Path, at: datetime) -> bool:
-    """Pause the library; False where it was paused before.
+    """Pause the library; False if it was paused before.
 
     Raises:
         LibraryError: there is no library, or it cannot be written.
@@ -38,7 +38,7 @@ def pause_library(root: Path, at: datetime) -> bool:
 
 
 def resume_library(root: Path) -> bool:
-    """End the pause; False where there was none.
+    """End the pause; False if there was none.
 
     Raises:
         LibraryError: there is no library, or it cannot be written.

@@ -1,4 +1,4 @@
-"""Records that are kept with a library, one JSON file each: `.tciad/runs/<began>.json`, `.tciad/changes/<began>.json`."""
+"""Records of a library, one JSON file each: `.tciad/runs/<began>.json`, `.tciad/changes/<began>.json`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from downloader.library.model import Record
 from downloader.own_folder import OWN_FOLDER, OwnFolder, open_own_folder
 
 MOST_RECORDS: Final = 1000
-"""Of each kind; the oldest go."""
+"""Per kind; the oldest are removed."""
 
 _log = structlog.get_logger(__name__)
 
 
 def write_record(root: Path, kind: str, began_at: datetime, document: Mapping[str, Any]) -> None:
-    """Keep what a run that began then has to say; a second one of the same instant replaces it. Blocks.
+    """Store the record of a run that began then; a second one of the same time replaces it. Blocks.
 
     Raises:
         LibraryError, NoSpaceError: it cannot be written.
@@ -39,9 +39,9 @@ def write_record(root: Path, kind: str, began_at: datetime, document: Mapping[st
 def read_records(
     root: Path, kind: str, *, manifest: str | None = None, before: str | None = None, limit: int = 20
 ) -> Sequence[Record]:
-    """Up to `limit` records, newest first: those of one manifest or all, those older than the one named `before`. Blocks.
+    """At most `limit` records, newest first: of one manifest or all, and older than the record named `before`. Blocks.
 
-    One that cannot be read is left out, with a warning in the log: a record is no proof of anything.
+    Unreadable records are left out, with a warning in the log: a record proves nothing.
 
     Raises:
         LibraryError: the folder of the records cannot be read.
@@ -77,7 +77,7 @@ def _read(records: OwnFolder, name: str) -> Mapping[str, Any] | None:
     try:
         document = json.loads(records.read(name))
     except FileNotFoundError:
-        return None  # went as the oldest meanwhile
+        return None  # removed as the oldest meanwhile
     except ValueError as error:
         _log.warning("unreadable record", file=str(records.path / name), message=str(error))
         return None
