@@ -143,7 +143,7 @@ def _archive_problem(archive: ArchiveStatus, told_at: datetime) -> str:
         case ArchiveFailure.UNREACHABLE:
             return f"{archive.name} has not answered since {_moment(archive.failing_since_at, told_at)}"
         case _:
-            return f"{archive.name} has given no usable answer since {_moment(archive.failing_since_at, told_at)}"
+            return f"{archive.name} has sent no valid response since {_moment(archive.failing_since_at, told_at)}"
 
 
 def _moment(at: datetime | None, told_at: datetime) -> str:

@@ -10,7 +10,14 @@ from aiohttp import hdrs, web
 from downloader.web.auth import COOKIE, Access, Guard
 from downloader.web.responses import refuse
 
-CONTENT_TYPES: Final = {"page.css": "text/css", "page.js": "text/javascript"}
+CONTENT_TYPES: Final = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "chart.js": "text/javascript",
+    "parts.js": "text/javascript",
+    "requests.js": "text/javascript",
+}
+_PROBLEM: Final = "<!-- problem -->"
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -39,17 +46,22 @@ class Pages:
             return refuse(HTTPStatus.BAD_REQUEST, "the form is not valid", f"send token=… as {_FORM}")
         access = self._guard.access_by(token, request)
         if access is not Access.GRANTED:
-            return self._ask_for_token(request, access)
+            return self._ask_for_token(request, access, "Wrong token.")
         reply = web.Response(status=HTTPStatus.SEE_OTHER, headers={hdrs.LOCATION: "/"})
         reply.set_cookie(COOKIE, self._guard.session, httponly=True, samesite="Strict", secure=request.secure, path="/")
         return reply
 
-    def _ask_for_token(self, request: web.Request, access: Access) -> web.Response:
+    def _ask_for_token(self, request: web.Request, access: Access, problem: str = "") -> web.Response:
         if access is not Access.SLOWED:
-            return _page(self._files["login.html"], HTTPStatus.UNAUTHORIZED)
-        form = _page(self._files["login.html"], HTTPStatus.TOO_MANY_REQUESTS)
-        form.headers[hdrs.RETRY_AFTER] = self._guard.retry_after(request)
+            return self._form(problem, HTTPStatus.UNAUTHORIZED)
+        seconds = self._guard.retry_after(request)
+        form = self._form(f"Too many wrong tokens: retry in {seconds} s.", HTTPStatus.TOO_MANY_REQUESTS)
+        form.headers[hdrs.RETRY_AFTER] = seconds
         return form
+
+    def _form(self, problem: str, status: HTTPStatus) -> web.Response:
+        told = f'<p class="bad" role="alert">{problem}</p>' if problem else ""
+        return _page(self._files["login.html"].replace(_PROBLEM, told), status)
 
 
 async def _read_token(request: web.Request) -> str:

@@ -76,16 +76,20 @@ def test_a_cycle_is_watched_and_a_failure_tried_again(
         expect(active).to_contain_text(HOSTILE)
         expect(active.locator("progress")).to_have_attribute("max", "64")
         assert 0 < float(active.locator("progress").evaluate("bar => bar.value")) < 64
-        failure = page.locator(f'#failures tr[data-series="{uid(2)}"]')
+        group = page.locator('#failures [data-error="CorruptZipError"]')
+        group.locator("summary").click()
+        failure = group.locator(f'[data-series="{uid(2)}"]')
         expect(failure).to_contain_text("CorruptZipError")
-        expect(page.locator("#manifests tr")).to_contain_text("running")
+        expect(page.locator("#headline")).to_contain_text("1 manifest needs attention: 1 series failed")
+        expect(page.locator("#manifests article")).to_contain_text("Needs attention")
         page.screenshot(path=artefacts / f"page-running-{color_scheme}-{viewport['width']}.png", full_page=True)
         archive.release()
         expect(page.locator("#idle")).to_be_visible()
-        expect(page.locator("#manifests tr")).to_contain_text("incomplete")
+        expect(page.locator("#manifests article")).to_contain_text("incomplete")
         failure.get_by_role("button", name="Retry").click()
+        expect(page.locator("#confirmation")).to_contain_text(f"Series {uid(2)} is retried now.")
         expect(page.locator("#no-failures")).to_be_visible()
-        expect(page.locator("#manifests tr")).to_contain_text("100 %")
+        expect(page.locator("#manifests article")).to_contain_text("100 %")
         page.screenshot(path=artefacts / f"page-complete-{color_scheme}-{viewport['width']}.png", full_page=True)
         watched.assert_quiet()
         assert page.locator("img").count() == 0
@@ -98,9 +102,9 @@ def test_pause_and_run_by_keyboard(folder: Path, tmp_path: Path) -> None:
         write_manifest(folder / "m.yaml", archive.sandbox.base_url)
         with serving(folder, tmp_path / "library") as served, watching(served) as watched:
             page = watched.page
-            expect(page.locator("#manifests tr")).to_contain_text("100 %")
+            expect(page.locator("#manifests article")).to_contain_text("100 %")
             names = []
-            for _ in range(8):
+            for _ in range(12):
                 page.keyboard.press("Tab")
                 names.append(
                     page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent")
@@ -113,7 +117,7 @@ def test_pause_and_run_by_keyboard(folder: Path, tmp_path: Path) -> None:
             expect(page.locator("#headline")).to_contain_text("Paused")
             assert (tmp_path / "library" / ".tciad" / "paused").exists()
             page.get_by_role("button", name="Resume").press("Enter")
-            expect(page.locator("#headline")).to_contain_text("No problems")
+            expect(page.locator("#headline")).to_contain_text("Complete: all 2 series of 1 manifest.")
             page.get_by_role("button", name="Run m now").press("Enter")
             served.until("run ended")
             assert served.until("run ended")["completed"] == 0
@@ -132,6 +136,6 @@ def test_a_browser_is_asked_for_the_token(folder: Path, tmp_path: Path) -> None:
                 page.get_by_label("Token of this service").fill(TOKEN)
                 watched.complaints.clear()  # Chromium complains of every 401
                 page.get_by_role("button", name="Sign in").click()
-                expect(page.locator("#manifests tr")).to_contain_text("100 %")
+                expect(page.locator("#manifests article")).to_contain_text("100 %")
                 assert TOKEN not in page.content()
                 watched.assert_quiet()

@@ -51,8 +51,12 @@ async def test_the_form_counts_as_well(tmp_path: Path) -> None:
         for _ in range(PER_ADDRESS.burst):
             async with http.client.post("/login", data={"token": "wrong"}) as reply:
                 assert reply.status == 401
+                assert "Wrong token." in await reply.text()
         async with http.client.post("/login", data={"token": "wrong"}) as reply:
             assert (reply.status, reply.headers["Retry-After"]) == (429, "2")
+            assert "Too many wrong tokens: retry in 2 s." in await reply.text()
+        async with http.client.get("/") as reply:
+            assert "Wrong token." not in await reply.text()
         async with http.client.get("/healthz") as reply:
             assert reply.status == 200
 

@@ -24,7 +24,7 @@ export function showThroughput(samples, secondsBetween, limit) {
   plot.replaceChildren();
   plot.setAttribute("viewBox", `0 0 ${width} ${height}`);
   plot.toggleAttribute("hidden", highest === 0);
-  byId("throughput-text").textContent = highest === 0 ? "Nothing has come in during the last hour." : describe(samples, secondsBetween);
+  byId("throughput-text").textContent = highest === 0 ? "No data received during the last hour." : describe(samples, secondsBetween);
   if (highest === 0) return;
   const newest = new Date(samples.at(-1).at).getTime();
   const end = Math.abs(now - newest) < SECONDS * 1000 ? Math.max(now, newest) : newest;
@@ -57,7 +57,7 @@ function drawAxes(plot, { width, height, end, scale, x, y }) {
   for (let at = Math.ceil((end - SECONDS * 1000) / step) * step; at <= end; at += step) {
     plot.append(drawn("line", { class: "grid", x1: x(at), x2: x(at), y1: y(0), y2: y(0) + 5 }));
     if (x(at) > MARGIN.left - 1 && x(at) < width - 18) plot.append(drawn("text", { x: x(at), y: height - 4, "text-anchor": "middle" },
-      new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false })));
+      moment(at)));
   }
 }
 

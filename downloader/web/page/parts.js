@@ -68,14 +68,15 @@ export function size(bytes) {
   let step = 0;
   let value = bytes;
   while (value >= 999.5 && step < units.length - 1) { value /= 1000; step += 1; }
-  return `${step === 0 ? Math.round(value) : value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0)} ${units[step]}`;
+  return `${step === 0 ? Math.round(value) : value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0)}\u00a0${units[step]}`;
 }
 
 export function moment(text) {
   if (!text) return "";
   const at = new Date(text);
   const isToday = at.toDateString() === new Date().toDateString();
-  return at.toLocaleString(undefined, isToday ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+  const day = isToday ? {} : { day: "numeric", month: "short", year: "numeric" };
+  return at.toLocaleString("en-GB", { ...day, hour: "2-digit", minute: "2-digit" });
 }
 
 export function duration(seconds) {
@@ -95,5 +96,5 @@ export function relative(text) {
 export function share(part, whole) {
   if (!whole) return "";
   const percent = 100 * part / whole;
-  return `${part < whole ? Math.min(percent, 99.9).toFixed(1) : "100"} %`;
+  return `${part < whole ? Math.min(percent, 99.9).toFixed(1) : "100"}\u00a0%`;
 }

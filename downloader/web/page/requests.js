@@ -22,7 +22,7 @@ export async function guarded(work) {
     await work();
     notice("");
   } catch (error) {
-    notice(error instanceof TypeError ? "The service does not answer. What is shown may be old." : error.message);
+    notice(error instanceof TypeError ? "The service does not respond. The figures may be outdated." : error.message);
   }
 }
 
