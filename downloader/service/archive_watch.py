@@ -1,4 +1,4 @@
-"""What is known of the archives that manifests name: when each last answered, and when and how it last failed."""
+"""State of the archives that manifests name: when each last responded, and when and how it last failed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ class ArchiveWatch:
         self._statuses: dict[str, ArchiveStatus] = {}
 
     def know(self, addresses: Iterable[ArchiveAddress]) -> None:
-        """These are the archives that matter now; others are forgotten."""
+        """Set the current archives; others are forgotten."""
         self._statuses = {
             address.base_url: self._statuses.get(address.base_url) or ArchiveStatus(name=address.name, base_url=address.base_url)
             for address in addresses

@@ -58,7 +58,7 @@ class Openers:
 
 @dataclass(slots=True, kw_only=True)
 class ManifestJob:
-    """One manifest in force, and how it stands. `run`, `progress` and `scope` are those of the cycle that runs now."""
+    """One active manifest and its state. `run`, `progress` and `scope` are those of the cycle that runs now."""
 
     manifest: Manifest
     options: RunOptions
@@ -78,16 +78,16 @@ class ManifestJob:
 
     @property
     def is_running(self) -> bool:
-        """Whether a cycle of it is under way."""
+        """Whether one of its cycles is running."""
         return self.progress is not None
 
     def interrupt(self) -> None:
-        """End the cycle: what is in flight is set back."""
+        """Interrupt the cycle: series in flight are set back."""
         if self.scope:
             self.scope.cancel()
 
     def drain(self) -> None:
-        """Let the cycle end after what is in flight, also one that is about to begin."""
+        """Let the cycle end after the series in flight, also one that is about to begin."""
         self.is_draining = True
         if self.run:
             self.run.drain()
@@ -119,7 +119,7 @@ class Cycle:
     _archives_out: frozenset[str] = field(default=frozenset(), init=False)
 
     async def run(self) -> CycleOutcome:
-        """Run, and report how it ended. Raises nothing but the cancellation of the caller."""
+        """Run, and report how it ended. Raises only the cancellation of the caller."""
         began_at = self.clock.now()
         scope = self.job.scope = CancelScope()
         try:
@@ -144,7 +144,7 @@ class Cycle:
         try:
             ended = await run_to_end(name, self._opened(), Interruption(exit_code=ExitCode.TERMINATED, scope=scope))
         except Exception:
-            # one manifest must not take the others down with it
+            # an error of one manifest must not end the others
             _log.exception("cycle failed with an internal error", manifest=name, next_step="please report it with this log")
             report = empty_report(name, ExitCode.FAULT, "internal error; see the log")
             return EndedRun(report=report, is_recorded=False)
@@ -174,7 +174,7 @@ class Cycle:
 
 
 def log_retry(job: ManifestJob) -> None:
-    """Log that a cycle failed and is tried again."""
+    """Log that a cycle failed and will be retried."""
     if job.setback.failed_cycles:
         _log.warning(
             "cycle retry scheduled",

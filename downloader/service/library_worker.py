@@ -1,4 +1,4 @@
-"""Keeps one library: holds it open, and runs the cycles of its manifests in turns."""
+"""The worker of one library: keeps it open, and runs the cycles of its manifests in turn."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -109,11 +109,11 @@ class LibraryWorker:
 
     @property
     def is_paused(self) -> bool:
-        """Whether nothing is claimed."""
+        """Whether claiming is paused."""
         return self._pause.is_on
 
     def put(self, manifest: Manifest, options: RunOptions) -> None:
-        """Work by this manifest from now on. A running cycle of an older one is interrupted, and a new one is due."""
+        """Activate this manifest. A running cycle of an older version is interrupted, and a new cycle is due."""
         job = self._jobs.get(manifest.name)
         if job is None:
             last = self._notes.get(manifest.name)
@@ -134,32 +134,32 @@ class LibraryWorker:
         self._woken.set()
 
     def drop(self, name: str) -> None:
-        """Work by this manifest no more. Its series stay."""
+        """Deactivate this manifest. Its series stay."""
         self._jobs.pop(name).interrupt()
         self._woken.set()
 
     def order(self, name: str) -> None:
-        """Begin a cycle of the manifest as soon as can be."""
+        """Begin a cycle of the manifest as soon as possible."""
         self._jobs[name].is_ordered = True
         self._woken.set()
 
     async def pause(self) -> LibraryOrder:
-        """Claim nothing more."""
+        """Stop claiming series."""
         return LibraryOrder(directory=str(self.directory), problem=await self._pause.order(paused=True))
 
     async def resume(self) -> LibraryOrder:
-        """Go on."""
+        """Claim series again."""
         return LibraryOrder(directory=str(self.directory), problem=await self._pause.order(paused=False))
 
     def drain(self) -> None:
-        """Begin nothing more, and end once what is in flight has."""
+        """Begin no more work, and end after the series in flight."""
         self._is_draining = True
         for job in self._jobs.values():
             job.drain()
         self._woken.set()
 
     def interrupt(self) -> None:
-        """Set back what is in flight."""
+        """Set back the series in flight."""
         for job in self._jobs.values():
             job.interrupt()
 
@@ -211,7 +211,7 @@ class LibraryWorker:
         collection: str | None = None,
         error: str | None = None,
     ) -> int:
-        """Give failed series a new chance, and begin cycles of the manifests that want them; how many there were.
+        """Put failed series back into the queue, and begin cycles of their manifests; returns their number.
 
         Raises:
             StoreError: the store cannot be used.
@@ -238,7 +238,7 @@ class LibraryWorker:
         return self._problem_of(await self._look.sight())
 
     async def status(self) -> LibraryStatus:
-        """How the library stands now."""
+        """The current state of the library."""
         tally, sight = SeriesTally(), await self._look.sight()
         problem = self._problem_of(sight)
         if self._store is not None:

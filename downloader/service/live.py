@@ -16,7 +16,7 @@ MOST_WAITING: Final = 256
 
 
 class LiveFeed:
-    """Hands every event to every listener that keeps up; the others miss some."""
+    """Passes every event to every listener that keeps up; slow listeners miss some."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -48,7 +48,7 @@ class LiveFeed:
         series_instance_uid: str = "",
         figures: dict[str, int | float | str] | None = None,
     ) -> None:
-        """Number the event and hand it out."""
+        """Number the event and pass it to the listeners."""
         live = LiveEvent(
             number=next(self._numbers),
             at=self._clock.now(),

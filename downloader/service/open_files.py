@@ -1,4 +1,4 @@
-"""How many files the process may have open."""
+"""The limit of open files of the process."""
 
 import resource
 from typing import Final
@@ -10,7 +10,7 @@ _log = structlog.get_logger(__name__)
 
 
 def raise_open_file_limit() -> int:
-    """Raise the soft limit (RLIMIT_NOFILE) to the hard one, which needs no rights; how many open files there may be now."""
+    """Raise the soft limit (RLIMIT_NOFILE) to the hard one, which needs no privileges; returns the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,6 +1,6 @@
-"""All that the HTTP side knows of the service: what it tells, the orders that it takes, and how a part is added to it.
+"""The interface of the service for HTTP: its reports, its orders, and how a part is added to it.
 
-Everything told is frozen figures and texts of one moment; nothing here is a live object.
+Reports are frozen figures and texts of one moment, never live objects.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -31,7 +31,7 @@ class PartStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryStatus:
-    """One library with its store. `problem` says why it cannot be used; empty when it can.
+    """One library with its store. `problem` is why it cannot be used; empty if it can.
 
     `short_of_room`: claiming waits until there is room again, and `room_problem` says for which series and how much. `free_bytes`
     and `capacity_bytes`, of the file system, are None where they cannot be told. `queued_since_at` is when the oldest pending
@@ -52,7 +52,7 @@ class LibraryStatus:
 
     @property
     def usable(self) -> bool:
-        """Whether library and store can be worked with."""
+        """Whether library and store are usable."""
         return not self.problem
 
 
@@ -96,7 +96,7 @@ class RunPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveSeries:
-    """A series that is being fetched; its sizes are None where the catalogue does not tell."""
+    """A series that is being fetched; its sizes are None if the catalogue has none."""
 
     series_instance_uid: str
     collection: str
@@ -252,7 +252,7 @@ class Observer(Protocol):
 
 
 class LiveKind(StrEnum):
-    """What a live event tells."""
+    """The kind of a live event."""
 
     CYCLE_BEGAN = "cycle began"
     CATALOGUE_RESOLVED = "catalogue resolved"
@@ -290,7 +290,7 @@ class Subscription(Protocol):
 
 
 class ServiceReports(Protocol):
-    """What the running service reports. Raises OrderError for what does not exist, and StoreError."""
+    """The reports of the running service. Raises OrderError for what does not exist, and StoreError."""
 
     def beat_at(self) -> datetime:
         """When the loop last turned; costs nothing."""
@@ -324,7 +324,7 @@ class ServiceReports(Protocol):
         ...
 
     async def runs(self, manifest: str | None = None, *, before: str | None = None, limit: int = 20) -> RecordPage:
-        """What runs reported, newest first."""
+        """Reports of runs, newest first."""
         ...
 
     async def changes(self, manifest: str | None = None, *, before: str | None = None, limit: int = 20) -> RecordPage:
@@ -337,21 +337,21 @@ class ServiceReports(Protocol):
 
 
 class ServiceOrders(Protocol):
-    """The orders that the running service takes. Raises OrderError for what does not exist, and StoreError."""
+    """The orders to the running service. Raises OrderError for what does not exist, and StoreError."""
 
     async def start(self, manifest: str) -> None:
         """Begin a cycle of the manifest as soon as its library is free; one that is waiting or running is left alone."""
         ...
 
     async def pause(self) -> Sequence[LibraryOrder]:
-        """Claim nothing more in any library; what is under way ends. Lasts over restarts, until `resume`.
+        """Stop claiming series in all libraries; series in flight finish. Survives restarts, until `resume`.
 
         A library that cannot be used is paused all the same, and marked as such when it can be.
         """
         ...
 
     async def resume(self) -> Sequence[LibraryOrder]:
-        """Go on; a library that cannot be used goes on when it can be."""
+        """End the pause; a library that cannot be used continues when it can be."""
         ...
 
     async def retry(
@@ -362,7 +362,7 @@ class ServiceOrders(Protocol):
         collection: str | None = None,
         error: str | None = None,
     ) -> int:
-        """Give failed series a new chance at once: those that fit every one of these, or all; returns how many.
+        """Put failed series back into the queue at once: those that fit every one of these, or all; returns how many.
 
         A cycle of each manifest concerned is started.
         """

@@ -1,4 +1,4 @@
-"""Parts that live as long as the service: when one of them dies, the service ends, and says why."""
+"""Parts that run as long as the service: when one of them fails, the service ends with its error."""
 
 from collections.abc import Awaitable, Callable
 
@@ -25,7 +25,7 @@ class Supervision:
 
         Raises:
             TciadError: what the part itself raised.
-            PartDiedError: it returned, or met a fault of tciad itself.
+            PartDiedError: it returned, or had an internal error.
         """
         self._alive[name] = True
         try:

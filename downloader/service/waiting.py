@@ -1,4 +1,4 @@
-"""To wait for something that may not come, on a clock that is passed in."""
+"""Waits for events with a time-out, on a clock that is a parameter."""
 
 import anyio
 

@@ -1,4 +1,4 @@
-"""Where the service listens."""
+"""The address that the service listens on."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def parse_listen(text: str, said_by: str) -> ListenAddress:
     """Read `HOST:PORT`; an IPv6 address stands in brackets.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: the text is not such an address.
     """
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")

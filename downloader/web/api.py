@@ -1,4 +1,4 @@
-"""The API: every endpoint with what it takes, tells and does. The OpenAPI document is made from the same table."""
+"""The API: every endpoint with its parameters, its reply and its handler. The OpenAPI document is made from the same table."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ _RECORDS: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What the endpoints ask."""
+    """What the endpoints read from."""
 
     service: Service
     throughput: Throughput

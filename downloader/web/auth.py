@@ -1,7 +1,7 @@
-"""Who may ask: hosts, origins, the token, and the headers that keep a browser from doing more than the page needs.
+"""Access control: hosts, origins, the token, and headers that restrict what a browser may do with the page.
 
-Without a token only this machine can ask, and a browser on it asks for many strangers: a page of another site (Origin), or a name
-of another site that leads here (Host, DNS rebinding).
+Without a token only this machine has access, but a browser on it also sends requests of other sites: a page of another site
+(Origin), or a name of another site that resolves to this machine (Host, DNS rebinding).
 """
 
 import hmac
@@ -22,10 +22,10 @@ from downloader.web.responses import refuse
 from downloader.web.wrong_tokens import WrongTokens
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-"""What may be asked without a token."""
+"""Paths that need no token."""
 
 LOGIN_PATHS: Final = frozenset({"/", "/login", "/page/page.css"})
-"""What a browser needs in order to be asked for the token."""
+"""Paths that a browser needs to show the login form."""
 
 COOKIE: Final = "tciad"
 SHORTEST_TOKEN: Final = 16
@@ -56,12 +56,12 @@ class Access(StrEnum):
     MISSING = "missing"
     WRONG = "wrong"
     SLOWED = "slowed"
-    """Its token is wrong, and too many wrong ones came from its address lately."""
+    """Its token is wrong, and its address has sent too many wrong tokens recently."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """Decides about requests. `token` is empty where none is asked for, which only a loopback address may do."""
+    """Decides about requests. `token` is empty if none is required, which is allowed on a loopback address only."""
 
     address: ListenAddress
     wrong_tokens: WrongTokens
@@ -69,7 +69,7 @@ class Guard:
 
     @property
     def session(self) -> str:
-        """What a browser keeps instead of the token; it opens nothing but this service."""
+        """The cookie that a browser keeps instead of the token; it is valid for this service only."""
         return hmac.new(self.token.encode(), b"session", sha256).hexdigest()
 
     def access_of(self, request: web.BaseRequest) -> Access:
@@ -87,7 +87,7 @@ class Guard:
         return self._compare(request, [(token, self.token)])
 
     def refusal_of(self, request: web.BaseRequest) -> web.Response | None:
-        """Why the request is not answered; None for one that is."""
+        """The refusal of the request; None if it is allowed."""
         if wrong := malformed_part(request):
             return refuse(HTTPStatus.BAD_REQUEST, f"the request is malformed: {wrong}", "see /api/v1/openapi.json")
         if not self._is_own_host(_host_of(request)):
@@ -108,7 +108,7 @@ class Guard:
         return refusal
 
     def retry_after(self, request: web.BaseRequest) -> str:
-        """After how many seconds a wrong token from there is answered as wrong again (RFC 9110, 10.2.3)."""
+        """Seconds until the address may try a token again (RFC 9110, 10.2.3)."""
         return str(max(1, self.wrong_tokens.wait_seconds(request.remote or "")))
 
     def _compare(self, request: web.BaseRequest, presented: Sequence[tuple[str, str]]) -> Access:
@@ -134,9 +134,9 @@ class Guard:
 
 
 def malformed_part(request: web.BaseRequest) -> str:
-    """Which part of the request cannot be what its standard says; empty where all is well.
+    """The part of the request that violates its standard; empty if none does.
 
-    Only what the service reads is looked at. Cookies of other services on the same host come along, and are theirs.
+    Only what the service reads is checked. Cookies of other services on the same host are ignored.
     """
     if not _is_visible_ascii(request.raw_path):
         return "its target is not a valid URI"
@@ -192,7 +192,7 @@ def _is_origin(origin: str | None) -> bool:
 
 
 def _is_own_origin(request: web.BaseRequest) -> bool:
-    """Whether the page that asks is ours; programs that are no browser name none (Fetch, Sec-Fetch-Site)."""
+    """Whether the request is from our own page; programs other than browsers send no origin (Fetch, Sec-Fetch-Site)."""
     if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITE:
         return False
     origin = request.headers.get(hdrs.ORIGIN)
@@ -209,5 +209,5 @@ def _digest(text: str) -> bytes:
 
 
 async def add_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:  # noqa: ARG001 - as aiohttp calls it
-    """Tell browsers to be strict; for every reply, refusals too."""
+    """Add the security headers; to every reply, refusals too."""
     response.headers.update(CIMultiDict(_HEADERS))

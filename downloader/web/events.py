@@ -19,7 +19,7 @@ _RETRY_MILLISECONDS: Final = 3000
 
 
 class EventStream:
-    """Tells every listener what happens, and once a second how far the running cycles are."""
+    """Sends every listener the live events, and once a second the progress of the running cycles."""
 
     def __init__(self, service: ServiceReports, clock: Clock, most: int) -> None:
         self._service = service
@@ -28,10 +28,10 @@ class EventStream:
         self._listeners = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One listener, until it goes.
+        """Serve one listener until it disconnects.
 
         Raises:
-            StoreError: there are as many as can be served.
+            StoreError: the limit of listeners is reached.
         """
         if self._listeners >= self._most:
             raise StoreError(f"too many event listeners (limit {self._most})", next_step="close a page, or poll /api/v1/status")

@@ -11,7 +11,7 @@ from downloader.service.port import ServiceReports
 from downloader.web.responses import adapter_of, reply_json
 
 BEAT_AGE: Final = timedelta(seconds=30)
-"""A loop that has not turned for so long is stuck, though it may still answer now and then."""
+"""After this time without a turn the event loop counts as blocked, even if it still responds sometimes."""
 
 
 async def respond_alive(service: ServiceReports, clock: Clock) -> web.Response:

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: counters that hear of everything, and gauges of the moment in which they are asked for."""
+"""Metrics for Prometheus: counters of events, and gauges of the moment of the request."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ Labelled = TypeVar("Labelled", Counter, Histogram)
 
 
 class Metrics:
-    """Counts what happens (`Observer`), and writes everything down when asked."""
+    """Counts events (`Observer`), and writes all metrics on request."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -82,10 +82,10 @@ class Metrics:
         return {metric.name for metric in self._registry.collect()}
 
     async def expose(self, service: ServiceReports, accept: str) -> tuple[bytes, str]:
-        """All figures, and their content type: OpenMetrics for those who accept it.
+        """All figures, and their content type: OpenMetrics if the client accepts it.
 
         Raises:
-            StoreError: the store cannot be asked.
+            StoreError: the store cannot be read.
         """
         status, manifests = await service.status(), await service.manifests()
         # nothing is awaited from here on, so that no other request can put its moment in between
@@ -102,7 +102,7 @@ class Metrics:
 
 
 def _encoder_of(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
-    """The form that the other side accepts; the oldest one where it asks for none that there is."""
+    """The format that the client accepts; the oldest one if it accepts none."""
     try:
         return choose_encoder(accept)
     except (TypeError, ValueError):
@@ -208,7 +208,7 @@ def _of_manifests(manifests: Sequence[ManifestStatus]) -> Iterable[Metric]:
 
 
 def _gauge(name: str, text: str, labels: Sequence[str], values: dict[tuple[str, ...], float | None]) -> Metric:
-    """A gauge; what is not known is left out."""
+    """A gauge; unknown values are left out."""
     family = GaugeMetricFamily(name, text, labels=labels)
     for label_values, value in values.items():
         if value is not None:

@@ -1,4 +1,4 @@
-"""The page, and the form that asks a browser for the token first."""
+"""The page, and the login form for the token."""
 
 from http import HTTPStatus
 from importlib.resources import files
@@ -22,7 +22,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Pages:
-    """The page for those who may see it, the form for the others, and what belongs to both."""
+    """Routes of the page, the login form and their files."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
@@ -39,7 +39,7 @@ class Pages:
         return web.Response(text=self._files[name], content_type=CONTENT_TYPES[name], charset="utf-8")
 
     async def log_in(self, request: web.Request) -> web.Response:
-        """Take the token from the form, and let the browser remember that it was right."""
+        """Check the token of the form, and set the cookie if it is right."""
         try:
             token = await _read_token(request)
         except (ValueError, web.RequestPayloadError):
@@ -68,7 +68,7 @@ async def _read_token(request: web.Request) -> str:
     """What the form holds, read without the parts that aiohttp has for uploads.
 
     Raises:
-        ValueError, RequestPayloadError: it is no such form.
+        ValueError, RequestPayloadError: the body is not a valid form.
     """
     if request.content_type != _FORM or request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
         raise ValueError

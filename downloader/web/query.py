@@ -1,4 +1,4 @@
-"""What a question or an order says in its query: checked, so that no misspelt filter is passed over."""
+"""Query parameters of requests, checked, so that a misspelled filter is not ignored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from downloader.service.port import MOST_ROWS, SeriesFilter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter of a query, as the OpenAPI document tells it."""
+    """One query parameter, as in the OpenAPI document."""
 
     name: str
     description: str
@@ -44,10 +44,10 @@ STATE: Final = Parameter(
 
 
 def check_names(request: web.Request, allowed: tuple[Parameter, ...]) -> None:
-    """Refuse parameters that the endpoint does not know, and those said twice.
+    """Refuse parameters that the endpoint does not have, and duplicates.
 
     Raises:
-        SettingsError: there is one.
+        SettingsError: there is such a parameter.
     """
     names = [parameter.name for parameter in allowed]
     for name in request.query:
@@ -73,7 +73,7 @@ def read_limit(request: web.Request, default: int) -> int:
 
 
 def read_filter(request: web.Request) -> SeriesFilter:
-    """Which series are asked for.
+    """The filter of series.
 
     Raises:
         SettingsError: there is no such state.
@@ -91,7 +91,7 @@ def read_filter(request: web.Request) -> SeriesFilter:
 
 
 def read_failure_filter(request: web.Request) -> SeriesFilter:
-    """Which failures are asked for."""
+    """The filter of failures."""
     return SeriesFilter(
         state=SeriesState.FAILED,
         manifest=request.query.get(MANIFEST.name),

@@ -1,4 +1,4 @@
-"""What aiohttp has to say of requests, told by the log of the service."""
+"""Messages of aiohttp about requests, in the log of the service."""
 
 import logging
 
@@ -9,7 +9,7 @@ _log = structlog.get_logger(__name__)
 
 
 class _Teller(logging.Handler):
-    """A request that is no HTTP is the sender's fault, and no reason to fill the log; what else fails is ours."""
+    """Logs a request that is not HTTP at debug level, because the client is at fault, and any other failure as an error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
@@ -20,7 +20,7 @@ class _Teller(logging.Handler):
 
 
 def log_of_requests() -> logging.Logger:
-    """A logger for aiohttp's server, which hands on what is at least a warning."""
+    """A logger for aiohttp's server that passes on warnings and errors."""
     logger = logging.getLogger(f"{__name__}.aiohttp")
     logger.setLevel(logging.WARNING)
     logger.propagate = False

@@ -1,4 +1,4 @@
-"""Replies in JSON, and refusals that say what to do next."""
+"""Replies in JSON, and refusals with the next step."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @cache
 def adapter_of(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any type that pydantic knows
-    """What turns values of that type into JSON, and tells its schema."""
+    """The adapter that turns values of this type into JSON and makes its schema."""
     return TypeAdapter(kind)
 
 
@@ -33,7 +33,7 @@ def reply_json(body: bytes, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
 
 
 def refuse(status: HTTPStatus, message: str, next_step: str | None = None, error: str = "") -> web.Response:
-    """A refusal, in one form for all of them."""
+    """A refusal, in the format of all refusals."""
     document = {"error": error or status.phrase, "message": message, "next_step": next_step or ""}
     return reply_json(json.dumps(document).encode(), status)
 

@@ -1,4 +1,4 @@
-"""What the API tells, beyond what the service itself has types for."""
+"""Types of the API's replies, beyond those of the service itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ from downloader.ui.library_series import LibrarySeries, flatten
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReply:
-    """The service as a whole; `ready` as /readyz says it, `summary` in a sentence for people."""
+    """The service as a whole; `ready` as in /readyz; `summary` is a sentence for people."""
 
     ready: bool
     summary: ServiceSummary
@@ -38,7 +38,7 @@ class ManifestsReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesRow:
-    """One series, the library that it is in, and until when it rests after failing."""
+    """One series, its library, and the end of its back-off after a failure."""
 
     library: str
     series: LibrarySeries
@@ -81,7 +81,7 @@ class FailureGroupsReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordsReply:
-    """Records as they lie in the libraries, newest first. `next_before` is the `before` of older ones."""
+    """Records as the libraries store them, newest first. `next_before` is the `before` of older ones."""
 
     records: tuple[dict[str, Any], ...]
     next_before: str | None
@@ -111,7 +111,7 @@ class CyclesReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThroughputSample:
-    """What came in, over all manifests, in the seconds before `at`."""
+    """Received bytes per second of all manifests in the period before `at`."""
 
     at: datetime
     bytes_per_second: float
@@ -139,14 +139,14 @@ class Happening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReply:
-    """An order was taken."""
+    """An order was accepted."""
 
     done: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibrariesOrderReply:
-    """An order to all libraries was taken; `libraries` says of each whether it keeps the order over a restart yet."""
+    """An order to all libraries was accepted; `libraries` shows for each whether the order will survive a restart."""
 
     done: str
     libraries: tuple[LibraryOrder, ...]
@@ -161,7 +161,7 @@ class RetryReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalReply:
-    """Why something was not done, and what to do next."""
+    """Why a request was refused, and what to do next."""
 
     error: str
     message: str
@@ -169,7 +169,7 @@ class RefusalReply:
 
 
 def cycles_reply(page: RecordPage) -> CyclesReply:
-    """Change reports in short. What an older tciad, or a person, wrote otherwise is left out of a row."""
+    """Change reports in short. Invalid values, as of edited files, are left out of a row."""
     return CyclesReply(cycles=tuple(map(_cycle_row, page.records)), next_before=page.next_before)
 
 

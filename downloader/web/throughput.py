@@ -1,4 +1,4 @@
-"""What came in lately, in coarse steps, for the plot of the page."""
+"""The rate of received bytes during the last hour, for the plot of the page."""
 
 from collections import deque
 from typing import Final

@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """How many wrong tokens are answered as wrong at once, and how many per second after that."""
+    """How many wrong tokens are checked at once, and how many per second after that."""
 
     burst: int
     per_second: float
@@ -60,7 +60,7 @@ class WrongTokens:
         self._by_network: OrderedDict[str, _Count] = OrderedDict()
 
     def wait_seconds(self, remote: str) -> int:
-        """How many seconds wrong tokens from this address are still refused; 0: none is."""
+        """Seconds for which wrong tokens from this address are still refused unchecked; 0 if they are checked."""
         count = self._by_network.get(_network_of(remote))
         now = self._clock.monotonic()
         if count is None or not count.at(now):
