@@ -267,9 +267,10 @@ def _stage(portion: Portion, transfer: SeriesTransfer, attempt: Attempt) -> Fetc
 
 
 def _publish_whole(proven: ProvenSeries, attempt: Attempt) -> FetchedSeries:
-    """Publish the images of one transfer, without previously staged images that are not in it."""
-    if attempt.staging.salvage.images:
-        attempt.staging.narrow_to(attempt.staging.arrived)
+    """Publish the images of one transfer, without staged images of earlier attempts or single requests that are not in it."""
+    staging = attempt.staging
+    if len(staging.images()) > len(staging.arrived):
+        staging.narrow_to(staging.arrived)
     return _publish(proven, attempt)
 
 
