@@ -1,10 +1,9 @@
-"""Asks archives: for lists of series, and for the images of one.
+"""Clients of archives: lists of series, and the images of one series.
 
-`port.py` is what the rest of tciad knows of a source: queries that give rows of series, and transfers that give images.
-`question.py` is the port of `tciad query`.
-`registry.py` makes the client that a manifest means, with the credentials that belong to it. `nbia/` speaks the NBIA REST API
-in its four generations, each of which is a table.
+`port.py` has the port of a source: queries that return rows of series, and transfers that return images. `question.py` has the
+port of `tciad query`. `registry.py` creates the client for a manifest's archive, with its credentials. `nbia/` implements the
+NBIA REST API in four generations, each of which is a table.
 
-A reply is believed only as far as it can be checked: a row that does not fit the query, or a page in place of images, is an
-error. What cannot be promised: that the archive lists all it has. The caller compares lists with counts, and images with lists.
+Replies are checked: a row that does not match the query, or a page instead of images, is an error. A client cannot know whether
+the archive lists everything: callers compare lists with counts, and images with lists.
 """

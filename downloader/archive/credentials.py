@@ -1,7 +1,7 @@
-"""Who asks an archive: what manifest, environment and files say of it, and the proof that is made of that.
+"""The credentials for an archive, from manifest, environment and files, and the authentication with them.
 
-Nothing is read that the archive has no use for, and what is meant for one archive is shown to no other: a manifest without `auth`
-for v4 is a guest's, whatever the environment holds.
+Only credentials that the archive uses are read, and none is sent to another archive: a manifest without `auth` for v4 uses no
+credentials, whatever the environment has.
 """
 
 from collections.abc import Mapping
@@ -30,19 +30,19 @@ _NOBODY: Final[Mapping[ApiGeneration, tuple[str, str]]] = {
     ApiGeneration.V1: ("v1 does not use credentials: use v2 or v4", ""),
     ApiGeneration.BINDAAS: ("no API key was given: set its file in archive.auth.api_key_file", ", or set TCIAD_API_KEY_FILE"),
 }
-"""What can be done where nothing was shown and something is wanted; behind it, where the environment counts."""
+"""The next step if required credentials are missing; the second part is added if the environment counts."""
 _NOT_FOR_ENTRIES: Final = ": the environment applies to the manifest's own archive only"
 
 
 def gather_secrets(address: ArchiveAddress, settings: Settings | None) -> Secrets:
-    """The secrets for one archive. Files that the manifest names win over the environment.
+    """The secrets for one archive. Files that the manifest names take precedence over the environment.
 
     Args:
         address: the archive.
-        settings: the environment; None where it is not meant for this archive.
+        settings: the environment; None if it is not meant for this archive.
 
     Raises:
-        SettingsError: a file cannot be read, or the archive wants somebody to sign in and nobody is named.
+        SettingsError: a file cannot be read, or required credentials are missing.
     """
     auth = address.auth or _NO_AUTH
     counts = settings is not None
@@ -68,7 +68,7 @@ def gather_secrets(address: ArchiveAddress, settings: Settings | None) -> Secret
 
 
 def make_authentication(address: ArchiveAddress, secrets: Secrets, *, transport: Transport, clock: Clock) -> Authentication:
-    """What shows to this archive who asks."""
+    """The authentication for this archive."""
     auth = address.auth or _NO_AUTH
     if secrets.api_key is not None:
         key = secrets.api_key.get_secret_value()

@@ -1,4 +1,4 @@
-"""What `tciad query` asks of an archive, in the words of its generation: the port, and how flags become a question."""
+"""The queries of `tciad query`: the port, and the conversion of flags to a question."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,15 +13,16 @@ from downloader.manifest import check_uid
 
 SERIES_ATTRIBUTE: Final = "SeriesInstanceUID"
 SERIES_NAMES: Final = frozenset({SERIES_ATTRIBUTE, "Series UID", "seriesInstanceUID"})
-"""How generations call the attribute that names a row's series."""
+"""The names of the series' UID in the generations."""
 
 Attributes = Mapping[str, str | int]
-"""One row of a reply: the attributes that the archive gave, under its own names and in its order. Counts and sizes are numbers,
-all else is text as it came; what has no value is absent, whatever the format wrote for it."""
+"""One row of a reply: the archive's attributes under its own names and in its order. Counts and sizes are numbers, all else is
+unchanged text; attributes without a value are absent, whatever the format wrote for them.
+"""
 
 
 class ReplyFormat(StrEnum):
-    """How an archive can write its rows (docs/archives.md#reply-formats). The words are those of its parameter `format`."""
+    """The formats of the archive's rows (docs/archives.md#reply-formats). The values are those of its parameter `format`."""
 
     JSON = "json"
     CSV = "csv"
@@ -30,7 +31,7 @@ class ReplyFormat(StrEnum):
 
 
 class Topic(StrEnum):
-    """What an archive can be asked for, whatever its generations call the endpoint."""
+    """The kinds of queries, independent of the generations' endpoints."""
 
     COLLECTIONS = "collections"
     MODALITIES = "modalities"
@@ -60,9 +61,9 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What to ask of an archive, whatever its generation calls endpoint and parameters. None and empty ask for any.
+    """A query, independent of the generations' endpoints and parameters. None and empty match any.
 
-    `series_instance_uids` may be many: as many requests are made as the generation needs. `since` is for new-patients,
+    `series_instance_uids` may be many: the client sends as many requests as the generation needs. `since` is for new-patients,
     new-studies and updated-series; `shared_cart` is the name of a cart; `doi` is for doi-collections and doi-series.
     """
 
@@ -81,7 +82,7 @@ class Question:
 
 
 class RawReply(Protocol):
-    """A reply as the archive wrote it, while it arrives. `content_type` is the archive's own word, empty where it said none."""
+    """A reply in the archive's own form, as it arrives. `content_type` is the archive's header, empty if it sent none."""
 
     @property
     def content_type(self) -> str: ...  # noqa: D102  told above
@@ -97,10 +98,10 @@ class RawReply(Protocol):
 
 
 class OfferedQuery(Protocol):
-    """One query that a source answers.
+    """One query that a source offers.
 
-    `attributes` are the columns of the reply in the order of the archive; `row_attributes` are those that rows have in the end;
-    `formats` are the formats that the reply can have.
+    `attributes` are the columns of the reply in the archive's order; `row_attributes` are those of the resulting rows; `formats`
+    are the available formats.
     """
 
     @property
@@ -114,9 +115,9 @@ class OfferedQuery(Protocol):
 
 
 class ArchiveQueries(Protocol):
-    """Every query of one archive, in the words of its generation. Methods raise ArchiveError, TransferError or SettingsError.
+    """All queries of one archive. Methods raise ArchiveError, TransferError or SettingsError.
 
-    `offers` holds the queries that this generation has.
+    `offers` has the queries of this generation.
     """
 
     name: str
@@ -126,22 +127,22 @@ class ArchiveQueries(Protocol):
     def offers(self) -> Mapping[Topic, OfferedQuery]: ...  # noqa: D102  told above
 
     def find_rows(self, question: Question, form: ReplyFormat = ReplyFormat.JSON) -> AsyncGenerator[Attributes, None]:
-        """Ask, and yield the rows of the reply; they are the same in every format.
+        """Send the query, and yield the rows of the reply; they are the same in every format.
 
-        Filters that the generation does not have are applied to the rows where those have the attribute. Rows about one series
-        that do not name it (series-size, images) get its `SeriesInstanceUID` put before their own attributes.
+        Filters that the generation lacks are applied to the rows, if these have the attribute. Rows about one series that do not
+        contain its UID (series-size, images) get `SeriesInstanceUID` as their first attribute.
 
         Raises:
-            SettingsError: the generation has no such query, cannot filter by what was asked, or needs a filter that is missing.
+            SettingsError: the generation has no such query or filter, or a required filter is missing.
         """
         ...
 
     def open_reply(self, question: Question, form: ReplyFormat) -> AbstractAsyncContextManager[RawReply]:
-        """Ask, and enter once the archive answers with what it was asked for; an empty body means no rows.
+        """Send the query, and enter when the archive sends the requested reply; an empty body means no rows.
 
         Raises:
-            SettingsError: as `find_rows`; also where the generation does not write the format, lacks one of the filters, or would
-                need several requests.
+            SettingsError: as `find_rows`; also if the generation lacks the format or one of the filters, or would need several
+                requests.
 
         Source: docs/archives.md#empty-replies.
         """
@@ -149,22 +150,22 @@ class ArchiveQueries(Protocol):
 
 
 FILTERS: Final = tuple(name for name in Question.__dataclass_fields__ if name != "topic")
-"""What a question can be narrowed by."""
+"""The filters of a question."""
 
 
 def make_question(what: str, filters: Mapping[str, object], *, named: str = "{}") -> Question:
-    """The question for these filters; those that are None were not given.
+    """The question with these filters; those that are None are not set.
 
-    A filter that is empty is refused: it would ask for everything, which nobody means who gave one (a variable of the shell that
-    is not set, a selection that found nothing).
+    An empty filter is refused: it would match everything, which a user who sets a filter does not want (an unset variable of the
+    shell, a selection without results).
 
     Args:
-        what: one of Topic's words.
+        what: a value of Topic.
         filters: by their names in Question; the series are one UID or several, and the day is a date or ISO text.
-        named: how the user writes a filter's name.
+        named: the pattern of a filter's name in messages.
 
     Raises:
-        SettingsError: no such topic or filter, or a value that cannot be.
+        SettingsError: there is no such topic or filter, or a value is invalid.
     """
     if what not in list(Topic):
         shown = "WHAT" if named.startswith("-") else "what"
@@ -182,28 +183,28 @@ def make_question(what: str, filters: Mapping[str, object], *, named: str = "{}"
 
 
 class UnlistedSeries:
-    """Which of the series that were asked for no row was about.
+    """The requested series for which no row was received.
 
     Args:
-        question: what is asked.
+        question: the query.
     """
 
     def __init__(self, question: Question) -> None:
         self._left = dict.fromkeys(question.series_instance_uids)
 
     def note(self, row: Attributes) -> None:
-        """A row came."""
+        """Record a row."""
         for name in SERIES_NAMES:
             self._left.pop(str(row.get(name)), None)
 
     @property
     def left(self) -> tuple[str, ...]:
-        """Those that are still without a row, in the order of the question."""
+        """The series still without a row, in the order of the question."""
         return tuple(self._left)
 
 
 def _spell(name: str, named: str) -> str:
-    """The filter's name as the user writes it: a flag is given once for each series."""
+    """The filter's name for messages: a flag is repeated for each series."""
     if not named.startswith("-"):
         return named.format(name)
     return named.format("series-instance-uid" if name == "series_instance_uids" else name.replace("_", "-"))

@@ -1,4 +1,4 @@
-"""From what a manifest says of an archive to the client that speaks to it."""
+"""Creates the client for an archive of a manifest."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -37,21 +37,21 @@ def open_archive(
     needs: StudyNeeds = NO_STUDY_NEEDS,
     attempts: int = REFUSALS_NEEDED,
 ) -> Source:
-    """The client for one archive. Nothing is asked of it yet.
+    """The client for one archive. Sends no request yet.
 
     Args:
-        name: how the archive is called in logs and receipts.
+        name: the archive's name in logs and receipts.
         base_url: its address up to and without the version, such as https://host/nbia-api/services.
         api: the generation, one of GENERATIONS.
-        transport: what carries the requests.
+        transport: sends the requests.
         clock: for Retry-After.
-        authentication: who asks; a guest if not given.
-        deployments: what is known of the deployment, and added to; nothing if not given.
-        needs: what rows of series must have of their studies, though getSeries may not tell it: costs a query more.
-        attempts: how many a series has: fewer refusals show then that there are no MD5 lists.
+        authentication: the credentials; none by default.
+        deployments: the knowledge about the deployment, which is extended; empty by default.
+        needs: the study attributes that rows must have although getSeries may lack them: costs an extra query.
+        attempts: the attempts per series: with fewer, fewer refusals show that there are no MD5 lists.
 
     Raises:
-        SettingsError: a generation that no client speaks.
+        SettingsError: there is no client for the generation.
     """
     generation = _find_generation(api)
     _warn_of_stale(generation, base_url)
@@ -89,7 +89,7 @@ def _find_generation(api: str) -> Generation:
 
 
 def _warn_of_stale(generation: Generation, base_url: str) -> None:
-    """TCIA's 2013 API, where it still answers, answers with the collections of years ago (docs/archives.md#api-history)."""
+    """Warn about TCIA's 2013 API, which may still reply, with the collections of years ago (docs/archives.md#api-history)."""
     if generation is BINDAAS and (urlsplit(base_url).hostname or "").endswith(_TCIA):
         _log.warning(
             "outdated API",

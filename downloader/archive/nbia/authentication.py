@@ -1,4 +1,4 @@
-"""How a request shows who asks."""
+"""The authentication of requests."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,16 +8,16 @@ from downloader.errors import CredentialsRejectedError
 from downloader.redaction import register_secrets
 
 API_KEY: Final = "api_key"
-"""The name under which the archive itself wants its key (docs/archives.md#api-keys)."""
+"""The archive's own header for its key (docs/archives.md#api-keys)."""
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Authentication(Protocol):
-    """Gives what proves who asks, and something new when the archive no longer takes the old.
+    """Provides the credentials of requests, and new ones when the archive refuses them.
 
-    `parameters` go with every request's parameters; they are secrets, as the headers are. `can_renew` tells whether there may be
-    something else to show than what the archive refused. `advice` is what the user can do when it is refused for good.
+    `parameters` are added to the parameters of every request; they are secret, as the headers are. `can_renew` tells whether
+    other credentials may be available after a refusal. `advice` is the user's next step after a final refusal.
     """
 
     @property
@@ -30,24 +30,24 @@ class Authentication(Protocol):
     def can_renew(self) -> bool: ...  # noqa: D102  told above
 
     async def headers(self) -> Mapping[str, str]:
-        """The headers for the next request. They are secrets.
+        """The headers of the next request. They are secret.
 
         Raises:
-            CredentialsRejectedError: the archive gives no token for these credentials.
+            CredentialsRejectedError: the archive issues no token for these credentials.
         """
         ...
 
     async def renew(self, refused: Mapping[str, str]) -> None:
-        """The archive answered 401 to these headers: get others.
+        """Get new headers after the archive replied 401 to these.
 
         Raises:
-            CredentialsRejectedError: there are none to get.
+            CredentialsRejectedError: there are no others.
         """
         ...
 
 
 class _Unchanging:
-    """What is shown stays the same: there is nothing to renew."""
+    """Constant credentials, which cannot be renewed."""
 
     can_renew = False
 
@@ -61,26 +61,26 @@ class _Unchanging:
         return self._headers
 
     async def renew(self, refused: Mapping[str, str]) -> None:  # noqa: ARG002  the port's signature
-        """There is nothing else to show."""
+        """There are no others."""
         raise CredentialsRejectedError("the archive refused the credentials", next_step=self.advice)
 
 
 class Guest(_Unchanging):
-    """Nobody: public series only."""
+    """No credentials: public series only."""
 
     def __init__(self, advice: str = "use credentials that the archive accepts") -> None:
         super().__init__(advice=advice)
 
 
 class GuestToken(_Unchanging):
-    """The guest of v2, which takes this one word for it and fails without any (docs/archives.md#tokens)."""
+    """The guest of v2, which requires this constant token and fails without any (docs/archives.md#tokens)."""
 
     def __init__(self, advice: str = "use credentials that the archive accepts") -> None:
         super().__init__(advice=advice, headers={"Authorization": "Bearer undefined"})
 
 
 class ApiKey(_Unchanging):
-    """The key of an application in a header, as Bindaas recommends it; gateways call the header otherwise.
+    """The key of an application in a header, as Bindaas recommends; gateways use other header names.
 
     Source: docs/archives.md#api-keys.
     """
@@ -93,7 +93,7 @@ class ApiKey(_Unchanging):
 
 
 class ApiKeyInAddress(_Unchanging):
-    """The key as a parameter of every request, where it can end up in the logs of proxies (docs/archives.md#api-keys)."""
+    """The key as a parameter of every request, where it can get into the logs of proxies (docs/archives.md#api-keys)."""
 
     def __init__(self, key: str) -> None:
         register_secrets(key)

@@ -1,8 +1,8 @@
 """The REST API of 2013, on the middleware Bindaas.
 
-Every request carries an API key. getSeries cannot be asked for one series, tells no FileSize and no release date, and no MD5 is
-to be had: that a series is complete rests on ImageCount, on the reply's `imageCount` header and on the structure of each image.
-A format is always asked for, since the guide names none that comes by itself.
+Every request has an API key. getSeries has no filter by series, no FileSize and no release date, and there are no MD5s:
+completeness is proven by ImageCount, the reply's `imageCount` header and the structure of each image. A format is always
+requested, because the guide names no default.
 
 Source: docs/archives.md#api-history, #api-keys, #the-api-of-2013, and the TCIA REST API usage guide v1.
 """

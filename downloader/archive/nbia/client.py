@@ -1,4 +1,4 @@
-"""The client of every NBIA server: it works from a generation's table, and holds what all generations share."""
+"""The client of every NBIA server: it works with a generation's table."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -45,15 +45,15 @@ _log = structlog.get_logger(__name__)
 
 
 class NbiaArchive:
-    """One NBIA server, spoken to in one generation of its API. Implements `Source`.
+    """One NBIA server, used through one generation of its API. Implements `Source`.
 
     Args:
-        name: how the archive is called in logs and receipts.
-        generation: the table to work from.
-        asker: what sends the requests.
-        evidence: what this deployment showed of the ways to get images.
-        needs: what rows must have of their studies, though getSeries may not tell it.
-        attempts: how many a series has, one at least.
+        name: the archive's name in logs and receipts.
+        generation: the table to work with.
+        asker: sends the requests.
+        evidence: the knowledge about this deployment's routes to images.
+        needs: the study attributes that rows must have, although getSeries may lack them.
+        attempts: the attempts per series, at least one.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class NbiaArchive:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the generation offers; a deployment that refuses getPatientStudy has shown that it offers less."""
+        """The features of the generation; a deployment that refuses getPatientStudy has fewer."""
         if self._known_capabilities is None or self._known_capabilities.counts_with_rows != self._studies.are_asked:
             self._known_capabilities = self._find_capabilities()
         return self._known_capabilities
@@ -112,29 +112,29 @@ class NbiaArchive:
         self._evidence.note_lists()
 
     def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
-        """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.
+        """Send getSeries, and getPatientStudy if rows need its attributes; yield each row, parsed as it arrives.
 
         Raises:
-            UnexpectedReplyError: a row does not fit what was asked: the archive passed over the filter (docs/faults.md, trap 10).
+            UnexpectedReplyError: a row does not match the query: the archive ignored the filter (docs/faults.md, trap 10).
         """
         return self._rows.find_series(query, note)
 
     def find_listed_series(
         self, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None
     ) -> AsyncGenerator[Series, None]:
-        """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
+        """Yield the catalogue's row of each of these series that it lists; others are left out."""
         return self._rows.find_listed_series(series_instance_uids, note)
 
     async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:
-        """Ask getSeriesMetadata, and getSeries for each that it leaves out; without either, getSeries for their studies."""
+        """Send getSeriesMetadata, and getSeries for each series that it lacks; without either, getSeries for their studies."""
         return await self._rows.find_own_rows(series)
 
     async def find_study_counts(self, query: SeriesQuery) -> Sequence[StudyCount]:
-        """Ask getPatientStudy, unless find_series has just asked it for the same studies."""
+        """Send getPatientStudy, unless find_series has just sent it for the same studies."""
         return await self._studies.count(query)
 
     async def find_patients(self, collection: str, modality: str | None = None) -> Sequence[str]:
-        """Ask getPatient, or getPatientByCollectionAndModality; each patient once.
+        """Send getPatient, or getPatientByCollectionAndModality; without duplicates.
 
         Raises:
             UnexpectedReplyError: this generation has no such query.
@@ -146,7 +146,7 @@ class NbiaArchive:
         return list(dict.fromkeys(map(read_patient, await self._ask_rows(topic, filters))))
 
     async def find_shared_cart(self, name: str) -> Sequence[str]:
-        """Ask getContentsByName for the series of a cart, each once.
+        """Send getContentsByName for the series of a cart; without duplicates.
 
         Raises:
             UnexpectedReplyError: this generation, or this deployment, has no carts.
@@ -159,11 +159,11 @@ class NbiaArchive:
         return list(dict.fromkeys(series.series_instance_uid for series in found))
 
     async def find_collections(self) -> Sequence[str]:
-        """Names of all collections that the caller may see, as the archive spells them."""
+        """The names of all collections that the user may see, in the archive's spelling."""
         return [read_collection(row) for row in await self._ask_rows(Topic.COLLECTIONS, {})]
 
     async def find_descriptions(self, collections: Sequence[str]) -> Mapping[str, CollectionDescription]:
-        """Ask getCollectionDescriptions: for each of a few, else for all at once."""
+        """Send getCollectionDescriptions: once for each of a few collections, otherwise once for all."""
         if Topic.COLLECTION_DESCRIPTIONS not in self._table.queries:
             return {}
         names = list(dict.fromkeys(collections))
@@ -175,11 +175,11 @@ class NbiaArchive:
 
     @asynccontextmanager
     async def open_series(self, series: Series, md5: Md5Mode) -> AsyncIterator[ZipTransfer]:
-        """Ask for the images of one series, in the best way that this deployment offers.
+        """Request the images of one series, by the best route that this deployment offers.
 
         Raises:
-            ArchiveFaultError: no way with an MD5 list is offered now, which must show itself more often to be believed.
-            UnexpectedReplyError: no way is offered, or none with an MD5 list and `md5` is `require`.
+            ArchiveFaultError: no route with an MD5 list is available now; more refusals are needed before another route is used.
+            UnexpectedReplyError: no route is available, or none with an MD5 list and `md5` is `require`.
         """
         refused: dict[int, ArchiveError] = {}
         self._rows.remember_study(series)
@@ -199,7 +199,7 @@ class NbiaArchive:
                     try:
                         yield transfer
                     finally:
-                        # a proxy or a failing server answers 200, too: only a list shows that lists are offered
+                        # proxies and failing servers reply 200, too: only a list shows that lists are offered
                         if route.md5_list and transfer.images.brought_md5_list:
                             self._note_served(number, series, refused)
                     return
@@ -210,12 +210,12 @@ class NbiaArchive:
         raise self._no_route(series, md5, refused)
 
     async def find_series_size(self, series_instance_uid: str) -> SeriesSize:
-        """Ask getSeriesSize. An unknown series has no row, or an empty one."""
+        """Send getSeriesSize. An unknown series has no row, or an empty one."""
         rows = await self._ask_rows(Topic.SERIES_SIZE, {"series_instance_uid": series_instance_uid})
         return read_series_size(rows[0]) if rows else SeriesSize()
 
     async def find_sop_instance_uids(self, series_instance_uid: str) -> Sequence[str]:
-        """The images that the archive lists for a series, each once; none where the generation has no such list."""
+        """The images that the archive lists for a series, without duplicates; empty if the generation has no such list."""
         if Topic.IMAGES not in self._table.queries:
             return []
         rows = await self._ask_rows(Topic.IMAGES, {"series_instance_uid": series_instance_uid})
@@ -223,10 +223,10 @@ class NbiaArchive:
 
     @asynccontextmanager
     async def open_image(self, series_instance_uid: str, sop_instance_uid: str) -> AsyncIterator[SingleImageTransfer]:
-        """Ask for one image and enter once status and headers say that it follows.
+        """Request one image; enter when status and headers show that it follows.
 
         Raises:
-            UnexpectedReplyError: this generation gives no single images.
+            UnexpectedReplyError: this generation has no single images.
         """
         if self._table.single_image is None:
             raise UnexpectedReplyError(
@@ -240,19 +240,19 @@ class NbiaArchive:
             yield SingleImageTransfer(reply, sop_instance_uid)
 
     async def find_image_md5(self, sop_instance_uid: str) -> str:
-        """The archive's MD5 of one image; empty where it, or the generation, has none."""
+        """The archive's MD5 of one image; empty if it, or the generation, has none."""
         if self._table.image_md5 is None:
             return ""
         return await self._ask_md5(self._table.image_md5, {self._table.image_md5_parameter: sop_instance_uid})
 
     async def find_series_md5(self, series_instance_uid: str) -> str:
-        """The MD5 over a series' image MD5s; empty where the archive, or the generation, has none."""
+        """The MD5 over a series' image MD5s; empty if the archive, or the generation, has none."""
         if self._table.series_md5 is None:
             return ""
         return await self._ask_md5(self._table.series_md5, {"SeriesInstanceUID": series_instance_uid})
 
     async def _expect_body(self, reply: Reply, series_instance_uid: str) -> None:
-        """Refuse what cannot be images before anybody tries to read it as such (docs/faults.md, trap 6)."""
+        """Refuse replies that cannot be images before they are parsed as such (docs/faults.md, trap 6)."""
         if reply.status == 204 or reply.headers.get("Content-Length") == "0":
             what = "received an empty reply instead of images"
         elif is_page(reply.headers):
@@ -263,7 +263,7 @@ class NbiaArchive:
         raise ArchiveFaultError(f"{reply.url}: {what}", series_instance_uid=series_instance_uid)
 
     def _note_served(self, number: int, series: Series, refused: Mapping[int, ArchiveError]) -> None:
-        """Remember what this deployment offers and what it does not, now that one way has proved that the archive answers."""
+        """Record which routes this deployment offers, after one of them has shown that the archive works."""
         route = self._table.image_routes[number]
         settled = self._evidence.note_served(number, series.series_instance_uid, has_list=route.md5_list, refused=refused.keys())
         for other in settled:
@@ -275,10 +275,10 @@ class NbiaArchive:
             )
 
     def _expect_concession(self, series: Series, refused: Mapping[int, ArchiveError]) -> None:
-        """Go on to a way without an MD5 list only where there is evidence that this deployment has none.
+        """Use a route without an MD5 list only if there is evidence that this deployment has none with a list.
 
         Raises:
-            ArchiveFaultError: there is not enough of it.
+            ArchiveFaultError: there is not enough evidence.
         """
         self._evidence.note_refused_lists(series.series_instance_uid)
         if self._evidence.is_conceded(refused.keys(), series.series_instance_uid, self._attempts):
@@ -297,7 +297,7 @@ class NbiaArchive:
         )
 
     async def _ask_rows(self, topic: Topic, filters: dict[str, str]) -> list[Row]:
-        """All rows of a reply that is small by nature."""
+        """All rows of a reply that is always small."""
         query = self._table.queries[topic]
         endpoint, values = query.endpoint, query.values_for(filters)
         reader = RowReader(endpoint.name)

@@ -1,7 +1,7 @@
-"""The one place where rows of the archive become nouns. It reads what arrives, as it arrives, and knows no network.
+"""Converts rows of the archive to objects, as they arrive, without I/O.
 
-Replies are lists of objects (docs/archives.md#json-replies): absent attributes are absent, numbers may be text, and what is not
-such a list is the archive's way to say that it failed.
+Replies are lists of objects (docs/archives.md#json-replies): absent attributes are left out, numbers may be text, and any other
+reply is a failure of the archive.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ from downloader.model import Series, is_dicom_uid
 
 _NAMED_ROWS: Final = 5
 _FEW_ROWS: Final = 10
-"""So many unreadable rows are rows of a list all the same, though it has fewer others."""
+"""With that many unreadable rows, a reply still counts as a list, even if it has fewer readable ones."""
 _DATES_REMEMBERED: Final = 10_000
 _Value = TypeVar("_Value")
 _log = structlog.get_logger(__name__)
@@ -58,11 +58,11 @@ _COLUMNS: Final[Mapping[str, tuple[str, _Converter]]] = {
     "TimeStamp": ("submitted_at", to_datetime),
     "ReleasedStatus": ("released_status", to_text),
 }
-"""Column, attribute, converter: those of v1 and v4 together (docs/archives.md#series-queries). Other columns are passed over."""
+"""Column, attribute, converter: those of v1 and v4 together (docs/archives.md#series-queries). Other columns are ignored."""
 
 
 def attributes_of(columns: Iterable[str]) -> frozenset[str]:
-    """The attributes of a Series that rows of these columns can tell."""
+    """The attributes of a Series that rows with these columns have."""
     return frozenset(_COLUMNS[column][0] for column in columns if column in _COLUMNS)
 
 
@@ -72,30 +72,30 @@ _UNREADABLE: Final = object()
 
 @dataclass(slots=True)
 class Oddities:
-    """Dates that no calendar has: real catalogues hold some, and none is worth losing a series for. `first` is an example."""
+    """Counts invalid dates: real catalogues have some, and a series is accepted without them. `first` is an example."""
 
     count: int = 0
     first: str = ""
 
     def note(self, column: str, value: object) -> None:
-        """Another one."""
+        """Count another one."""
         self.count += 1
         self.first = self.first or f"{column} {quote_text(str(value))}"
 
     def tell(self, archive: str) -> None:
-        """Log them, if there are any."""
+        """Log the count, if there are any."""
         if self.count:
             _log.warning("unreadable catalogue dates", archive=archive, count=self.count, first=self.first)
 
 
 class SeriesReader:
-    """Takes the chunks of one reply of getSeries or getSeriesMetadata and gives its series.
+    """Parses the chunks of one reply of getSeries or getSeriesMetadata to series.
 
-    A row that cannot be read does not hide the others.
+    Readable rows are returned even if others are unreadable.
 
     Args:
         what: the endpoint, for messages.
-        note: takes rows that cannot be read; without it, one such row is an error at the end.
+        note: receives unreadable rows; without it, an unreadable row is an error at the end.
     """
 
     def __init__(self, what: str, note: NoteUnreadable | None = None) -> None:
@@ -120,10 +120,10 @@ class SeriesReader:
         return found
 
     def finish(self) -> None:
-        """Tell that the body has ended.
+        """End the body.
 
         Raises:
-            ArchiveFaultError: the list did not end, or rows of it could not be read: most of them, or one without `note`.
+            ArchiveFaultError: the list did not end, or rows of it are unreadable: most of them, or one without `note`.
         """
         self._rows.finish()
         is_a_list = self._unread_rows <= max(self._read_rows, _FEW_ROWS) and (self._names_series or self._read_rows > 0)
@@ -151,7 +151,7 @@ class SeriesReader:
             )
 
     def _read(self, row: Row) -> Series:
-        # once for each row of a catalogue of a million: what nearly every value is, is looked at first
+        # runs for each row of a catalogue of a million: the most frequent values are handled first
         values: dict[str, Any] = {}
         for column, value in row.attributes.items():
             known = _COLUMNS.get(column)
@@ -195,10 +195,10 @@ class SeriesReader:
 
 
 def read_series_size(row: Row) -> SeriesSize:
-    """The figures of one row of getSeriesSize; it leaves out what it does not know (docs/archives.md#series-queries).
+    """The counts in one row of getSeriesSize; unknown ones are absent (docs/archives.md#series-queries).
 
     Raises:
-        ArchiveFaultError: a figure is none.
+        ArchiveFaultError: a count is invalid.
     """
     count = _read_attribute("getSeriesSize", row, "ObjectCount", to_count)
     size = _read_attribute("getSeriesSize", row, "TotalSizeInBytes", to_count)
@@ -206,7 +206,7 @@ def read_series_size(row: Row) -> SeriesSize:
 
 
 def read_collection(row: Row) -> str:
-    """The name in one row of getCollectionValues, exactly as the archive spells it.
+    """The name in one row of getCollectionValues, in the archive's spelling.
 
     Raises:
         ArchiveFaultError: there is none.
@@ -218,10 +218,10 @@ def read_collection(row: Row) -> str:
 
 
 def read_description(row: Row) -> tuple[str, CollectionDescription]:
-    """The collection in one row of getCollectionDescriptions, and what is said of it: HTML becomes plain text.
+    """The collection in one row of getCollectionDescriptions, and its description, with HTML converted to plain text.
 
     Raises:
-        ArchiveFaultError: it is text of no kind.
+        ArchiveFaultError: a value is not text.
     """
     name, text, uri = (
         _read_attribute("getCollectionDescriptions", row, column, to_text) or ""
@@ -231,10 +231,10 @@ def read_description(row: Row) -> tuple[str, CollectionDescription]:
 
 
 def read_study(row: Row, oddities: Oddities) -> tuple[str, Mapping[str, str | date | None]]:
-    """The UID in one row of getPatientStudy, and what a series has of its study, by attribute; an unreadable date is none.
+    """The UID in one row of getPatientStudy, and the study attributes of a series; an unreadable date is left out.
 
     Raises:
-        ArchiveFaultError: there is no UID, or text is none.
+        ArchiveFaultError: there is no UID, or a value is not text.
     """
     what = "getPatientStudy"
     study_instance_uid = _read_attribute(what, row, "StudyInstanceUID", to_text)
@@ -253,10 +253,10 @@ def read_study(row: Row, oddities: Oddities) -> tuple[str, Mapping[str, str | da
 
 
 def read_study_count(row: Row) -> StudyCount:
-    """How many series one row of getPatientStudy counts; 0 where it does not say, or says what is no figure.
+    """The number of series in one row of getPatientStudy; 0 if it is absent or invalid.
 
     Raises:
-        ArchiveFaultError: an identifier is no text.
+        ArchiveFaultError: an identifier is not text.
     """
     what = "getPatientStudy"
     try:
@@ -283,7 +283,7 @@ def read_patient(row: Row) -> str:
 
 
 def read_sop_instance_uid(row: Row) -> str:
-    """The UID in one row of getSOPInstanceUIDs, which is compared with those of images and need not be a valid one.
+    """The UID in one row of getSOPInstanceUIDs, which is compared with those of images and may be invalid.
 
     Raises:
         ArchiveFaultError: there is none.

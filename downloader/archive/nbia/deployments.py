@@ -1,7 +1,7 @@
-"""What deployments showed of their ways to get images, remembered for as long as a process lives.
+"""Knowledge about the image routes of deployments, kept while the process lives.
 
-Deployments lag behind the API (docs/archives.md#image-endpoints), and one answer shows little: a proxy, or a server that is
-being replaced, answers 404 to what it offers a minute later. So a way counts as not offered on evidence only
+Deployments lag behind the API (docs/archives.md#image-endpoints), and one reply shows little: a proxy, or a server during a
+deployment, replies 404 to an endpoint that it offers a minute later. So a route counts as not offered only on evidence
 (docs/decisions/0022).
 """
 
@@ -15,28 +15,28 @@ from downloader.errors import ArchiveError, ArchiveFaultError
 from downloader.model import Series
 
 REMEMBERED_SECONDS: Final = 86_400.0
-"""After so long a way is tried again: deployments are brought up to date, too."""
+"""The time after which a route is tried again, because deployments are updated."""
 SERIES_NEEDED: Final = 3
-"""So many different series must have come by another way, after this one was refused for them, until it counts as not offered."""
+"""A route counts as not offered after that many series were refused by it and received by another route."""
 REFUSALS_NEEDED: Final = 3
-"""After so many refusals for one series, each in an attempt of its own, that series may come with less proof."""
+"""After that many refusals for one series, in different attempts, the series is accepted with less proof."""
 SPACED_SECONDS: Final = 0.5
-"""Refusals that follow each other sooner count once; attempts are at least a second apart."""
+"""Refusals within this time count once; attempts are at least a second apart."""
 _SERIES_REMEMBERED: Final = 10_000
 
 
 @dataclass(slots=True)
 class _Refusals:
-    """How often every list was refused for one series, and when last, on the monotonic clock."""
+    """How often all routes with a list were refused for one series, and when last, on the monotonic clock."""
 
     count: int = 0
     last_at: float = 0.0
 
 
 class RouteEvidence:
-    """What one deployment showed of the ways to get images, which are numbered as in the generation's table.
+    """Knowledge about the image routes of one deployment, numbered as in the generation's table.
 
-    A way that worked once is never given up: its refusal is a fault from then on.
+    A route that worked once stays in use: its refusal is a fault from then on.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -49,22 +49,22 @@ class RouteEvidence:
 
     @property
     def sent_lists(self) -> bool:
-        """Whether a ZIP with an MD5 list ever came from here, in this process or as `note_lists` was told."""
+        """Whether a ZIP with an MD5 list was ever received from here, in this process or according to `note_lists`."""
         return self._sent_lists
 
     def note_lists(self) -> None:
-        """MD5 lists came from this archive before: the library shows it."""
+        """Record that MD5 lists were received from this archive before, according to the library."""
         self._sent_lists = True
 
     def is_missing(self, number: int) -> bool:
-        """Whether the way is known not to be offered, and was looked for within a day."""
+        """Whether the route is known not to be offered, and was tried within a day."""
         settled_at = self._settled_at.get(number)
         return settled_at is not None and self._clock.monotonic() - settled_at < REMEMBERED_SECONDS
 
     def is_conceded(self, lists: Collection[int], series_instance_uid: str, attempts: int) -> bool:
-        """Whether this series may come without an MD5 list, now that the ways with one (`lists`) were refused for it.
+        """Whether this series is accepted without an MD5 list, after the routes with one (`lists`) were refused for it.
 
-        Where a series has fewer `attempts` than the refusals that are needed, a refusal in each of them is enough.
+        If a series has fewer `attempts` than the required refusals, a refusal in each attempt is enough.
         """
         if self._sent_lists:
             return False
@@ -74,7 +74,7 @@ class RouteEvidence:
         return refusals is not None and refusals.count >= min(REFUSALS_NEEDED, attempts)
 
     def md5_lists(self, lists: Collection[int], series_instance_uid: str, attempts: int) -> Md5Lists:
-        """What was shown of the ways with a list, which are these."""
+        """What is known about these routes with a list."""
         if not lists:
             return Md5Lists.NEVER
         if self._sent_lists:
@@ -83,7 +83,7 @@ class RouteEvidence:
         return Md5Lists.ABSENT if is_absent else Md5Lists.UNKNOWN
 
     def note_refused_lists(self, series_instance_uid: str) -> None:
-        """Every way with a list was refused for this series in one attempt."""
+        """Record that all routes with a list were refused for this series in one attempt."""
         refusals = self._refusals.setdefault(series_instance_uid, _Refusals())
         now = self._clock.monotonic()
         if refusals.count == 0 or now - refusals.last_at >= SPACED_SECONDS:
@@ -93,7 +93,8 @@ class RouteEvidence:
             del self._refusals[next(iter(self._refusals))]
 
     def note_served(self, number: int, series_instance_uid: str, *, has_list: bool, refused: Collection[int] = ()) -> list[int]:
-        """Images of the series came by this way, after others were `refused`; which of those count as not offered from now on."""
+        """Record that this route worked, after others were `refused`; returns those that count as not offered now.
+        """
         self._worked.add(number)
         self._settled_at.pop(number, None)
         self._came_without.pop(number, None)
@@ -114,24 +115,24 @@ class RouteEvidence:
 
 
 class Deployments:
-    """One for everything in a process that asks the same archives: the manifests of a command, the cycles of a service."""
+    """The knowledge about all deployments, shared by the manifests of a command or the cycles of a service."""
 
     def __init__(self) -> None:
         self._evidence: dict[tuple[str, str], RouteEvidence] = {}
 
     def evidence(self, base_url: str, api: str, clock: Clock) -> RouteEvidence:
-        """What is known of the deployment at this address, for those who ask it in this generation to add to."""
+        """The knowledge about the deployment at this address with this generation."""
         return self._evidence.setdefault((base_url.rstrip("/"), api), RouteEvidence(clock))
 
 
 def list_missing(archive: str, series: Series, last: ArchiveError, *, sent_before: bool) -> ArchiveFaultError:
-    """The error for a series whose MD5 list is not offered now, which does not show yet that the deployment has none.
+    """The error for a series whose MD5 list is not available now, while the deployment may still have lists.
 
     Args:
-        archive: what it is called.
-        series: what was asked for.
-        last: what the archive answered to the last way with a list.
-        sent_before: whether lists came from here before.
+        archive: the archive's name.
+        series: the requested series.
+        last: the archive's error for the last route with a list.
+        sent_before: whether lists were received from here before.
     """
     if sent_before:
         what = f"{archive} sent MD5 lists before and does not offer them now: {last.what}"

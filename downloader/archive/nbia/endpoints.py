@@ -1,7 +1,7 @@
-"""What a generation of the API is made of: a table of endpoints, of the parameters that each of them has, and little else.
+"""The tables of a generation of the API: endpoints and their parameters.
 
-v1 passes over a parameter that it does not know and answers with the whole archive; v4 refuses it
-(docs/archives.md#parameters). So requests are filled from these tables and from nothing else.
+v1 ignores unknown parameters and replies with the whole archive; v4 refuses them (docs/archives.md#parameters). So requests are
+filled only from these tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from downloader.model import Md5Mode, Series, SeriesQuery
 
 
 class Method(Enum):
-    """How an endpoint is asked: parameters in the address, or as a form."""
+    """How an endpoint is requested: with parameters in the address, or as a form."""
 
     GET = "GET"
     POST = "POST"
@@ -23,7 +23,7 @@ class Method(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One endpoint, `path` below the archive's address. Names of parameters are spelled as the generation does.
+    """One endpoint, `path` below the archive's address. Parameters have the generation's spelling.
 
     Source: docs/archives.md#parameters.
     """
@@ -39,10 +39,10 @@ class Endpoint:
         return self.path.rpartition("/")[2]
 
     def fill(self, values: Mapping[str, str]) -> dict[str, str]:
-        """The parameters to send. Empty ones are left out, since the archive would filter on emptiness.
+        """The parameters to send. Empty ones are left out, because the archive would filter by the empty value.
 
         Raises:
-            TciadError: a parameter that the endpoint does not have, or a required one without value; our own mistake.
+            TciadError: the endpoint lacks a parameter, or a required one has no value; an internal error.
 
         Source: docs/archives.md#parameters.
         """
@@ -58,28 +58,28 @@ CARTS: Final = (
     "export the cart as a series list where you made it, and name that with series_list; "
     "the APIs v1 and v2 have carts, and v4 uses v1 of the same host"
 )
-"""What to do where carts cannot be had."""
+"""The next step if carts are not available."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """The archive's simple search: filters are numbered criteria, and rows come in pages (docs/archives.md#second-json-path).
+    """The archive's simple search: filters are numbered criteria, and rows arrive in pages (docs/archives.md#second-json-path).
 
-    A page is an object: the rows are its `resultSet`, and `totalPatients` says how many there are in all.
+    A page is an object: `resultSet` has the rows, and `totalPatients` their total number.
     """
 
     rows_at_once: int
 
     @staticmethod
     def parameters(criteria: int) -> frozenset[str]:
-        """Every parameter of a search by up to so many criteria."""
+        """All parameters of a search by that many criteria."""
         numbered = {f"{name}{number}" for number in range(criteria) for name in ("criteriaType", "value")}
         return frozenset({*numbered, "start", "size", "sortField", "sortDirection"})
 
     def values_for(self, criteria: Sequence[tuple[str, str]], start: int = 0) -> dict[str, str]:
         """The parameters for these criteria, each with its value, and for the page that begins at row `start`.
 
-        Without an order the archive fails. `tool` is never said: it would enter the search into somebody's history.
+        Without an order the archive fails. `tool` is never sent: it would add the search to a user's history.
         """
         values = {"sortField": "subject", "sortDirection": "ascending", "start": str(start), "size": str(self.rows_at_once)}
         for number, (criterion, value) in enumerate(criteria):
@@ -91,10 +91,10 @@ class Paging:
 class QueryEndpoint:
     """One query of one generation.
 
-    `filters` gives the parameter for each filter that it has; `attributes` are the columns that may come, in the order of the
-    archive; `date_format` is how the filter `since` is written (strftime); `unasked` is the format that comes without asking,
-    None where a format must be asked for; `at_once` is how many series UIDs one request takes, joined by commas. `fixed` goes
-    with every request. With `paging`, `filters` gives the criterion for each filter.
+    `filters` has the parameter of each available filter; `attributes` are the possible columns in the archive's order;
+    `date_format` is the form of the filter `since` (strftime); `unasked` is the default format, None if a format is required;
+    `at_once` is the number of series UIDs in one request, joined by commas. `fixed` is sent with every request. With `paging`,
+    `filters` has the criterion of each filter.
     """
 
     endpoint: Endpoint
@@ -109,37 +109,37 @@ class QueryEndpoint:
 
     @property
     def row_attributes(self) -> tuple[str, ...]:
-        """The attributes that rows have in the end: those of a series do not all say which, so that is put before them."""
+        """The attributes of the resulting rows: rows of a series that lack its UID get it as their first attribute."""
         return (SERIES_ATTRIBUTE, *self.attributes) if self.needs_series else self.attributes
 
     @property
     def needs_series(self) -> bool:
-        """Whether rows tell of one series that they do not name themselves."""
+        """Whether rows are about one series and do not contain its UID."""
         asked_by_series = "series_instance_uid" in self.required_filters and self.at_once == 1
         return asked_by_series and not SERIES_NAMES.intersection(self.attributes)
 
     @property
     def required_filters(self) -> tuple[str, ...]:
-        """The filters without which the archive does not answer."""
+        """The required filters."""
         return tuple(name for name, parameter in self.filters.items() if parameter in self.endpoint.required)
 
     def values_for(self, filters: Mapping[str, str], form: ReplyFormat = ReplyFormat.JSON) -> dict[str, str]:
-        """The parameters for these filters, and for a reply in this format; of pages, for the first."""
+        """The parameters for these filters, and for a reply in this format; with pages, for the first."""
         if self.paging is not None:
             return self.paging.values_for([(self.filters[name], value) for name, value in filters.items()])
         values = {**self.fixed, **{self.filters[name]: value for name, value in filters.items()}}
         return values if form is self.unasked else {**values, "format": form.value}
 
     def values_of(self, query: SeriesQuery) -> dict[str, str]:
-        """The parameters for what this generation can ask of the query."""
+        """The parameters for those attributes of the query that this generation can filter by."""
         asked = {name: getattr(query, name) for name in self.filters}
         return self.values_for({name: value for name, value in asked.items() if value})
 
     def find_mismatch(self, query: SeriesQuery, series: Series) -> str | None:
-        """The first parameter that was sent and that this row does not fit; None when it fits all of them.
+        """The first parameter sent that this row does not match; None if it matches all of them.
 
-        Only text that differs in more than case and blanks at its end is a mismatch: collations of the archive's database ignore
-        both (docs/archives.md#parameters).
+        Only text that differs in more than case and trailing blanks is a mismatch, because collations of the archive's database
+        ignore both (docs/archives.md#parameters).
         """
         for attribute, parameter in self.filters.items():
             asked = getattr(query, attribute)
@@ -149,15 +149,15 @@ class QueryEndpoint:
 
 
 def fold(text: str) -> str:
-    """The text as collations of the archive's database compare it: case and blanks at its end are nothing."""
+    """The text as collations of the archive's database compare it: without case and trailing blanks."""
     return text.casefold().rstrip(" ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListEndpoint:
-    """getSeriesMetadata and its like: `parameter` takes up to `limit` series UIDs joined by commas; `fixed` goes with them.
+    """getSeriesMetadata and similar: `parameter` takes up to `limit` series UIDs joined by commas; `fixed` is sent with them.
 
-    `attributes` are the columns that may come.
+    `attributes` are the possible columns.
     """
 
     endpoint: Endpoint
@@ -169,10 +169,9 @@ class ListEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRoute:
-    """One way to get the images of a series (docs/archives.md#image-endpoints).
+    """One route to the images of a series (docs/archives.md#image-endpoints).
 
-    `md5_list` tells whether md5hashes.csv comes with them, `ordered_names` whether members are named
-    `<acquisition>-<instance>.dcm`.
+    `md5_list` tells whether it includes md5hashes.csv, `ordered_names` whether members are named `<acquisition>-<instance>.dcm`.
     """
 
     endpoint: Endpoint
@@ -181,17 +180,17 @@ class ImageRoute:
     fixed: Mapping[str, str] = field(default_factory=dict)
 
     def serves(self, md5: Md5Mode) -> bool:
-        """Whether this way will do for the mode."""
+        """Whether the route is usable in this mode."""
         return self.md5_list if md5 is Md5Mode.REQUIRE else not (self.md5_list and md5 is Md5Mode.OFF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """Everything that one generation of the API offers.
+    """All endpoints of one generation of the API.
 
-    `queries` has at least collections, studies, series and series-size. `listed_series` is None where series cannot be asked by
-    list; `image_routes` are tried in their order, since deployments lag behind the API; `single_image`, `image_md5` and
-    `series_md5` are None where there is no such endpoint; `image_md5_parameter` is spelled differently in each generation.
+    `queries` has at least collections, studies, series and series-size. `listed_series` is None if there is no query by list;
+    `image_routes` are tried in order, because deployments lag behind the API; `single_image`, `image_md5` and `series_md5` are
+    None if there is no such endpoint; `image_md5_parameter` is spelled differently in each generation.
     """
 
     name: str
@@ -210,7 +209,7 @@ class Generation:
 
     @property
     def endpoints(self) -> Sequence[Endpoint]:
-        """Every endpoint of the tables, each once."""
+        """All endpoints of the tables, without duplicates."""
         several = [query.endpoint for query in self.queries.values()] + [route.endpoint for route in self.image_routes]
         listing = self.listed_series.endpoint if self.listed_series else None
         single = (listing, self.single_image, self.image_md5, self.series_md5)

@@ -1,4 +1,4 @@
-"""What a status and a few words of the archive mean: tables, applied to replies that are not the answer.
+"""The meaning of statuses and error sentences of the archive: tables for classifying error replies.
 
 The archive labels its error sentences as JSON, which they are not (docs/archives.md#error-replies), so bodies are matched as
 text.
@@ -25,9 +25,9 @@ from downloader.redaction import redact_quote
 
 QUOTED_CHARACTERS: Final = 200
 LONGEST_WAIT_SECONDS: Final = 86_400.0
-"""An archive that asks for more is asked again after a day: nobody means years, and a run must end some time."""
+"""Upper limit of a Retry-After: a longer one is unrealistic, and a run must end at some time."""
 READ_BYTES: Final = 4096
-"""How much of an error's body is worth reading."""
+"""The number of bytes of an error body to read."""
 _WORDS_WITHIN_CHARACTERS: Final = 16_384
 
 _TAGS: Final = re.compile(r"<(?:style|script)\b.*?(?:</(?:style|script)>|\Z)|<[^>]*(?:>|\Z)", re.IGNORECASE | re.DOTALL)
@@ -37,9 +37,9 @@ _TITLE: Final = re.compile(r"<title\b[^>]*>([^<]*)</title>", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A reply that is not the answer: its status, headers, beginning, and what it was asked for.
+    """An error reply: its status, headers, the beginning of its body, and the request.
 
-    `url` is masked; `series_instance_uid` is the series that was asked for, if one was.
+    `url` is masked; `series_instance_uid` is the requested series, if there is one.
     """
 
     url: str
@@ -56,7 +56,7 @@ _FIND_OUT: Final = (
 
 
 class _Meaning(Enum):
-    """What became of the request: the error's class, and what the user can do."""
+    """The meaning of an error reply: the error class, and the user's next step."""
 
     FAULT = (ArchiveFaultError, None)
     BUSY = (ArchiveBusyError, None)
@@ -68,7 +68,7 @@ class _Meaning(Enum):
 
 
 _BY_STATUS: Final[Mapping[int, _Meaning]] = {
-    # nobody asked for a part, or for anything later: a proxy's doing
+    # we never request a range or a condition: a proxy's fault
     202: _Meaning.FAULT,
     206: _Meaning.FAULT,
     401: _Meaning.CREDENTIALS,
@@ -83,7 +83,7 @@ _BY_STATUS: Final[Mapping[int, _Meaning]] = {
     462: _Meaning.DENIED,
     503: _Meaning.BUSY,
 }
-"""Statuses with a meaning of their own; 460 to 462 are the download servlet's (docs/archives.md#download-servlet)."""
+"""Statuses with a specific meaning; 460 to 462 are the download servlet's (docs/archives.md#download-servlet)."""
 
 _BY_WORDS: Final = (
     (re.compile(r"has not been granted the access|is not in public domain", re.IGNORECASE), _Meaning.DENIED),
@@ -95,11 +95,11 @@ _UNKNOWN_PARAMETER: Final = re.compile(r"invalid query parameter", re.IGNORECASE
 
 
 def classify(refusal: Refusal, now: datetime) -> ArchiveError:
-    """The error for a reply that is not the answer.
+    """The error for an error reply.
 
     Args:
         refusal: the reply.
-        now: the time, which a Retry-After that is a date is compared with.
+        now: the time, for a Retry-After that is a date.
     """
     error = _explain(refusal, now)
     error.status = refusal.status
@@ -122,13 +122,13 @@ def _meaning_of(refusal: Refusal) -> _Meaning:
     if refusal.status == 400:
         meaning = next((meaning for words, meaning in _BY_WORDS if words.search(refusal.text)), _Meaning.STRANGE)
     if meaning is _Meaning.DENIED and refusal.series_instance_uid is None:
-        # no series is to blame: whoever asks may not ask at all
+        # not related to a series: the user may have no access at all
         return _Meaning.CREDENTIALS
     return meaning
 
 
 def says_not_offered(refusal: Refusal) -> bool:
-    """Whether the archive does not know the endpoint, or a parameter of it: an older deployment.
+    """Whether the archive lacks the endpoint, or one of its parameters: an older deployment.
 
     Source: docs/archives.md#image-endpoints.
     """
@@ -136,13 +136,13 @@ def says_not_offered(refusal: Refusal) -> bool:
 
 
 def is_page(headers: Mapping[str, str]) -> bool:
-    """Whether the Content-Type tells of something to read, where images were asked for."""
+    """Whether the Content-Type is a text or page, where images were requested."""
     kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return kind.startswith("text/") or kind in {"application/json", "application/xml", "application/xhtml+xml"}
 
 
 def parse_retry_after(header: str, now: datetime) -> float | None:
-    """Seconds to wait, a day at most, from either form of the header; None where there is none that can be read.
+    """Seconds to wait, at most a day, from either form of the header; None if it is unreadable.
 
     Source: RFC 9110 §10.2.3.
     """
@@ -158,7 +158,7 @@ def parse_retry_after(header: str, now: datetime) -> float | None:
 
 
 def _words_of_page(text: str) -> str:
-    """What a page says; its title only where the page does not say the same once more."""
+    """The text of a page; with its title only if the text does not repeat it."""
     body, title = _TITLE.sub(" ", text, count=1), _TITLE.search(text)
     words = " ".join(_TAGS.sub(" ", body).split())
     heading = " ".join(_TAGS.sub(" ", title[1]).split()) if title else ""
@@ -166,19 +166,19 @@ def _words_of_page(text: str) -> str:
 
 
 def quote_text(text: str) -> str:
-    """The archive's words for a message: in quotes, without tags, on one line, cut after 200 characters.
+    """The archive's text for a message: in quotes, without tags, on one line, cut after 200 characters.
 
-    Control characters become escapes, so that no terminal obeys them. Archives and proxies echo what they were sent, so secrets
-    of this process are masked, in whatever encoding they come back.
+    Control characters are escaped for terminals. Archives and proxies echo what they receive, so secrets of this process are
+    masked, in any encoding.
     """
     text = redact_quote(text[:_WORDS_WITHIN_CHARACTERS])
-    # once more behind the tags: they may have stood between the parts of a secret
+    # masked again after the tags are removed: they may have separated parts of a secret
     words = redact_quote(_words_of_page(text)) if text.lstrip().startswith("<") else " ".join(text.split())
     return _show(words)
 
 
 def quote_value(value: object) -> str:
-    """A value of a row for a message, as `quote_text` but with every blank of it: one at its end may be what is wrong."""
+    """A value of a row for a message, as `quote_text` but with all its blanks: a trailing blank may be the problem."""
     return _show(redact_quote(str(value)[:_WORDS_WITHIN_CHARACTERS]))
 
 

@@ -1,4 +1,4 @@
-"""Asks one question for each of many things, a few at a time."""
+"""Sends one query for each of many items, a few at a time."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
@@ -12,7 +12,7 @@ Answer = TypeVar("Answer")
 
 
 async def ask_each(things: Sequence[str], question: Callable[[str], Awaitable[Answer]]) -> dict[str, Answer]:
-    """The answer for each thing, in their order; the first of our errors ends the others and comes bare."""
+    """The result for each item, in order; the first of our errors cancels the others and is raised without a group."""
     answers: dict[str, Answer] = {}
     failures: list[TciadError] = []
     limiter = anyio.CapacityLimiter(QUERIES_AT_ONCE)
@@ -22,7 +22,7 @@ async def ask_each(things: Sequence[str], question: Callable[[str], Awaitable[An
             try:
                 answers[thing] = await question(thing)
             except TciadError as error:
-                # a task group would wrap it, and callers catch our errors bare
+                # a task group would wrap the error, and callers expect it bare
                 failures.append(error)
                 group.cancel_scope.cancel()
 

@@ -1,4 +1,4 @@
-"""All generations of the API that tciad speaks, the newest first."""
+"""All supported generations of the API, the newest first."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

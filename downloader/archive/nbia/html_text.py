@@ -1,4 +1,4 @@
-"""HTML that people wrote, as plain text: what the archive says of a collection."""
+"""Converts HTML that people wrote, such as descriptions of collections, to plain text."""
 
 import re
 from html import unescape
@@ -12,9 +12,9 @@ _TAGS: Final = re.compile(r"</?[a-z!?][^>]*(?:>|\Z)", re.IGNORECASE)
 
 
 def plain_text(html: str) -> str:
-    """The words of the text, a line for each of its blocks; none that a terminal would obey, and cut where it goes on and on.
+    """The text, one line per block, without characters that terminals interpret, and cut at a maximum length.
 
-    Entities are resolved last and once, so that what was meant to be read as a tag is read, and nothing becomes one.
+    Entities are resolved last and once, so that escaped tags stay visible as text, and nothing becomes a tag.
     """
     text = " ".join(html[:MOST_READ_CHARACTERS].split())
     text = _TAGS.sub("", _BREAKS.sub("\n", _UNSEEN.sub(" ", text)))

@@ -1,7 +1,7 @@
-"""Rows of a JSON list, read while its bytes arrive; of the reply no more is held than a row that has not ended yet.
+"""Parses the rows of a JSON list as its bytes arrive; at most one incomplete row is buffered.
 
-The standard library's scanner reads whole values: one that the end of a chunk cuts is read again with more of it. That takes a
-third of the time of an incremental parser (docs/decisions/0034-resolve.md).
+The standard library's scanner reads whole values: a value that is cut by the end of a chunk is read again with more data. This
+takes a third of the time of an incremental parser (docs/decisions/0034-resolve.md).
 """
 
 import codecs
@@ -16,7 +16,7 @@ from downloader.archive.nbia.error_replies import quote_text
 from downloader.errors import ArchiveFaultError
 
 MOST_ROWS: Final = 5_000_000
-"""Ten times as many series as the largest archive has; a list that goes on is none."""
+"""Ten times the number of series of the largest archive; a longer list is an error."""
 HELP_DESK: Final = "tell the archive's help desk if this persists"
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -28,24 +28,24 @@ _BLANKS: Final = re.compile(r"[ \t\r\n]*")
 _COMMA: Final = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 _END: Final = re.compile(r"[ \t\r\n]*\]")
 _CUT: Final = re.compile(r"|-|tr?u?|fa?l?s?|nu?l?|\.|[eE][+-]?")
-"""What the scanner leaves unread where the end of a chunk cuts a literal or a number, or falls between two tokens."""
+"""What the scanner leaves unread if the end of a chunk cuts a literal or a number, or is between two tokens."""
 _LONGEST_ESCAPE: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One object of a reply's list; `number` counts from 1, empty objects included."""
+    """One object of a reply's list; `number` counts from 1, including empty objects."""
 
     number: int
     attributes: Mapping[str, object]
 
 
 class RowReader:
-    """Takes the chunks of one reply and gives its rows.
+    """Parses the chunks of one reply to rows.
 
     Args:
         what: the endpoint, for messages.
-        most_rows: a list of more has no end.
+        most_rows: the maximum number of rows.
     """
 
     def __init__(self, what: str, most_rows: int = MOST_ROWS) -> None:
@@ -56,17 +56,17 @@ class RowReader:
         self._number = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._rest = ""
-        # a long value that was cut is read again when there is twice as much of it: else its length would cost its square
+        # a long value that was cut is read again when the buffer has doubled: otherwise its cost would be quadratic
         self._enough_characters = 0
         self._has_begun = False
         self._is_after_value = False
         self._has_ended = False
 
     def feed(self, chunk: bytes) -> list[Row]:
-        """The rows that this chunk completes; `{}` is no row (docs/archives.md#json-replies).
+        """The rows that this chunk completes; `{}` is not a row (docs/archives.md#json-replies).
 
         Raises:
-            ArchiveFaultError: this is no list of objects.
+            ArchiveFaultError: the reply is not a list of objects.
         """
         if self._has_begun:
             return self._read(chunk)
@@ -86,7 +86,7 @@ class RowReader:
         return []
 
     def finish(self) -> None:
-        """Tell that the body has ended. A blank body is a list without rows (docs/archives.md#empty-replies).
+        """End the body. A blank body is a list without rows (docs/archives.md#empty-replies).
 
         Raises:
             ArchiveFaultError: the list did not end, or there was none.
@@ -113,7 +113,7 @@ class RowReader:
         return rows
 
     def _read_values(self, rows: list[Row]) -> int:
-        """Read all values that are whole; returns how many characters that was. Raises ValueError and RecursionError."""
+        """Read all complete values; returns the number of characters read. Raises ValueError and RecursionError."""
         text, position = self._rest, 0
         while not self._has_ended:
             if (self._is_after_value or not self._number) and (end := _END.match(text, position)):
@@ -183,7 +183,7 @@ _JSON: Final = json.JSONDecoder(parse_int=_whole, parse_float=_finite, parse_con
 
 
 def _is_cut(error: json.JSONDecodeError, text: str) -> bool:
-    """Whether the value can still become one, when what follows the text has come."""
+    """Whether the value may become valid with the data that follows."""
     if error.msg.startswith("Unterminated string"):
         return True
     if error.msg.startswith("Invalid \\u"):
@@ -192,7 +192,7 @@ def _is_cut(error: json.JSONDecodeError, text: str) -> bool:
 
 
 def _reason(error: ValueError) -> str:
-    """What is wrong, without any text of the reply."""
+    """The problem, without any text of the reply."""
     if isinstance(error, UnicodeEncodeError):
         return "half a surrogate pair"
     if isinstance(error, UnicodeDecodeError):

@@ -15,7 +15,7 @@ from downloader.redaction import register_name, register_secrets, register_token
 from downloader.transport.client import Transport
 
 _KEYCLOAK: Final = "/protocol/openid-connect/token"
-# a token is renewed when a tenth of its life is left, but not more than so long before its end
+# a token is renewed when a tenth of its life is left, but at most this long before its end
 _MOST_SECONDS_AHEAD: Final = 60.0
 _TOKEN_BYTES: Final = 64 * 1024
 _LONGEST_LIFE_SECONDS: Final = 1e9
@@ -24,7 +24,7 @@ _NO_JSON: Final = (ValueError, RecursionError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Who signs in. The archive's own form wants no client secret since 2023, and puts in the guest's password itself."""
+    """The account that signs in. The archive's own form needs no client secret since 2023, and adds the guest's password."""
 
     username: str = field(repr=False)
     password: str = field(repr=False, default="")
@@ -34,7 +34,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Token:
-    """What was issued. Times are of the monotonic clock; None where the archive does not say how long something lasts."""
+    """An issued token. Times are on the monotonic clock; None if the archive gives no lifetime."""
 
     bearer: str = field(repr=False)
     refresh: str = field(repr=False)
@@ -47,15 +47,15 @@ class _Token:
 
 
 class BearerTokens:
-    """Signs in at one host, and stays signed in. Implements `Authentication`.
+    """Signs in at one host, and renews the token. Implements `Authentication`.
 
-    Many workers share it: whoever finds the token old or refused renews it, and the others wait for that one request.
+    Many workers share it: the first that finds the token expired or refused renews it, and the others wait for that request.
 
     Args:
-        token_url: where tokens are issued.
-        account: who signs in.
-        transport: what carries the requests.
-        clock: by which tokens grow old.
+        token_url: the token endpoint.
+        account: the account.
+        transport: sends the requests.
+        clock: for the lifetime of tokens.
     """
 
     parameters: Mapping[str, str] = MappingProxyType({})
@@ -70,22 +70,22 @@ class BearerTokens:
         self._clock = clock
         self._token: _Token | None = None
         self._renewing = anyio.Lock()
-        # what the archive said to the password: asked again and again it may lock the account
+        # the archive's refusal of the password: further requests may lock the account
         self._rejection = ""
 
     @property
     def advice(self) -> str:
-        """A password is missing, or something is wrong with it."""
+        """The next step: a password is missing or wrong."""
         if self._account.password:
             return "check user name and password"
         return "no password was given: set its file in archive.auth.password_file, or set TCIAD_PASSWORD_FILE"
 
     async def headers(self) -> Mapping[str, str]:
-        """The token, renewed ahead of its end.
+        """The token, renewed before it expires.
 
         Raises:
-            CredentialsRejectedError: no token is given for this account.
-            ArchiveError: the place that issues tokens does not answer as it should.
+            CredentialsRejectedError: the account gets no token.
+            ArchiveError: the token endpoint does not reply as expected.
         """
         token = self._token
         if token is None or self._is_old(token):
@@ -96,7 +96,7 @@ class BearerTokens:
         return token.headers
 
     async def renew(self, refused: Mapping[str, str]) -> None:
-        """The archive no longer takes this token: get another, unless somebody has got one in the meantime."""
+        """Get another token after the archive refused this one, unless another worker has already done so."""
         async with self._renewing:
             if self._token is not None and self._token.headers == refused:
                 await self._renew(self._token)
@@ -105,21 +105,21 @@ class BearerTokens:
         return token.renew_at is not None and self._clock.monotonic() >= token.renew_at
 
     async def _renew(self, old: _Token | None) -> _Token:
-        """A token by the refresh grant where there is one to be had, and else by the password."""
+        """Get a token by the refresh grant if possible, otherwise by the password."""
         self._token = None
         token = await self._refresh(old) if old else None
         self._token = token or await self._sign_in()
         return self._token
 
     async def _refresh(self, old: _Token) -> _Token | None:
-        """None where the archive does not refresh this token any more: it forgets them when it is restarted.
+        """None if the archive no longer refreshes this token: it forgets them at a restart.
 
         Source: docs/archives.md#tokens.
         """
         if not old.refresh or (old.refresh_until is not None and self._clock.monotonic() >= old.refresh_until):
             return None
         answer = await self._ask({"grant_type": "refresh_token", "refresh_token": old.refresh})
-        # whatever the reason is, the password may still do
+        # whatever the reason is, the password may still work
         return None if isinstance(answer, Refusal) else answer
 
     async def _sign_in(self) -> _Token:
@@ -142,7 +142,7 @@ class BearerTokens:
         if self._account.client_secret:
             form["client_secret"] = self._account.client_secret
         if self._token_url.endswith(_KEYCLOAK):
-            # the archive's own form adds it, and one older than Keycloak knows no scope of that name
+            # the archive's own form adds it, and one older than Keycloak has no scope of that name
             form["scope"] = "openid"
         asked_at = self._clock.monotonic()
         async with self._transport.post_form(self._token_url, form=form) as reply:
@@ -155,7 +155,7 @@ class BearerTokens:
 
 
 def _pairs(account: Account) -> Iterator[str]:
-    """What a server that knows only Basic makes of an account (RFC 7617 §2)."""
+    """The forms of an account in HTTP Basic (RFC 7617 §2)."""
     if account.password:
         yield f"{account.username}:{account.password}"
     if account.client_secret:
@@ -163,7 +163,7 @@ def _pairs(account: Account) -> Iterator[str]:
 
 
 def _read_token(text: str, url: str, asked_at: float, *, issuer: str) -> _Token:
-    """What is in the answer; `text` is never quoted, since it may hold a token."""
+    """The token in the reply; `text` is never quoted, because it may contain a token."""
     try:
         answer = json.loads(text)
     except _NO_JSON as error:
@@ -183,7 +183,7 @@ def _read_token(text: str, url: str, asked_at: float, *, issuer: str) -> _Token:
 
 
 def _seconds(value: object) -> float | None:
-    """A lifetime; Keycloak writes 0 for refresh tokens without end."""
+    """A lifetime; Keycloak writes 0 for refresh tokens that never expire."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_LIFE_SECONDS:
         return None
     return float(value)

@@ -1,4 +1,4 @@
-"""Every query of every generation, asked in its own words: the client behind `ArchiveQueries`."""
+"""All queries of all generations: the client behind `ArchiveQueries`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, nullcontext
@@ -32,22 +32,22 @@ _ATTRIBUTES_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "manufacturer": ("Manufacturer",),
     "manufacturer_model_name": ("ManufacturerModelName", "Manufacturer Model Name"),
 }
-"""By which attributes of a row a filter can be applied where the generation does not have it."""
+"""The attributes of a row by which a filter is applied if the generation lacks it."""
 
 
 @dataclass(frozen=True, slots=True)
 class NbiaReply:
-    """A reply as the archive wrote it; see `RawReply`."""
+    """A reply in the archive's own form; see `RawReply`."""
 
     reply: Reply
 
     @property
     def content_type(self) -> str:
-        """The archive's own word for what it sends."""
+        """The Content-Type of the reply."""
         return self.reply.headers.get("Content-Type", "")
 
     def batches(self) -> AsyncIterator[Sequence[bytes]]:
-        """Yield the body in lists of chunks that together hold 1 MiB or more (the last fewer)."""
+        """Yield the body in lists of chunks that together have 1 MiB or more (the last fewer)."""
         return self.reply.batches()
 
 
@@ -55,9 +55,9 @@ class NbiaQueries:
     """The queries of one NBIA server. Implements `ArchiveQueries`.
 
     Args:
-        name: how the archive is called in messages.
-        generation: the table to work from.
-        asker: what sends the requests.
+        name: the archive's name in messages.
+        generation: the table to work with.
+        asker: sends the requests.
     """
 
     def __init__(self, name: str, *, generation: Generation, asker: Asker) -> None:
@@ -68,11 +68,11 @@ class NbiaQueries:
 
     @property
     def offers(self) -> Mapping[Topic, QueryEndpoint]:
-        """What can be asked."""
+        """The available queries."""
         return self._table.queries
 
     async def find_rows(self, question: Question, form: ReplyFormat = ReplyFormat.JSON) -> AsyncGenerator[Attributes, None]:
-        """Ask, and yield the rows of the reply; those in JSON are read while they arrive."""
+        """Send the query, and yield the rows of the reply; JSON is parsed as it arrives."""
         query = self._find_query(question, form)
         asked, kept = self._split(query, question)
         for filters in _parts(query, asked):
@@ -83,7 +83,7 @@ class NbiaQueries:
 
     @asynccontextmanager
     async def open_reply(self, question: Question, form: ReplyFormat) -> AsyncIterator[NbiaReply]:
-        """Ask, and enter once the archive answers with what it was asked for."""
+        """Send the query, and enter when the archive sends the requested reply."""
         query = self._find_query(question, form)
         asked, kept = self._split(query, question)
         if kept:
@@ -116,7 +116,7 @@ class NbiaQueries:
     async def _ask_pages(
         self, query: QueryEndpoint, paging: Paging, filters: Mapping[str, str]
     ) -> AsyncGenerator[Attributes, None]:
-        """One page after the other; to ask behind the last is a failure of the archive, so its total is heeded."""
+        """Request one page after another. A request after the last page makes the archive fail, so its total count is used."""
         name = query.endpoint.name
         criteria = [(query.filters[filter_name], value) for filter_name, value in filters.items()]
         start = 0
@@ -143,14 +143,14 @@ class NbiaQueries:
                 for row in reader.feed(chunk):
                     if attributes := read_attributes(name, row.attributes):
                         yield attributes
-                # bytes that are there already are read without a pause: let other tasks run
+                # buffered bytes are read without a pause: let other tasks run
                 await anyio.lowlevel.checkpoint()
         reader.finish()
 
     async def _ask_other(
         self, query: QueryEndpoint, filters: Mapping[str, str], form: ReplyFormat
     ) -> AsyncGenerator[Attributes, None]:
-        """What is not JSON can be judged only as a whole."""
+        """A format other than JSON can only be parsed as a whole."""
         async with self._asker.ask(query.endpoint, query.values_for(filters, form)) as reply:
             await self._asker.expect_answer(reply, _blamed(filters))
             body = await _read_whole(query.endpoint.name, reply, _TEXT_BYTES_MAX)
@@ -173,7 +173,7 @@ class NbiaQueries:
         return query
 
     def _split(self, query: QueryEndpoint, question: Question) -> tuple[_Filters, _Filters]:
-        """The filters that the generation has, and those that the rows must be compared with."""
+        """The filters that the generation has, and those to apply to the rows."""
         given = _filters_of(question, query)
         for needed in query.required_filters:
             if needed not in given:
@@ -193,7 +193,7 @@ class NbiaQueries:
 
 
 async def _read_whole(what: str, reply: Reply, most_bytes: int = PAGE_BYTES_MAX) -> bytes:
-    """A reply that can only be judged as a whole, and is small by nature."""
+    """A reply that can only be parsed as a whole, and is always small."""
     body = bytearray()
     async for chunk in reply.chunks():
         body += chunk
@@ -205,13 +205,13 @@ async def _read_whole(what: str, reply: Reply, most_bytes: int = PAGE_BYTES_MAX)
 
 
 def _blamed(filters: Mapping[str, str]) -> str | None:
-    """The one series that is to blame for a refusal."""
+    """The single series of the request, for error messages."""
     series = filters.get(_SERIES)
     return None if series is None or "," in series else series
 
 
 def _filters_of(question: Question, query: QueryEndpoint) -> _Filters:
-    """What the question gives, under the tables' names for filters; each has one value, but series may be many."""
+    """The question's filters, under their names in the tables; each has one value, except series."""
     given: _Filters = {}
     for name in (*_ATTRIBUTES_OF.keys() - {_SERIES}, "shared_cart"):
         if value := getattr(question, name):
@@ -229,7 +229,7 @@ def _filters_of(question: Question, query: QueryEndpoint) -> _Filters:
 
 
 def _as_address(doi: str) -> str:
-    """A DOI as the archive keeps it: as an address, which it compares letter by letter.
+    """A DOI in the archive's form: an address, which it compares exactly.
 
     Source: docs/archives.md#series-queries, DataDescriptionURI.
     """
@@ -238,7 +238,7 @@ def _as_address(doi: str) -> str:
 
 
 def _parts(query: QueryEndpoint, filters: _Filters) -> list[dict[str, str]]:
-    """The filters of each request: as many series at once as one of them takes."""
+    """The filters of each request: as many series at once as one request takes."""
     single = {name: values[0] for name, values in filters.items() if name != _SERIES}
     series = filters.get(_SERIES, ())
     if not series:
@@ -248,6 +248,6 @@ def _parts(query: QueryEndpoint, filters: _Filters) -> list[dict[str, str]]:
 
 
 def _fits(row: Attributes, name: str, values: Sequence[str]) -> bool:
-    """Whether one of the values is the row's, by the archive's own notion of equality (docs/archives.md#parameters)."""
+    """Whether the row has one of the values, by the archive's own equality (docs/archives.md#parameters)."""
     told = next((str(row[attribute]) for attribute in _ATTRIBUTES_OF[name] if attribute in row), "")
     return fold(told) in map(fold, values)

@@ -1,4 +1,4 @@
-"""Sends one request to an archive, shows who asks, and takes a reply that is not the answer for what it means."""
+"""Sends a request to an archive, with its authentication, and translates error replies."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -12,13 +12,13 @@ from downloader.transport.client import Reply, Transport
 
 
 class Asker:
-    """Asks one archive.
+    """Sends requests to one archive.
 
     Args:
-        base_url: the address below which the generation's paths lie.
-        transport: what carries the requests.
-        clock: dates in Retry-After are compared with it.
-        authentication: who asks.
+        base_url: the address below which the generation's paths are.
+        transport: sends the requests.
+        clock: for dates in Retry-After.
+        authentication: the credentials.
     """
 
     def __init__(self, base_url: str, *, transport: Transport, clock: Clock, authentication: Authentication) -> None:
@@ -29,7 +29,7 @@ class Asker:
 
     @asynccontextmanager
     async def ask(self, endpoint: Endpoint, values: Mapping[str, str]) -> AsyncIterator[Reply]:
-        """Send one request; a second time with new credentials when the archive no longer takes the old."""
+        """Send one request; a second time with new credentials if the archive refuses the old ones."""
         headers = await self._authentication.headers()
         async with self._send(endpoint, values, headers) as reply:
             if reply.status != 401 or not self._authentication.can_renew:
@@ -41,20 +41,20 @@ class Asker:
             yield reply
 
     async def expect_answer(self, reply: Reply, series_instance_uid: str | None = None) -> None:
-        """Enter upon a reply that is the answer.
+        """Raise an error unless the reply is the requested one.
 
         Raises:
-            ArchiveError: it is none.
+            ArchiveError: it is an error reply.
         """
         refusal = await read_refusal(reply, series_instance_uid)
         if refusal is not None:
             raise self.explain(refusal)
 
     def explain(self, refusal: Refusal) -> ArchiveError:
-        """The error for a reply that is not the answer."""
+        """The error for an error reply."""
         error = classify(refusal, self._clock.now())
         if isinstance(error, CredentialsRejectedError):
-            # only whoever showed something, or nothing, knows what can be done about it
+            # the next step depends on the credentials that were sent, if any
             error.next_step = self._authentication.advice
         return error
 
@@ -70,7 +70,7 @@ class Asker:
 
 @contextmanager
 def told_of_carts(endpoint: Endpoint) -> Iterator[None]:
-    """Say of a host that does not know the endpoint of carts what that means: its address may be right all the same."""
+    """Explain an unknown endpoint of carts: the host lacks carts, but its address may be correct."""
     try:
         yield
     except UnexpectedReplyError as error:
@@ -81,7 +81,7 @@ def told_of_carts(endpoint: Endpoint) -> Iterator[None]:
 
 
 async def read_refusal(reply: Reply, series_instance_uid: str | None) -> Refusal | None:
-    """The reply, read as far as it takes to tell of it, if it is not the answer; None if it is."""
+    """Read as much of an error reply as its message needs; None if it is not an error reply."""
     if reply.status in {200, 204}:
         return None
     return Refusal(

@@ -1,11 +1,10 @@
-"""The queries that an NBIA server answers by its second way to write JSON, in v4 and, without a version, for v2.
+"""The queries that an NBIA server answers by its second JSON path, in v4 and, without a version, for v2.
 
-They come as JSON and in no other format: what is missing may be null, and nothing at all is `[]`
-(docs/archives.md#second-json-path). Names of attributes are those of the server's own classes, misspellings included. A
-description is looked up by the exact name.
+They are available only as JSON: missing values may be null, and an empty result is `[]` (docs/archives.md#second-json-path).
+Names of attributes are those of the server's own classes, including misspellings. A description is found by the exact name.
 
 Source: CBIIT/NBIA-TCIA, restAPI/v4/GetCollectionDescriptions, GetDicomTags, GetCollectionOrSeriesFromDOI and GetSimpleSearch with
-restUtil/SearchUtil and PatientSummaryFactory, and the classes without a version beside them.
+restUtil/SearchUtil and PatientSummaryFactory, and the classes without a version next to them.
 """
 
 from collections.abc import Mapping
@@ -40,10 +39,10 @@ def make_second_queries(
     """The queries of one generation.
 
     Args:
-        prefix: what stands before the endpoint's name, with its slash.
+        prefix: the prefix of the endpoint's name, with its slash.
         search: the endpoint that searches for patients.
         description: the attributes of a collection's description.
-        doi: attributes of a row about a DOI, beside those that both generations have.
+        doi: attributes of a row about a DOI, in addition to those of both generations.
     """
     return {
         Topic.DICOM_TAGS: _json(f"{prefix}getDicomTags", {"series_instance_uid": "SeriesUID"}, ("element", "name", "data")),
@@ -69,7 +68,7 @@ def _json(path: str, filters: Mapping[str, str], attributes: tuple[str, ...], *,
 
 
 def _by_doi(prefix: str, told: str, attributes: tuple[str, ...]) -> QueryEndpoint:
-    """Without a DOI the archive would answer with everything that it holds, so one is required here."""
+    """Without a DOI the archive would return everything, so one is required here."""
     endpoint = Endpoint(
         path=f"{prefix}getCollectionOrSeriesForDOI", required=frozenset({"DOI", "CollectionOrSeries"}), method=Method.POST
     )

@@ -20,23 +20,23 @@ _NO_JSON: Final = (ValueError, RecursionError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Rows, and how many there are in all."""
+    """Rows, and their total number."""
 
     rows: tuple[Attributes, ...]
     total: int
 
 
 def read_page(what: str, body: bytes) -> Page:
-    """What a page holds; a blank one is the end.
+    """The content of a page; a blank one is the end.
 
-    Lists of words become one text, and what belongs to the archive's database is left out.
+    Lists of words are joined to one text, and keys of the archive's database are left out.
 
     Args:
         what: the endpoint, for messages.
-        body: the reply as it came.
+        body: the received reply.
 
     Raises:
-        ArchiveFaultError: it is no page.
+        ArchiveFaultError: it is not a page.
     """
     text = body.decode("utf-8", "replace").strip()
     if not text:
@@ -53,7 +53,7 @@ def read_page(what: str, body: bytes) -> Page:
 
 
 def _flat(row: Mapping[str, object]) -> dict[str, object]:
-    """Lists of words as one text. Other lists hold numbers of rows in the archive's database, which mean nothing outside."""
+    """Join lists of words to one text. Other lists contain keys of the archive's database, which are meaningless outside."""
     told: dict[str, object] = {}
     for name, value in row.items():
         if name == "id" or isinstance(value, dict):

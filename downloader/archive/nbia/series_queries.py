@@ -1,4 +1,4 @@
-"""Asks one NBIA server for rows of series, in every way in which its generation can be asked for them."""
+"""Requests rows of series from one NBIA server, in every way that its generation offers."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -20,14 +20,14 @@ _STUDIES_REMEMBERED: Final = 1_000
 
 
 class SeriesRows:
-    """The rows of getSeries and getSeriesMetadata; its methods do what the port says of those of the same name.
+    """The rows of getSeries and getSeriesMetadata; its methods implement those of the port with the same names.
 
     Args:
         archive: the archive's name, for messages.
-        generation: the table to work from.
-        asker: what sends the requests.
-        studies: completes rows with what only getPatientStudy tells.
-        lists_completely: rows of the generation's list need nothing of their studies.
+        generation: the table to work with.
+        asker: sends the requests.
+        studies: adds attributes that only getPatientStudy has.
+        lists_completely: rows of the generation's list need no study attributes.
     """
 
     def __init__(self, archive: str, *, generation: Generation, asker: Asker, studies: Studies, lists_completely: bool) -> None:
@@ -36,17 +36,17 @@ class SeriesRows:
         self._asker = asker
         self._studies = studies
         self._lists_completely = lists_completely
-        # the studies of series that were opened of late, for generations that can be asked by study and not by series
+        # the studies of recently opened series, for generations with queries by study and not by series
         self._study_of: dict[str, str] = {}
 
     async def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
-        """Ask getSeries, and getPatientStudy where rows need what only that tells; yield each row, parsed while it arrives.
+        """Send getSeries, and getPatientStudy if rows need its attributes; yield each row, parsed as it arrives.
 
         Raises:
-            UnexpectedReplyError: a row does not fit what was asked: the archive passed over the filter (docs/faults.md, trap 10).
+            UnexpectedReplyError: a row does not match the query: the archive ignored the filter (docs/faults.md, trap 10).
         """
         if query.series_instance_uid:
-            # studies cannot be asked for by series: what the row says of its study can
+            # studies have no filter by series: the study in the row is used
             for series in await self._studies.complete([series async for series in self._stream(query, note)]):
                 yield series
             return
@@ -63,7 +63,7 @@ class SeriesRows:
                     yield completed
 
     async def _stream(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
-        """The rows of getSeries as they come."""
+        """The rows of getSeries as they arrive."""
         endpoint = self._table.series.endpoint
         reader = SeriesReader(endpoint.name, note)
         async with self._asker.ask(endpoint, self._table.series.values_of(query)) as reply:
@@ -72,7 +72,7 @@ class SeriesRows:
                 for series in reader.feed(chunk):
                     self._check_fit(query, series)
                     yield series
-                # bytes that are there already are read without a pause: let other tasks run
+                # buffered bytes are read without a pause: let other tasks run
                 await anyio.lowlevel.checkpoint()
         reader.finish()
         reader.unreadable_dates.tell(self._archive)
@@ -80,7 +80,7 @@ class SeriesRows:
     async def find_listed_series(
         self, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None
     ) -> AsyncGenerator[Series, None]:
-        """Yield the catalogue's row for each of these series that it lists; those it does not list are simply missing."""
+        """Yield the catalogue's row of each of these series that it lists; others are left out."""
         wanted = list(dict.fromkeys(series_instance_uids))
         listing = self._table.listed_series
         if listing is None and "series_instance_uid" not in self._table.series.filters:
@@ -90,13 +90,13 @@ class SeriesRows:
         at_once = listing.limit if listing else _SINGLE_QUERIES_IN_A_ROW
         for start in range(0, len(wanted), at_once):
             part = wanted[start : start + at_once]
-            # a part is read whole before any of it is given: whoever leaves early leaves no reply open
+            # a part is read completely before any of it is yielded: callers that stop early leave no reply open
             rows = await (self._ask_by_list(listing, part, note) if listing else self._ask_singly(part, note))
             for series in rows if self._lists_completely else await self._studies.complete(rows):
                 yield series
 
     async def find_own_rows(self, series: Sequence[Series]) -> Sequence[Series]:
-        """Ask getSeriesMetadata, and getSeries for each that it leaves out; without either, getSeries for their studies."""
+        """Send getSeriesMetadata, and getSeries for each series that it lacks; without either, getSeries for their studies."""
         former = {one.series_instance_uid: one for one in series}
         unreadable: list[UnreadableRow] = []
         found: dict[str, Series] = {}
@@ -114,7 +114,7 @@ class SeriesRows:
         return [*found.values(), *_meant_by(unreadable, former, found)]
 
     def _expect_studies(self, series: Sequence[Series]) -> None:
-        """Raises UnexpectedReplyError: no question can name one of the series, so that its absence would show nothing."""
+        """Raises UnexpectedReplyError: no query can name one of the series, so that its absence would prove nothing."""
         for one in series:
             if not one.study_instance_uid:
                 raise UnexpectedReplyError(
@@ -137,7 +137,7 @@ class SeriesRows:
         return found
 
     async def read(self, endpoint: Endpoint, values: Mapping[str, str], note: NoteUnreadable | None = None) -> list[Series]:
-        """All series of a reply that is small by nature."""
+        """All series of a reply that is always small."""
         reader = SeriesReader(endpoint.name, note)
         found: list[Series] = []
         async with self._asker.ask(endpoint, values) as reply:
@@ -149,7 +149,7 @@ class SeriesRows:
         return found
 
     async def _ask_singly(self, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None) -> list[Series]:
-        """One getSeries for each."""
+        """Send one getSeries for each."""
 
         async def ask(series_instance_uid: str) -> list[Series]:
             return [series async for series in self._stream(SeriesQuery(series_instance_uid=series_instance_uid), note)]
@@ -158,7 +158,7 @@ class SeriesRows:
         return [series for rows in found.values() for series in rows]
 
     async def _pick(self, series_instance_uids: Sequence[str], note: NoteUnreadable | None = None) -> list[Series]:
-        """These series out of their studies where those are known, and else out of the whole catalogue."""
+        """Find these series in their studies if these are known, otherwise in the whole catalogue."""
         wanted = set(series_instance_uids)
         studies = {self._study_of.get(series_instance_uid) for series_instance_uid in wanted}
         queries = (
@@ -175,7 +175,7 @@ class SeriesRows:
         return list(found.values())
 
     def remember_study(self, series: Series) -> None:
-        """Note in which study a series is, for a generation that can be asked by study and not by series."""
+        """Record the study of a series, for a generation with queries by study and not by series."""
         if series.study_instance_uid:
             self._study_of[series.series_instance_uid] = series.study_instance_uid
         while len(self._study_of) > _STUDIES_REMEMBERED:
@@ -192,10 +192,10 @@ class SeriesRows:
 
 
 def _meant_by(unreadable: Sequence[UnreadableRow], former: Mapping[str, Series], found: Mapping[str, Series]) -> list[Series]:
-    """The former rows of series that unreadable rows mean: they are still listed.
+    """The former rows of series that unreadable rows refer to: they are still listed.
 
     Raises:
-        ArchiveFaultError: a row may mean any of the series, so nothing may be concluded from what is missing.
+        ArchiveFaultError: a row may refer to any of the series, so missing ones prove nothing.
     """
     for row in unreadable:
         if not row.series_instance_uid:

@@ -1,4 +1,4 @@
-"""Completes rows of getSeries with what only getPatientStudy tells of their studies.
+"""Adds study attributes that only getPatientStudy has to rows of getSeries.
 
 Source: docs/archives.md#patients-and-studies, #series-queries.
 """
@@ -20,26 +20,26 @@ from downloader.errors import ArchiveFaultError, CredentialsRejectedError, Unexp
 from downloader.model import Series, SeriesQuery
 
 COLUMNS: Final[Mapping[str, str]] = {"study_id": "StudyID", "study_date": "StudyDate", "study_description": "StudyDesc"}
-"""Attributes of a study that a series has, and the columns by which getSeries tells them."""
+"""Study attributes of a series, and the columns of getSeries that have them."""
 _STUDIES_REMEMBERED: Final = 1_000
 _log = structlog.get_logger(__name__)
 
 Details = Mapping[str, str | date]
-"""What is known of one study, by attribute; what it does not have is absent."""
+"""The known attributes of one study; missing ones are absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownStudies:
-    """The studies that one query is about. `by_uid` is None where nothing of them is needed, or nothing can be had."""
+    """The studies of one query. `by_uid` is None if no attributes are needed or available."""
 
     needs: StudyNeeds
     by_uid: Mapping[str, Details] | None
 
     def complete(self, series: Series) -> Series:
-        """The row with what it does not say itself. Made for a million rows.
+        """The row with its missing study attributes added. Called for up to a million rows.
 
         Raises:
-            ArchiveFaultError: the archive lists the series and not its study, which it needs.
+            ArchiveFaultError: the archive lists the series and not its required study.
         """
         if self.by_uid is None or not series.study_instance_uid:
             return series
@@ -57,13 +57,13 @@ class KnownStudies:
 
 
 class Studies:
-    """Asks getPatientStudy for what the rows of one archive lack; nothing is asked where they lack nothing.
+    """Requests getPatientStudy for attributes that the rows of one archive lack; sends nothing if they lack none.
 
     Args:
         archive: the archive's name, for the log.
-        asker: what sends the requests.
-        query: getPatientStudy as the generation has it.
-        needs: what is wanted of each study, beyond what getSeries tells.
+        asker: sends the requests.
+        query: the generation's getPatientStudy.
+        needs: the attributes that are wanted and that getSeries lacks.
     """
 
     def __init__(self, archive: str, *, asker: Asker, query: QueryEndpoint, needs: StudyNeeds) -> None:
@@ -72,48 +72,48 @@ class Studies:
         self._query = query
         self._needs = needs
         self._nothing = KnownStudies(needs, None)
-        # the studies of series that were asked for singly
+        # the studies of series that were requested singly
         self._remembered: dict[str, Details] = {}
         self._is_offered = True
-        # what the last question also told: a resolve compares each list with these counts
+        # also from the last query: a resolve compares each list with these counts
         self._counted: tuple[_Asked, Sequence[StudyCount]] | None = None
 
     @property
     def told(self) -> frozenset[str]:
-        """What series get of their studies."""
+        """The attributes that series get from their studies."""
         return self._needs.all if self._is_offered else frozenset()
 
     @property
     def are_asked(self) -> bool:
-        """Whether `find` asks."""
+        """Whether `find` sends a request."""
         return bool(self._needs.all) and self._is_offered
 
     async def count(self, query: SeriesQuery) -> Sequence[StudyCount]:
-        """How many series each study of the query has; not asked where `find` has just asked for the same studies.
+        """The number of series of each study of the query; without a request if `find` has just requested the same studies.
 
         Raises:
-            UnexpectedReplyError: this deployment does not tell.
+            UnexpectedReplyError: this deployment has no such counts.
         """
         if self._counted is None or self._counted[0] != _asked(query):
             self._counted = None
             await self._read(query)
         counts = self._counted[1] if self._counted else ()
-        # the next resolve asks anew
+        # the next resolve requests them again
         self._counted = None
         return counts
 
     async def find(self, query: SeriesQuery) -> KnownStudies:
-        """The studies of all series that the query finds, asked with those of its filters that studies have.
+        """The studies of all series of the query, requested with those of its filters that studies have.
 
         Raises:
-            ArchiveError: the archive cannot be asked for what is required.
+            ArchiveError: the archive cannot provide what is required.
         """
         if not self._needs.all or not self._is_offered:
             return self._nothing
         return KnownStudies(self._needs, await self._ask(query))
 
     async def complete(self, rows: Sequence[Series]) -> Sequence[Series]:
-        """Rows that were asked for singly, each study asked for once.
+        """Rows that were requested singly, with study attributes; each study is requested once.
 
         Raises:
             ArchiveError: as `find` and `KnownStudies.complete`.
@@ -133,7 +133,7 @@ class Studies:
         return await self._ask(SeriesQuery(study_instance_uid=study_instance_uid)) or {}
 
     async def _ask(self, query: SeriesQuery) -> Mapping[str, Details] | None:
-        """The studies by their UIDs; None where they are only wished for and the archive does not tell of any."""
+        """The studies by UID; None if they are only wished for and the archive provides none."""
         try:
             return await self._read(query)
         except (UnexpectedReplyError, CredentialsRejectedError) as error:
@@ -162,7 +162,7 @@ class Studies:
                         study_instance_uid, told = read_study(row, oddities)
                         counted = read_study_count(row)
                     except ArchiveFaultError as error:
-                        # one row hides no other; a series that needs this study is told when it comes
+                        # other rows are still used; a series that needs this study raises an error when it arrives
                         _log.warning("unreadable study", archive=self._archive, message=error.what)
                         continue
                     counts[study_instance_uid, fold(counted.patient_id)] = counted
@@ -174,7 +174,7 @@ class Studies:
         return found
 
     def _expect_fit(self, query: SeriesQuery, attributes: Mapping[str, object]) -> None:
-        """Refuse a row that does not fit what was asked: the archive passed over the filter (docs/faults.md, trap 10)."""
+        """Refuse a row that does not match the query: the archive ignored the filter (docs/faults.md, trap 10)."""
         for name, parameter in self._query.filters.items():
             asked, told = getattr(query, name), attributes.get(parameter)
             if asked and isinstance(told, str) and fold(asked) != fold(told):
@@ -188,12 +188,12 @@ _Asked = tuple[str | None, str | None, str | None]
 
 
 def _asked(query: SeriesQuery) -> _Asked:
-    """What of a query studies can be asked by."""
+    """The attributes of a query that are filters of studies."""
     return query.collection, query.patient_id, query.study_instance_uid
 
 
 def lacking(needs: StudyNeeds, columns: Collection[str]) -> StudyNeeds:
-    """What rows of these columns do not tell."""
+    """The attributes that rows with these columns lack."""
 
     def untold(names: Iterable[str]) -> frozenset[str]:
         return frozenset(name for name in names if COLUMNS[name] not in columns)

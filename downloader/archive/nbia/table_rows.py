@@ -1,7 +1,7 @@
-"""Replies in any of the four formats, read into the same rows (docs/archives.md#reply-formats).
+"""Parses replies in any of the four formats to the same rows (docs/archives.md#reply-formats).
 
-Only JSON says which values are numbers, and each format writes what has no value in its own way. So a row holds counts and sizes
-as numbers, all else as text, and what has no value not at all.
+Only JSON distinguishes numbers, and each format has its own form for missing values. So a row has counts and sizes as numbers,
+all else as text, and leaves out attributes without a value.
 """
 
 import re
@@ -45,11 +45,11 @@ def parse_rows(what: str, body: bytes, form: ReplyFormat) -> list[Attributes]:
 
     Args:
         what: the endpoint, for messages.
-        body: the reply as it came.
-        form: what it is written in.
+        body: the received reply.
+        form: its format.
 
     Raises:
-        ArchiveFaultError: it is something else, or breaks off.
+        ArchiveFaultError: it has another format, or is truncated.
     """
     if form is ReplyFormat.JSON:
         reader = RowReader(what)
@@ -89,7 +89,7 @@ def read_attributes(what: str, row: Mapping[str, object]) -> Attributes:
 
 
 class _BrokenError(ValueError):
-    """A text that is not in its format, or breaks off. Its words go into the message."""
+    """A text that is not in its format, or truncated. Its message goes into the error."""
 
 
 def _pair(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[Mapping[str, str]]:
@@ -104,7 +104,7 @@ _NULL_FIRST: Final = '","",'
 
 
 def _read_csv(text: str) -> Iterator[Mapping[str, str]]:
-    """Every field in quotes; but lists of one column have none, and their values may hold commas and quotes.
+    """Every field is quoted; but lists of one column have no quotes, and their values may contain commas and quotes.
 
     Source: docs/archives.md#csv-replies.
     """
@@ -126,7 +126,7 @@ def _quoted_records(text: str) -> Iterator[list[str]]:
     position = 0
     while position < len(text):
         if not record and text.startswith(_NULL_FIRST, position):
-            # the archive writes the end of one field and a comma where a first field without value should begin
+            # if the first field has no value, the archive writes the end of a field and a comma instead of its beginning
             position += len('",')
         field = _QUOTED.match(text, position)
         if field is None:
@@ -141,7 +141,7 @@ def _quoted_records(text: str) -> Iterator[list[str]]:
 
 
 class _Table(HTMLParser):
-    """Reads the one table of a page."""
+    """Reads the only table of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ _RESULTS: Final = re.compile(r"\s*(?:<\?xml[^>]*\?>)?\s*<Results>(.*)</Results>\
 
 
 def _read_xml(text: str) -> Iterator[Mapping[str, str]]:
-    """Read by hand: element names hold blanks and brackets, and entities are those of HTML, so it is XML in its looks only."""
+    """Parsed by hand: element names contain blanks and brackets, and entities are those of HTML, so it is not valid XML."""
     results = _RESULTS.fullmatch(text)
     if results is None:
         raise _BrokenError("the XML is truncated" if "<Results>" in text else "the reply is not XML with rows")
@@ -202,7 +202,7 @@ def _read_xml(text: str) -> Iterator[Mapping[str, str]]:
 
 
 def _whole_matches(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str] | None]:
-    """Matches with nothing but blanks between them; then None where something else follows."""
+    """Matches with only blanks between them; then None if something else follows."""
     position = 0
     while not _BLANK.fullmatch(text, position):
         found = pattern.match(text, position)

@@ -1,4 +1,4 @@
-"""The images of getImage and getSingleImage: a ZIP read while it arrives, and a bare DICOM file."""
+"""The images of getImage and getSingleImage: a ZIP that is read as it arrives, and a bare DICOM file."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ _TEXT_STARTED: Final = TextStarted()
 
 
 def limits_for(series: Series) -> ZipLimits:
-    """How much a ZIP of this series may hold: what the catalogue says with a margin for lists and a re-curation under way."""
+    """The limits of a ZIP of this series: the catalogue's figures with a margin for lists and a changed series."""
     limits = ZipLimits()
     member_count = limits.member_count if series.image_count is None else int(series.image_count * _MARGIN) + 1_000
     total_bytes = limits.total_bytes if series.file_size_bytes is None else int(series.file_size_bytes * _MARGIN) + _MARGIN_BYTES
@@ -58,12 +58,12 @@ def limits_for(series: Series) -> ZipLimits:
 
 
 class ZipImages:
-    """Reads images out of the ZIP of one series. Its few texts are read here too: all other members count as images.
+    """Reads images from the ZIP of one series. Its few texts are read here too: all other members count as images.
 
     Args:
-        limits: how much the ZIP may hold before it counts as a bomb.
-        has_md5_list: an MD5 list was asked for, and ends every whole ZIP.
-        announced_images: how many images the reply's headers said; None where they said nothing.
+        limits: the limits of the ZIP, against decompression bombs.
+        has_md5_list: an MD5 list was requested, and ends every complete ZIP.
+        announced_images: the number of images in the reply's headers; None if they have none.
     """
 
     def __init__(self, limits: ZipLimits, *, has_md5_list: bool = False, announced_images: int | None = None) -> None:
@@ -78,16 +78,15 @@ class ZipImages:
 
     @property
     def brought_md5_list(self) -> bool:
-        """Whether an MD5 list came with images: only that shows that a deployment sends lists. Status 200 does not."""
+        """Whether an MD5 list arrived with images: only that shows that a deployment sends lists. Status 200 does not."""
         return self._md5_list is not None and self._has_images
 
     def read(self, chunks: Iterable[bytes]) -> Iterator[ImageEvent]:
-        """Take the next bytes of the ZIP, and give what they bring; nothing is read before it is iterated.
+        """Parse the next bytes of the ZIP, and yield their events. Parsing happens while the result is iterated.
 
         Raises:
-            CorruptZipError: this is no ZIP, or one that contradicts itself.
-            UnsafeMemberError: more than the limits allow, a name that no honest archive sends or that came before, an endless
-                text.
+            CorruptZipError: the bytes are not a ZIP, or the ZIP contradicts itself.
+            UnsafeMemberError: a limit is exceeded, a name is unsafe or a duplicate, or a text is too long.
         """
         for chunk in chunks:
             for event in self._reader.feed(chunk):
@@ -109,7 +108,7 @@ class ZipImages:
         """See SeriesTransfer.
 
         Raises:
-            TruncatedZipError: the ZIP has not come to its end.
+            TruncatedZipError: the ZIP has not ended.
         """
         self._reader.finish()
         if not self._has_md5_list:
@@ -125,7 +124,7 @@ class ZipImages:
                 next_step="nothing of this series was stored; tell the archive's help desk",
             )
         if name in self._names:
-            # the archive stops before it writes a name twice (docs/archives.md#failed-downloads), so this ZIP is not its work
+            # the archive stops before it writes a name twice (docs/archives.md#failed-downloads), so this ZIP is not from it
             raise UnsafeMemberError(f"the ZIP has two members called {name!r}, which no correct archive sends")
         self._names.add(name)
         self._last_name = name
@@ -137,7 +136,7 @@ class ZipImages:
         return ImageStarted(name)
 
     def _read_md5_list(self) -> tuple[Mapping[str, str], str]:
-        """The digests by name, and what is wrong with the list. The archive writes it only after its last image."""
+        """The digests by name, and the problem of the list, if any. The archive writes the list after its last image."""
         if self._md5_list is None:
             return {}, "the MD5 list that ends every whole ZIP is missing"
         if self._last_name != MD5_LIST_MEMBER:
@@ -149,12 +148,12 @@ class ZipImages:
 
 
 def parse_md5_list(content: bytes) -> dict[str, str]:
-    """Read md5hashes.csv into member name → 32 lower-case hex digits, empty where the archive has no hash.
+    """Parse md5hashes.csv to member name → 32 lower-case hex digits, empty if the archive has no hash.
 
     Hashes older than 2021 can lack leading zeros (docs/archives.md#md5s), so they are padded.
 
     Raises:
-        IncompleteSeriesError: not the list that the archive writes, or a name twice.
+        IncompleteSeriesError: it is not the archive's list, or has a duplicate name.
     """
     rows = csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline=""))
     header = next(rows, [])
@@ -164,7 +163,7 @@ def parse_md5_list(content: bytes) -> dict[str, str]:
     for row in rows:
         if not row:
             continue
-        # names are unquoted and may hold commas: the hash is what follows the last one
+        # names are unquoted and may contain commas: the hash is after the last one
         name, md5 = ",".join(row[:-1]), row[-1].strip().lower()
         if len(row) < 2 or name in digests:
             raise IncompleteSeriesError("the MD5 list has a broken line or a name twice")
@@ -173,7 +172,7 @@ def parse_md5_list(content: bytes) -> dict[str, str]:
 
 
 class ZipTransfer:
-    """The ZIP of getImage while it arrives. Implements SeriesTransfer."""
+    """A transfer of the ZIP of getImage. Implements SeriesTransfer."""
 
     def __init__(self, reply: Reply, series: Series, *, has_md5_list: bool) -> None:
         told = reply.headers.get("imageCount", "")
@@ -195,14 +194,14 @@ class ZipTransfer:
 
 
 class SingleImageTransfer:
-    """The bare DICOM file of getSingleImage while it arrives. Implements Transfer."""
+    """A transfer of the bare DICOM file of getSingleImage. Implements Transfer."""
 
     def __init__(self, reply: Reply, sop_instance_uid: str) -> None:
         self._reply = reply
         self._sop_instance_uid = sop_instance_uid
 
     async def portions(self) -> AsyncIterator[Portion]:
-        """See the port. The image ends when the body has ended as HTTP says it must."""
+        """See the port. The image is complete when the body ended as HTTP requires."""
         started: tuple[ImageEvent, ...] = (ImageStarted("", self._sop_instance_uid),)
         async for batch in self._reply.batches():
             yield Portion(events=(*started, *map(ImageData, batch)), received_bytes=sum(map(len, batch)))

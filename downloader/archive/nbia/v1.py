@@ -1,7 +1,7 @@
-"""nbia-api v1: public series, nobody signs in (docs/archives.md#api-history, #queries, #image-endpoints).
+"""nbia-api v1: public series, without signing in (docs/archives.md#api-history, #queries, #image-endpoints).
 
-It passes over parameters that it does not know, cannot be asked for series by list, and gives MD5s with getImageWithMD5Hash
-only, which names images by a counter in no order and sends no licence.
+It ignores unknown parameters, has no query for series by list, and provides MD5s only with getImageWithMD5Hash, which numbers
+images in no order and sends no licence.
 """
 
 from typing import Final
@@ -15,9 +15,9 @@ NBIA_V1: Final = Generation(
     listed_series=None,
     image_routes=make_image_routes("v1"),
     single_image=Endpoint(path="v1/getSingleImage", required=SERIES | {"SOPInstanceUID"}),
-    # spelled so, in name and parameter (docs/archives.md#md5s)
+    # the archive's spelling, in name and parameter (docs/archives.md#md5s)
     image_md5=Endpoint(path="v1/getM5HashForImage", required=frozenset({"SOPInstanceUid"})),
     image_md5_parameter="SOPInstanceUid",
-    # getMD5Hierarchy wants a token, and nobody signs in to v1
+    # getMD5Hierarchy requires a token, and v1 has no signing in
     series_md5=None,
 )

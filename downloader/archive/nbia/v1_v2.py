@@ -1,4 +1,4 @@
-"""What nbia-api v1 and v2 have in common: one code base under two prefixes, with the same parameters and columns.
+"""The common part of nbia-api v1 and v2: one code base under two prefixes, with the same parameters and columns.
 
 Source: docs/archives.md#queries.
 """
@@ -112,7 +112,7 @@ _METADATA: Final = (
 
 
 def make_queries(prefix: str) -> dict[Topic, QueryEndpoint]:
-    """The queries that both have; `prefix` is `v1` or `v2`."""
+    """The common queries; `prefix` is `v1` or `v2`."""
     query = partial(_make_query, prefix)
     by_part = {"collection": "Collection", "body_part_examined": "BodyPartExamined"}
     by_modality = {"collection": "Collection", "modality": "Modality"}
@@ -133,7 +133,7 @@ def make_queries(prefix: str) -> dict[Topic, QueryEndpoint]:
             "NewStudiesInPatientCollection", {**since, "patient_id": "PatientID"}, _STUDY, required=new, date_format="%Y/%m/%d"
         ),
         Topic.SERIES: query("getSeries", _SERIES_FILTERS, _SERIES),
-        # this one date begins with the day; read leniently, other forms match nothing (docs/archives.md#series-queries)
+        # this one date begins with the day; parsed leniently, other forms match nothing (docs/archives.md#series-queries)
         Topic.UPDATED_SERIES: query(
             "getUpdatedSeries", {"since": "fromDate"}, (*_UP_TO_IMAGE_COUNT, "DateReleased"), date_format="%d/%m/%Y"
         ),
@@ -159,7 +159,7 @@ def _make_query(
 
 
 def make_cart_query(prefix: str) -> QueryEndpoint:
-    """The query for a cart, which v4 does not have: whoever speaks v4 asks v1 of the same host.
+    """The query for a cart, which v4 lacks: clients of v4 use v1 of the same host.
 
     Source: docs/archives.md#series-queries.
     """
@@ -172,7 +172,7 @@ def make_cart_query(prefix: str) -> QueryEndpoint:
 
 
 def make_image_routes(prefix: str) -> tuple[ImageRoute, ...]:
-    """The ways to get images: MD5s come with getImageWithMD5Hash only."""
+    """The routes to images: only getImageWithMD5Hash has MD5s."""
     return (
         ImageRoute(
             endpoint=Endpoint(path=f"{prefix}/getImageWithMD5Hash", required=SERIES),

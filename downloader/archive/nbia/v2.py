@@ -1,7 +1,7 @@
-"""nbia-api v2: as v1, for whoever has signed in (docs/archives.md#api-history, #tokens, #queries).
+"""nbia-api v2: as v1, for users who signed in (docs/archives.md#api-history, #tokens, #queries).
 
-A request without a token is a 500. What the unversioned endpoints add (counts, descriptions, DOIs, DICOM tags, searches,
-getMD5Hierarchy) takes the same token.
+A request without a token is a 500. The additional unversioned endpoints (counts, descriptions, DOIs, DICOM tags, searches,
+getMD5Hierarchy) accept the same token.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ NBIA_V2: Final = Generation(
     listed_series=None,
     image_routes=make_image_routes("v2"),
     single_image=Endpoint(path="v2/getSingleImage", required=SERIES | {"SOPInstanceUID"}),
-    # spelled so, in name and parameter (docs/archives.md#md5s)
+    # the archive's spelling, in name and parameter (docs/archives.md#md5s)
     image_md5=Endpoint(path="v2/getM5HashForImage", required=frozenset({"SOPInstanceUid"})),
     image_md5_parameter="SOPInstanceUid",
     series_md5=Endpoint(path="getMD5Hierarchy", required=SERIES, method=Method.POST),

@@ -1,7 +1,7 @@
-"""nbia-api v4: in use since 2025; nobody needs to sign in for public series.
+"""nbia-api v4: in use since 2025; public series need no signing in.
 
-It refuses parameters that it does not know. getImage brings MD5s since November 2025; before that getImageWithMD5Hash did, which
-names images by a counter in no order and sends no licence.
+It refuses unknown parameters. getImage has MD5s since November 2025; before that getImageWithMD5Hash had them, which numbers
+images in no order and sends no licence.
 
 Source: docs/archives.md#api-history, #queries, #image-endpoints.
 """
@@ -133,7 +133,7 @@ _METADATA: Final = (
     "ThirdPartyAnalysis",
     "Authorized",
 )
-# clients in the field send ten thousand at a time (docs/archives.md#series-queries); a thousand keep a reply small enough to hold
+# other clients send ten thousand at a time (docs/archives.md#series-queries); a thousand keep a reply small enough for memory
 _LISTED_AT_ONCE: Final = 1_000
 _GET_IMAGE: Final = Endpoint(path="v4/getImage", required=_SERIES_UID, optional=frozenset({"NewFileNames", "IncludeMD5"}))
 
@@ -153,7 +153,7 @@ def _query(
 
 
 def _counts(name: str, column: str, filters: Mapping[str, str]) -> QueryEndpoint:
-    """Counts come as JSON, and `format` is one of the parameters that v4 refuses there."""
+    """Counts are JSON, and v4 refuses the parameter `format` there."""
     return QueryEndpoint(
         endpoint=Endpoint(path=f"v4/get{name}ValuesAndCounts", optional=frozenset(filters.values())),
         filters=filters,

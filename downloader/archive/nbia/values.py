@@ -1,4 +1,4 @@
-"""Values of a reply, which come as text or numbers, and dates in four forms. All raise UnreadableError.
+"""Converts values of a reply, which are text or numbers, with dates in four forms. All functions raise UnreadableError.
 
 Source: docs/archives.md#json-replies, #dates.
 """
@@ -12,11 +12,11 @@ from downloader.model import LARGEST_FIGURE
 
 
 class UnreadableError(ValueError):
-    """A value that its attribute cannot have."""
+    """A value that is invalid for its attribute."""
 
 
 def to_text(value: object) -> str:
-    """Text as it came: blanks at its ends belong to it (docs/archives.md#json-replies)."""
+    """Unchanged text: blanks at its ends belong to it (docs/archives.md#json-replies)."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -33,7 +33,7 @@ _WHOLE: Final = re.compile(r"\s*(-?[0-9]{1,19})(?:\.0*)?\s*", re.ASCII)
 
 
 def to_number_text(value: object) -> str:
-    """A number in its shortest form, so that 1, "1" and "1.000000" are the same; any other text as it came."""
+    """A number in its shortest form, so that 1, "1" and "1.000000" are equal; any other text unchanged."""
     if type(value) is str and value.isdigit() and value.isascii() and value[0] != "0" and len(value) < _LONGEST_WHOLE_DIGITS:
         return value
     text = to_text(value)
@@ -60,7 +60,7 @@ _MONTH_FIRST: Final = re.compile(rf"([0-9]{{2}})-([0-9]{{2}})-([0-9]{{4}}){_TIME
 
 
 def to_datetime(value: object) -> datetime | None:
-    """`2006-09-07 00:00:00.0`, `2006-09-07` or `09-07-2006` (docs/archives.md#dates), taken for UTC; None for blank text."""
+    """`2006-09-07 00:00:00.0`, `2006-09-07` or `09-07-2006` (docs/archives.md#dates), as UTC; None for blank text."""
     text = to_text(value).strip()
     return _parse_datetime(text) if text else None
 
@@ -81,6 +81,6 @@ def _parse_datetime(text: str) -> datetime:
 
 
 def to_date(value: object) -> date | None:
-    """The day of what `to_datetime` reads."""
+    """The date of what `to_datetime` reads."""
     moment = to_datetime(value)
     return moment.date() if moment else None
