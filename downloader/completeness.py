@@ -41,11 +41,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Digests:
-    """How many images matched the archive's MD5, and how many have none there (`unvouched` are these images)."""
+    """How many images matched the archive's MD5, and how many have none there (`unproven` are these images)."""
 
     matched: int
     blank: int
-    unvouched: tuple[StagedImage, ...] = ()
+    unproven: tuple[StagedImage, ...] = ()
 
 
 def match_catalogue(series: Series, images: tuple[StagedImage, ...]) -> None:
@@ -110,7 +110,7 @@ def prove(series: Series, images: tuple[StagedImage, ...], evidence: Evidence, *
             next_step="set download.md5 to auto",
         )
     else:
-        digests = _Digests(matched=0, blank=len(images), unvouched=images)
+        digests = _Digests(matched=0, blank=len(images), unproven=images)
     proof = _conclude(series, images, md5=md5, digests=digests)
     return replace(proof, md5_list=has_digests)
 
@@ -138,7 +138,7 @@ def prove_merged(
     match_catalogue(series, images)
     _check_identities(series, images)
     if md5 is Md5Mode.OFF:
-        digests = _Digests(matched=0, blank=len(images), unvouched=images)
+        digests = _Digests(matched=0, blank=len(images), unproven=images)
     elif series_md5 in series_digests(image.md5 for image in images):
         digests = _Digests(matched=len(images), blank=0)
     else:
@@ -162,7 +162,7 @@ def series_digests(image_md5s: Iterable[str]) -> frozenset[str]:
 
 def _conclude(series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, digests: _Digests) -> Proof:
     """Check what the archive's digests did not prove, and return the proof."""
-    _refuse_doubtful(series, digests.unvouched)
+    _refuse_doubtful(series, digests.unproven)
     if md5 is Md5Mode.REQUIRE and digests.blank:
         raise DigestMismatchError(
             f"the archive has no MD5 for {digests.blank} of {len(images)} images, and the manifest requires them",
@@ -179,9 +179,9 @@ def _conclude(series: Series, images: tuple[StagedImage, ...], *, md5: Md5Mode, 
     )
 
 
-def _refuse_doubtful(series: Series, unvouched: Iterable[StagedImage]) -> None:
+def _refuse_doubtful(series: Series, unproven: Iterable[StagedImage]) -> None:
     """Refuse images that our scanner cannot parse, unless they match the archive's own MD5."""
-    for image in unvouched:
+    for image in unproven:
         if image.doubt:
             raise NotDicomError(image.doubt, series_instance_uid=series.series_instance_uid)
 
@@ -218,10 +218,10 @@ def _check_digests(series: Series, images: tuple[StagedImage, ...], evidence: Ev
 def _compare_digests(series: Series, expected: Iterable[tuple[StagedImage, str]]) -> _Digests:
     """Compare each image with the archive's MD5 of it, which is empty if the archive has none."""
     matched = 0
-    unvouched: list[StagedImage] = []
+    unproven: list[StagedImage] = []
     for image, md5 in expected:
         if not md5:
-            unvouched.append(image)
+            unproven.append(image)
         elif image.md5 == md5:
             matched += 1
         else:
@@ -230,7 +230,7 @@ def _compare_digests(series: Series, expected: Iterable[tuple[StagedImage, str]]
                 series_instance_uid=series.series_instance_uid,
                 next_step="it is retried",
             )
-    return _Digests(matched=matched, blank=len(unvouched), unvouched=tuple(unvouched))
+    return _Digests(matched=matched, blank=len(unproven), unproven=tuple(unproven))
 
 
 def _check_ends(series: Series, images: tuple[StagedImage, ...]) -> None:

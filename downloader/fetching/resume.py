@@ -73,7 +73,7 @@ async def find_missing(attempt: Attempt) -> tuple[str, ...] | None:
     here = {image.sop_instance_uid for image in salvage.images}
     if not listed or len(listed) != series.image_count or len(set(listed)) != len(listed) or not here.issubset(listed):
         return None
-    if may_have_list(series, context) and not await _vouches_for_parts(series, listed[0], context):
+    if may_have_list(series, context) and not await _has_digests_of_images(series, listed[0], context):
         return None
     return tuple(sop_instance_uid for sop_instance_uid in listed if sop_instance_uid not in here)
 
@@ -89,7 +89,7 @@ def is_weaker_than_whole(proven: "ProvenSeries", context: AttemptContext) -> boo
     return proven.proof.digests is not Digests.ALL and may_have_list(proven.series, context)
 
 
-async def _vouches_for_parts(series: Series, sop_instance_uid: str, context: AttemptContext) -> bool:
+async def _has_digests_of_images(series: Series, sop_instance_uid: str, context: AttemptContext) -> bool:
     """Whether the archive has digests of single images; if not, single images are not used.
 
     Raises:

@@ -66,7 +66,7 @@ async def _compare_images(images: Sequence[HashedImage], archive: Source, patien
     matched = 0
     for image in images:
         if not image.sop_instance_uid:
-            continue  # one that does not tell who it is; the digest of the series would have vouched for it
+            continue  # no identifiers were read; only the digest of the series could prove it
         md5 = await patience.ask("getMD5HashForImage", partial(archive.find_image_md5, image.sop_instance_uid))
         if not md5:
             continue

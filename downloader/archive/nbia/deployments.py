@@ -93,8 +93,7 @@ class RouteEvidence:
             del self._refusals[next(iter(self._refusals))]
 
     def note_served(self, number: int, series_instance_uid: str, *, has_list: bool, refused: Collection[int] = ()) -> list[int]:
-        """Record that this route worked, after others were `refused`; returns those that count as not offered now.
-        """
+        """Record that this route worked, after others were `refused`; returns those that count as not offered now."""
         self._worked.add(number)
         self._settled_at.pop(number, None)
         self._came_without.pop(number, None)
