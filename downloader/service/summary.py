@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
 from downloader.results.run import Outcome
 from downloader.service.port import ArchiveFailure, ArchiveStatus, ManifestState, ManifestStatus, ServiceStatus
+
+_FAILED_CYCLE: Final = "the last cycle failed"
 
 
 class SummaryState(StrEnum):
@@ -78,8 +81,10 @@ def _manifest_problem(manifest: ManifestStatus, status: ServiceStatus) -> str:
         problems.append("the manifest is broken" + (", the last valid version stays in force" if manifest.in_force else ""))
     if manifest.tally.failed:
         problems.append(f"{manifest.tally.failed:,} series failed")
-    if _has_failed_cycle(manifest, status):
-        problems.append("the last cycle failed")
+    if manifest.needs_attention and manifest.progress is None:
+        problems.append(f"it waits for a person: {manifest.needs_attention}")
+    elif _has_failed_cycle(manifest, status):
+        problems.append(_FAILED_CYCLE)
     return "; ".join(problems)
 
 
@@ -118,10 +123,12 @@ def _attention(needing: Sequence[ManifestSummary], manifests: Sequence[ManifestS
     concerned = [manifest for manifest in manifests if manifest.name in names]
     broken = sum(bool(manifest.problem) for manifest in concerned)
     failed = sum(manifest.tally.failed for manifest in concerned)
-    cycles = sum("the last cycle failed" in manifest.problem for manifest in needing)
+    waiting = sum(bool(manifest.needs_attention) and manifest.progress is None for manifest in concerned)
+    cycles = sum(_FAILED_CYCLE in manifest.problem for manifest in needing)
     counts = [
         f"{broken:,} broken" if broken else "",
         f"{failed:,} series failed" if failed else "",
+        f"{waiting:,} waiting for a person" if waiting else "",
         f"the last cycle of {cycles:,} failed" if cycles else "",
     ]
     verb = "manifest needs" if len(needing) == 1 else "manifests need"

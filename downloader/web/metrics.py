@@ -20,6 +20,7 @@ from downloader.service.port import (
     ServiceReports,
     ServiceStatus,
 )
+from downloader.service.summary import SummaryState, summarize
 
 _SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 _RATES: Final = (1e4, 3e4, 1e5, 3e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8, 5e8)
@@ -129,6 +130,13 @@ class Moment(Collector):
         yield from _of_archives(self.status.archives)
         yield from _of_libraries(self.status)
         yield from _of_manifests(self.manifests)
+        told = summarize(self.status, self.manifests).manifests
+        yield _gauge(
+            "tciad_manifest_needs_attention",
+            "Whether the manifest is broken, has failed series, or cannot continue; as the page and /api/v1/status report.",
+            _MANIFEST,
+            {(of.name,): of.state is SummaryState.ATTENTION for of in told},
+        )
 
 
 def _of_archives(archives: Sequence[ArchiveStatus]) -> Iterable[Metric]:

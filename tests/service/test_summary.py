@@ -61,6 +61,11 @@ OUT = {"reached_at": None, "failed_at": NOW, "failing_since_at": NOW.replace(hou
             SummaryState.ATTENTION,
             "1 manifest needs attention: the last cycle of 1 failed.",
         ),
+        (
+            [manifest_status("m", tally=COMPLETE, last_cycle=cycle_summary(), needs_attention="correct the password of tcia")],
+            SummaryState.ATTENTION,
+            "1 manifest needs attention: 1 waiting for a person.",
+        ),
     ],
 )
 def test_the_sentence(manifests: list[ManifestStatus], state: SummaryState, sentence: str) -> None:

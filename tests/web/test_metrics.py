@@ -60,7 +60,9 @@ async def test_every_figure_is_told(tmp_path: Path) -> None:
 async def test_the_last_success_outlives_the_service(tmp_path: Path) -> None:
     """So that an alert does not forget at a restart."""
     async with served(tmp_path) as http:
-        before = (await figures(http))["tciad_last_success_timestamp_seconds m"]
+        told = await figures(http)
+        before = told["tciad_last_success_timestamp_seconds m"]
+        assert told["tciad_manifest_needs_attention m"] == 0
     async with served(tmp_path, runs=False) as http:
         assert (await figures(http))["tciad_last_success_timestamp_seconds m"] == before
 
@@ -74,6 +76,7 @@ async def test_a_mirror_that_never_worked_has_a_last_success_of_zero(tmp_path: P
         told = await figures(http)
         assert told["tciad_last_success_timestamp_seconds m"] == told["tciad_last_success_timestamp_seconds bad"] == 0
         assert (told["tciad_manifest_wrong m"], told["tciad_manifest_wrong bad"]) == (0, 1)
+        assert (told["tciad_manifest_needs_attention m"], told["tciad_manifest_needs_attention bad"]) == (1, 1)
 
 
 async def test_a_manifest_that_is_gone_leaves_no_figures(tmp_path: Path) -> None:
