@@ -1,5 +1,6 @@
 """A small series that comes in one portion is stored in one go, and only if everything about it is as it must be."""
 
+import os
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,11 +13,11 @@ from downloader.errors import LibraryError, NoSpaceError, TciadError
 from downloader.fetching.attempt import AttemptContext, FetchedSeries, fetch_series
 from downloader.library.local.library import LocalLibrary
 from downloader.library.local.staging import HELD_BYTES, HELD_IMAGES
-from downloader.model import Md5Mode, Series
+from downloader.model import LicenseReceived, Md5Mode, Series, TextStarted
 from tests.archive.transfers import zip_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_archive import MemoryArchive, MemoryBody
-from tests.library.series_streams import SERIES, dicom_file, md5_of, members_of
+from tests.library.series_streams import SERIES, dicom_file, md5_of, members_of, receipt_of, take, take_all
 
 pytestmark = pytest.mark.anyio
 IMAGES = {name: content for name, content in members_of(SERIES).items() if name != "LICENSE"}
@@ -73,6 +74,19 @@ async def test_it_is_stored_as_it_came_with_its_receipt(fetch: Fetch, tmp_path: 
     assert (stored.receipt.proof.md5_images, stored.receipt.proof.size) == (3, True)
     assert (tmp_path / LISTED.collection / "LICENSE").read_bytes() == b"be kind\n"
     assert staged(tmp_path) == []
+
+
+async def test_a_licence_that_came_before_the_rest_leaves_nothing_behind(tmp_path: Path) -> None:
+    """On a slow line it is a portion of its own: no journal stays in staging, and no file stays open."""
+    library = LocalLibrary(tmp_path)
+    open_before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    staging = library.begin(SERIES, "claim")
+    take(staging, TextStarted(), LicenseReceived(b"be kind\n"))
+    take_all(staging, IMAGES, is_last=True)
+    staging.commit(receipt_of(SERIES, staging.named_images()))
+    assert (tmp_path / LISTED.collection / "LICENSE").read_bytes() == b"be kind\n"
+    assert staged(tmp_path) == []
+    assert len(os.listdir("/proc/self/fd")) == open_before  # noqa: PTH208 - a Path would open one more
 
 
 async def test_a_new_version_takes_the_place_of_the_old_one(fetch: Fetch, tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ class LocalStaging:
             self._arrived[image.sop_instance_uid] = image
 
     def _take_license(self, text: bytes) -> None:
-        if self._held is None and self._staged.license_text is None:
+        if self._has_folder and self._staged.license_text is None:
             self._journal.note_license(text)
         self._license_text = text
 
@@ -270,8 +270,6 @@ class LocalStaging:
         contents, self._held = self._held or {}, None
         self._free_space.require(self._series.series_instance_uid)
         self._need_folder()
-        if self._license_text is not None:
-            self._journal.note_license(self._license_text)
         for image in self._images.values():
             write_new(self._part(image), b"".join(contents[image.position]))
             if image is not self._unnoted and not image.doubt:
@@ -283,6 +281,9 @@ class LocalStaging:
         if not self._has_folder:
             make_new_folder(self._folder)
             self._has_folder = True
+            # not before: a series in memory has no journal, whichever portion brought its licence
+            if self._license_text is not None:
+                self._journal.note_license(self._license_text)
 
     def _drop_doubtful(self) -> None:
         """Remove images that only the archive's list could prove: the next attempt may come without it."""
