@@ -1,8 +1,7 @@
 """The loop that empties the queue: claim, limit, fetch, record. The only place that acts on our errors."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -221,28 +220,24 @@ class Scheduler:
         return FetchOrder.LARGEST_FIRST if has_enough else FetchOrder.SMALLEST_FIRST
 
     async def _work(self, claim: Claim, order: FetchOrder, slot: object) -> None:
-        try:
-            async with self._alone_at(claim.series.series_instance_uid):
-                await self._attempt(claim)
-        finally:
-            self._orders_under_way[order] -= 1
-            self._slots.release_on_behalf_of(slot)
-            self._look_again()
-
-    @asynccontextmanager
-    async def _alone_at(self, series_instance_uid: str) -> AsyncIterator[None]:
-        """Wait until no other attempt of this scheduler works on the series.
+        """Make the attempt once no other attempt of this scheduler works on the series.
 
         After a suspend of the machine that was longer than a lease, series of attempts in flight can be claimed again.
         """
-        while before := self._under_way.get(series_instance_uid):
-            await before.wait()
-        ended = self._under_way[series_instance_uid] = anyio.Event()
+        series_instance_uid = claim.series.series_instance_uid
         try:
-            yield
+            while before := self._under_way.get(series_instance_uid):
+                await before.wait()
+            ended = self._under_way[series_instance_uid] = anyio.Event()
+            try:
+                await self._attempt(claim)
+            finally:
+                del self._under_way[series_instance_uid]
+                ended.set()
         finally:
-            del self._under_way[series_instance_uid]
-            ended.set()
+            self._orders_under_way[order] -= 1
+            self._slots.release_on_behalf_of(slot)
+            self._changed.set()
 
     async def _attempt(self, claim: Claim) -> None:
         if claim.unended_attempts >= self._policy.attempts:

@@ -17,12 +17,12 @@ from downloader.archive.nbia.decoding import (
 )
 from downloader.archive.nbia.deployments import REFUSALS_NEEDED, RouteEvidence, list_missing
 from downloader.archive.nbia.endpoints import CARTS, Endpoint, Generation, ImageRoute
-from downloader.archive.nbia.error_replies import READ_BYTES, is_page, quote_text, says_not_offered
+from downloader.archive.nbia.error_replies import READ_BYTES, quote_text, says_not_offered
 from downloader.archive.nbia.json_rows import Row, RowReader
 from downloader.archive.nbia.requests import Asker, read_refusal, told_of_carts
 from downloader.archive.nbia.series_queries import SeriesRows
 from downloader.archive.nbia.studies import Studies, lacking
-from downloader.archive.nbia.transfers import SingleImageTransfer, ZipTransfer
+from downloader.archive.nbia.transfers import SingleImageTransfer, ZipTransfer, expect_images
 from downloader.archive.port import (
     NO_STUDY_NEEDS,
     Capabilities,
@@ -36,7 +36,6 @@ from downloader.archive.port import (
 from downloader.archive.question import Topic
 from downloader.errors import ArchiveError, ArchiveFaultError, TciadError, UnexpectedReplyError
 from downloader.model import Md5Mode, Series, SeriesQuery
-from downloader.transport.client import Reply
 
 DESCRIBED_SINGLY: Final = 3
 _MOST_ROWS: Final = 1_000_000
@@ -182,7 +181,8 @@ class NbiaArchive:
             UnexpectedReplyError: no route is available, or none with an MD5 list and `md5` is `require`.
         """
         refused: dict[int, ArchiveError] = {}
-        self._rows.remember_study(series)
+        if self._rows.asks_by_study:
+            self._rows.remember_study(series)
         for number, route in enumerate(self._table.image_routes):
             if self._evidence.is_missing(number) or not route.serves(md5):
                 continue
@@ -192,7 +192,7 @@ class NbiaArchive:
             async with self._asker.ask(route.endpoint, values) as reply:
                 refusal = await read_refusal(reply, series.series_instance_uid)
                 if refusal is None:
-                    await self._expect_body(reply, series.series_instance_uid)
+                    await expect_images(reply, series.series_instance_uid)
                     if not route.md5_list:
                         self._note_served(number, series, refused)
                     transfer = ZipTransfer(reply, series, has_md5_list=route.md5_list)
@@ -236,7 +236,7 @@ class NbiaArchive:
         values = {"SeriesInstanceUID": series_instance_uid, "SOPInstanceUID": sop_instance_uid}
         async with self._asker.ask(self._table.single_image, values) as reply:
             await self._asker.expect_answer(reply, series_instance_uid)
-            await self._expect_body(reply, series_instance_uid)
+            await expect_images(reply, series_instance_uid)
             yield SingleImageTransfer(reply, sop_instance_uid)
 
     async def find_image_md5(self, sop_instance_uid: str) -> str:
@@ -250,17 +250,6 @@ class NbiaArchive:
         if self._table.series_md5 is None:
             return ""
         return await self._ask_md5(self._table.series_md5, {"SeriesInstanceUID": series_instance_uid})
-
-    async def _expect_body(self, reply: Reply, series_instance_uid: str) -> None:
-        """Refuse replies that cannot be images before they are parsed as such (docs/faults.md, trap 6)."""
-        if reply.status == 204 or reply.headers.get("Content-Length") == "0":
-            what = "received an empty reply instead of images"
-        elif is_page(reply.headers):
-            kind = reply.headers["Content-Type"]
-            what = f"received a reply of type {quote_text(kind)} instead of images: {quote_text(await reply.text(READ_BYTES))}"
-        else:
-            return
-        raise ArchiveFaultError(f"{reply.url}: {what}", series_instance_uid=series_instance_uid)
 
     def _note_served(self, number: int, series: Series, refused: Mapping[int, ArchiveError]) -> None:
         """Record which routes this deployment offers, after one of them has shown that the archive works."""

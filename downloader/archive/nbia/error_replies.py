@@ -135,12 +135,6 @@ def says_not_offered(refusal: Refusal) -> bool:
     return refusal.status in {404, 405} or (refusal.status == 400 and _UNKNOWN_PARAMETER.search(refusal.text) is not None)
 
 
-def is_page(headers: Mapping[str, str]) -> bool:
-    """Whether the Content-Type is a text or page, where images were requested."""
-    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return kind.startswith("text/") or kind in {"application/json", "application/xml", "application/xhtml+xml"}
-
-
 def parse_retry_after(header: str, now: datetime) -> float | None:
     """Seconds to wait, at most a day, from either form of the header; None if it is unreadable.
 

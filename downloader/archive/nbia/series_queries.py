@@ -28,6 +28,8 @@ class SeriesRows:
         asker: sends the requests.
         studies: adds attributes that only getPatientStudy has.
         lists_completely: rows of the generation's list need no study attributes.
+
+    `asks_by_study`: the generation has no query for one series, only for the series of a study.
     """
 
     def __init__(self, archive: str, *, generation: Generation, asker: Asker, studies: Studies, lists_completely: bool) -> None:
@@ -36,7 +38,8 @@ class SeriesRows:
         self._asker = asker
         self._studies = studies
         self._lists_completely = lists_completely
-        # the studies of recently opened series, for generations with queries by study and not by series
+        self.asks_by_study = generation.listed_series is None and "series_instance_uid" not in generation.series.filters
+        # the studies of recently opened series
         self._study_of: dict[str, str] = {}
 
     async def find_series(self, query: SeriesQuery, note: NoteUnreadable | None = None) -> AsyncGenerator[Series, None]:
@@ -83,7 +86,7 @@ class SeriesRows:
         """Yield the catalogue's row of each of these series that it lists; others are left out."""
         wanted = list(dict.fromkeys(series_instance_uids))
         listing = self._table.listed_series
-        if listing is None and "series_instance_uid" not in self._table.series.filters:
+        if self.asks_by_study:
             for series in await self._pick(wanted, note):
                 yield series
             return
@@ -175,7 +178,7 @@ class SeriesRows:
         return list(found.values())
 
     def remember_study(self, series: Series) -> None:
-        """Record the study of a series, for a generation with queries by study and not by series."""
+        """Record the study of a series, for `asks_by_study`."""
         if series.study_instance_uid:
             self._study_of[series.series_instance_uid] = series.study_instance_uid
         while len(self._study_of) > _STUDIES_REMEMBERED:

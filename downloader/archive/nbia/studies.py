@@ -59,6 +59,8 @@ class KnownStudies:
 class Studies:
     """Requests getPatientStudy for attributes that the rows of one archive lack; sends nothing if they lack none.
 
+    `are_asked`: whether `find` sends a request.
+
     Args:
         archive: the archive's name, for the log.
         asker: sends the requests.
@@ -74,19 +76,15 @@ class Studies:
         self._nothing = KnownStudies(needs, None)
         # the studies of series that were requested singly
         self._remembered: dict[str, Details] = {}
-        self._is_offered = True
+        # an attribute, not a property: every attempt at a series reads it
+        self.are_asked = bool(needs.all)
         # also from the last query: a resolve compares each list with these counts
         self._counted: tuple[_Asked, Sequence[StudyCount]] | None = None
 
     @property
     def told(self) -> frozenset[str]:
         """The attributes that series get from their studies."""
-        return self._needs.all if self._is_offered else frozenset()
-
-    @property
-    def are_asked(self) -> bool:
-        """Whether `find` sends a request."""
-        return bool(self._needs.all) and self._is_offered
+        return self._needs.all if self.are_asked else frozenset()
 
     async def count(self, query: SeriesQuery) -> Sequence[StudyCount]:
         """The number of series of each study of the query; without a request if `find` has just requested the same studies.
@@ -108,7 +106,7 @@ class Studies:
         Raises:
             ArchiveError: the archive cannot provide what is required.
         """
-        if not self._needs.all or not self._is_offered:
+        if not self.are_asked:
             return self._nothing
         return KnownStudies(self._needs, await self._ask(query))
 
@@ -120,7 +118,7 @@ class Studies:
         """
         incomplete = [series for series in rows if not all(getattr(series, name) for name in self._needs.all)]
         wanted = dict.fromkeys(series.study_instance_uid for series in incomplete if series.study_instance_uid)
-        if not wanted or not self._is_offered:
+        if not wanted or not self.are_asked:
             return rows
         for found in (await ask_each([study for study in wanted if study not in self._remembered], self._ask_one)).values():
             self._remembered.update(found)
@@ -139,7 +137,7 @@ class Studies:
         except (UnexpectedReplyError, CredentialsRejectedError) as error:
             if self._needs.required:
                 raise
-            self._is_offered = False
+            self.are_asked = False
             _log.warning(
                 "the archive does not describe studies, so metadata.csv has no study dates and descriptions",
                 archive=self._archive,

@@ -6,8 +6,9 @@ import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Final
 
+from downloader.archive.nbia.error_replies import READ_BYTES, quote_text
 from downloader.completeness import Evidence
-from downloader.errors import IncompleteSeriesError, UnsafeMemberError
+from downloader.errors import ArchiveFaultError, IncompleteSeriesError, UnsafeMemberError
 from downloader.model import (
     ImageData,
     ImageEnded,
@@ -41,8 +42,26 @@ _UNSAFE_NAME: Final = re.compile(
     """,
     re.VERBOSE,
 )
+_READABLE_TYPES: Final = frozenset({"application/json", "application/xml", "application/xhtml+xml"})
 _ENDED: Final = ImageEnded()
 _TEXT_STARTED: Final = TextStarted()
+
+
+async def expect_images(reply: Reply, series_instance_uid: str) -> None:
+    """Refuse replies that cannot be images before they are parsed as such (docs/faults.md, trap 6).
+
+    Raises:
+        ArchiveFaultError: the reply is empty, or its Content-Type is that of a text.
+    """
+    kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if reply.status == 204 or reply.headers.get("Content-Length") == "0":
+        what = "received an empty reply instead of images"
+    elif kind.startswith("text/") or kind in _READABLE_TYPES:
+        shown = quote_text(reply.headers["Content-Type"])
+        what = f"received a reply of type {shown} instead of images: {quote_text(await reply.text(READ_BYTES))}"
+    else:
+        return
+    raise ArchiveFaultError(f"{reply.url}: {what}", series_instance_uid=series_instance_uid)
 
 
 def limits_for(series: Series) -> ZipLimits:

@@ -47,6 +47,7 @@ class SeriesTree:
         self._layout = layout
         self._changing = threading.Lock()
         self._on_disk: dict[PurePosixPath, None] = {}
+        self._licensed: set[str] = set()
         self.overdue = Overdue(root / OWN_FOLDER / OVERDUE_NAME)
 
     def folder_of(self, series: Series) -> PurePosixPath:
@@ -149,14 +150,16 @@ class SeriesTree:
             OccupiedFolderError: something else is in the place of the series.
         """
         with self._changing:
-            self.overdue.set()
+            if not self.overdue.is_set:
+                self.overdue.set()
             folders = self._layout.folders(receipt.series)
             folder = self._choose(folders, receipt.series)
             target = self._root / folder
             self._refuse_nesting(folder, receipt.series)
             replacement = self._replacement(finished, target, receipt) if os.path.lexists(target) else None
             with made_folders(target.parent, self._unsure_above(folder)):
-                self._put_license(finished.parent, receipt.series, license_text)
+                if receipt.series.collection not in self._licensed:
+                    self._put_license(finished.parent, receipt.series, license_text)
                 if replacement is not None:
                     replacement.make()
                 else:
@@ -183,6 +186,7 @@ class SeriesTree:
         """
         with self._changing:
             self.overdue.set()
+            self._licensed.clear()
             yield self._root / path
             if path.parts[0] != OWN_FOLDER:
                 remove_empty_folders(self._root / path.parent, self._root)
@@ -202,6 +206,7 @@ class SeriesTree:
     def move_papers(self, series: Series, others: Collection[PurePosixPath]) -> None:
         """See the port."""
         new = self._layout.collection_folder(series)
+        self._licensed.clear()
         for old in collection_folders(series):
             if old != new and old not in others:
                 for name in COLLECTION_PAPERS:
@@ -269,13 +274,16 @@ class SeriesTree:
         """Write the licence of the collection, if it does not exist yet."""
         target = self._root / self._layout.collection_folder(series) / LICENSE_NAME
         content = license_text or _license_of(series)
-        if not content or os.path.lexists(target):
+        if not content:
             return
-        temporary = staging / f"{LICENSE_NAME}.new"
-        temporary.unlink(missing_ok=True)
-        write_new(temporary, content)
-        with made_folders(target.parent):
-            put_file(temporary, target)
+        if not os.path.lexists(target):
+            temporary = staging / f"{LICENSE_NAME}.new"
+            temporary.unlink(missing_ok=True)
+            write_new(temporary, content)
+            with made_folders(target.parent):
+                put_file(temporary, target)
+        # looked for once in a process; what removes or moves folders lets it be looked for again
+        self._licensed.add(series.collection)
 
 
 def has_files(folder: Path, receipt: Receipt) -> bool:

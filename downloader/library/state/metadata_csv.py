@@ -45,28 +45,28 @@ _UNITS: Final = ("kB", "MB", "GB", "TB", "PB")
 class Overdue:
     """The file at `path`, which exists while the library's table is outdated. It survives a kill.
 
-    Thread-safe. Raises OSError; see local/filesystem.py.
+    `is_set` tells that this object made it and has not removed it since. Thread-safe. Raises OSError; see local/filesystem.py.
     """
 
-    __slots__ = ("_is_set", "_path")
+    __slots__ = ("_path", "is_set")
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._is_set = False
+        self.is_set = False
 
     def __bool__(self) -> bool:
         return os.path.lexists(self._path)
 
     def set(self) -> None:
         """Mark the table as outdated, before the library changes."""
-        if not self._is_set:
+        if not self.is_set:
             os.close(os.open(self._path, _TOUCH, 0o666))
-            self._is_set = True
+            self.is_set = True
 
     def clear(self) -> None:
         """Mark the table as current."""
         self._path.unlink(missing_ok=True)
-        self._is_set = False
+        self.is_set = False
 
 
 class MetadataFile:

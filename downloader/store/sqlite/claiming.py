@@ -101,19 +101,13 @@ def complete_waiting(connection: Connection, waiting: deque[Completion], own: Co
     try:
         with connection.transaction(durable=True):
             for completion in taken:
-                completion.lost = _complete(connection, completion)
+                held, values = completion.held, completed_values(completion.receipt, completion.folder)
+                is_held = connection.change("complete", **_names_of(held), **values)
+                completion.lost = None if is_held else _lost(held)
     except BaseException:
         waiting.extendleft(completion for completion in reversed(taken) if completion is not own)
         if own in taken:
             raise
-
-
-def _complete(connection: Connection, completion: Completion) -> LeaseLostError | None:
-    try:
-        _change_held(connection, "complete", completion.held, **completed_values(completion.receipt, completion.folder))
-    except LeaseLostError as lost:
-        return lost
-    return None
 
 
 def completed_values(receipt: Receipt, folder: str) -> dict[str, Value]:
@@ -169,10 +163,13 @@ def fail(connection: Connection, held: Claim, *, error: str, message: str, rests
 def _change_held(connection: Connection, name: str, held: Claim, **values: Value) -> None:
     """Run a statement that changes the series only if it still has this claim."""
     if not connection.change(name, **_names_of(held), **values):
-        raise LeaseLostError(
-            f"attempt {held.attempt} no longer holds the lease",
-            series_instance_uid=held.series.series_instance_uid,
-        )
+        raise _lost(held)
+
+
+def _lost(held: Claim) -> LeaseLostError:
+    return LeaseLostError(
+        f"attempt {held.attempt} no longer holds the lease", series_instance_uid=held.series.series_instance_uid
+    )
 
 
 def _names_of(held: Claim) -> dict[str, Value]:

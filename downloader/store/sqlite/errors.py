@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from downloader.errors import DamagedStoreError, StoreError, StoreLockedError
 
@@ -15,21 +16,26 @@ _NOT_WRITABLE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sql
 REBUILD = "rebuild it from the receipts with `tciad store rebuild`; the damaged file is kept"
 
 
+FOREIGN_ERRORS: Final = (sqlite3.Error, OSError)
+"""What sqlite3 and the file system raise."""
+
+
 @contextmanager
 def translated_errors(path: Path) -> Iterator[None]:
     """Raise errors of sqlite3 and of the file system as StoreError about the store at `path`."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise _translate(error, path) from error
-    except OSError as error:
-        raise StoreError(
+    except FOREIGN_ERRORS as error:
+        raise translate(error, path) from error
+
+
+def translate(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+    """The StoreError for one of FOREIGN_ERRORS about the store at `path`. Raise it `from` the foreign one."""
+    if isinstance(error, OSError):
+        return StoreError(
             f"the state store {path} cannot be opened: {error.strerror or error}",
             next_step="make its folder writable, or name another file with --state",
-        ) from error
-
-
-def _translate(error: sqlite3.Error, path: Path) -> StoreError:
+        )
     # errors that the Python module raises itself have no code
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
     if code in _BUSY:

@@ -27,7 +27,7 @@ from downloader.store.records import (
 )
 from downloader.store.sqlite import inventory, library_folders
 from downloader.store.sqlite.connection import BUSY_SECONDS, PAGE_SIZE, Connection
-from downloader.store.sqlite.errors import translated_errors
+from downloader.store.sqlite.errors import FOREIGN_ERRORS, translate
 from downloader.store.sqlite.reading import open_empty, open_to_read
 
 Parameters = ParamSpec("Parameters")
@@ -89,8 +89,10 @@ class StoreThread:
         """Run the function with the connection on the thread. Raises StoreError."""
 
         def call() -> Result:
-            with translated_errors(self._path):
+            try:
                 return function(self._connection, *args, **kwargs)
+            except FOREIGN_ERRORS as error:
+                raise translate(error, self._path) from error
 
         return await _run(self._executor, call)
 
