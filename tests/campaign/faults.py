@@ -71,7 +71,7 @@ class Script:
 
 
 def _describe(fault: Fault) -> str:
-    times = "" if fault.times == 1 else " for ever" if fault.times is None else f" {fault.times} times"
+    times = "" if fault.times == 1 else " always" if fault.times is None else f" {fault.times} times"
     figure = fault.status or fault.images or fault.rows or fault.at_bytes
     where = f" at {'/'.join(fault.endpoints)}" if fault.endpoints else ""
     return f"{fault.kind}{f' {figure}' if figure else ''}{times}{where}"

@@ -175,7 +175,7 @@ class Judge:
         for uid, planned in self.world.listed().items():
             folders = {copy.folder for copy in deed.after.of(uid)} - self.ledger.copied
             if wish.wants(planned) and len(folders) > 1 and not self.ledger.store_is_stale:
-                yield f"two folders: series {self._name(uid)} lies in {', '.join(map(str, sorted(folders)))}"
+                yield f"two folders: series {self._name(uid)} is in {', '.join(map(str, sorted(folders)))}"
         awaited = [uid for uid, row in deed.after.rows.items() if row.state not in {"complete", "withdrawn"}]
         left = [name for name in deed.after.staged if not any(name.startswith(uid) for uid in awaited)]
         if left:
@@ -212,7 +212,7 @@ class Judge:
             if row is None:
                 yield f"rebuild: series {self._name(uid)} lies whole in {copies[0].folder}, and the store does not know"
             elif self._best([copy for copy in copies if str(copy.folder) == row.folder], uid) != best:
-                yield f"rebuild: the store knows an older version of series {self._name(uid)} than lies in the library"
+                yield f"rebuild: the store knows an older version of series {self._name(uid)} than the library has"
 
     def _forgive(self, deed: Deed) -> None:
         """Clear the records of manual damage of series that are intact again, or that a successful command had to check."""

@@ -167,7 +167,7 @@ class MemoryArchive:
         self._fail()
         rows = [row for row in self.rows if _fits(collection, row.collection) and _fits(modality, row.modality)]
         if not all(row.patient_id for row in rows):
-            raise UnexpectedReplyError("no patients are told")
+            raise UnexpectedReplyError("no patients are listed")
         return list(dict.fromkeys(row.patient_id for row in rows))
 
     async def find_shared_cart(self, name: str) -> Sequence[str]:
