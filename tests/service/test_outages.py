@@ -10,6 +10,7 @@ from downloader.pacing import BreakerState
 from downloader.sandbox import EVERY, Fault, FaultKind, serve_sandbox
 from downloader.service.port import ManifestState, RunPhase
 from downloader.service.setback import IN_DOUBT
+from downloader.service.summary import summarize
 from tests.service.scene import (
     HOUR_SECONDS,
     PROBE_PAUSES,
@@ -49,12 +50,16 @@ async def test_an_archive_that_is_out_when_a_cycle_begins_is_waited_for(tmp_path
             assert (told.phase, told.waiting_since_at, told.breaker) == (RunPhase.WAITING, began_at, BreakerState.OPEN)
             (archive,) = (await scene.service.status()).archives
             assert told.archives_out == (archive.name,)
+            sentence = summarize(await scene.service.status(), await scene.service.manifests()).sentence
+            assert sentence == f"{archive.name} has not answered since {began_at:%H:%M} UTC."
             assert (await scene.manifest("m")).state is ManifestState.RUNNING
             sandbox.faults.clear()
             await scene.clock.pass_time(15)
             ended = await scene.cycle_of("m")
             assert (ended.summary.outcome, ended.completed) == ("complete", 2)
             assert ended.summary.began_at < began_at
+            told_after = summarize(await scene.service.status(), await scene.service.manifests())
+            assert told_after.sentence == "Complete: all 2 series of 1 manifest."
         assert [record["outcome"] for record in scene.records("runs")] == ["complete"]
 
 

@@ -84,6 +84,7 @@ def test_a_pause_is_visible_whatever_else_is_wrong(browser: Any) -> None:
         expect(page.locator("#confirmation")).to_contain_text("Resumed")
         expect(page.get_by_role("button", name="Pause")).to_be_visible()
         assert service.orders == ["resume"]
+        watched.assert_quiet()
 
 
 def test_failures_are_groups_that_open_and_are_retried(browser: Any, artefacts: Path) -> None:

@@ -5,11 +5,11 @@ import { ask, order, notice, guarded } from "./requests.js";
 import { byId, confirm_, count, duration, element, fill, icon, moment, relative, share, size, favicon } from "./parts.js";
 
 const REFRESH_MILLISECONDS = 15000;
-const SETTLE_MILLISECONDS = 500;
+const SETTLE_MILLISECONDS = 1000;
 const HISTORY_ROWS = 10;
 const SERIES_ROWS = 20;
 
-const known = { status: null, summary: null, manifests: [], groups: [], forecast: { manifests: [], libraries: [] }, throughput: null, progress: {} };
+const known = { status: null, summary: null, manifests: [], groups: [], failed: null, forecast: { manifests: [], libraries: [] }, throughput: null, progress: {} };
 const open = new Set();
 
 const LOOKS = {
@@ -329,10 +329,12 @@ async function find(after = null) {
   byId("more-found").dataset.after = page.next_after ?? "";
 }
 
-async function refresh() {
-  const [status, manifests, failures, throughput, forecast] = await Promise.all([
-    ask("/status"), ask("/manifests"), ask("/failures/groups"), ask("/throughput"), ask("/forecast")]);
-  Object.assign(known, { status: status.status, summary: status.summary, manifests: manifests.manifests, groups: failures.groups, forecast, throughput });
+// Counting failures reads a row of the store for each: not after every series that became complete.
+async function refresh({ countFailures = true } = {}) {
+  const [status, manifests, throughput, forecast] = await Promise.all([ask("/status"), ask("/manifests"), ask("/throughput"), ask("/forecast")]);
+  const failed = manifests.manifests.reduce((total, manifest) => total + manifest.tally.failed, 0);
+  const groups = countFailures || failed !== known.failed ? (await ask("/failures/groups")).groups : known.groups;
+  Object.assign(known, { status: status.status, summary: status.summary, manifests: manifests.manifests, groups, failed, forecast, throughput });
   showState();
   showComplete();
   showManifests();
@@ -348,7 +350,7 @@ function refreshSoon(event) {
   if (JSON.parse(event.data).kind === "cycle ended") setTimeout(() => guarded(loadHistory), SETTLE_MILLISECONDS);
   settling ??= setTimeout(() => {
     settling = null;
-    guarded(refresh);
+    guarded(() => refresh({ countFailures: false }));
   }, SETTLE_MILLISECONDS);
 }
 
@@ -363,7 +365,7 @@ function listen() {
     notice("The service does not respond; retrying. The figures may be outdated.");
     document.title = "No response · tciad";
   });
-  events.addEventListener("open", () => guarded(refresh));
+  events.addEventListener("open", () => guarded(() => refresh()));
   addEventListener("pagehide", () => events.close());
 }
 
@@ -383,7 +385,7 @@ byId("search").addEventListener("submit", (event) => {
   guarded(find);
 });
 addEventListener("resize", () => known.throughput && showThroughput(known.throughput.samples, known.throughput.seconds_between, showRates()));
-setInterval(() => guarded(refresh), REFRESH_MILLISECONDS);
+setInterval(() => guarded(() => refresh()), REFRESH_MILLISECONDS);
 guarded(refresh);
 guarded(loadHistory);
 listen();
