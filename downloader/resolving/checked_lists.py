@@ -5,15 +5,12 @@ can be wrong as well, mostly too large. So neither is accepted alone: a short li
 sent for what is missing, and remaining doubts are reported.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
-import anyio
 import structlog
-from anyio.abc import ObjectReceiveStream
 
 from downloader.archive.port import Catalogue, StudyCount, UnreadableRow
 from downloader.concurrency import task_group
@@ -28,11 +25,11 @@ from downloader.errors import (
     Verdict,
 )
 from downloader.model import Series, SeriesQuery
+from downloader.resolving.batches import Batches, pour
 from downloader.resolving.listing import Comparison, Listing, RowCount, Shortfall
 from downloader.resolving.query_plan import describe, is_whole_collection
 from downloader.transport.retrying import Patience
 
-BATCH_SERIES: Final = 2_000
 MOST_ASKED: Final = 100
 """If more studies or patients are missing, only a sample of them is requested."""
 SAMPLED: Final = 20
@@ -43,7 +40,6 @@ _FAILURES_IN_A_ROW: Final = 3
 """After that many consecutive failed lists, no more lists are requested from the archive: each costs minutes of retries."""
 _log = structlog.get_logger(__name__)
 
-Batches = Callable[[Sequence[Series]], Awaitable[None]]
 Missing = TypeVar("Missing")
 BeginAnswer = Callable[[bool], None]
 """Called before the rows of a response; the argument tells whether it replaces the previous response."""
@@ -320,30 +316,6 @@ def _sample(missing: Sequence[Missing]) -> Sequence[Missing]:
     if len(missing) <= MOST_ASKED:
         return missing
     return [missing[number * (len(missing) - 1) // (SAMPLED - 1)] for number in range(SAMPLED)]
-
-
-async def pour(rows: AsyncGenerator[Series, None], takes: Callable[[Series], bool], sink: Batches) -> None:
-    """Pass the wanted rows to the sink in batches, and read the next batch meanwhile."""
-    send, receive = anyio.create_memory_object_stream[Sequence[Series]]()
-    async with task_group() as group:
-        group.start_soon(_pass_on, receive, sink)
-        async with send, aclosing(rows):
-            batch: list[Series] = []
-            async for series in rows:
-                if not takes(series):
-                    continue
-                batch.append(series)
-                if len(batch) >= BATCH_SERIES:
-                    await send.send(batch)
-                    batch = []
-            if batch:
-                await send.send(batch)
-
-
-async def _pass_on(receive: ObjectReceiveStream[Sequence[Series]], sink: Batches) -> None:
-    async with receive:
-        async for batch in receive:
-            await sink(batch)
 
 
 @dataclass(slots=True)

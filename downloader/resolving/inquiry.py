@@ -11,7 +11,8 @@ from downloader.archive.port import Catalogue, UnreadableRow
 from downloader.errors import ArchiveFaultError, ManifestError
 from downloader.manifest import Coverage, Selection, explain_nothing
 from downloader.model import Series
-from downloader.resolving.checked_lists import BATCH_SERIES, Batches, BeginAnswer, CheckedLists, ignore_answers, pour
+from downloader.resolving.batches import BATCH_SERIES, Batches, pour
+from downloader.resolving.checked_lists import BeginAnswer, CheckedLists, ignore_answers
 from downloader.resolving.listing import RowCount
 from downloader.resolving.query_plan import asked_keys, plan_queries
 from downloader.transport.retrying import Patience
