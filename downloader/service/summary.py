@@ -101,7 +101,7 @@ def _manifest_calm(manifest: ManifestStatus, status: ServiceStatus) -> tuple[Sum
     names_out = [of.name for of in status.archives if of.failure and of.name in manifest.archive.split(", ")]
     if manifest.state is ManifestState.PAUSED:
         return SummaryState.PAUSED, "paused"
-    if names_out:
+    if names_out and not _is_done(manifest):
         return SummaryState.OUTAGE, f"waiting for {' and '.join(names_out)}"
     if manifest.state is ManifestState.RUNNING:
         return SummaryState.MIRRORING, manifest.progress.phase.value if manifest.progress else "mirroring"
@@ -113,6 +113,12 @@ def _manifest_calm(manifest: ManifestStatus, status: ServiceStatus) -> tuple[Sum
     if manifest.last_cycle is None:
         return SummaryState.IDLE, "idle, no cycle has run yet"
     return SummaryState.COMPLETE, "complete"
+
+
+def _is_done(manifest: ManifestStatus) -> bool:
+    """Whether the last cycle left nothing to do, so that no archive is needed before the next one."""
+    last = manifest.last_cycle
+    return manifest.state is ManifestState.IDLE and last is not None and last.outcome == Outcome.COMPLETE
 
 
 def _attention(needing: Sequence[ManifestSummary], manifests: Sequence[ManifestStatus]) -> list[str]:

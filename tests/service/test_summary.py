@@ -80,6 +80,9 @@ def test_an_outage_is_told_with_its_begin() -> None:
     told = summary(manifest, archive={**OUT, "failure": ArchiveFailure.UNREACHABLE})
     assert (told.state, told.sentence) == (SummaryState.OUTAGE, "tcia has not answered since 08:28 UTC.")
     assert (told.manifests[0].state, told.manifests[0].sentence) == (SummaryState.OUTAGE, "waiting for tcia")
+    done = manifest_status("done", tally=COMPLETE, last_cycle=cycle_summary())
+    beside = summary(done, manifest, archive={**OUT, "failure": ArchiveFailure.UNREACHABLE})
+    assert [told.state for told in beside.manifests] == [SummaryState.COMPLETE, SummaryState.OUTAGE]
     earlier = {**OUT, "failing_since_at": NOW - timedelta(days=2), "failure": ArchiveFailure.UNREACHABLE}
     assert summary(manifest, archive=earlier).sentence == "tcia has not answered since 22 November, 12:00 UTC."
     assert summary(manifest, archive={**OUT, "failure": ArchiveFailure.REFUSED}).sentence == "tcia refuses the credentials."

@@ -2,7 +2,7 @@
 
 import { showThroughput } from "./chart.js";
 import { ask, order, notice, guarded } from "./requests.js";
-import { byId, confirm_, count, duration, element, fill, icon, moment, relative, share, size, favicon } from "./parts.js";
+import { breakable, byId, confirm_, count, duration, element, fill, icon, moment, relative, share, size, favicon } from "./parts.js";
 
 const REFRESH_MILLISECONDS = 15000;
 const SETTLE_MILLISECONDS = 1000;
@@ -234,7 +234,7 @@ function showLibraries() {
 
 function showLibrary(library, forecast) {
   const problem = library.problem || (library.short_of_room ? library.room_problem || "no space left" : "");
-  const parts = [element("div", { className: "row" }, element("h3", { text: library.directory }),
+  const parts = [element("div", { className: "row" }, element("h3", {}, ...breakable(library.directory)),
     problem ? stateMark("attention") : library.paused ? stateMark("paused") : element("span", { className: "state good" }, icon("complete"), element("span", { text: "usable" })))];
   if (problem) parts.push(element("p", { text: problem, className: "bad text" }));
   if (library.capacity_bytes) {
@@ -262,7 +262,7 @@ function showArchives() {
     const breaker = runs.find((run) => run.archives_out.includes(archive.name) || run.archives_out.length === 0)?.breaker ?? "";
     return element("article", { role: "listitem", "data-archive": archive.name },
       element("div", { className: "row" }, element("h3", { text: archive.name }), mark),
-      element("p", { text: archive.base_url, className: "quiet text" }),
+      element("p", { className: "quiet text" }, ...breakable(archive.base_url)),
       ...(archive.failure ? [element("p", { text: archive.problem, className: "warn text" })] : []),
       figureList([
         ["Last response", archive.reached_at ? relative(archive.reached_at) : ""],

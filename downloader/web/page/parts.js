@@ -28,6 +28,11 @@ export function element(name, { text = "", className = "", ...attributes } = {},
   return made;
 }
 
+// An address or a path, which breaks after a slash or a dot before it breaks in a word.
+export function breakable(text) {
+  return text.split(/(?<=[/.])/).flatMap((part) => [part, document.createElement("wbr")]);
+}
+
 // Replace the children, and keep the focus on the button of the same name.
 export function fill(parent, children) {
   const focused = parent.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
