@@ -17,18 +17,18 @@ from downloader.archive.registry import open_archive
 from downloader.clock import SystemClock
 from downloader.manifest import load_manifest
 from downloader.model import Series
-from downloader.pacing import RetryPace
+from downloader.pacing import Backoff
 from downloader.resolving.resolver import Resolver
 from downloader.store.sqlite.store import open_store
 from downloader.transport.client import TransportSettings, open_transport
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 
 
 async def _measure(manifest_path: Path, state: Path) -> dict[str, float]:
     """Resolve as `MirrorRun` does, and measure the time of the store separately."""
     manifest, clock = load_manifest(manifest_path), SystemClock()
     count, enqueue_seconds = 0, 0.0
-    patience = Patience(clock=clock, pace=RetryPace(), attempts=1, draw=random.random)
+    retry_policy = RetryPolicy(clock=clock, backoff=Backoff(), attempts=1, draw=random.random)
     async with open_store(state) as store, open_transport(TransportSettings(), clock) as transport:
         address = manifest.archive
         archive = open_archive(address.name, address.base_url, api=address.api.value, transport=transport, clock=clock)
@@ -42,7 +42,7 @@ async def _measure(manifest_path: Path, state: Path) -> dict[str, float]:
             enqueue_seconds += time.monotonic() - began
 
         began = time.monotonic()
-        await Resolver({archive.name: archive}, patience).resolve(manifest, enqueue)
+        await Resolver({archive.name: archive}, retry_policy).resolve(manifest, enqueue)
         return {"series": count, "seconds": time.monotonic() - began, "enqueue_seconds": enqueue_seconds}
 
 

@@ -11,7 +11,7 @@ from downloader.config.bandwidth_schedule import NO_LIMIT, BandwidthPlan
 from downloader.config.options import RunOptions
 from downloader.fetching.context import AttemptContext
 from downloader.library.port import Library
-from downloader.pacing import BandwidthPace
+from downloader.pacing import BandwidthLimiter
 
 WORKER_THREADS: Final = 4
 
@@ -53,11 +53,11 @@ def _make_throttle(plan: BandwidthPlan, clock: Clock) -> Callable[[int], float] 
     """What delays downloads to keep the plan; None for a plan without any limit."""
     if plan == NO_LIMIT:
         return None
-    pace = BandwidthPace()
+    limiter = BandwidthLimiter()
 
     def throttle(received_bytes: int) -> float:
         # without an argument, astimezone converts to the machine's own zone
         rate = plan.rate_at(clock.now().astimezone().time())
-        return pace.delay_seconds(received_bytes, rate, clock.monotonic())
+        return limiter.delay_seconds(received_bytes, rate, clock.monotonic())
 
     return throttle

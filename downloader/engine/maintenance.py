@@ -17,7 +17,7 @@ from downloader.engine.contexts import WORKER_THREADS, make_context
 from downloader.engine.holding import HeldLibrary, bind, hold_library, open_records
 from downloader.engine.mirror import (
     hold_to_lists,
-    make_patience,
+    make_retry_policy,
     needs_of,
     open_library,
     open_named_archive,
@@ -126,7 +126,7 @@ async def open_verification(
             workers=WORKER_THREADS,
             deep=deep,
             archives=opened if upstream else None,
-            patience=make_patience(clock),
+            retry_policy=make_retry_policy(clock),
         )
         mending = _make_repair(library, held, opened, options, clock) if held is not None else None
         yield Verifier(library=options.output, examination=examination, repair=mending, clock=clock)
@@ -219,7 +219,7 @@ async def open_adoption(
             tree=ForeignTree(tree),
             context=make_context(archive, library, options, clock, threads=CapacityLimiter(WORKER_THREADS)),
             store=store,
-            patience=make_patience(clock),
+            retry_policy=make_retry_policy(clock),
             link=link,
             advance=count.advance,
             tally=tally,

@@ -41,14 +41,14 @@ from downloader.mirroring.plan import plan_manifest
 from downloader.mirroring.run import SINGLE_RUN, MirrorRun, Parts, RunPolicy
 from downloader.mirroring.strengthening import note_unknown_strengths
 from downloader.model import Series
-from downloader.pacing import RetryPace
+from downloader.pacing import Backoff
 from downloader.resolving.resolver import Resolver
 from downloader.results.listeners import RunListener
 from downloader.results.plan import PlanReport
 from downloader.store.port import Inventory, ProofRecords
 from downloader.store.records import Standing
 from downloader.transport.client import Transport, TransportSettings, open_transport
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 
 SANDBOX_PROFILE = "sandbox"
 QUERY_ATTEMPTS = 5
@@ -355,9 +355,9 @@ async def _open_archives(
 
 
 def _make_resolver(archives: Mapping[str, Source], clock: Clock) -> Resolver:
-    return Resolver(archives, make_patience(clock))
+    return Resolver(archives, make_retry_policy(clock))
 
 
-def make_patience(clock: Clock) -> Patience:
+def make_retry_policy(clock: Clock) -> RetryPolicy:
     """The retry policy of queries."""
-    return Patience(clock=clock, pace=RetryPace(), attempts=QUERY_ATTEMPTS, draw=random.random)
+    return RetryPolicy(clock=clock, backoff=Backoff(), attempts=QUERY_ATTEMPTS, draw=random.random)

@@ -24,7 +24,7 @@ from downloader.maintenance.foreign_tree import ForeignFiles, ForeignTree, Unrea
 from downloader.model import Portion, Series, SeriesState
 from downloader.results.adoption import AdoptionTally, LeftSeries
 from downloader.store.port import Corrections, FolderIndex
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 
 
 class AdoptionStore(FolderIndex, Corrections, Protocol):
@@ -43,7 +43,7 @@ class Adopter:
     tree: ForeignTree
     context: AttemptContext
     store: AdoptionStore
-    patience: Patience
+    retry_policy: RetryPolicy
     link: bool
     advance: Callable[[int, int], None]
     tally: AdoptionTally = field(default_factory=AdoptionTally)
@@ -167,7 +167,7 @@ class Adopter:
         async def ask() -> Series | None:
             return await ask_again(Series(series_instance_uid=series_instance_uid), self.context.archive)
 
-        listed = await self.patience.ask("getSeries", ask)
+        listed = await self.retry_policy.ask("getSeries", ask)
         if listed is None:
             raise SeriesWithdrawnError(f"{self.context.archive.name} does not list the series")
         return listed

@@ -10,7 +10,7 @@ from typing import Protocol
 from downloader.archive.port import Source
 from downloader.completeness import series_digests
 from downloader.model import Series
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 
 
 class UpstreamStanding(StrEnum):
@@ -41,33 +41,33 @@ class HashedImage(Protocol):
 
 
 async def compare_upstream(
-    series_instance_uid: str, images: Sequence[HashedImage], size_bytes: int, archive: Source, patience: Patience
+    series_instance_uid: str, images: Sequence[HashedImage], size_bytes: int, archive: Source, retry_policy: RetryPolicy
 ) -> UpstreamComparison:
     """Compare the digest of the series; without a match, compare the catalogue's count and size, then image by image.
 
     Raises:
         ArchiveError: the archive does not answer.
     """
-    digest = await patience.ask("getMD5Hierarchy", partial(archive.find_series_md5, series_instance_uid))
+    digest = await retry_policy.ask("getMD5Hierarchy", partial(archive.find_series_md5, series_instance_uid))
     if digest and digest in series_digests(image.md5 for image in images):
         return UpstreamComparison(standing=UpstreamStanding.SAME, matched=len(images))
-    listed = await patience.ask("getSeries", partial(_find_listed, archive, series_instance_uid))
+    listed = await retry_policy.ask("getSeries", partial(_find_listed, archive, series_instance_uid))
     if listed is None:
         return UpstreamComparison(standing=UpstreamStanding.UNKNOWN, sentence="the archive does not list the series")
     if listed.image_count is not None and listed.image_count != len(images):
         return _differs(f"the archive lists {listed.image_count} images, the library has {len(images)}")
     if listed.file_size_bytes is not None and listed.file_size_bytes != size_bytes:
         return _differs(f"the archive lists {listed.file_size_bytes} bytes, the library has {size_bytes}")
-    return await _compare_images(images, archive, patience)
+    return await _compare_images(images, archive, retry_policy)
 
 
-async def _compare_images(images: Sequence[HashedImage], archive: Source, patience: Patience) -> UpstreamComparison:
+async def _compare_images(images: Sequence[HashedImage], archive: Source, retry_policy: RetryPolicy) -> UpstreamComparison:
     """The archive's digest of a series includes images without a hash and hidden images: only the single images decide then."""
     matched = 0
     for image in images:
         if not image.sop_instance_uid:
             continue  # no identifiers were read; only the digest of the series could prove it
-        md5 = await patience.ask("getMD5HashForImage", partial(archive.find_image_md5, image.sop_instance_uid))
+        md5 = await retry_policy.ask("getMD5HashForImage", partial(archive.find_image_md5, image.sop_instance_uid))
         if not md5:
             continue
         if md5 != image.md5:

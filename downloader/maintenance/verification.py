@@ -22,7 +22,7 @@ from downloader.results.findings import DAMAGE, Finding, FindingKind
 from downloader.results.verification import WeakSeries
 from downloader.store.port import StoreReader
 from downloader.store.records import StoredSeries
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 
 ROWS_AT_ONCE = 100
 # bytes hashed in one thread call, which cannot be interrupted
@@ -64,7 +64,7 @@ class Examination:
     workers: int
     deep: bool
     archives: Mapping[str, Source] | None
-    patience: Patience
+    retry_policy: RetryPolicy
 
 
 Take = Callable[[CheckedSeries], Awaitable[None]]
@@ -182,7 +182,7 @@ async def _check_once(folder: PurePosixPath, receipt: Receipt, examination: Exam
     rows = await examination.store.find_named([receipt.series.series_instance_uid])
     findings += await _compare_with_store(folder, receipt, rows, examination)
     if examination.archives is not None and not damaged:
-        findings += await _compare_with_archive(folder, receipt, examination.archives, examination.patience)
+        findings += await _compare_with_archive(folder, receipt, examination.archives, examination.retry_policy)
     return CheckedSeries(
         folder=folder,
         receipt=receipt,
@@ -281,7 +281,7 @@ async def _compare_with_store(
 
 
 async def _compare_with_archive(
-    folder: PurePosixPath, receipt: Receipt, archives: Mapping[str, Source], patience: Patience
+    folder: PurePosixPath, receipt: Receipt, archives: Mapping[str, Source], retry_policy: RetryPolicy
 ) -> Sequence[Finding]:
     series = receipt.series
     archive = archives.get(receipt.archive)
@@ -289,7 +289,9 @@ async def _compare_with_archive(
         sentence = f"the address of the archive {receipt.archive} is not known; name a manifest of it"
         return (finding_of(FindingKind.UPSTREAM_UNKNOWN, series, folder, sentence),)
     try:
-        comparison = await compare_upstream(series.series_instance_uid, receipt.images, receipt.stored_bytes, archive, patience)
+        comparison = await compare_upstream(
+            series.series_instance_uid, receipt.images, receipt.stored_bytes, archive, retry_policy
+        )
     except (ArchiveError, TransferError) as error:
         if error.exit_code is ExitCode.ARCHIVE:
             raise

@@ -25,7 +25,7 @@ from downloader.mirroring.strength import read_strength
 from downloader.mirroring.strengthening import Strengthening, StrengthTally, wants_lists
 from downloader.mirroring.withdrawal import remove_withdrawn
 from downloader.model import Event, SeriesTally
-from downloader.pacing import RetryPace
+from downloader.pacing import Backoff
 from downloader.resolving.resolver import Resolver
 from downloader.results.amounts import duration_text, size_text
 from downloader.results.changes import ChangeLog
@@ -358,7 +358,7 @@ def policy_of(options: RunOptions, run_policy: RunPolicy) -> SchedulerPolicy:
         concurrency=options.concurrency,
         attempts=options.attempts,
         order=options.order,
-        retry=RetryPace(),
+        retry=Backoff(),
         outage_seconds=run_policy.outage_seconds,
         waits_for_room=run_policy.waits_for_room,
     )

@@ -6,10 +6,10 @@ an archive outage, `rate_watch.py` detects a transfer that is too slow, and `ret
 Nothing here waits or sends requests: scheduler and transport act on the results. No class is thread-safe.
 """
 
-from downloader.pacing.bandwidth import BandwidthPace
+from downloader.pacing.bandwidth import BandwidthLimiter
 from downloader.pacing.breaker import BreakerState, CircuitBreaker
-from downloader.pacing.concurrency import ConcurrencyPace
+from downloader.pacing.concurrency import AdaptiveConcurrency
 from downloader.pacing.rate_watch import RateWatch
-from downloader.pacing.retry import RetryPace
+from downloader.pacing.retry import Backoff
 
-__all__ = ["BandwidthPace", "BreakerState", "CircuitBreaker", "ConcurrencyPace", "RateWatch", "RetryPace"]
+__all__ = ["AdaptiveConcurrency", "Backoff", "BandwidthLimiter", "BreakerState", "CircuitBreaker", "RateWatch"]

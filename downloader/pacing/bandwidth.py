@@ -1,7 +1,7 @@
 """The delay of a reader that keeps a limit on bytes per second."""
 
 
-class BandwidthPace:
+class BandwidthLimiter:
     """A token bucket: at most `bytes_per_second` over any period longer than a second. The limit may change between calls."""
 
     def __init__(self) -> None:

@@ -42,7 +42,7 @@ class _Latency:
         return self.smoothed is not None and self.smoothed > self.best * factor + margin_seconds
 
 
-class ConcurrencyPace:
+class AdaptiveConcurrency:
     """The current limit of concurrent series of one archive. `now` is monotonic seconds throughout.
 
     Args:

@@ -7,7 +7,7 @@ LONGEST_DELAY_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPace:
+class Backoff:
     """Exponential back-off: `first_seconds`, doubled with each attempt up to `longest_seconds`."""
 
     first_seconds: float = FIRST_DELAY_SECONDS

@@ -28,7 +28,7 @@ from downloader.model import Series, SeriesQuery
 from downloader.resolving.batches import Batches, pour
 from downloader.resolving.listing import Comparison, Listing, RowCount, Shortfall
 from downloader.resolving.query_plan import describe, is_whole_collection
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 
 MOST_ASKED: Final = 100
 """If more studies or patients are missing, only a sample of them is requested."""
@@ -43,7 +43,7 @@ _log = structlog.get_logger(__name__)
 Missing = TypeVar("Missing")
 BeginAnswer = Callable[[bool], None]
 """Called before the rows of a response; the argument tells whether it replaces the previous response."""
-LetsPass = Callable[[Series, RowCount], bool]
+RowFilter = Callable[[Series, RowCount], bool]
 
 
 def ignore_answers(is_repeated: bool) -> None:
@@ -62,7 +62,7 @@ class CheckedLists:
     def __init__(
         self,
         archive: Catalogue,
-        patience: Patience,
+        retry_policy: RetryPolicy,
         list_collections: Callable[[], Awaitable[Sequence[str]]],
         begin_answer: BeginAnswer = ignore_answers,
     ) -> None:
@@ -70,7 +70,7 @@ class CheckedLists:
         self.doubts: list[str] = []
         self.unreadable: list[UnreadableRow] = []
         self._archive = archive
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._list_collections = list_collections
         self._by_collection: dict[str, Sequence[StudyCount]] = {}
         self._by_modality: dict[tuple[str, str], Sequence[str]] = {}
@@ -82,8 +82,8 @@ class CheckedLists:
         self._failed: dict[str, TciadError] = {}
         self._failures_in_a_row = 0
 
-    async def ask(self, query: SeriesQuery, lets_pass: LetsPass, sink: Batches, *, is_one_of_many: bool) -> RowCount:
-        """Pass the rows that match `lets_pass` to `sink`, and count them.
+    async def ask(self, query: SeriesQuery, selects: RowFilter, sink: Batches, *, is_one_of_many: bool) -> RowCount:
+        """Pass the rows that match `selects` to `sink`, and count them.
 
         `is_one_of_many`: the collection takes several queries, so its series are counted once for all of them.
 
@@ -94,7 +94,7 @@ class CheckedLists:
             ArchiveError, TransferError: the archive has an outage, refuses the credentials, or failed several consecutive lists.
         """
         try:
-            count = await self._ask(query, lets_pass, sink, is_one_of_many=is_one_of_many)
+            count = await self._ask(query, selects, sink, is_one_of_many=is_one_of_many)
         except (ArchiveFaultError, UnexpectedReplyError, TransferError) as error:
             self._failed[describe(query)] = error
             self._failures_in_a_row += 1
@@ -104,7 +104,7 @@ class CheckedLists:
         self._failures_in_a_row = 0
         return count
 
-    async def _ask(self, query: SeriesQuery, lets_pass: LetsPass, sink: Batches, *, is_one_of_many: bool) -> RowCount:
+    async def _ask(self, query: SeriesQuery, selects: RowFilter, sink: Batches, *, is_one_of_many: bool) -> RowCount:
         asked = 0
 
         async def ask() -> tuple[Listing, Shortfall, _Counts]:
@@ -112,18 +112,18 @@ class CheckedLists:
             asked += 1
             self._begin_answer(asked > 1)
             listing = Listing(_comparison_of(query))
-            counts = await self._pour_and_count(query, listing, lets_pass, sink, is_one_of_many)
+            counts = await self._pour_and_count(query, listing, selects, sink, is_one_of_many)
             shortfall = await self._compare(query, listing, counts)
             if asked < self._limit(query, listing, shortfall, counts):
                 raise ArchiveFaultError(_describe_short(self._archive.name, query, listing, shortfall))
             return listing, shortfall, counts
 
-        listing, shortfall, counts = await self._patience.ask(f"getSeries {describe(query)}", ask)
+        listing, shortfall, counts = await self._retry_policy.ask(f"getSeries {describe(query)}", ask)
         self._has_answered |= listing.count.listed > 0
         if shortfall.is_empty:
             await self._note_empty(query.collection or "", counts)
         elif shortfall:
-            await self._fill(query, listing, shortfall, lets_pass, sink)
+            await self._fill(query, listing, shortfall, selects, sink)
         self.unreadable += listing.unreadable
         return listing.count
 
@@ -162,39 +162,39 @@ class CheckedLists:
             )
         self._uncompared.clear()
 
-    async def _pour(self, query: SeriesQuery, listing: Listing, lets_pass: LetsPass, sink: Batches) -> int:
+    async def _pour(self, query: SeriesQuery, listing: Listing, selects: RowFilter, sink: Batches) -> int:
         """Pass the rows to the sink; return how many there were."""
         before = listing.count.listed
         others = RowCount()
 
         def takes(series: Series) -> bool:
-            return lets_pass(series, listing.count if listing.note(series) else others)
+            return selects(series, listing.count if listing.note(series) else others)
 
         await pour(self._archive.find_series(query, listing.unreadable.append), takes, sink)
         return listing.count.listed - before + others.listed
 
     async def _pour_and_count(
-        self, query: SeriesQuery, listing: Listing, lets_pass: LetsPass, sink: Batches, is_one_of_many: bool
+        self, query: SeriesQuery, listing: Listing, selects: RowFilter, sink: Batches, is_one_of_many: bool
     ) -> "_Counts":
         """Request the list and the counts concurrently."""
         counts = _Counts()
 
-        async def count(*, is_patient: bool) -> None:
+        async def count(*, with_retries: bool) -> None:
             counts.error = None
             question = partial(self._count, query, counts, is_one_of_many)
             try:
-                await (self._patience.ask(f"counts of {describe(query)}", question) if is_patient else question())
+                await (self._retry_policy.ask(f"counts of {describe(query)}", question) if with_retries else question())
             except TciadError as error:
                 counts.error = error
 
         is_on_the_way = self._archive.capabilities.counts_with_rows
         async with task_group() as group:
             if not is_on_the_way:
-                group.start_soon(partial(count, is_patient=False))
-            await self._pour(query, listing, lets_pass, sink)
+                group.start_soon(partial(count, with_retries=False))
+            await self._pour(query, listing, selects, sink)
         if counts.error is not None or is_on_the_way:
             # the fault that prevented the counts may have passed by the time that the list is complete
-            await count(is_patient=True)
+            await count(with_retries=True)
         if counts.untold and counts.is_offered:
             self._uncompared[describe(query)] = counts.untold
         else:
@@ -238,10 +238,10 @@ class CheckedLists:
         """How often to request a list in all. A permanent shortfall costs time in every run, so it has few retries."""
         if shortfall and listing.is_empty and is_whole_collection(query):
             is_counted_empty = shortfall.is_empty and not counts.untold
-            return min(_ASKED_TWICE, self._patience.attempts) if is_counted_empty else self._patience.attempts
+            return min(_ASKED_TWICE, self._retry_policy.attempts) if is_counted_empty else self._retry_policy.attempts
         if shortfall and listing.is_empty:
-            return min(_ASKED_THRICE, self._patience.attempts)
-        return min(_ASKED_TWICE, self._patience.attempts) if shortfall or listing.unreadable else 0
+            return min(_ASKED_THRICE, self._retry_policy.attempts)
+        return min(_ASKED_TWICE, self._retry_policy.attempts) if shortfall or listing.unreadable else 0
 
     async def _count_studies(self, query: SeriesQuery, is_one_of_many: bool) -> Sequence[StudyCount]:
         """The number of series of each study."""
@@ -266,12 +266,14 @@ class CheckedLists:
     async def _note_empty(self, collection: str, counts: "_Counts") -> None:
         """Check an empty collection against its list of patients, in addition to that of its studies."""
         try:
-            patients = await self._patience.ask(f"getPatient of {collection}", partial(self._archive.find_patients, collection))
+            patients = await self._retry_policy.ask(
+                f"getPatient of {collection}", partial(self._archive.find_patients, collection)
+            )
         except (ArchiveError, TransferError):
             patients = [""]
         self._empty[collection] = not counts.untold and not patients
 
-    async def _fill(self, query: SeriesQuery, listing: Listing, shortfall: Shortfall, lets_pass: LetsPass, sink: Batches) -> None:
+    async def _fill(self, query: SeriesQuery, listing: Listing, shortfall: Shortfall, selects: RowFilter, sink: Batches) -> None:
         """Send another query for each study or patient that is missing in the list."""
         before, counted = listing.count.listed, len(shortfall.studies) or len(shortfall.patients)
         described = _describe_short(self._archive.name, query, listing, shortfall)
@@ -281,8 +283,8 @@ class CheckedLists:
 
         async def ask(other: SeriesQuery) -> bool:
             """Whether any row was returned: an empty response proves nothing."""
-            question = partial(self._pour, other, listing, lets_pass, sink)
-            return await self._patience.ask(f"getSeries {describe(other)}", question) > 0
+            question = partial(self._pour, other, listing, selects, sink)
+            return await self._retry_policy.ask(f"getSeries {describe(other)}", question) > 0
 
         try:
             for study in studies:

@@ -15,7 +15,7 @@ from downloader.resolving.batches import BATCH_SERIES, Batches, pour
 from downloader.resolving.checked_lists import BeginAnswer, CheckedLists, ignore_answers
 from downloader.resolving.listing import RowCount
 from downloader.resolving.query_plan import asked_keys, plan_queries
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 
 LIST_FAILED: Final = "the archive failed to list its series"
 _ANNOTATED: Final = frozenset({"true", "yes", "1"})
@@ -41,7 +41,7 @@ class EntryMatch:
     reason: str = ""
 
 
-class Sieve:
+class EntryFilter:
     """Selects the rows of one entry, and records which of its values they matched."""
 
     def __init__(self, selection: Selection, excludes: Callable[[Series], bool]) -> None:
@@ -50,7 +50,7 @@ class Sieve:
         self._excludes = excludes
         self._wants_annotations = any(series_list.wants_annotations for series_list in selection.series_lists)
 
-    def lets_pass(self, series: Series, count: RowCount) -> bool:
+    def selects(self, series: Series, count: RowCount) -> bool:
         """Whether the series is wanted; counts it either way."""
         count.listed += 1
         if misfit := self.selection.find_misfit(series):
@@ -68,11 +68,11 @@ class Sieve:
 class Inquiry:
     """The queries to one archive in one resolve. `lists` has the warnings and doubts about its lists."""
 
-    def __init__(self, archive: Catalogue, patience: Patience, begin_answer: BeginAnswer = ignore_answers) -> None:
+    def __init__(self, archive: Catalogue, retry_policy: RetryPolicy, begin_answer: BeginAnswer = ignore_answers) -> None:
         self._archive = archive
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._collections: Sequence[str] | None = None
-        self.lists = CheckedLists(archive, patience, self._list_collections, begin_answer)
+        self.lists = CheckedLists(archive, retry_policy, self._list_collections, begin_answer)
         self._begin_answer = begin_answer
 
     def warn_of_excludes(self, exclude: Sequence[Selection]) -> Iterator[str]:
@@ -92,7 +92,7 @@ class Inquiry:
         """
         series: list[str] = []
         for cart in selection.shared_carts:
-            found = await self._patience.ask(f"getContentsByName {cart!r}", partial(self._archive.find_shared_cart, cart))
+            found = await self._retry_policy.ask(f"getContentsByName {cart!r}", partial(self._archive.find_shared_cart, cart))
             if not found:
                 raise ManifestError(
                     f"{selection.position}: shared_cart: {self._archive.name} has no cart {cart!r}, or no series in it",
@@ -101,7 +101,7 @@ class Inquiry:
             series += found
         return selection.with_cart_series(series)
 
-    async def resolve(self, sieve: Sieve, sink: Batches) -> EntryMatch:
+    async def resolve(self, entry_filter: EntryFilter, sink: Batches) -> EntryMatch:
         """Find the series of an entry that does not name its series.
 
         Raises:
@@ -109,44 +109,44 @@ class Inquiry:
             ManifestError: the archive has no such collection.
         """
         count, has_failed = RowCount(), False
-        for collection in await self._collections_of(sieve.selection):
+        for collection in await self._collections_of(entry_filter.selection):
             listed_before = count.listed
-            queries = plan_queries(sieve.selection, collection)
+            queries = plan_queries(entry_filter.selection, collection)
             for query in queries:
-                count.add(await self.lists.ask(query, sieve.lets_pass, sink, is_one_of_many=len(queries) > 1))
+                count.add(await self.lists.ask(query, entry_filter.selects, sink, is_one_of_many=len(queries) > 1))
                 has_failed |= self.lists.has_failed(query)
             if collection is not None and count.listed == listed_before:
-                await self._expect_collection(collection, sieve.selection)
-        match = self._match(sieve, count)
+                await self._expect_collection(collection, entry_filter.selection)
+        match = self._match(entry_filter, count)
         return replace(match, reason=LIST_FAILED) if has_failed and not match.matched else match
 
-    async def resolve_listed(self, sieves: Sequence[Sieve], sink: Batches) -> list[EntryMatch]:
+    async def resolve_listed(self, entry_filters: Sequence[EntryFilter], sink: Batches) -> list[EntryMatch]:
         """Find the series that these entries name. Each series is requested once, for all entries together.
 
         Raises:
             ArchiveError: a query failed after all its retries.
         """
         by_name: dict[str, list[int]] = defaultdict(list)
-        for number, sieve in enumerate(sieves):
-            for name in sieve.selection.series_instance_uids:
+        for number, entry_filter in enumerate(entry_filters):
+            for name in entry_filter.selection.series_instance_uids:
                 by_name[name].append(number)
-        counts = [RowCount() for _ in sieves]
-        unlisted: list[list[str]] = [[] for _ in sieves]
+        counts = [RowCount() for _ in entry_filters]
+        unlisted: list[list[str]] = [[] for _ in entry_filters]
         names = list(by_name)
         for start in range(0, len(names), BATCH_SERIES):
             part = names[start : start + BATCH_SERIES]
             self._begin_answer(False)
-            ask = partial(self._ask_listed, part, by_name, sieves, sink)
-            found, listed = await self._patience.ask(f"{len(part)} series by UID", ask)
+            ask = partial(self._ask_listed, part, by_name, entry_filters, sink)
+            found, listed = await self._retry_policy.ask(f"{len(part)} series by UID", ask)
             for number, count in found.items():
                 counts[number].add(count)
             for name in part:
                 for number in by_name[name] if name not in listed else ():
                     unlisted[number].append(name)
-        return [self._match(*one) for one in zip(sieves, counts, unlisted, strict=True)]
+        return [self._match(*one) for one in zip(entry_filters, counts, unlisted, strict=True)]
 
     async def _ask_listed(
-        self, part: Sequence[str], by_name: Mapping[str, Sequence[int]], sieves: Sequence[Sieve], sink: Batches
+        self, part: Sequence[str], by_name: Mapping[str, Sequence[int]], entry_filters: Sequence[EntryFilter], sink: Batches
     ) -> tuple[Mapping[int, RowCount], set[str]]:
         counts: dict[int, RowCount] = defaultdict(RowCount)
         unreadable: list[UnreadableRow] = []
@@ -157,25 +157,25 @@ class Inquiry:
             is_wanted = False
             # no short-circuit: every entry must record what it matched
             for number in by_name.get(series.series_instance_uid, ()):
-                is_wanted |= sieves[number].lets_pass(series, counts[number])
+                is_wanted |= entry_filters[number].selects(series, counts[number])
             return is_wanted
 
         await pour(self._archive.find_listed_series(part, unreadable.append), takes, sink)
         self.lists.unreadable += unreadable
         return counts, listed | {row.series_instance_uid for row in unreadable}
 
-    def _match(self, sieve: Sieve, count: RowCount, unlisted: Sequence[str] = ()) -> EntryMatch:
+    def _match(self, entry_filter: EntryFilter, count: RowCount, unlisted: Sequence[str] = ()) -> EntryMatch:
         fits = count.matched + count.excluded > 0
-        if untold := sieve.selection.hopeless_keys(self._archive.capabilities.absent_attributes):
+        if untold := entry_filter.selection.hopeless_keys(self._archive.capabilities.absent_attributes):
             reason = f"{self._archive.name} does not provide {' and '.join(untold)}"
         else:
-            reason = explain_nothing(sieve.selection, count.listed, count.misfits, asked_keys(sieve.selection))
+            reason = explain_nothing(entry_filter.selection, count.listed, count.misfits, asked_keys(entry_filter.selection))
         return EntryMatch(
             archive=self._archive.name,
             listed=count.listed,
             matched=count.matched,
             excluded=count.excluded,
-            unmatched=sieve.coverage.unmatched() if fits else {},
+            unmatched=entry_filter.coverage.unmatched() if fits else {},
             unlisted=tuple(unlisted),
             annotated=count.annotated,
             reason="" if fits else reason,
@@ -192,7 +192,7 @@ class Inquiry:
 
     async def _list_collections(self) -> Sequence[str]:
         if self._collections is None:
-            self._collections = await self._patience.ask("getCollectionValues", self._ask_collections)
+            self._collections = await self._retry_policy.ask("getCollectionValues", self._ask_collections)
         return self._collections
 
     async def _ask_collections(self) -> Sequence[str]:

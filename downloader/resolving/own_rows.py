@@ -12,7 +12,7 @@ from typing import Final
 from downloader.archive.port import Catalogue
 from downloader.errors import ArchiveFaultError
 from downloader.model import Series, SeriesQuery
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 
 ASKED_AT_ONCE: Final = 1_000
 CONTROLS: Final = 3
@@ -20,7 +20,7 @@ CONTROLS: Final = 3
 
 
 async def ask_own_rows(
-    vanished: Sequence[Series], archive: Catalogue, controls: Sequence[Series], patience: Patience | None = None
+    vanished: Sequence[Series], archive: Catalogue, controls: Sequence[Series], retry_policy: RetryPolicy | None = None
 ) -> list[Series]:
     """The rows of the series that the archive still lists, with empty attributes filled from their former rows.
 
@@ -28,14 +28,14 @@ async def ask_own_rows(
         vanished: the series to request.
         archive: the archive.
         controls: series that the archive is known to have; if empty, a few listed ones are requested first.
-        patience: retries failed queries; without it the first response counts.
+        retry_policy: retries failed queries; without it the first response counts.
 
     Raises:
         ArchiveError, TransferError: the archive does not answer, or its response contains none of the control series.
     """
     if vanished and not controls:
         controls = await (
-            patience.ask("series that the archive has", partial(_find_some, archive)) if patience else _find_some(archive)
+            retry_policy.ask("series that the archive has", partial(_find_some, archive)) if retry_policy else _find_some(archive)
         )
     # some archives find a series only by its study
     controls = sorted(controls, key=lambda control: not control.study_instance_uid)[:CONTROLS]
@@ -43,7 +43,7 @@ async def ask_own_rows(
     for start in range(0, len(vanished), ASKED_AT_ONCE):
         part = vanished[start : start + ASKED_AT_ONCE]
         ask = partial(_ask, part, archive, controls)
-        found += await (patience.ask(f"the rows of {len(part)} series by UID", ask) if patience else ask())
+        found += await (retry_policy.ask(f"the rows of {len(part)} series by UID", ask) if retry_policy else ask())
     return found
 
 

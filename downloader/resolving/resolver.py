@@ -10,10 +10,10 @@ from downloader.archive.port import Catalogue, UnreadableRow
 from downloader.manifest import ApiGeneration, ArchiveAddress, Manifest, Selection
 from downloader.model import Series
 from downloader.resolving.checked_lists import BeginAnswer, ignore_answers
-from downloader.resolving.inquiry import EntryMatch, Inquiry, Sieve
+from downloader.resolving.inquiry import EntryFilter, EntryMatch, Inquiry
 from downloader.resolving.own_rows import ask_own_rows
 from downloader.resolving.query_plan import plan_queries
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 
 __all__ = ["EntryMatch", "Resolution", "Resolver", "Sink", "plan_queries"]
 
@@ -60,12 +60,12 @@ class Resolver:
 
     Args:
         archives: all archives of the manifests, by name.
-        patience: retries failed queries.
+        retry_policy: retries failed queries.
     """
 
-    def __init__(self, archives: Mapping[str, Catalogue], patience: Patience) -> None:
+    def __init__(self, archives: Mapping[str, Catalogue], retry_policy: RetryPolicy) -> None:
         self._archives = archives
-        self._patience = patience
+        self._retry_policy = retry_policy
 
     async def resolve(self, manifest: Manifest, sink: Sink, begin_answer: BeginAnswer = ignore_answers) -> Resolution:
         """Pass every wanted series to `sink`, in batches with the name of their archive, and return the result.
@@ -77,7 +77,7 @@ class Resolver:
             ArchiveError, TransferError: the archive has an outage or refuses the credentials, or every list of it failed.
             ManifestError: the manifest names a collection or a shared cart that its archive does not have.
         """
-        inquiries = {name: Inquiry(archive, self._patience, begin_answer) for name, archive in self._archives.items()}
+        inquiries = {name: Inquiry(archive, self._retry_policy, begin_answer) for name, archive in self._archives.items()}
         select = [await inquiries[manifest.archive_of(selection).name].tell_carts(selection) for selection in manifest.select]
         resolution = Resolution(replace(manifest, select=tuple(select)))
         matches = await _resolve_entries(resolution.manifest, inquiries, sink)
@@ -101,29 +101,29 @@ class Resolver:
 
         `controls` are series that it has just listed. Raises as `downloader.resolving.own_rows.ask_own_rows`.
         """
-        return await ask_own_rows(series, self._archives[archive], controls, self._patience)
+        return await ask_own_rows(series, self._archives[archive], controls, self._retry_policy)
 
 
 async def _resolve_entries(manifest: Manifest, inquiries: Mapping[str, Inquiry], sink: Sink) -> list[EntryMatch]:
     """The match of each entry, in order. Entries that name their series are queried together, with the first of them."""
     archives = [manifest.archive_of(selection).name for selection in manifest.select]
-    sieves = [Sieve(selection, manifest.excludes) for selection in manifest.select]
+    entry_filters = [EntryFilter(selection, manifest.excludes) for selection in manifest.select]
     naming: dict[str, list[int]] = defaultdict(list)
     for number, selection in enumerate(manifest.select):
         if selection.lists_series:
             naming[archives[number]].append(number)
     found: dict[int, EntryMatch] = {}
-    for number, (archive, sieve) in enumerate(zip(archives, sieves, strict=True)):
+    for number, (archive, entry_filter) in enumerate(zip(archives, entry_filters, strict=True)):
         if number in found:
             continue
         pour = partial(sink, archive)
-        if sieve.selection.lists_series:
+        if entry_filter.selection.lists_series:
             together = naming[archive]
-            matches = await inquiries[archive].resolve_listed([sieves[one] for one in together], pour)
+            matches = await inquiries[archive].resolve_listed([entry_filters[one] for one in together], pour)
             found |= dict(zip(together, matches, strict=True))
         else:
-            found[number] = await inquiries[archive].resolve(sieve, pour)
-    return [found[number] for number in range(len(sieves))]
+            found[number] = await inquiries[archive].resolve(entry_filter, pour)
+    return [found[number] for number in range(len(entry_filters))]
 
 
 def _conclude(archive: str, inquiry: Inquiry, resolution: Resolution) -> None:

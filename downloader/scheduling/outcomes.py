@@ -9,14 +9,14 @@ import structlog
 
 from downloader.errors import LeaseLostError, NoSpaceError, TciadError, retry_after_of
 from downloader.model import Claim, Event, Failure, SeriesFailed, SeriesGivenBack, SeriesSetBack
-from downloader.pacing import RetryPace
+from downloader.pacing import Backoff
 from downloader.scheduling.decision import Ending
 from downloader.store.port import Queue
 
 NO_ROOM_PAUSE_SECONDS: Final = 600.0
 """The delay before a series that found too little free space is tried again, so that smaller ones come first."""
 LONGEST_NO_ROOM_PAUSE_SECONDS: Final = 86_400.0
-REST: Final = RetryPace(first_seconds=3600.0, longest_seconds=7 * 86_400.0)
+REST: Final = Backoff(first_seconds=3600.0, longest_seconds=7 * 86_400.0)
 """The back-off before a failed series is retried, by consecutive failed rounds."""
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class Outcomes:
     with each download in vain, up to a day (`WAIT_FOR_SPACE`).
     """
 
-    def __init__(self, *, store: Queue, retry: RetryPace, draw: Callable[[], float], listener: Callable[[Event], None]) -> None:
+    def __init__(self, *, store: Queue, retry: Backoff, draw: Callable[[], float], listener: Callable[[Event], None]) -> None:
         self._store = store
         self._retry = retry
         self._draw = draw

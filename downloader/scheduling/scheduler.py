@@ -30,7 +30,7 @@ from downloader.model import (
     FetchOrder,
     SeriesCompleted,
 )
-from downloader.pacing import BreakerState, ConcurrencyPace, RetryPace
+from downloader.pacing import AdaptiveConcurrency, Backoff, BreakerState
 from downloader.scheduling.admission import Admission, Admitted
 from downloader.scheduling.decision import Ending, decide
 from downloader.scheduling.leases import Leases, LeaseStore
@@ -53,7 +53,7 @@ class SchedulerPolicy:
     concurrency: int
     attempts: int
     order: FetchOrder
-    retry: RetryPace
+    retry: Backoff
     outage_seconds: float = 86_400.0
     waits_for_room: bool = False
 
@@ -109,10 +109,10 @@ class Scheduler:
         self._listener = listener
         self._outcomes = Outcomes(store=store, retry=policy.retry, draw=draw, listener=listener)
         self._leases = Leases(store, clock, session)
-        self._pace = ConcurrencyPace(policy.concurrency)
+        self._concurrency = AdaptiveConcurrency(policy.concurrency)
         archives = {name: context.archive for name, context in contexts.items()}
         self._admission = Admission(archives, clock, policy.outage_seconds, changed=self._look_again)
-        self._slots = CapacityLimiter(self._pace.limit)
+        self._slots = CapacityLimiter(self._concurrency.limit)
         self._changed = anyio.Event()
         self._under_way: dict[str, anyio.Event] = {}
         self._orders_under_way: Counter[FetchOrder] = Counter()
@@ -123,7 +123,7 @@ class Scheduler:
     def pressure(self) -> Pressure:
         """The current state of fetching."""
         return Pressure(
-            concurrency=self._pace.limit,
+            concurrency=self._concurrency.limit,
             breaker=self._admission.state,
             archives_out=self._admission.archives_out,
             short_of_room=self._admission.short_of_room,
@@ -215,7 +215,7 @@ class Scheduler:
         """
         if self._policy.order is not FetchOrder.BALANCED:
             return self._policy.order
-        small_at_once = int(self._pace.limit * SMALL_SHARE)
+        small_at_once = int(self._concurrency.limit * SMALL_SHARE)
         has_enough = self._orders_under_way[FetchOrder.SMALLEST_FIRST] >= small_at_once
         return FetchOrder.LARGEST_FIRST if has_enough else FetchOrder.SMALLEST_FIRST
 
@@ -316,8 +316,8 @@ class Scheduler:
 
     def _note_answer(self, first_byte_seconds: float) -> None:
         """Report that images arrive, so that the limit may grow. At the first byte, because a whole series can take hours."""
-        self._pace.answered(first_byte_seconds, self._clock.monotonic())
-        self._slots.total_tokens = self._pace.limit
+        self._concurrency.answered(first_byte_seconds, self._clock.monotonic())
+        self._slots.total_tokens = self._concurrency.limit
 
     async def _end_with(self, claim: Claim, error: TciadError) -> None:
         """Record what an error means for its series, and raise it if it ends the run."""
@@ -325,8 +325,8 @@ class Scheduler:
         is_in_outage = self._admission.is_out(archive)
         self._admission.note_fault(archive, error)
         if isinstance(error, ArchiveBusyError):
-            self._pace.pushed_back(self._clock.monotonic())
-            self._slots.total_tokens = self._pace.limit
+            self._concurrency.pushed_back(self._clock.monotonic())
+            self._slots.total_tokens = self._concurrency.limit
         decision = decide(
             error,
             claim.attempt,

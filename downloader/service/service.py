@@ -127,14 +127,14 @@ class MirrorService:
         self._is_draining = True
         async with anyio.create_task_group() as group:
 
-            async def lose_patience() -> None:
+            async def stop_after_grace() -> None:
                 await self._clock.sleep(grace_seconds)
                 _log.warning("grace period ended, series in flight set back", grace_seconds=grace_seconds)
                 for worker in self._workers.values():
                     worker.interrupt()
 
             # before anything is waited for: a look at a slow folder must not add to the grace
-            group.start_soon(lose_patience)
+            group.start_soon(stop_after_grace)
             self._drain_workers()
             async with self._looking:
                 # those that the look has opened meanwhile

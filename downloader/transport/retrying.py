@@ -7,7 +7,7 @@ import structlog
 
 from downloader.clock import Clock
 from downloader.errors import TciadError, Verdict, retry_after_of
-from downloader.pacing import RetryPace
+from downloader.pacing import Backoff
 
 BRIEF_ATTEMPTS = 2
 """Attempts at a request whose error rarely passes: with a wrong address the error comes two seconds later."""
@@ -15,7 +15,7 @@ _log = structlog.get_logger(__name__)
 Answer = TypeVar("Answer")
 
 
-class Patience:
+class RetryPolicy:
     """How often, and after which pauses, a query is repeated.
 
     Args:
@@ -23,9 +23,9 @@ class Patience:
         draw: gives random numbers in [0, 1).
     """
 
-    def __init__(self, *, clock: Clock, pace: RetryPace, attempts: int, draw: Callable[[], float]) -> None:
+    def __init__(self, *, clock: Clock, backoff: Backoff, attempts: int, draw: Callable[[], float]) -> None:
         self._clock = clock
-        self._pace = pace
+        self._backoff = backoff
         self._attempts = attempts
         self._draw = draw
 
@@ -46,7 +46,7 @@ class Patience:
             except TciadError as error:
                 if attempt >= self._attempts_for(error):
                     raise
-                delay_seconds = self._pace.delay_seconds(attempt, self._draw(), retry_after_of(error))
+                delay_seconds = self._backoff.delay_seconds(attempt, self._draw(), retry_after_of(error))
                 _log.warning(
                     "ask again",
                     question=what,

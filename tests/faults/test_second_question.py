@@ -93,7 +93,7 @@ async def test_a_list_that_is_wrong_once_withdraws_nothing(tmp_path: Path, api: 
 
 
 async def test_a_series_that_is_still_listed_by_itself_stays_and_is_told(tmp_path: Path) -> None:
-    """The lists leave it out for good; with the longest patience it is not deleted."""
+    """The lists leave it out permanently, and it is never deleted."""
     async with open_scene(tmp_path, catalogue=held(1, 4, 5)) as scene:
         scene.assert_complete(await cycle(scene))
         scene.sandbox.faults.add(listed_by_name_only(4))

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from downloader.maintenance.quick_check import SERIES_AT_ONCE, SeriesKeys
 from downloader.maintenance.verification import CheckedSeries, Examination, verify_library
-from downloader.pacing import RetryPace
+from downloader.pacing import Backoff
 from downloader.store.records import StoredPlace, StoredSeries
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore
 from tests.library.contract.subjects import MemorySubject
@@ -50,8 +50,10 @@ async def test_a_sound_library_costs_one_question_for_many_series() -> None:
     async def take(one: CheckedSeries) -> None:
         checked.append(one)
 
-    patience = Patience(clock=FakeClock(), pace=RetryPace(), attempts=1, draw=Random(1).random)
-    examination = Examination(reader=library.reader, store=database, workers=4, deep=False, archives=None, patience=patience)
+    retry_policy = RetryPolicy(clock=FakeClock(), backoff=Backoff(), attempts=1, draw=Random(1).random)
+    examination = Examination(
+        reader=library.reader, store=database, workers=4, deep=False, archives=None, retry_policy=retry_policy
+    )
     await verify_library(examination, take)
     assert len(checked) == 40
     assert [one.folder for one in checked if one.findings] == [folders[7]]

@@ -10,8 +10,8 @@ from downloader.completeness import series_digests
 from downloader.errors import ArchiveUnreachableError
 from downloader.maintenance.upstream_digests import UpstreamComparison, UpstreamStanding, compare_upstream
 from downloader.model import Image, Series
-from downloader.pacing import RetryPace
-from downloader.transport.retrying import Patience
+from downloader.pacing import Backoff
+from downloader.transport.retrying import RetryPolicy
 from tests.fakes.clock import turning_clock
 from tests.fakes.memory_archive import MemoryArchive
 from tests.library.series_streams import md5_of
@@ -35,8 +35,8 @@ def archive_of(contents: dict[str, bytes], *, size: bool = True) -> MemoryArchiv
 
 async def compare(archive: MemoryArchive) -> UpstreamComparison:
     async with turning_clock() as clock:
-        patience = Patience(clock=clock, pace=RetryPace(), attempts=3, draw=Random(1).random)
-        return await compare_upstream(UID, IMAGES, 10, archive, patience)
+        retry_policy = RetryPolicy(clock=clock, backoff=Backoff(), attempts=3, draw=Random(1).random)
+        return await compare_upstream(UID, IMAGES, 10, archive, retry_policy)
 
 
 async def test_the_same_digest_proves_every_image() -> None:

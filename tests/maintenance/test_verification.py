@@ -23,9 +23,9 @@ from downloader.library.local.library import LocalLibrary
 from downloader.library.receipt import RECEIPT_NAME, encode_receipt
 from downloader.maintenance.verification import CheckedSeries, Examination, verify_library
 from downloader.model import Receipt, Series
-from downloader.pacing import RetryPace
+from downloader.pacing import Backoff
 from downloader.results.findings import FindingKind
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_archive import MemoryArchive
 from tests.fakes.memory_store import MemoryStore
@@ -65,14 +65,14 @@ class Place:
         async def take(series: CheckedSeries) -> None:
             checked.append(series)
 
-        patience = Patience(clock=FakeClock(), pace=RetryPace(), attempts=1, draw=Random(1).random)
+        retry_policy = RetryPolicy(clock=FakeClock(), backoff=Backoff(), attempts=1, draw=Random(1).random)
         examination = Examination(
             reader=self.library.reader,
             store=self.store,
             workers=2,
             deep=deep,
             archives=self.archives,
-            patience=patience,
+            retry_policy=retry_policy,
         )
         await verify_library(examination, take)
         return checked

@@ -10,9 +10,9 @@ from downloader.archive.port import NoteUnreadable
 from downloader.errors import ArchiveFaultError, ManifestError
 from downloader.manifest import Manifest, load_manifest
 from downloader.model import Series, SeriesQuery
-from downloader.pacing import RetryPace
+from downloader.pacing import Backoff
 from downloader.resolving.resolver import EntryMatch, Resolution, Resolver, plan_queries
-from downloader.transport.retrying import Patience
+from downloader.transport.retrying import RetryPolicy
 from tests.fakes.clock import turning_clock
 from tests.fakes.memory_archive import MemoryArchive
 
@@ -52,8 +52,8 @@ class Asking:
             self.found += [series.series_instance_uid for series in batch]
 
         async with turning_clock() as clock:
-            patience = Patience(clock=clock, pace=RetryPace(), attempts=3, draw=lambda: 0.0)
-            return await Resolver({"tcia": self.archive}, patience).resolve(self.manifest(select), take)
+            retry_policy = RetryPolicy(clock=clock, backoff=Backoff(), attempts=3, draw=lambda: 0.0)
+            return await Resolver({"tcia": self.archive}, retry_policy).resolve(self.manifest(select), take)
 
 
 @pytest.fixture
@@ -272,8 +272,8 @@ async def test_each_entry_asks_its_own_archive(tmp_path: Path) -> None:
         "select: [{collection: LIDC-IDRI}, {collection: NLST, archive: nlst}, {series_instance_uid: 1.2.9, archive: nlst}]"
     )
     async with turning_clock() as clock:
-        patience = Patience(clock=clock, pace=RetryPace(), attempts=3, draw=lambda: 0.0)
-        resolution = await Resolver({"tcia": main, "nlst": other}, patience).resolve(manifest, take)
+        retry_policy = RetryPolicy(clock=clock, backoff=Backoff(), attempts=3, draw=lambda: 0.0)
+        resolution = await Resolver({"tcia": main, "nlst": other}, retry_policy).resolve(manifest, take)
     assert found == [("tcia", "1.2.1"), ("nlst", "1.2.2")]
     assert resolution.unlisted() == {"nlst": ["1.2.9"]}
 

@@ -13,7 +13,7 @@ from downloader.errors import ArchiveBusyError, ArchiveFaultError, TciadError
 from downloader.fetching.attempt import AttemptContext
 from downloader.library.local.library import LocalLibrary
 from downloader.model import AttemptStarted, Event, FetchOrder, Md5Mode, Series, SeriesCompleted, SeriesState
-from downloader.pacing import RetryPace
+from downloader.pacing import Backoff
 from downloader.pacing.concurrency import GENTLE_START
 from downloader.scheduling.leases import HEARTBEAT_SECONDS
 from downloader.scheduling.scheduler import Scheduler, SchedulerPolicy
@@ -97,7 +97,7 @@ class Scene:
             md5=Md5Mode.AUTO,
             listener=lambda _event: None,
         )
-        policy = SchedulerPolicy(concurrency=CEILING, attempts=4, order=FetchOrder.ARCHIVE, retry=RetryPace())
+        policy = SchedulerPolicy(concurrency=CEILING, attempts=4, order=FetchOrder.ARCHIVE, retry=Backoff())
         scheduler = Scheduler(
             store=self.store,
             session=ME,

@@ -34,7 +34,7 @@ from downloader.model import (
     SeriesSetBack,
     SeriesState,
 )
-from downloader.pacing import RetryPace
+from downloader.pacing import Backoff
 from downloader.scheduling.admission import ROOM_PAUSE_SECONDS
 from downloader.scheduling.scheduler import Scheduler, SchedulerPolicy, always
 from downloader.store.records import Session
@@ -107,7 +107,7 @@ class Scene:
             concurrency=self.concurrency,
             attempts=self.attempts,
             order=self.order,
-            retry=RetryPace(),
+            retry=Backoff(),
             outage_seconds=self.outage_seconds,
             waits_for_room=self.waits_for_room,
         )

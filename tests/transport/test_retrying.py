@@ -10,8 +10,8 @@ from downloader.errors import (
     TciadError,
     UnexpectedReplyError,
 )
-from downloader.pacing import RetryPace
-from downloader.transport.retrying import Patience
+from downloader.pacing import Backoff
+from downloader.transport.retrying import RetryPolicy
 from tests.fakes.clock import turning_clock
 
 pytestmark = pytest.mark.anyio
@@ -35,18 +35,18 @@ async def test_a_fault_that_passes_is_asked_again_after_growing_pauses() -> None
     """Two faults cost two pauses, and the answer comes."""
     oracle = Oracle(ArchiveFaultError("500"), ArchiveFaultError("500"))
     async with turning_clock() as clock:
-        patience = Patience(clock=clock, pace=RetryPace(first_seconds=2), attempts=5, draw=lambda: 0.0)
-        assert await patience.ask("getSeries", oracle.ask) == "answer"
+        retry_policy = RetryPolicy(clock=clock, backoff=Backoff(first_seconds=2), attempts=5, draw=lambda: 0.0)
+        assert await retry_policy.ask("getSeries", oracle.ask) == "answer"
         assert clock.slept == [1.0, 2.0]
 
 
-async def test_patience_ends() -> None:
+async def test_retries_end() -> None:
     """After the last attempt its error is raised as it is."""
     oracle = Oracle(*[ArchiveFaultError(f"fault {number}") for number in range(9)])
     async with turning_clock() as clock:
-        patience = Patience(clock=clock, pace=RetryPace(), attempts=3, draw=lambda: 0.0)
+        retry_policy = RetryPolicy(clock=clock, backoff=Backoff(), attempts=3, draw=lambda: 0.0)
         with pytest.raises(ArchiveFaultError, match="fault 2"):
-            await patience.ask("getSeries", oracle.ask)
+            await retry_policy.ask("getSeries", oracle.ask)
     assert oracle.asked == 3
 
 
@@ -55,10 +55,10 @@ async def test_what_rarely_passes_is_asked_once_more(error: TciadError) -> None:
     """A wrong address is told after seconds, not minutes; a proxy that was in the way once ends nothing."""
     passing, lasting = Oracle(error), Oracle(*[error] * 9)
     async with turning_clock() as clock:
-        patience = Patience(clock=clock, pace=RetryPace(first_seconds=2), attempts=5, draw=lambda: 0.0)
-        assert await patience.ask("getSeries", passing.ask) == "answer"
+        retry_policy = RetryPolicy(clock=clock, backoff=Backoff(first_seconds=2), attempts=5, draw=lambda: 0.0)
+        assert await retry_policy.ask("getSeries", passing.ask) == "answer"
         with pytest.raises(type(error)):
-            await patience.ask("getSeries", lasting.ask)
+            await retry_policy.ask("getSeries", lasting.ask)
         assert lasting.asked == 2
         assert clock.slept == [1.0, 1.0]
 
@@ -67,9 +67,9 @@ async def test_what_no_repetition_mends_is_raised_at_once() -> None:
     """Wrong credentials stay wrong, and accounts are locked for less."""
     oracle = Oracle(CredentialsRejectedError("401"))
     async with turning_clock() as clock:
-        patience = Patience(clock=clock, pace=RetryPace(), attempts=3, draw=lambda: 0.0)
+        retry_policy = RetryPolicy(clock=clock, backoff=Backoff(), attempts=3, draw=lambda: 0.0)
         with pytest.raises(CredentialsRejectedError):
-            await patience.ask("getSeries", oracle.ask)
+            await retry_policy.ask("getSeries", oracle.ask)
         assert clock.slept == []
 
 
@@ -77,6 +77,6 @@ async def test_a_busy_archive_sets_the_pause() -> None:
     """Retry-After is obeyed to the second."""
     oracle = Oracle(ArchiveBusyError("429", retry_after_seconds=120))
     async with turning_clock() as clock:
-        patience = Patience(clock=clock, pace=RetryPace(), attempts=3, draw=lambda: 0.0)
-        await patience.ask("getSeries", oracle.ask)
+        retry_policy = RetryPolicy(clock=clock, backoff=Backoff(), attempts=3, draw=lambda: 0.0)
+        await retry_policy.ask("getSeries", oracle.ask)
         assert clock.slept == [120.0]
