@@ -94,6 +94,29 @@ async def test_what_live_claims_stage_stays_theirs(tmp_path: Path) -> None:
     live.commit(receipt_of(SERIES, live.named_images()))
 
 
+async def test_of_two_dead_claims_folder_and_journal_stay_together(tmp_path: Path) -> None:
+    """The journal of one names nothing that lies in the folder of the other."""
+    library = LocalLibrary(tmp_path)
+    take(library.begin(SERIES, "a"), ImageStarted("1-1.dcm"), ImageData(FILES["1-1.dcm"][:500]))
+    begin_and_take(library, "b")
+    await library.leftovers.leave_to_next()
+    assert salvaged(library.begin(SERIES, "c")) == 2
+
+
+@pytest.mark.parametrize("renamed", ["", ".jsonl"], ids=["folder", "journal"])
+@pytest.mark.parametrize(("old", "new"), [("@a", ""), ("", "@a")], ids=["left", "taken over"])
+async def test_a_kill_between_two_renames_loses_nothing(tmp_path: Path, old: str, new: str, renamed: str) -> None:
+    """Folder and journal have different names then, and meet again."""
+    library = LocalLibrary(tmp_path)
+    attempt = begin_and_take(library, "a")
+    if new:
+        attempt.keep(received_bytes=1, line_broke=True)
+    staging = tmp_path / ".tciad" / "staging"
+    (staging / f"{UID}{old}{renamed}").rename(staging / f"{UID}{new}{renamed}")
+    await library.leftovers.leave_to_next()
+    assert salvaged(library.begin(SERIES, "b")) == 2
+
+
 async def test_what_an_older_version_left_is_taken_over(tmp_path: Path) -> None:
     """It knew no claims: its folder is called by the series."""
     library = LocalLibrary(tmp_path)

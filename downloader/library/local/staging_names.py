@@ -6,7 +6,7 @@ see filesystem.py.
 """
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -41,23 +41,24 @@ def leave(folder: Path, left: Path) -> None:
 
 
 def leave_all(staging: Path, live_claims: Collection[str]) -> None:
-    """Leave the results of ended claims to the next attempt. An existing result stays as it is."""
-    for name, left in _of_dead_claims(staging, live_claims):
-        if not os.path.lexists(staging / left):
-            (staging / name).rename(staging / left)
+    """Leave the results of ended claims to the next attempt. An existing result stays as it is.
+
+    Folder and journal of a claim stay together, and claims that have both come first. A claim has one of them only if it was
+    killed before it noted an image, or between the two renames of `take_over` or `leave`.
+    """
+    found = {path.name for path in staging.iterdir()}
+    dead = {name.removesuffix(JOURNAL_SUFFIX) for name in found if _claim_of(name) not in {"", *live_claims}}
+    for name in sorted(dead, key=lambda name: (not {name, f"{name}{JOURNAL_SUFFIX}"} <= found, name)):
+        left = name.partition(CLAIM_MARK)[0]
+        parts = [suffix for suffix in ("", JOURNAL_SUFFIX) if f"{name}{suffix}" in found]
+        if not any(os.path.lexists(staging / f"{left}{suffix}") for suffix in parts):
+            for suffix in parts:
+                (staging / f"{name}{suffix}").rename(staging / f"{left}{suffix}")
 
 
 def names_of_live(staging: Path, live_claims: Collection[str]) -> set[str]:
     """The names in use by attempts now."""
     return {path.name for path in staging.iterdir() if _claim_of(path.name) in live_claims}
-
-
-def _of_dead_claims(staging: Path, live_claims: Collection[str]) -> Iterable[tuple[str, str]]:
-    for name in sorted(path.name for path in staging.iterdir()):
-        claim_id = _claim_of(name)
-        if claim_id and claim_id not in live_claims:
-            suffix = JOURNAL_SUFFIX if name.endswith(JOURNAL_SUFFIX) else ""
-            yield name, name.partition(CLAIM_MARK)[0] + suffix
 
 
 def _claim_of(name: str) -> str:
