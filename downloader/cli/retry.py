@@ -6,7 +6,7 @@ import typer
 
 from downloader.cli.command import library_options, print_json, refuse_unknown_manifest, run_async, start
 from downloader.cli.flags import Json, ManifestName, Output, State
-from downloader.engine.holding import open_beside_run
+from downloader.engine.holding import open_for_corrections
 from downloader.results.amounts import count_text
 
 
@@ -20,7 +20,7 @@ def _retry(output: Output = None, state: State = None, manifest: ManifestName = 
     options = library_options(output, state, start())
 
     async def work() -> int:
-        async with open_beside_run(options.output, options.state) as store:
+        async with open_for_corrections(options.output, options.state) as store:
             refuse_unknown_manifest(manifest, await store.manifests())
             failures = await store.failures(manifest)
             await store.retry(manifest)

@@ -57,14 +57,14 @@ class HeldLibrary:
 
 @asynccontextmanager
 async def hold_library(
-    options: RunOptions, clock: Clock, *, came_to_nothing: Callable[[], bool] | None = None
+    options: RunOptions, clock: Clock, *, is_unused: Callable[[], bool] | None = None
 ) -> AsyncIterator[HeldLibrary]:
     """Lock a library and its store for this process, and yield both.
 
     Args:
         options: `output` and `state` name library and store.
         clock: dates the lock and a new library.
-        came_to_nothing: called after a failure; whether to remove `.tciad` if it was new. Without it, `.tciad` stays.
+        is_unused: called after a failure; whether to remove `.tciad` if it was new. Without it, `.tciad` stays.
 
     Raises:
         WrongLibraryError: library and store do not belong together.
@@ -80,8 +80,8 @@ async def hold_library(
                 store = await stack.enter_async_context(open_state(options, clock))
                 await refuse_wrong_library(options, store)
         stack.enter_context(lock_library(options.output, clock.now()))
-        if came_to_nothing is not None:
-            await stack.enter_async_context(_removed_if_new(options.output, came_to_nothing))
+        if is_unused is not None:
+            await stack.enter_async_context(_removed_if_new(options.output, is_unused))
         if store is None:
             store = await stack.enter_async_context(open_state(options, clock))
         await bind(options, store, clock)
@@ -109,13 +109,13 @@ async def open_session(store: Sessions, *, is_alone: bool) -> AsyncIterator[Sess
 
 
 @asynccontextmanager
-async def _removed_if_new(root: Path, came_to_nothing: Callable[[], bool]) -> AsyncIterator[None]:
+async def _removed_if_new(root: Path, is_unused: Callable[[], bool]) -> AsyncIterator[None]:
     """Remove `.tciad` after a failure if it had only the lock at the start. The caller holds the lock throughout."""
     is_new = await anyio.to_thread.run_sync(_has_only_lock, root)
     try:
         yield
     except BaseException:
-        if is_new and came_to_nothing():
+        if is_new and is_unused():
             with CancelScope(shield=True):
                 await anyio.to_thread.run_sync(partial(remove_own_folder, root, last=LOCK_NAME))
         raise
@@ -142,7 +142,7 @@ async def open_records(output: Path, state: Path | None) -> AsyncIterator[StoreR
 
 
 @asynccontextmanager
-async def open_beside_run(output: Path, state: Path | None) -> AsyncIterator[Store]:
+async def open_for_corrections(output: Path, state: Path | None) -> AsyncIterator[Store]:
     """Open the store of a library for corrections, without a lock, while a run may be working.
 
     Raises:

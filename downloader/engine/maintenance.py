@@ -206,7 +206,7 @@ async def open_adoption(
     clock, tally = SystemClock(), AdoptionTally()
     await anyio.to_thread.run_sync(_check_tree, tree, options.output)
     async with AsyncExitStack() as stack:
-        opened = hold_library(options, clock, came_to_nothing=lambda: not tally.adopted)
+        opened = hold_library(options, clock, is_unused=lambda: not tally.adopted)
         held = await stack.enter_async_context(opened)
         store = held.store
         library = await open_library(options)

@@ -154,7 +154,7 @@ def _find_or_begin(series: Series, context: AttemptContext, needed_bytes: int) -
         return receipt
     if receipt.series.version.differs_from(series.version):
         return _begin(series, context, needed_bytes)
-    return _as_it_lies(receipt, series, library)
+    return _already_stored(receipt, series, library)
 
 
 def _begin(series: Series, context: AttemptContext, needed_bytes: int) -> Staging:
@@ -166,10 +166,10 @@ def _begin(series: Series, context: AttemptContext, needed_bytes: int) -> Stagin
 def _rewrite(receipt: Receipt, library: SeriesSink) -> FetchedSeries:
     """Rewrite the receipt of a stored series with the current row, which describes the same images."""
     library.rewrite_receipt(library.folder_of(receipt.series), receipt)
-    return _as_it_lies(receipt, receipt.series, library)
+    return _already_stored(receipt, receipt.series, library)
 
 
-def _as_it_lies(receipt: Receipt, series: Series, library: SeriesSink) -> FetchedSeries:
+def _already_stored(receipt: Receipt, series: Series, library: SeriesSink) -> FetchedSeries:
     library.drop_staged(series)
     folder = library.folder_of(series)
     library.make_durable(folder)

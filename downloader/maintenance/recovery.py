@@ -86,7 +86,7 @@ async def _update_store(
     relocated: list[tuple[str, str]] = []
     for change, one in finished:
         row = rows.get(one.series_instance_uid)
-        if await _lies_elsewhere(change, one, row, library):
+        if await _is_elsewhere(change, one, row, library):
             continue
         if one.is_gone:
             await store.forget_folder(one.series_instance_uid)
@@ -105,7 +105,7 @@ async def _update_store(
         await store.relocate(relocated)
 
 
-async def _lies_elsewhere(change: Change, one: Finished, row: StoredSeries | None, library: LibraryParts) -> bool:
+async def _is_elsewhere(change: Change, one: Finished, row: StoredSeries | None, library: LibraryParts) -> bool:
     """Whether the store has an intact copy in another folder, which was created after the change was begun."""
     if row is None or row.folder in {"", str(change.folder), str(one.lies_in)}:
         return False

@@ -30,7 +30,7 @@ class ResolveStore(Intake, LeftoversStore, Protocol):
 class CatalogueResolve:
     """Resolves `manifest` once.
 
-    `lets_failed_rest`: do not retry series that failed recently. `changes` and `warnings` receive the results; `is_unproven`
+    `skips_recent_failures`: do not retry series that failed recently. `changes` and `warnings` receive the results; `is_unproven`
     tells afterwards whether the list of selected series may be incomplete.
     """
 
@@ -41,7 +41,7 @@ class CatalogueResolve:
     contexts: Mapping[str, AttemptContext]
     clock: Clock
     max_shrink_percent: float
-    lets_failed_rest: bool
+    skips_recent_failures: bool
     changes: ChangeLog
     warnings: list[str]
     is_unproven: bool = False
@@ -65,11 +65,15 @@ class CatalogueResolve:
         async def enqueue(archive: str, batch: Sequence[Series]) -> None:
             known = self._listed.setdefault(archive, [])
             known += batch[: CONTROLS - len(known)]
-            self._note(archive, await self.store.enqueue(name, number, archive, batch, lets_failed_rest=self.lets_failed_rest))
+            self._note(
+                archive, await self.store.enqueue(name, number, archive, batch, skips_recent_failures=self.skips_recent_failures)
+            )
 
         resolution = await self.resolver.resolve(self.manifest, enqueue, self._begin_answer)
         for archive, unlisted in resolution.unlisted().items():
-            met = await self.store.enqueue_unlisted(name, number, archive, unlisted, lets_failed_rest=self.lets_failed_rest)
+            met = await self.store.enqueue_unlisted(
+                name, number, archive, unlisted, skips_recent_failures=self.skips_recent_failures
+            )
             self._note(archive, met)
         await self._take_up(number, resolution)
         await self._settle(number)
@@ -103,7 +107,7 @@ class CatalogueResolve:
             name, row = self.manifest.name, settled.chosen
             if not settled.is_taken:
                 met = await self.store.enqueue(
-                    name, number, settled.archive, [row], lets_failed_rest=self.lets_failed_rest, settles=True
+                    name, number, settled.archive, [row], skips_recent_failures=self.skips_recent_failures, settles=True
                 )
                 self._note(settled.archive, met)
             if settled.is_kept:

@@ -50,13 +50,13 @@ def never(archives_out: frozenset[str]) -> bool:  # noqa: ARG001
 class RunPolicy:
     """How a run handles faults: a single run reports them and ends; a run of the service waits until they are over.
 
-    `lets_failed_rest`: do not retry series that failed recently. `waits_for_room`: a full disk pauses claiming.
+    `skips_recent_failures`: do not retry series that failed recently. `waits_for_room`: a full disk pauses claiming.
     `waits_for_listing`: wait for an archive that does not answer the listing, as during fetching. `outage_seconds`: the longest
     outage of an archive to wait for. `admit` is awaited before each claim, and returns when series may be claimed. `gives_way`:
     see `ListingWait`.
     """
 
-    lets_failed_rest: bool = False
+    skips_recent_failures: bool = False
     waits_for_room: bool = False
     waits_for_listing: bool = False
     outage_seconds: float = 86_400.0
@@ -252,7 +252,7 @@ class MirrorRun:
             contexts=parts.contexts,
             clock=parts.clock,
             max_shrink_percent=parts.options.max_shrink_percent,
-            lets_failed_rest=parts.run_policy.lets_failed_rest,
+            skips_recent_failures=parts.run_policy.skips_recent_failures,
             changes=self._changes,
             warnings=warnings,
         )

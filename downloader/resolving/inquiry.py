@@ -84,7 +84,7 @@ class Inquiry:
                     f"{self._archive.name} does not provide {' and '.join(untold)}"
                 )
 
-    async def tell_carts(self, selection: Selection) -> Selection:
+    async def add_shared_carts(self, selection: Selection) -> Selection:
         """The entry with the series of its shared carts added.
 
         Raises:

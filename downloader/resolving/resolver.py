@@ -78,7 +78,9 @@ class Resolver:
             ManifestError: the manifest names a collection or a shared cart that its archive does not have.
         """
         inquiries = {name: Inquiry(archive, self._retry_policy, begin_answer) for name, archive in self._archives.items()}
-        select = [await inquiries[manifest.archive_of(selection).name].tell_carts(selection) for selection in manifest.select]
+        select = [
+            await inquiries[manifest.archive_of(selection).name].add_shared_carts(selection) for selection in manifest.select
+        ]
         resolution = Resolution(replace(manifest, select=tuple(select)))
         matches = await _resolve_entries(resolution.manifest, inquiries, sink)
         for selection, match in zip(manifest.select, matches, strict=True):

@@ -52,7 +52,7 @@ class Outcomes:
             case Ending.FAIL:
                 return await self.fail(claim, error)
             case Ending.DROP:
-                self.tell_given_back(claim)
+                self.report_given_back(claim)
                 return False
 
     async def give_back(self, claim: Claim, error: TciadError | None = None) -> bool:
@@ -108,7 +108,7 @@ class Outcomes:
                 count_attempt=False,
                 needed_bytes=needed_bytes,
             )
-            self.tell_given_back(claim)
+            self.report_given_back(claim)
         return outcome.is_recorded
 
     @contextmanager
@@ -120,9 +120,9 @@ class Outcomes:
         except LeaseLostError as lost:
             outcome.is_recorded = False
             note_lost(lost)
-            self.tell_given_back(claim)
+            self.report_given_back(claim)
 
-    def tell_given_back(self, claim: Claim) -> None:
+    def report_given_back(self, claim: Claim) -> None:
         """Report that the attempt ended without counting."""
         self._listener(SeriesGivenBack(series_instance_uid=claim.series.series_instance_uid))
 

@@ -249,7 +249,7 @@ class Scheduler:
             fetched = await (self._complete_anew(claim) if claim.folder else self._complete(claim))
         except LeaseLostError as error:
             note_lost(error)
-            self._outcomes.tell_given_back(claim)
+            self._outcomes.report_given_back(claim)
         except TciadError as error:
             with CancelScope(shield=True):
                 await self._end_with(claim, error)
@@ -258,7 +258,7 @@ class Scheduler:
                 await self._outcomes.give_back(claim)
             raise
         else:
-            self._tell_completed(claim, fetched, self._clock.monotonic() - started)
+            self._report_completed(claim, fetched, self._clock.monotonic() - started)
 
     async def _complete(self, claim: Claim) -> FetchedSeries:
         """Fetch the series into the library, and record it in the store."""
@@ -290,7 +290,7 @@ class Scheduler:
             ),
         )
 
-    def _tell_completed(self, claim: Claim, fetched: FetchedSeries, elapsed_seconds: float) -> None:
+    def _report_completed(self, claim: Claim, fetched: FetchedSeries, elapsed_seconds: float) -> None:
         if fetched.downloaded:
             self._admission.note_success(self._archive_of(claim))
         self._listener(

@@ -326,7 +326,7 @@ class LibraryWorker:
             progress=progress,
             clock=context.clock,
             run_policy=RunPolicy(
-                lets_failed_rest=True,
+                skips_recent_failures=True,
                 waits_for_room=True,
                 waits_for_listing=True,
                 outage_seconds=context.pace.outage_seconds,

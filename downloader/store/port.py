@@ -147,7 +147,7 @@ class Intake(Protocol):
         archive: str,
         batch: Sequence[Series],
         *,
-        lets_failed_rest: bool = False,
+        skips_recent_failures: bool = False,
         settles: bool = False,
     ) -> Enqueued:
         """Merge catalogue rows into the queue, in one transaction.
@@ -163,7 +163,7 @@ class Intake(Protocol):
 
         With `settles`, these rows replace earlier ones of the same resolve: they are the choice between contradictory rows.
 
-        With `lets_failed_rest`, a failed series stays failed during its back-off, unless one of the four figures changed.
+        With `skips_recent_failures`, a failed series stays failed during its back-off, unless one of the four figures changed.
 
         Raises:
             StoreError: also if the resolve was never started.
@@ -177,7 +177,7 @@ class Intake(Protocol):
         archive: str,
         series_instance_uids: Sequence[str],
         *,
-        lets_failed_rest: bool = False,
+        skips_recent_failures: bool = False,
     ) -> Enqueued:
         """Enqueue series that the manifest names and the catalogue does not list, so that fetching them reports the reason.
 

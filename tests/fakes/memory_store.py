@@ -102,7 +102,7 @@ class MemoryStore:
         archive: str,
         batch: Sequence[Series],
         *,
-        lets_failed_rest: bool = False,
+        skips_recent_failures: bool = False,
         settles: bool = False,
     ) -> Enqueued:
         if resolve > self._manifest(manifest).resolve:
@@ -133,7 +133,7 @@ class MemoryStore:
                 new.append(series_instance_uid)
                 self._add(series, archive)
             else:
-                rested_at = self.clock.now() if lets_failed_rest else None
+                rested_at = self.clock.now() if skips_recent_failures else None
                 self._enqueue_known(self._rows[series_instance_uid], series, rested_at, changed, returned)
             found.wanted[series_instance_uid] = resolve
             found.archives[series_instance_uid] = archive
@@ -192,7 +192,7 @@ class MemoryStore:
         archive: str,
         series_instance_uids: Sequence[str],
         *,
-        lets_failed_rest: bool = False,
+        skips_recent_failures: bool = False,
     ) -> Enqueued:
         listed_once = {SeriesState.COMPLETE, SeriesState.WITHDRAWN}
         wishes = [
@@ -204,7 +204,7 @@ class MemoryStore:
             one.series_instance_uid for one in wishes
         }
         self._manifest(manifest).former.update(asked_by_name)
-        return await self.enqueue(manifest, resolve, archive, wishes, lets_failed_rest=lets_failed_rest)
+        return await self.enqueue(manifest, resolve, archive, wishes, skips_recent_failures=skips_recent_failures)
 
     async def keep_named(self, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
         wanted = self._manifest(manifest).wanted

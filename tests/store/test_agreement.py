@@ -47,7 +47,7 @@ SERIES = st.builds(
 def resolve(manifest: str, archive: str, batch: list[Series], withdraw: bool, let_rest: bool) -> Step:
     async def step(store: Store, memory: Memory) -> object:
         number = await store.begin_resolve(manifest, memory.at)
-        met = await store.enqueue(manifest, number, archive, batch, lets_failed_rest=let_rest)
+        met = await store.enqueue(manifest, number, archive, batch, skips_recent_failures=let_rest)
         vanished = await store.count_vanished(manifest, number)
         gone = [row async for row in store.find_vanished(manifest, number)]
         denied = [row.series.series_instance_uid for row in gone[1:]] if let_rest else None

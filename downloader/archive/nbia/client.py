@@ -19,7 +19,7 @@ from downloader.archive.nbia.deployments import REFUSALS_NEEDED, RouteEvidence, 
 from downloader.archive.nbia.endpoints import CARTS, Endpoint, Generation, ImageRoute
 from downloader.archive.nbia.error_replies import READ_BYTES, quote_text, says_not_offered
 from downloader.archive.nbia.json_rows import Row, RowReader
-from downloader.archive.nbia.requests import Asker, read_refusal, told_of_carts
+from downloader.archive.nbia.requests import Asker, explained_for_carts, read_refusal
 from downloader.archive.nbia.series_queries import SeriesRows
 from downloader.archive.nbia.studies import Studies, lacking
 from downloader.archive.nbia.transfers import SingleImageTransfer, ZipTransfer, expect_images
@@ -153,7 +153,7 @@ class NbiaArchive:
         query = self._table.queries.get(Topic.SHARED_CART)
         if query is None:
             raise UnexpectedReplyError(f"{self.name} has no shared carts in generation {self.generation}", next_step=CARTS)
-        with told_of_carts(query.endpoint):
+        with explained_for_carts(query.endpoint):
             found = await self._rows.read(query.endpoint, query.values_for({"shared_cart": name}))
         return list(dict.fromkeys(series.series_instance_uid for series in found))
 

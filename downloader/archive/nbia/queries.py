@@ -10,7 +10,7 @@ import anyio.lowlevel
 from downloader.archive.nbia.endpoints import Generation, Paging, QueryEndpoint, fold
 from downloader.archive.nbia.generations import GENERATIONS
 from downloader.archive.nbia.json_rows import RowReader
-from downloader.archive.nbia.requests import Asker, told_of_carts
+from downloader.archive.nbia.requests import Asker, explained_for_carts
 from downloader.archive.nbia.search_pages import PAGE_BYTES_MAX, read_page
 from downloader.archive.nbia.table_rows import parse_rows, read_attributes
 from downloader.archive.question import SERIES_ATTRIBUTE, SERIES_NAMES, Attributes, Question, ReplyFormat, Topic
@@ -110,7 +110,7 @@ class NbiaQueries:
 
     async def _expect_answer(self, query: QueryEndpoint, filters: Mapping[str, str], reply: Reply) -> None:
         is_of_carts = query is self._table.queries.get(Topic.SHARED_CART)
-        with told_of_carts(query.endpoint) if is_of_carts else nullcontext():
+        with explained_for_carts(query.endpoint) if is_of_carts else nullcontext():
             await self._asker.expect_answer(reply, _blamed(filters))
 
     async def _ask_pages(

@@ -69,7 +69,7 @@ class Asker:
 
 
 @contextmanager
-def told_of_carts(endpoint: Endpoint) -> Iterator[None]:
+def explained_for_carts(endpoint: Endpoint) -> Iterator[None]:
     """Explain an unknown endpoint of carts: the host lacks carts, but its address may be correct."""
     try:
         yield

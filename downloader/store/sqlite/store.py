@@ -144,12 +144,12 @@ class SqliteStore(SqliteReader):
         archive: str,
         batch: Sequence[Series],
         *,
-        lets_failed_rest: bool = False,
+        skips_recent_failures: bool = False,
         settles: bool = False,
     ) -> Enqueued:
         """See the port."""
         return await self._on_thread(
-            enqueuing.enqueue, manifest, resolve, archive, batch, self._rested_at(lets_failed_rest), settles
+            enqueuing.enqueue, manifest, resolve, archive, batch, self._rested_at(skips_recent_failures), settles
         )
 
     async def enqueue_unlisted(
@@ -159,11 +159,11 @@ class SqliteStore(SqliteReader):
         archive: str,
         series_instance_uids: Sequence[str],
         *,
-        lets_failed_rest: bool = False,
+        skips_recent_failures: bool = False,
     ) -> Enqueued:
         """See the port."""
         return await self._on_thread(
-            enqueuing.enqueue_unlisted, manifest, resolve, archive, series_instance_uids, self._rested_at(lets_failed_rest)
+            enqueuing.enqueue_unlisted, manifest, resolve, archive, series_instance_uids, self._rested_at(skips_recent_failures)
         )
 
     async def keep_named(self, manifest: str, resolve: int, series_instance_uids: Sequence[str]) -> None:
@@ -246,6 +246,6 @@ class SqliteStore(SqliteReader):
         """Due times and leases use the steady clock: setting the wall clock neither lengthens nor ends them."""
         return self._clock.steady_now() + timedelta(seconds=seconds)
 
-    def _rested_at(self, lets_failed_rest: bool) -> datetime | None:
+    def _rested_at(self, skips_recent_failures: bool) -> datetime | None:
         """Back-offs take hours and days and outlive the process: they use the wall clock."""
-        return self._clock.now() if lets_failed_rest else None
+        return self._clock.now() if skips_recent_failures else None

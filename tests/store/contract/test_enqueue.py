@@ -260,10 +260,10 @@ async def test_a_failed_series_rests_for_those_who_let_it(store: Store) -> None:
     await fail_and_rest(store, 60)
     resolve = await store.begin_resolve("m", START_AT)
     turn_to(after(59))
-    await store.enqueue("m", resolve, ARCHIVE, [series(1)], lets_failed_rest=True)
+    await store.enqueue("m", resolve, ARCHIVE, [series(1)], skips_recent_failures=True)
     assert await states(store) == {uid(1): "failed"}
     turn_to(after(60))
-    await store.enqueue("m", resolve, ARCHIVE, [series(1)], lets_failed_rest=True)
+    await store.enqueue("m", resolve, ARCHIVE, [series(1)], skips_recent_failures=True)
     assert await states(store) == {uid(1): "pending"}
     await fail_and_rest(store, 600)
     await enqueue(store, "m", series(1))
@@ -275,7 +275,7 @@ async def test_a_series_that_the_catalogue_changed_rests_no_longer(store: Store)
     await enqueue(store, "m", series(1))
     await fail_and_rest(store, 60)
     resolve = await store.begin_resolve("m", START_AT)
-    await store.enqueue("m", resolve, ARCHIVE, [grown(series(1))], lets_failed_rest=True)
+    await store.enqueue("m", resolve, ARCHIVE, [grown(series(1))], skips_recent_failures=True)
     assert await states(store) == {uid(1): "pending"}
 
 
