@@ -101,7 +101,7 @@ async def test_a_series_that_is_still_listed_by_itself_stays_and_is_told(tmp_pat
             report = await cycle(scene)
             assert report.tally.withdrawn == 0
             (told,) = [warning for warning in report.warnings if "contradicts itself" in warning]
-            assert "leave out 1 series" in told
+            assert "omit 1 series" in told
             assert uid(4) in told
         assert set(scene.receipts()) == {uid(1), uid(4), uid(5)}
 
@@ -213,5 +213,5 @@ async def test_a_series_whose_study_was_never_named_is_not_deleted(tmp_path: Pat
         with closing(sqlite3.connect(scene.library / OWN_FOLDER / "state.db")) as store, store:
             store.execute("UPDATE series SET study_instance_uid = NULL WHERE series_instance_uid = ?", (uid(5),))
         report = await cycle(scene)
-        assert "1 withdrawn series were not deleted, since their catalogue rows named no study" in report.warnings[-1]
+        assert "1 withdrawn series were not deleted, because their catalogue rows name no study" in report.warnings[-1]
         assert uid(5) in scene.receipts()

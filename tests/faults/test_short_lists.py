@@ -204,7 +204,9 @@ async def test_of_many_short_studies_a_sample_decides(tmp_path: Path, is_right: 
         report = await scene.run()
         assert report.exit_code == (0 if is_right else 3)
         assert scene.sandbox.count("getSeries") == 22
-        assert warnings_with(report.warnings, "for 20 of these 101 it lists no more" if is_right else "run again later")
+        assert warnings_with(
+            report.warnings, "another query for 20 of these 101 lists no more" if is_right else "run again later"
+        )
 
 
 async def test_an_archive_that_cannot_count_now_is_in_doubt(tmp_path: Path) -> None:

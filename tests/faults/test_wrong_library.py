@@ -96,7 +96,9 @@ async def test_a_store_over_another_library_is_refused(scene: Scene, state: Path
     scene.library.rename(first)
     scene.assert_complete(await scene.run(options=options(None)))
     other = marker(scene.library)
-    with pytest.raises(WrongLibraryError, match=r"is another library.*or name the library that belongs to this store with -o"):
+    with pytest.raises(
+        WrongLibraryError, match=r"is not the library of the state store.*or name the library that belongs to this store with -o"
+    ):
         await scene.run(options=options(state))
     assert marker(scene.library) == other != marker(first)
     assert bound(state) == [marker(first)]
