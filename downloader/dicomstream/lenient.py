@@ -13,8 +13,8 @@ from io import BytesIO
 from types import ModuleType
 from typing import Final
 
-from downloader.dicomstream.encoding import DEFLATED_SYNTAXES
 from downloader.dicomstream.scanner import DicomIdentity, integer_of, printable_uid
+from downloader.dicomstream.walker import DEFLATED_SYNTAXES
 from downloader.errors import NotDicomError
 from downloader.model import is_dicom_uid
 

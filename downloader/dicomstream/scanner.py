@@ -5,18 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from downloader.dicomstream.deflated import DeflatedHead
-from downloader.dicomstream.encoding import (
+from downloader.dicomstream.image_classes import holds_pixels
+from downloader.dicomstream.walker import (
     EXPLICIT_LITTLE,
     HEADER_BYTES,
     IMPLICIT_LITTLE,
+    LONG_HEADER_BYTES,
+    LONG_VRS,
+    SHORT_VRS,
     SNIFF_BYTES,
+    VALUE_BYTES_MAX,
     VRS,
+    DataSetWalker,
     encoding_of,
     is_deflated,
-    read_file_meta,
 )
-from downloader.dicomstream.image_classes import holds_pixels
-from downloader.dicomstream.walker import VALUE_BYTES_MAX, DataSetWalker
 from downloader.errors import NotDicomError
 from downloader.model import is_dicom_uid
 
@@ -29,6 +32,9 @@ _FIRST_GROUPS_EXPLICIT = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 # File meta information usually has a few hundred bytes; a private element may be longer. More is not buffered in search of its
 # end.
 _META_BYTES_MAX = 1024 * 1024
+
+_META_GROUP = 0x0002
+_TRANSFER_SYNTAX_UID = 0x0010
 
 _SOP_CLASS_UID = 0x0008_0016
 _SOP_INSTANCE_UID = 0x0008_0018
@@ -151,7 +157,7 @@ class DicomScanner:
         """Find the beginning and the encoding of the data set, and start the walker; return if more bytes are needed."""
         if not self._has_preamble and not _begins_as_data_set(head):
             raise NotDicomError(f"the file is not DICOM: it begins with {head[:16]!r}")
-        meta = read_file_meta(head, position)
+        meta = _read_file_meta(head, position)
         if meta is None:
             if len(head) > _META_BYTES_MAX:
                 raise NotDicomError("the file meta information does not end")
@@ -166,6 +172,42 @@ class DicomScanner:
             self._walker = DataSetWalker(encoding_of(head, meta.end_position, meta.transfer_syntax_uid), _WANTED)
             self._take = self._walker.feed
             self._walker.feed(head, meta.end_position)
+
+
+@dataclass(frozen=True, slots=True)
+class _FileMeta:
+    """The file meta information: the transfer syntax, and where the data set begins (`end_position`).
+
+    `transfer_syntax_uid` is empty if it is missing; files that are bare data sets have no file meta information at all.
+    """
+
+    transfer_syntax_uid: str
+    end_position: int
+
+
+def _read_file_meta(head: bytes, position: int) -> _FileMeta | None:
+    """Read group 0002 from `position`; None if its end and the next SNIFF_BYTES are not in `head` yet.
+
+    The group ends where another group begins: some files have a missing or wrong group length (0002,0000).
+    """
+    transfer_syntax_uid = ""
+    while position + SNIFF_BYTES <= len(head):
+        if int.from_bytes(head[position : position + 2], "little") != _META_GROUP:
+            return _FileMeta(transfer_syntax_uid, position)
+        if position + LONG_HEADER_BYTES > len(head):
+            return None
+        _, element, vr, length = EXPLICIT_LITTLE.header.unpack_from(head, position)
+        start = position + HEADER_BYTES
+        if vr in LONG_VRS:
+            (length,) = EXPLICIT_LITTLE.long_length.unpack_from(head, start)
+            start = position + LONG_HEADER_BYTES
+        elif vr not in SHORT_VRS:
+            # Implicit VR: against the standard, but some old programs write it.
+            length = EXPLICIT_LITTLE.plain.unpack_from(head, position)[2]
+        position = start + length
+        if element == _TRANSFER_SYNTAX_UID:
+            transfer_syntax_uid = head[start:position].strip(b"\0 ").decode("ascii", "replace")
+    return None
 
 
 def _begins_as_data_set(head: bytes) -> bool:

@@ -29,7 +29,7 @@ class Outcomes:
 
     - an interruption, and an error that stops the run, end the run;
     - an attempt that an archive outage ended: claiming stops until a probe succeeds, and before it stops again a few attempts
-    have counted (pacing/breaker.py), so there are no more rounds than attempts;
+    have counted (pacing.py), so there are no more rounds than attempts;
     - too little free space: the series is tried again only when there is as much space as it needs, and after pauses that double
     with each download in vain, up to a day (`WAIT_FOR_SPACE`).
     """

@@ -13,8 +13,7 @@ from downloader.errors import ArchiveBusyError, ArchiveFaultError, TciadError
 from downloader.fetching.attempt import AttemptContext
 from downloader.library.local.library import LocalLibrary
 from downloader.model import AttemptStarted, Event, FetchOrder, Md5Mode, Series, SeriesCompleted, SeriesState
-from downloader.pacing import Backoff
-from downloader.pacing.concurrency import GENTLE_START
+from downloader.pacing import GENTLE_START, Backoff
 from downloader.scheduling.leases import HEARTBEAT_SECONDS
 from downloader.scheduling.scheduler import Scheduler, SchedulerPolicy
 from downloader.store.records import Session
