@@ -4,15 +4,18 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import anyio.to_thread
 import pytest
 
 from downloader.errors import DamagedStoreError, StoreError
 from downloader.model import SeriesTally
+from downloader.store.sqlite.backup import back_up_store
 from downloader.store.sqlite.connection import migrate
 from downloader.store.sqlite.reader import open_empty_store, open_store_to_read
 from downloader.store.sqlite.reading import open_to_read
 from downloader.store.sqlite.statements import load_migrations
 from downloader.store.sqlite.store import open_store
+from tests.faults.mounts import mounted, needs_mount, remount
 from tests.store.examples import claim, complete_all, enqueue, series, states, uid
 
 pytestmark = pytest.mark.anyio
@@ -107,3 +110,22 @@ async def test_a_store_that_knows_nothing(path: Path) -> None:
         assert await reader.manifests() == []
         assert await reader.compare([series(1)]) == ["new"]
     assert files_of(path) == {}
+
+
+@needs_mount
+async def test_a_store_on_a_read_only_file_system_is_read_and_copied(tmp_path: Path) -> None:
+    """SQLite cannot create its shared memory there, and no process has the store open."""
+    disk = tmp_path / "disk"
+    with mounted(disk, size="8m"):
+        path = disk / "state.db"
+        async with open_store(path) as store:
+            await enqueue(store, "m", series(1), series(2))
+            await complete_all(store)
+        remount(disk, "ro")
+        async with open_store_to_read(path) as reader:
+            assert (await reader.tally("m")).complete == 2
+        copied_bytes = await anyio.to_thread.run_sync(back_up_store, path, tmp_path / "copy.db")
+        assert copied_bytes == path.stat().st_size
+        assert [file.name for file in disk.iterdir()] == ["state.db"]
+    async with open_store(tmp_path / "copy.db") as restored:
+        assert await states(restored) == {uid(1): "complete", uid(2): "complete"}

@@ -7,8 +7,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from downloader.errors import DamagedStoreError, StoreError
-from downloader.store.sqlite.connection import APPLICATION_ID
+from downloader.store.sqlite.connection import APPLICATION_ID, BUSY_SECONDS
 from downloader.store.sqlite.errors import translated_errors
+from downloader.store.sqlite.reading import connect_to_read
 
 _MAGIC = b"SQLite format 3\x00"
 
@@ -47,7 +48,7 @@ def _refuse_what_is_no_copy(target: Path, source: Path) -> None:
 
 
 def _open(source: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True)
+    database = connect_to_read(source, BUSY_SECONDS)
     (application_id,) = database.execute("PRAGMA application_id").fetchone()
     if application_id != APPLICATION_ID:
         database.close()
