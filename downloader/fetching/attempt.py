@@ -241,7 +241,8 @@ async def _fetch_whole(attempt: Attempt, *, needs_list: bool = False) -> Fetched
             fetched = await context.in_thread(_stage, portion, transfer, attempt)
         if fetched is not None:
             return fetched
-        evidence = transfer.evidence()
+        # digests of a large series take the processor for a while
+        evidence = await context.in_thread(transfer.evidence)
     proven = await _prove(attempt, evidence)
     return await context.in_thread(_publish_whole, proven, attempt)
 
@@ -304,7 +305,7 @@ async def _prove(attempt: Attempt, evidence: Evidence) -> ProvenSeries:
     """Prove the images of a transfer, and read the catalogue again if the row alone cannot decide."""
     series, context, images = attempt.series, attempt.context, attempt.staging.arrived
     confirmed = await _confirm_catalogue(series, images, context.archive)
-    proof = prove(confirmed, images, evidence, md5=context.md5)
+    proof = await context.in_thread(prove, confirmed, images, evidence, md5=context.md5)
     if not proof.came_with_list and confirmed is series:
         confirmed = await _confirm_version(series, context.archive)
     return ProvenSeries(series=confirmed, proof=proof)
