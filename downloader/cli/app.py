@@ -80,7 +80,7 @@ def run_command_line(app: typer.Typer, arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         typer.echo(f"tciad: {printable(error.format_message()).rstrip('.')}; see `tciad --help`", err=True)
         return ExitCode.USAGE
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):  # the latter if SIGINT comes before typer, or after it
         return ExitCode.INTERRUPTED
     except Interrupted as interrupted:
         return interrupted.exit_code

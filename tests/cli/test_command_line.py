@@ -30,3 +30,16 @@ def test_the_help_of_run_lists_every_exit_code(capsys: pytest.CaptureFixture[str
     _, _, listed = capsys.readouterr().out.partition("Exit codes:")
     expected = " ".join(f"{code.value} {code.__doc__}" for code in ExitCode)
     assert " ".join(listed.split()) == expected
+
+
+class InterruptedApp(typer.Typer):
+    """SIGINT comes before typer handles it."""
+
+    def __call__(self, *_: object, **__: object) -> None:
+        """Raise as Python's own handler of SIGINT does."""
+        raise KeyboardInterrupt
+
+
+def test_sigint_before_the_command_begins_ends_with_its_exit_code() -> None:
+    """No traceback: no work has begun."""
+    assert run_command_line(InterruptedApp(), []) == ExitCode.INTERRUPTED
