@@ -76,7 +76,7 @@ def test_a_file_that_is_not_there_is_named_with_its_key(tmp_path: Path) -> None:
 
 def test_signing_in_needs_a_name() -> None:
     """`auth` without anybody is a mistake; v2 without `auth` is a guest."""
-    with pytest.raises(SettingsError, match=r"no user name to sign in with; give archive\.auth\.username or set TCIAD_USERNAME"):
+    with pytest.raises(SettingsError, match=r"the user name is missing; set archive\.auth\.username or set TCIAD_USERNAME"):
         gather_secrets(address("v4", Auth()), NOTHING)
     assert gather_secrets(address("v2"), NOTHING) == Secrets()
 

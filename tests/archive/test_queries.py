@@ -177,7 +177,7 @@ async def test_many_series_take_as_many_requests_as_the_generation_needs(api: st
         assert len(await here.rows(question)) == 2
         assert len(here.sandbox.requests) == requests
         if requests > 1:
-            with pytest.raises(SettingsError, match="takes 1 series at a time"):
+            with pytest.raises(SettingsError, match="takes 1 series per request"):
                 await here.raw(question, ReplyFormat.JSON)
 
 

@@ -73,7 +73,7 @@ def test_files_about_a_collection_lie_in_its_folder(layout: str, folder: str) ->
 @pytest.mark.parametrize(
     ("layout", "why"),
     [
-        ("clasic", "none of classic, descriptive, idc, flat"),
+        ("clasic", "not one of classic, descriptive, idc, flat"),
         ("{collection}/../{series_instance_uid}", "begin with a dot"),
         ("/{series_instance_uid}", "empty"),
         ("{collection}//x", "empty"),

@@ -71,11 +71,11 @@ async def test_redirects_end() -> None:
 @pytest.mark.parametrize(
     ("location", "message"),
     [
-        ("http://archive.test/x", "out of TLS"),
-        ("", "nowhere"),
-        ("ftp://archive.test/", "nowhere"),
-        ("mailto:someone", "nowhere"),
-        ("https://[half", "no URL"),
+        ("http://archive.test/x", "from TLS to the unencrypted"),
+        ("", "without a valid HTTP address"),
+        ("ftp://archive.test/", "without a valid HTTP address"),
+        ("mailto:someone", "without a valid HTTP address"),
+        ("https://[half", "to an invalid URL"),
     ],
 )
 def test_a_bad_redirect_is_refused(location: str, message: str) -> None:

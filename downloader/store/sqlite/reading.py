@@ -67,7 +67,7 @@ def connect_to_read(path: Path, busy_seconds: float) -> sqlite3.Connection:
 
 
 def _copy_unused(path: Path) -> sqlite3.Connection:
-    """Copy a store that no process has open, without locks: whoever opens it creates a log, and changes it only after that.
+    """Copy a store that no process has open, without locks: a process that opens it creates a log before it changes it.
 
     Raises:
         StoreLockedError: a process has opened it meanwhile.
