@@ -122,7 +122,7 @@ def test_what_was_complete_before_the_signal_is_kept(tmp_path: Path) -> None:
         mirror = mirror_of(archive, tmp_path)
         with start_command("run", mirror.manifest, "-o", mirror.library, "--json", "--verbose") as process:
             # a receipt lies in the library before the series counts as complete: the log tells when it does
-            wait_for_lines(process, "] complete ", 3)
+            wait_for_lines(process, "] series completed ", 3)
             archive.wait_for_stall()
             process.send_signal(signal.SIGTERM)
             ended = end_of(process)
