@@ -37,7 +37,7 @@ test-all: setup-all  ## the ordinary tests and the long ones; those whose tools 
 	$(BIN)/pytest -n auto -m "long or not long"
 
 soak: setup  ## kill -9 at many moments, and at every call that makes something durable (some hours)
-	TCIAD_TEST_CRASHES=$(or $(CRASHES),60) TCIAD_TEST_CRASH_POINTS=100000 $(BIN)/pytest -n auto tests/acceptance/test_crash.py tests/acceptance/test_crash_points.py tests/acceptance/test_relayout.py tests/acceptance/test_change_points.py
+	TEST_TCIAD_CRASHES=$(or $(CRASHES),60) TEST_TCIAD_CRASH_POINTS=100000 $(BIN)/pytest -n auto tests/acceptance/test_crash.py tests/acceptance/test_crash_points.py tests/acceptance/test_relayout.py tests/acceptance/test_change_points.py
 
 campaign: setup  ## ITERATIONS (500) random lives of a library, the first of them by SEED (1); about an hour
 	$(BIN)/python -m tests.campaign --iterations $(or $(ITERATIONS),500) --seed $(or $(SEED),1) --keep build/campaign

@@ -1,7 +1,7 @@
 """Programs, packages and rights that some tests need in addition to the extra `test`.
 
 A test names its needs: `@pytest.mark.needs("promtool")`. If one is missing, the test is skipped and says what to install. With
-TCIAD_TEST_TOOLS=required, which `.ci/run` sets, it fails instead, so that CI cannot lose a test silently.
+TEST_TCIAD_TOOLS=required, which `.ci/run` sets, it fails instead, so that CI cannot lose a test silently.
 """
 
 import importlib
@@ -89,8 +89,8 @@ TOOLS: Final[Mapping[str, Tool]] = {
 
 def skip_for_want(reason: str) -> NoReturn:
     """Skip the running test, or fail it if every tool is required."""
-    if os.environ.get("TCIAD_TEST_TOOLS") == "required":
-        pytest.fail(f"{reason}; TCIAD_TEST_TOOLS=required lets no test skip for that", pytrace=False)
+    if os.environ.get("TEST_TCIAD_TOOLS") == "required":
+        pytest.fail(f"{reason}; TEST_TCIAD_TOOLS=required lets no test skip for that", pytrace=False)
     pytest.skip(reason)
 
 

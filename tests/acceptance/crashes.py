@@ -20,7 +20,7 @@ DOWNLOADS = frozenset({"getImage", "getImageWithMD5Hash", "getSingleImage"})
 LONGEST_TRACED_SECONDS = 2 * LONGEST_WAIT_SECONDS
 
 
-def how_many(in_ci: int, variable: str = "TCIAD_TEST_CRASHES") -> int:
+def how_many(in_ci: int, variable: str = "TEST_TCIAD_CRASHES") -> int:
     """How many crashes a test makes: `make soak` asks for more."""
     return int(os.environ.get(variable, in_ci))
 

@@ -203,7 +203,7 @@ def test_a_change_that_was_killed_is_finished_or_undone(name: str, archive: Serv
     case.harm(before)
     archive.replace(case.now)
     points = points_of(case, before, tmp_path)
-    count = min(how_many(4, "TCIAD_TEST_CRASH_POINTS"), len(points))
+    count = min(how_many(4, "TEST_TCIAD_CRASH_POINTS"), len(points))
     complete = store_says_complete(before.library)
     for call, number in sorted(Random(len(name)).sample(points, count)):
         archive.replace(case.now)

@@ -109,7 +109,7 @@ def test_a_run_killed_at_a_call_is_finished_by_the_next(
     case: Case, archive: ServedArchive, tmp_path: Path, points: list[tuple[str, int]]
 ) -> None:
     """A seeded sample of all calls; `make soak` takes every one."""
-    count = min(how_many(case.sampled, "TCIAD_TEST_CRASH_POINTS"), len(points))
+    count = min(how_many(case.sampled, "TEST_TCIAD_CRASH_POINTS"), len(points))
     killed = 0
     before = case.prepare(archive, tmp_path / "before")
     for call, number in sorted(Random(7).sample(points, count)):

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 MOST_RESIDENT_BYTES = 200 * 1024 * 1024
 # The whole gigabyte takes most of a minute; a quarter of it already is more than all memory that a run may use.
-FULL_SIZE = os.environ.get("TCIAD_TEST_FULL_SIZE") == "1"
+FULL_SIZE = os.environ.get("TEST_TCIAD_FULL_SIZE") == "1"
 MEASURE = """
 import json, resource, subprocess, sys
 code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=False).returncode

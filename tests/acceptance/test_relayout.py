@@ -183,7 +183,7 @@ def test_a_kill_at_any_call_loses_nothing(mirror: Mirror, tmp_path: Path, layout
     points = [(call, number) for call in CALLS for number in range(1, calls.count(call) + 1)]
     renames = [point for point in points if point[0].startswith("rename")]
     assert len(renames) >= SERIES
-    most = how_many(6, "TCIAD_TEST_CRASH_POINTS")
+    most = how_many(6, "TEST_TCIAD_CRASH_POINTS")
     chosen_renames = evenly(renames, most)
     killed = 0
     for call, number in {*chosen_renames, *evenly(points, most)}:

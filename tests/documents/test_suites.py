@@ -42,7 +42,7 @@ def test_ci_runs_every_test_once() -> None:
     (pattern,) = re.findall(r"sed -n '(.*)' README\.md", CI)
     assert pattern == r"s/^\(python3 .*pytest.*\)$/\1/p"
     commands = CI.splitlines()
-    required = commands.index("export TCIAD_TEST_TOOLS=required")
+    required = commands.index("export TEST_TCIAD_TOOLS=required")
     ordinary = commands.index('bash -euo pipefail -c "$test_command"')
     assert required < ordinary < commands.index(".venv-test/bin/pytest -n auto -m long")
     assert recipe("test-all") == ['.venv-test/bin/pytest -n auto -m "long or not long"']
