@@ -7,9 +7,8 @@ from pathlib import PurePosixPath
 from typing import Final, Protocol
 
 import anyio
-from anyio.abc import ObjectReceiveStream
 
-from downloader.concurrency import task_group, work_through_pages
+from downloader.concurrency import work_through_pages
 from downloader.errors import DamagedReceiptError
 from downloader.library.model import FoundSeries
 from downloader.library.port import READERS, FolderWalk, LibraryParts
@@ -43,30 +42,21 @@ async def rebuild(
     Raises:
         LibraryError, StoreError: library or store cannot be used.
     """
-    send, receive = anyio.create_memory_object_stream[Sequence[_Found]]()
-    walk = library.reader.walk(with_contents=True)
-    async with task_group() as group, send:
-        group.start_soon(_enter_pages, receive, library, store, report, advance)
-        # folders are read while the store records the previous ones
-        await work_through_pages(partial(_check_page, walk), send.send, workers=READERS, needs_all=lambda: walk.is_slow)
-    return await store.tally()
+    one_at_a_time = anyio.Lock()
 
-
-async def _enter_pages(
-    pages: ObjectReceiveStream[Sequence[_Found]],
-    library: LibraryParts,
-    store: RebuiltStore,
-    report: Callable[[Finding], None],
-    advance: Callable[[int], None],
-) -> None:
-    async with pages:
-        async for page in pages:
+    async def enter(page: Sequence[_Found]) -> None:
+        async with one_at_a_time:
             for one in page:
                 for finding in one.findings:
                     report(finding)
             chosen = await _choose([one for one in page if one.receipt is not None], library, store, report)
             await store.restore(chosen)
             advance(len(page))
+
+    # not beside the store: the walk takes its waits for the store's thread for those of a slow disk, and starts all readers
+    walk = library.reader.walk(with_contents=True)
+    await work_through_pages(partial(_check_page, walk), enter, workers=READERS, needs_all=lambda: walk.is_slow)
+    return await store.tally()
 
 
 async def _check_page(walk: FolderWalk) -> Sequence[_Found]:
