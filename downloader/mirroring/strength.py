@@ -40,8 +40,7 @@ async def read_strength(
 async def _first_weak(store: ProofRecords, manifest: str) -> list[str]:
     named: list[str] = []
     async for row in store.find_weak(manifest):
-        if row.digests is not None:
-            named.append(row.series.series_instance_uid)
+        named.append(row.series.series_instance_uid)
         if len(named) == NAMED_SERIES:
             break
     return named

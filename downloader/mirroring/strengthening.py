@@ -109,7 +109,7 @@ class Strengthening:
             if not hopeful or self._tried >= COMPARED_PER_RUN:
                 return
             context = hopeful.get(row.archive)
-            if context is None or row.digests is None:
+            if context is None:
                 continue
             self._tried += 1
             await self.admit()

@@ -359,7 +359,7 @@ class ProofRecords(Protocol):
         ...
 
     def find_weak(self, manifest: str | None = None, *, with_list: bool = True) -> AsyncIterator[StoredSeries]:
-        """The same series one by one, in the archive's order; without `with_list` only those that arrived without an MD5 list."""
+        """Those whose proof is known to be weaker, in the archive's order; without `with_list` only those without an MD5 list."""
         ...
 
     def find_unknown_proofs(self) -> AsyncIterator[StoredSeries]:

@@ -538,7 +538,7 @@ class MemoryStore:
 
     async def find_weak(self, manifest: str | None = None, *, with_list: bool = True) -> AsyncIterator[StoredSeries]:
         for row in self._weak(manifest):
-            if with_list or not row.came_with_list:
+            if row.digests is not None and (with_list or not row.came_with_list):
                 yield row
 
     async def find_unknown_proofs(self) -> AsyncIterator[StoredSeries]:

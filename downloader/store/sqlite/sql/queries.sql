@@ -598,11 +598,13 @@ ORDER BY series_key
 LIMIT :page_size;
 
 -- page_of_weak_proof --
--- The same series, one by one. `lists` is 0 to leave out those that came with a list, which has blanks then.
+-- The same series, one by one, without those whose proof is not known. `lists` is 0 to leave out those that came with a list,
+-- which has blanks then.
 SELECT *
 FROM series INDEXED BY series_of_weak_proof
 WHERE state = 'complete'
     AND digests IS NOT 'all'
+    AND digests IS NOT NULL
     AND series_key > :after
     AND (:lists OR md5_list IS NOT 1)
     AND (:manifest IS NULL OR EXISTS (
