@@ -1,4 +1,4 @@
-"""Rows go to their sink in batches while the next ones are read, also where either of the two fails."""
+"""Rows go to their sink in batches, also where rows or sink fail."""
 
 from collections.abc import AsyncGenerator, Sequence
 
@@ -16,8 +16,6 @@ async def rows(count: int, failure: Exception | None = None) -> AsyncGenerator[S
     """So many rows, and then the error."""
     for number in range(count):
         yield Series(series_instance_uid=f"1.2.{number}")
-    # the sink has its batch by now
-    await anyio.wait_all_tasks_blocked()
     if failure is not None:
         raise failure
 
@@ -37,14 +35,14 @@ async def test_a_batch_that_the_sink_has_is_finished_when_the_rows_fail() -> Non
             await anyio.lowlevel.checkpoint()
         finished.append(len(batch))
 
-    async def fail() -> AsyncGenerator[Series, None]:
-        async for series in rows(BATCH_SERIES + 1):
-            yield series
+    async def let_finish() -> None:
+        await anyio.wait_all_tasks_blocked()
         may_finish.set()
-        raise CutTransferError("the line broke")
 
-    with pytest.raises(CutTransferError):
-        await pour(fail(), any_series, sink)
+    async with anyio.create_task_group() as group:
+        group.start_soon(let_finish)
+        with pytest.raises(CutTransferError):
+            await pour(rows(BATCH_SERIES + 1, CutTransferError("the line broke")), any_series, sink)
     assert finished == [BATCH_SERIES]
 
 
