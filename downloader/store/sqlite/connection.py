@@ -2,10 +2,10 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from downloader.errors import DamagedStoreError, StoreError, StoreLockedError
 from downloader.own_folder import share_with_group
@@ -25,6 +25,7 @@ _QUICKLY_CHECKED_BYTES = 64 * 1024 * 1024  # read and compared in 0.1 s
 
 Value = str | int | float | None
 Row = dict[str, Any]
+Item = TypeVar("Item")
 
 
 class Connection:
@@ -61,6 +62,11 @@ class Connection:
         # sqlite3.Row finds a name by a linear search, which takes longer for the 38 columns of a series than reading them
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def page(self, name: str, convert: Callable[[Row], Item], *, after: int, **values: Value) -> tuple[int, list[Item]]:
+        """The next PAGE_SIZE rows after the key `after`, converted, with the key of the last one; empty if there are no more."""
+        rows = self.rows(name, after=after, page_size=PAGE_SIZE, **values)
+        return (rows[-1]["series_key"] if rows else after), [convert(row) for row in rows]
 
     def each(self, name: str, **values: Value) -> Iterator[tuple[Any, ...]]:
         """The rows of the query, one by one, of one snapshot. Iterate completely before any other statement."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from downloader.errors import StoreError
 from downloader.model import Series, SeriesState, WithdrawalRule
 from downloader.store.records import CycleNote, Enqueued, StoredSeries
-from downloader.store.sqlite.connection import PAGE_SIZE, Connection
+from downloader.store.sqlite.connection import Connection, Row
 from downloader.store.sqlite.rows import staged_values, time_value, to_stored_series, to_text
 
 
@@ -169,10 +169,12 @@ def withdraw_vanished(
 
 
 def page_of_vanished(connection: Connection, manifest: str, resolve: int, after: int) -> tuple[int, Sequence[StoredSeries]]:
-    """A page of `Intake.find_vanished`, with the key of its last row."""
-    rows = connection.rows("page_of_vanished", manifest=manifest, resolve=resolve, after=after, page_size=PAGE_SIZE)
-    last_key = rows[-1]["series_key"] if rows else after
-    return last_key, [to_stored_series({**row, "archive": row["wanted_of"]}) for row in rows]
+    """See `Connection.page`; for `Intake.find_vanished`."""
+    return connection.page("page_of_vanished", _to_vanished, after=after, manifest=manifest, resolve=resolve)
+
+
+def _to_vanished(row: Row) -> StoredSeries:
+    return to_stored_series({**row, "archive": row["wanted_of"]})
 
 
 def note_cycle(connection: Connection, manifest: str, note: CycleNote) -> None:

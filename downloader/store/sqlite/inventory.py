@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from downloader.model import Failure, Series, SeriesState, SeriesTally, WithdrawalRule, WithdrawnPolicy
 from downloader.store.holdings import HoldingRow, Holdings, count_holdings
 from downloader.store.records import CycleNote, FailureGroup, ProofGroup, SeriesFilter, Standing, StoredSeries, WithdrawnSeries
-from downloader.store.sqlite.connection import PAGE_SIZE, Connection, Value
+from downloader.store.sqlite.connection import Connection, Row, Value
 from downloader.store.sqlite.rows import to_cycle_note, to_digests, to_failure, to_failure_group, to_stored_series, to_version
 
 _BY_CARE = (WithdrawnPolicy.DELETE, WithdrawnPolicy.QUARANTINE, WithdrawnPolicy.KEEP)
@@ -101,15 +101,12 @@ def failure_groups(connection: Connection, manifest: str | None) -> Sequence[Fai
 def page(
     connection: Connection, manifest: str | None, state: SeriesState | None, after: int
 ) -> tuple[int, Sequence[StoredSeries]]:
-    """The next matching rows after the key `after`, with the key of the last one; empty if there are no more."""
+    """See `Connection.page`; for `Inventory.find`."""
     if state is not None:
-        rows = connection.rows("page_in_state", manifest=manifest, state=state, after=after, page_size=PAGE_SIZE)
-    elif manifest is not None:
-        rows = connection.rows("page_of_manifest", manifest=manifest, after=after, page_size=PAGE_SIZE)
-    else:
-        rows = connection.rows("page_of_library", after=after, page_size=PAGE_SIZE)
-    last_key = rows[-1]["series_key"] if rows else after
-    return last_key, [to_stored_series(row) for row in rows]
+        return connection.page("page_in_state", to_stored_series, after=after, manifest=manifest, state=state)
+    if manifest is not None:
+        return connection.page("page_of_manifest", to_stored_series, after=after, manifest=manifest)
+    return connection.page("page_of_library", to_stored_series, after=after)
 
 
 def proof_groups(connection: Connection, manifest: str | None) -> Sequence[ProofGroup]:
@@ -125,20 +122,14 @@ def proof_groups(connection: Connection, manifest: str | None) -> Sequence[Proof
     ]
 
 
-def page_of_weak(
-    connection: Connection, manifest: str | None, after: int, *, with_list: bool
-) -> tuple[int, Sequence[StoredSeries]]:
-    """As `page`, for `ProofRecords.find_weak`."""
-    rows = connection.rows("page_of_weak_proof", manifest=manifest, after=after, lists=int(with_list), page_size=PAGE_SIZE)
-    last_key = rows[-1]["series_key"] if rows else after
-    return last_key, [to_stored_series(row) for row in rows]
+def page_of_weak(connection: Connection, manifest: str | None, with_list: bool, after: int) -> tuple[int, Sequence[StoredSeries]]:
+    """See `Connection.page`; for `ProofRecords.find_weak`."""
+    return connection.page("page_of_weak_proof", to_stored_series, after=after, manifest=manifest, lists=int(with_list))
 
 
 def page_of_unknown(connection: Connection, after: int) -> tuple[int, Sequence[StoredSeries]]:
-    """As `page`, for `ProofRecords.find_unknown_proofs`."""
-    rows = connection.rows("page_of_unknown_proof", after=after, page_size=PAGE_SIZE)
-    last_key = rows[-1]["series_key"] if rows else after
-    return last_key, [to_stored_series(row) for row in rows]
+    """See `Connection.page`; for `ProofRecords.find_unknown_proofs`."""
+    return connection.page("page_of_unknown_proof", to_stored_series, after=after)
 
 
 def sent_md5_lists(connection: Connection, archive: str) -> bool:
@@ -147,16 +138,13 @@ def sent_md5_lists(connection: Connection, archive: str) -> bool:
 
 
 def page_of_withdrawn(connection: Connection, manifest: str, after: int) -> tuple[int, Sequence[WithdrawnSeries]]:
-    """As `page`, for `FolderIndex.find_withdrawn`."""
-    rows = connection.rows("page_of_withdrawn", manifest=manifest, after=after, page_size=PAGE_SIZE)
-    last_key = rows[-1]["series_key"] if rows else after
-    return last_key, [
-        WithdrawnSeries(
-            stored=to_stored_series(row),
-            rule=WithdrawalRule(policy=_BY_CARE[row["care"]], grace_seconds=row["grace_seconds"]),
-        )
-        for row in rows
-    ]
+    """See `Connection.page`; for `FolderIndex.find_withdrawn`."""
+    return connection.page("page_of_withdrawn", _to_withdrawn, after=after, manifest=manifest)
+
+
+def _to_withdrawn(row: Row) -> WithdrawnSeries:
+    rule = WithdrawalRule(policy=_BY_CARE[row["care"]], grace_seconds=row["grace_seconds"])
+    return WithdrawnSeries(stored=to_stored_series(row), rule=rule)
 
 
 def compare(connection: Connection, batch: Sequence[Series]) -> Sequence[Standing]:

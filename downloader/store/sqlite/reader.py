@@ -96,12 +96,23 @@ class StoreThread:
 
         return await _run(self._executor, call)
 
+    async def pages(self, read_page: Callable[[Connection, int], tuple[int, Sequence[Result]]]) -> AsyncIterator[Result]:
+        """The rows of all pages, one by one; `read_page` gets the key of the last row of the page before. Raises as `run`."""
+        after = 0
+        while True:
+            after, rows = await self.run(read_page, after)
+            for row in rows:
+                yield row
+            if len(rows) < PAGE_SIZE:
+                return
+
 
 class SqliteReader:
     """Implements `StoreReader`; see its docstrings."""
 
     def __init__(self, thread: StoreThread) -> None:
         self._on_thread = thread.run
+        self._pages = thread.pages
 
     async def library_id(self) -> str:
         """See the port."""
@@ -135,15 +146,9 @@ class SqliteReader:
         """See the port."""
         return await self._on_thread(inventory.failure_groups, manifest)
 
-    async def find(self, manifest: str | None = None, state: SeriesState | None = None) -> AsyncIterator[StoredSeries]:
+    def find(self, manifest: str | None = None, state: SeriesState | None = None) -> AsyncIterator[StoredSeries]:
         """See the port."""
-        after = 0
-        while True:
-            after, rows = await self._on_thread(inventory.page, manifest, state, after)
-            for row in rows:
-                yield row
-            if len(rows) < PAGE_SIZE:
-                return
+        return self._pages(lambda connection, after: inventory.page(connection, manifest, state, after))
 
     async def find_page(self, wanted: SeriesFilter, *, after: int = 0, limit: int = 100) -> StoredPage:
         """See the port."""
@@ -170,39 +175,21 @@ class SqliteReader:
         """See the port."""
         return await self._on_thread(library_folders.places, manifest, after, limit)
 
-    async def find_withdrawn(self, manifest: str) -> AsyncIterator[WithdrawnSeries]:
+    def find_withdrawn(self, manifest: str) -> AsyncIterator[WithdrawnSeries]:
         """See the port."""
-        after = 0
-        while True:
-            after, rows = await self._on_thread(inventory.page_of_withdrawn, manifest, after)
-            for row in rows:
-                yield row
-            if len(rows) < PAGE_SIZE:
-                return
+        return self._pages(lambda connection, after: inventory.page_of_withdrawn(connection, manifest, after))
 
     async def proof_groups(self, manifest: str | None = None) -> Sequence[ProofGroup]:
         """See the port."""
         return await self._on_thread(inventory.proof_groups, manifest)
 
-    async def find_weak(self, manifest: str | None = None, *, with_list: bool = True) -> AsyncIterator[StoredSeries]:
+    def find_weak(self, manifest: str | None = None, *, with_list: bool = True) -> AsyncIterator[StoredSeries]:
         """See the port."""
-        after = 0
-        while True:
-            after, rows = await self._on_thread(inventory.page_of_weak, manifest, after, with_list=with_list)
-            for row in rows:
-                yield row
-            if len(rows) < PAGE_SIZE:
-                return
+        return self._pages(lambda connection, after: inventory.page_of_weak(connection, manifest, with_list, after))
 
-    async def find_unknown_proofs(self) -> AsyncIterator[StoredSeries]:
+    def find_unknown_proofs(self) -> AsyncIterator[StoredSeries]:
         """See the port."""
-        after = 0
-        while True:
-            after, rows = await self._on_thread(inventory.page_of_unknown, after)
-            for row in rows:
-                yield row
-            if len(rows) < PAGE_SIZE:
-                return
+        return self._pages(inventory.page_of_unknown)
 
     async def sent_md5_lists(self, archive: str) -> bool:
         """See the port."""

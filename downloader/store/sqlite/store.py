@@ -11,7 +11,7 @@ from downloader.clock import Clock, SystemClock
 from downloader.model import Claim, FetchOrder, Proof, Receipt, Series, WithdrawalRule
 from downloader.store.records import CycleNote, Enqueued, Session, StoredSeries
 from downloader.store.sqlite import claiming, corrections, enqueuing, sessions
-from downloader.store.sqlite.connection import BUSY_SECONDS, PAGE_SIZE, open_connection
+from downloader.store.sqlite.connection import BUSY_SECONDS, open_connection
 from downloader.store.sqlite.reader import SqliteReader, StoreThread, on_own_thread
 
 
@@ -178,15 +178,9 @@ class SqliteStore(SqliteReader):
         """See the port."""
         return await self._on_thread(enqueuing.count_vanished, manifest, resolve)
 
-    async def find_vanished(self, manifest: str, resolve: int) -> AsyncIterator[StoredSeries]:
+    def find_vanished(self, manifest: str, resolve: int) -> AsyncIterator[StoredSeries]:
         """See the port."""
-        after = 0
-        while True:
-            after, rows = await self._on_thread(enqueuing.page_of_vanished, manifest, resolve, after)
-            for row in rows:
-                yield row
-            if len(rows) < PAGE_SIZE:
-                return
+        return self._pages(lambda connection, after: enqueuing.page_of_vanished(connection, manifest, resolve, after))
 
     async def drop_wishes(self, manifest: str, resolve: int, series_instance_uids: Collection[str]) -> int:
         """See the port."""
