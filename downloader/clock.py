@@ -52,3 +52,17 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for that many seconds."""
         await anyio.sleep(seconds)
+
+
+async def wait_for(event: anyio.Event, clock: Clock, seconds: float) -> bool:
+    """Whether the event came within that time."""
+    async with anyio.create_task_group() as group:
+
+        async def expire() -> None:
+            await clock.sleep(seconds)
+            group.cancel_scope.cancel()
+
+        group.start_soon(expire)
+        await event.wait()
+        group.cancel_scope.cancel()
+    return event.is_set()

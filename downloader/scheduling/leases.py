@@ -101,7 +101,7 @@ class Leases:
     def expect_held(self, claim: Claim) -> None:
         """Make sure that the series is still this worker's, before its folder is published. For threads of the event loop.
 
-        The store is asked only where the lease was not extended in time: after a process that was stopped goes on, for one.
+        Asks the store only if the lease was not extended in time, such as after the process was stopped.
 
         Raises:
             LeaseLostError: another worker has the series now.
@@ -142,13 +142,15 @@ class Leases:
         for ahead in self._ahead.values():
             for claim in [claim for claim in ahead if claim.claim_id in lost]:
                 ahead.remove(claim)
+                self._forget(claim)
 
     async def _extend(self, claims: Sequence[Claim]) -> set[str]:
         """Extend the leases; returns the claims that were lost."""
         began = self._clock.monotonic()
         lost = {claim.claim_id for claim in await self._store.extend(claims, LEASE_SECONDS)}
         for claim in claims:
-            if claim.claim_id not in lost:
+            # the claim may have ended meanwhile
+            if claim.claim_id not in lost and claim.claim_id in self._extended_at:
                 self._extended_at[claim.claim_id] = began
         return lost
 

@@ -11,8 +11,8 @@ import structlog
 from anyio import CancelScope, CapacityLimiter
 from anyio.abc import TaskGroup
 
-from downloader.clock import Clock
-from downloader.concurrency import first_of_ours
+from downloader.clock import Clock, wait_for
+from downloader.concurrency import task_group
 from downloader.errors import (
     ArchiveBusyError,
     AttemptsExhaustedError,
@@ -143,13 +143,11 @@ class Scheduler:
                 a lasting outage are left. Series in flight were set back.
         """
         try:
-            async with anyio.create_task_group() as keeper:
+            async with task_group() as keeper:
                 keeper.start_soon(self._leases.keep)
                 keeper.start_soon(self._admission.keep)
                 await self._empty(manifest)
                 keeper.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            raise first_of_ours(group) from group
         finally:
             await self._leases.give_back()
 
@@ -192,16 +190,10 @@ class Scheduler:
 
     async def _wait(self, seconds: float | None) -> None:
         """Wait that long, or until an attempt ends or an archive answers again."""
-        async with anyio.create_task_group() as group:
-
-            async def pause(seconds: float) -> None:
-                await self._clock.sleep(max(0.0, seconds))
-                group.cancel_scope.cancel()
-
-            if seconds is not None:
-                group.start_soon(pause, seconds)
+        if seconds is None:
             await self._changed.wait()
-            group.cancel_scope.cancel()
+        else:
+            await wait_for(self._changed, self._clock, max(0.0, seconds))
 
     def _look_again(self) -> None:
         """Wake the claiming loop: a series may be claimable now."""

@@ -9,11 +9,10 @@ import anyio
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from downloader.clock import Clock
+from downloader.clock import Clock, wait_for
 from downloader.engine.holding import refuse_identity
 from downloader.engine.mirror import disk_usage_at
 from downloader.errors import LibraryError
-from downloader.service.waiting import wait_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,22 +1,8 @@
-"""Waits for events with a time-out, on a clock that is a parameter."""
+"""An event for one task that waits again and again, with a time-out on a clock that is a parameter."""
 
 import anyio
 
-from downloader.clock import Clock
-
-
-async def wait_for(event: anyio.Event, clock: Clock, seconds: float) -> bool:
-    """Whether the event came within that time."""
-    async with anyio.create_task_group() as group:
-
-        async def expire() -> None:
-            await clock.sleep(seconds)
-            group.cancel_scope.cancel()
-
-        group.start_soon(expire)
-        await event.wait()
-        group.cancel_scope.cancel()
-    return event.is_set()
+from downloader.clock import Clock, wait_for
 
 
 class AutoResetEvent:
