@@ -75,7 +75,5 @@ BINDAAS: Final = Generation(
         ),
     },
     listed_series=None,
-    image_routes=(
-        ImageRoute(endpoint=Endpoint(path="query/getImage", required=_SERIES_UID), md5_list=False, ordered_names=False),
-    ),
+    image_routes=(ImageRoute(endpoint=Endpoint(path="query/getImage", required=_SERIES_UID), md5_list=False),),
 )

@@ -171,12 +171,11 @@ class ListEndpoint:
 class ImageRoute:
     """One route to the images of a series (docs/archives.md#image-endpoints).
 
-    `md5_list` tells whether it includes md5hashes.csv, `ordered_names` whether members are named `<acquisition>-<instance>.dcm`.
+    `md5_list` tells whether it includes md5hashes.csv.
     """
 
     endpoint: Endpoint
     md5_list: bool
-    ordered_names: bool
     fixed: Mapping[str, str] = field(default_factory=dict)
 
     def serves(self, md5: Md5Mode) -> bool:

@@ -177,12 +177,10 @@ def make_image_routes(prefix: str) -> tuple[ImageRoute, ...]:
         ImageRoute(
             endpoint=Endpoint(path=f"{prefix}/getImageWithMD5Hash", required=SERIES),
             md5_list=True,
-            ordered_names=False,
         ),
         ImageRoute(
             endpoint=Endpoint(path=f"{prefix}/getImage", required=SERIES, optional=frozenset({"NewFileNames"})),
             fixed={"NewFileNames": "Yes"},
             md5_list=False,
-            ordered_names=True,
         ),
     )

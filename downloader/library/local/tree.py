@@ -72,12 +72,6 @@ class SeriesTree:
                 return folder, receipt
         return None
 
-    def receipts(self) -> Iterator[tuple[PurePosixPath, Receipt]]:
-        """See the port."""
-        for folder, receipt in self.folders():
-            if isinstance(receipt, Receipt):
-                yield folder, receipt
-
     def folders(self) -> Iterator[tuple[PurePosixPath, Receipt | DamagedReceiptError]]:
         """See the port."""
         walk = TreeWalk(self._root, with_contents=False)
