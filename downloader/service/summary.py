@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
 
 from downloader.results.run import Outcome
 from downloader.service.port import ArchiveFailure, ArchiveStatus, ManifestState, ManifestStatus, ServiceStatus
-
-_FAILED_CYCLE: Final = "the last cycle failed"
 
 
 class SummaryState(StrEnum):
@@ -51,12 +48,9 @@ def summarize(status: ServiceStatus, manifests: Sequence[ManifestStatus]) -> Ser
     out = [archive for archive in status.archives if archive.failure]
     told = tuple(summarize_manifest(manifest, status) for manifest in manifests)
     needing = [manifest for manifest in told if manifest.state is SummaryState.ATTENTION]
-    problems = [
-        *_attention(needing, manifests),
-        *_library_problems(status),
-        *(_archive_problem(of, status.told_at) for of in out),
-    ]
-    state = _state_of(status, told, has_trouble=bool(needing or _library_problems(status)), is_out=bool(out))
+    troubles = [*_attention([manifest.name for manifest in needing], manifests, status), *_library_problems(status)]
+    problems = [*troubles, *(_archive_problem(of, status.told_at) for of in out)]
+    state = _state_of(status, told, has_trouble=bool(troubles), is_out=bool(out))
     parts = [*_orders(status), *(problems or [_calm_sentence(state, status, manifests)])]
     return ServiceSummary(
         state=state,
@@ -81,24 +75,32 @@ def _manifest_problem(manifest: ManifestStatus, status: ServiceStatus) -> str:
         problems.append("the manifest is broken" + (", the last valid version stays in force" if manifest.in_force else ""))
     if manifest.tally.failed:
         problems.append(f"{manifest.tally.failed:,} series failed")
-    if manifest.needs_attention and manifest.progress is None:
+    if _waits_for_person(manifest):
         problems.append(f"it waits for a person: {manifest.needs_attention}")
-    elif _has_failed_cycle(manifest, status):
-        problems.append(_FAILED_CYCLE)
+    if _has_failed_cycle(manifest, status):
+        problems.append("the last cycle failed")
     return "; ".join(problems)
 
 
+def _waits_for_person(manifest: ManifestStatus) -> bool:
+    return bool(manifest.needs_attention) and manifest.progress is None
+
+
 def _has_failed_cycle(manifest: ManifestStatus, status: ServiceStatus) -> bool:
-    """Whether the last cycle failed, and no outage that is reported anyway explains it."""
+    """Whether the last cycle failed, and nothing else that is reported explains it: neither an outage nor a wait for a person."""
     last = manifest.last_cycle
-    if last is None or last.outcome != Outcome.FAILED or manifest.progress is not None:
-        return False
-    out = {archive.name for archive in status.archives if archive.failure}
-    return out.isdisjoint(manifest.archive.split(", "))
+    is_failed = last is not None and last.outcome == Outcome.FAILED and manifest.progress is None
+    return is_failed and not _waits_for_person(manifest) and not _archives_out(manifest, status)
+
+
+def _archives_out(manifest: ManifestStatus, status: ServiceStatus) -> list[str]:
+    """The archives of the manifest that fail now."""
+    own = manifest.archive.split(", ")
+    return [archive.name for archive in status.archives if archive.failure and archive.name in own]
 
 
 def _manifest_calm(manifest: ManifestStatus, status: ServiceStatus) -> tuple[SummaryState, str]:
-    names_out = [of.name for of in status.archives if of.failure and of.name in manifest.archive.split(", ")]
+    names_out = _archives_out(manifest, status)
     if manifest.state is ManifestState.PAUSED:
         return SummaryState.PAUSED, "paused"
     if names_out and not _is_done(manifest):
@@ -121,24 +123,23 @@ def _is_done(manifest: ManifestStatus) -> bool:
     return manifest.state is ManifestState.IDLE and last is not None and last.outcome == Outcome.COMPLETE
 
 
-def _attention(needing: Sequence[ManifestSummary], manifests: Sequence[ManifestStatus]) -> list[str]:
-    """Such as "2 manifests need attention: 1 broken, 5 series failed"."""
-    if not needing:
+def _attention(names: Sequence[str], manifests: Sequence[ManifestStatus], status: ServiceStatus) -> list[str]:
+    """Such as "2 manifests need attention: 1 broken, 5 series failed"; `names` are those of the manifests concerned."""
+    if not names:
         return []
-    names = {manifest.name for manifest in needing}
     concerned = [manifest for manifest in manifests if manifest.name in names]
     broken = sum(bool(manifest.problem) for manifest in concerned)
     failed = sum(manifest.tally.failed for manifest in concerned)
-    waiting = sum(bool(manifest.needs_attention) and manifest.progress is None for manifest in concerned)
-    cycles = sum(_FAILED_CYCLE in manifest.problem for manifest in needing)
+    waiting = sum(map(_waits_for_person, concerned))
+    cycles = sum(_has_failed_cycle(manifest, status) for manifest in concerned)
     counts = [
         f"{broken:,} broken" if broken else "",
         f"{failed:,} series failed" if failed else "",
         f"{waiting:,} waiting for a person" if waiting else "",
         f"the last cycle of {cycles:,} failed" if cycles else "",
     ]
-    verb = "manifest needs" if len(needing) == 1 else "manifests need"
-    return [f"{len(needing):,} {verb} attention: {', '.join(count for count in counts if count)}"]
+    verb = "manifest needs" if len(names) == 1 else "manifests need"
+    return [f"{len(names):,} {verb} attention: {', '.join(count for count in counts if count)}"]
 
 
 def _library_problems(status: ServiceStatus) -> list[str]:

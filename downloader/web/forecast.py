@@ -12,7 +12,6 @@ from downloader.service.port import LibraryStatus, ManifestStatus, RunPhase, Run
 MEASURED_SECONDS: Final = 3_600.0
 LEAST_SECONDS: Final = 60.0
 """A rate over less time says more about single series than about the archive."""
-_NOT_LEFT: Final = 0.0
 
 
 class Stored(NamedTuple):
@@ -94,7 +93,7 @@ class Forecast:
         if measured and manifest.progress and not is_paused and not _is_held_up(manifest.progress):
             seconds = _seconds_left(manifest.tally, *measured)
         elapsed = measured[1].monotonic - measured[0].monotonic if measured else 0.0
-        sentence = f"{duration_text(seconds)} at the rate of the last {_span_text(elapsed)}" if seconds is not None else ""
+        sentence = f"{forecast_text(seconds)} at the rate of the last {_span_text(elapsed)}" if seconds is not None else ""
         return ManifestForecast(name=manifest.name, seconds=seconds, measured_seconds=elapsed, sentence=sentence)
 
     def _of_library(self, library: LibraryStatus, manifests: Sequence[ManifestStatus]) -> LibraryForecast:
@@ -110,7 +109,7 @@ class Forecast:
         seconds = room_bytes / rate if rate else None
         sentence = "too little for all that is still to come"
         if seconds is not None:
-            sentence += f": full in {duration_text(seconds)} at this rate"
+            sentence += f": full in {forecast_text(seconds)} at this rate"
         return LibraryForecast(directory=library.directory, wanted_bytes=wanted_bytes, seconds=seconds, sentence=sentence)
 
     def _measured(self, name: str) -> tuple[Stored, Stored] | None:
@@ -142,7 +141,7 @@ def _seconds_left(tally: SeriesTally, first: Stored, last: Stored) -> float | No
         (images_left, last.images - first.images),
         (float(tally.pending + tally.claimed), last.series - first.series),
     ):
-        if left > _NOT_LEFT and stored > 0:
+        if left > 0 and stored > 0:
             return left * elapsed / stored
     return None
 
@@ -160,7 +159,7 @@ def _is_paused(manifest: ManifestStatus, status: ServiceStatus) -> bool:
     return status.paused or any(library.paused for library in status.libraries if library.directory == manifest.library)
 
 
-def duration_text(seconds: float) -> str:
+def forecast_text(seconds: float) -> str:
     """Such as "about 6 h"; no more exact than a forecast can be."""
     if seconds < 90:
         return "about a minute"

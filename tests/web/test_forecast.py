@@ -5,7 +5,7 @@ from typing import Any
 
 from downloader.model import SeriesTally
 from downloader.service.port import RunPhase, RunProgress
-from downloader.web.forecast import Forecast, ForecastReply, duration_text
+from downloader.web.forecast import Forecast, ForecastReply, forecast_text
 from tests.web.figures import NOW, manifest_status, run_progress, status_of_everything
 
 HALF = SeriesTally(complete=50, pending=50, stored_bytes=50 * 10**9, expected_bytes=100 * 10**9)
@@ -89,5 +89,5 @@ def test_a_disk_that_is_too_small() -> None:
 
 def test_durations_are_as_exact_as_forecasts() -> None:
     """No seconds."""
-    texts = [duration_text(seconds) for seconds in (5, 600, 6 * 3600, 3 * 86_400)]
+    texts = [forecast_text(seconds) for seconds in (5, 600, 6 * 3600, 3 * 86_400)]
     assert texts == ["about a minute", "about 10 min", "about 6 h", "about 3 days"]
