@@ -21,7 +21,7 @@ from downloader.ui.log import configure_unless_configured
 
 
 class AheadClock(SystemClock):
-    """The machine's clock, so many seconds ahead."""
+    """The machine's clock, ahead by this many seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._ahead = timedelta(seconds=seconds)

@@ -52,7 +52,7 @@ class Mirror:
         return run_command("run", self.manifest, "-o", self.library, "--json")
 
     def run_and_kill(self, after_requests: int) -> bool:
-        """Run, and kill -9 once so many more requests have reached the archive. False when it ended before."""
+        """Run, and kill -9 once this many more requests have reached the archive. False when it ended before."""
         asked_before = len(self.archive.sandbox.requests)
         with start_command("run", self.manifest, "-o", self.library, "--quiet") as process:
             wait_until(

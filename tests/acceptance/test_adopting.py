@@ -235,7 +235,7 @@ def test_adopting_again_changes_nothing(archive: ServedArchive, tmp_path: Path) 
 
 
 def test_a_broken_zip_is_left(archive: ServedArchive, tmp_path: Path) -> None:
-    """A ZIP that was cut, and one that is none."""
+    """A ZIP that was cut, and a file that is not a ZIP."""
     tree = tmp_path / "tree"
     tree.mkdir()
     cut, none = [series.series_instance_uid for series in series_of(archive)][:2]

@@ -180,7 +180,7 @@ def test_a_series_that_several_entries_want_is_fetched_once(hosts: Hosts, tmp_pa
 
 
 def test_a_plan_explains_what_each_entry_matched_and_what_not(hosts: Hosts, tmp_path: Path) -> None:
-    """For programs and for people; an entry that matches nothing is a warning, and the plan is none the worse for it."""
+    """For programs and for people; an entry that matches nothing is a warning, and does not change the rest of the plan."""
     main, _ = hosts
     present, absent = main.public_series()[0], "1.2.3.4"
     manifest = write_manifest(

@@ -148,7 +148,7 @@ def test_filters_narrow_the_rows(queried: Queried) -> None:
 @pytest.mark.parametrize("api", ["v4", "v2", "v1"])
 @pytest.mark.parametrize("what", ["series-size", "images", "series-metadata"])
 def test_series_without_rows_are_named(queried: Queried, what: str, api: str) -> None:
-    """Each row says which series it is about, and a series that the archive does not know is told."""
+    """Each row says which series it is about, and the reply names series that the archive does not know."""
     named = ("--series-instance-uid", KNOWN.series_instance_uid, "--series-instance-uid", "1.2.3")
     ended = queried.query(what, *named, "--json", api=api)
 

@@ -97,7 +97,7 @@ def test_a_collection_is_described_where_the_archive_describes_it(tmp_path: Path
     ids=lambda fault: f"{fault.kind} {fault.status}",
 )
 def test_a_description_that_is_not_to_be_had_fails_nothing(tmp_path: Path, fault: Fault) -> None:
-    """The run is complete, is told so, and asks again when it next stores something."""
+    """The run ends complete, reports so, and asks again when it next stores something."""
     catalogue = Catalogue(collections=(collection("A", 1, description="<p>Lungs</p>"), collection("B", 2)))
     with serve_archive(catalogue, faults=[fault]) as archive:
         library = run_for(archive, tmp_path, "A")

@@ -123,7 +123,7 @@ def test_a_run_killed_at_a_call_is_finished_by_the_next(
 
 
 def test_a_kill_between_the_rename_and_the_words_of_it(case: Case, archive: ServedArchive, tmp_path: Path) -> None:
-    """The series lies under its final name, whole and of the newest version, and nobody has said so: it is not fetched again."""
+    """The series has its final name, whole and of the newest version, and the store does not know it yet: no second fetch."""
     before = case.prepare(archive, tmp_path / "before")
     traced = copy_of(before, tmp_path / "traced")
     call, number = call_after_rename(trace_of(traced, tmp_path / "trace", *ONE_BY_ONE), set(archive.public_series()))

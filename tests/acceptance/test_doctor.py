@@ -68,7 +68,7 @@ def test_the_doctor_tries_the_key_of_a_2013_api(served: ServedArchive, environme
 
 
 def test_the_doctor_says_what_is_wrong(tmp_path: Path) -> None:
-    """Nobody there, another program, no such folder, a damaged store: each with its exit code and the next step."""
+    """No server, another program, no such folder, a damaged store: each with its exit code and the next step."""
     nobody = run_command("doctor", "--archive", "http://127.0.0.1:1/nbia-api/services", "-o", tmp_path)
     assert (nobody.exit_code, "FAILED   archive" in nobody.stdout, "→" in nobody.stdout) == (4, True, True)
 
@@ -100,7 +100,7 @@ def test_the_doctor_takes_a_manifest(served: ServedArchive, tmp_path: Path) -> N
 @pytest.mark.parametrize("api", ["v4", "v2", "v1"])
 @pytest.mark.parametrize("environment", [{}, RIGHT, WRONG], ids=["nobody", "right", "wrong"])
 def test_a_host_that_speaks_one_generation_is_found(api: str, environment: dict[str, str]) -> None:
-    """Whoever asks: an account that the archive refuses says nothing about what it speaks."""
+    """With any account: one that the archive refuses says nothing about the API."""
     with serve_archive(small_catalogue(1), apis=[api]) as archive:
         ended = run_command("doctor", "--archive", archive.sandbox.base_url, "--json", environment=environment)
 
@@ -129,7 +129,7 @@ def test_the_doctor_tries_the_account_of_the_environment(served: ServedArchive, 
 
 
 def test_a_host_without_accounts_is_no_failure() -> None:
-    """A guest is served, and where an account would sign in nobody answers: public series can be had."""
+    """A guest is served, and the token endpoint does not answer: public series are available."""
     answer = reply(b'[{"Collection":"X"}]', headers=["Content-Type: application/json"])
     missing = reply(b"", status="404 Not Found")
     with start_blocking_portal() as portal:

@@ -22,7 +22,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A manifest, `open`, and `shut`, a library whose `.tciad` nobody may look into."""
+    """A manifest, `open`, and `shut`, a library whose `.tciad` no user may list."""
     folder = tmp_path_factory.mktemp("rights")
     with serve_archive(small_catalogue(1)) as archive:
         write_manifest(folder / "m.yaml", archive.sandbox.base_url)

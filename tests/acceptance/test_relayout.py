@@ -43,7 +43,7 @@ def files_of(library: Path) -> dict[str, bytes]:
 
 
 def assert_laid_out(mirror: Mirror, depth: int) -> None:
-    """Every series lies so many folders deep; library, store and metadata.csv agree, and no folder is empty."""
+    """Every series has this depth of folders; library, store and metadata.csv agree, and no folder is empty."""
     assert_mirrors(mirror.library, mirror.archive)
     folders = {str(folder.relative_to(mirror.library)) for folder, _ in receipts_of(mirror.library).values()}
     assert {folder.count("/") + 1 for folder in folders} == {depth}
@@ -159,7 +159,7 @@ def traced(library: Path, layout: str, *options: str) -> subprocess.CompletedPro
 
 
 def evenly(points: list[tuple[str, int]], most: int) -> list[tuple[str, int]]:
-    """At most about so many of them, from the first to the last; `make soak` takes all."""
+    """At most about this many of them, from the first to the last; `make soak` takes all."""
     return points[:: max(1, len(points) // most)]
 
 

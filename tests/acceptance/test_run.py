@@ -166,7 +166,7 @@ def test_plan_changes_nothing(archive: ServedArchive, tmp_path: Path) -> None:
 
 
 def test_the_sandbox_command_serves_a_file(tmp_path: Path) -> None:
-    """`tciad sandbox --script` serves the catalogue and the faults of a file until it is told to end, and ends with 0."""
+    """`tciad sandbox --script` serves the catalogue and the faults of a file until a signal ends it, with exit code 0."""
     script = tmp_path / "script.yaml"
     document = {
         "collections": [

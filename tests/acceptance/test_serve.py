@@ -122,7 +122,7 @@ def test_sigterm_lets_what_is_in_flight_end(folder: Path, library: Path) -> None
 
 
 def test_after_its_grace_what_is_in_flight_is_set_back(folder: Path, library: Path) -> None:
-    """Without losing an attempt; a series that stalls for ever keeps nobody."""
+    """Without losing an attempt; a series that stalls for ever delays no shutdown."""
     with serve_archive(small_catalogue(2), [Fault(kind=FaultKind.STALL)]) as archive:
         write_manifest(folder / "m.yaml", archive.sandbox.base_url)
         with serving(folder, library, "--grace", "0") as served:

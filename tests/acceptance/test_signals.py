@@ -105,7 +105,7 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path, number: signal.Signals) 
 
 
 def wait_for_lines(process: subprocess.Popen[str], word: str, count: int) -> None:
-    """Read what the command logs until so many lines hold the word."""
+    """Read the log of the command until this many lines contain the word."""
     assert process.stderr is not None
     found = 0
     for line in process.stderr:

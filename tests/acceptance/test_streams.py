@@ -131,7 +131,7 @@ def test_json_is_the_same_in_every_encoding(encoding: str, archive: ServedArchiv
 
 
 def ended_unheard(stream: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command, ended, with `stdout` or `stderr` a pipe that nobody reads any more."""
+    """The command, ended, with `stdout` or `stderr` a pipe that has no reader any more."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "wb") as closed:

@@ -102,7 +102,7 @@ def test_series_without_rows_are_told(archive: ServedArchive) -> None:
 
 @pytest.mark.parametrize("day", ["2000-01-01", date(2000, 1, 1), datetime(2000, 1, 1, tzinfo=UTC)])
 def test_a_day_is_text_or_a_date(archive: ServedArchive, day: date | str) -> None:
-    """As whoever writes it has it."""
+    """In the order of the one who writes it."""
     assert len(tciad.query("updated-series", archive=archive.sandbox.base_url, since=day)) == SERIES
 
 

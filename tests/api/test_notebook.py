@@ -64,7 +64,7 @@ def test_verifying_shows_a_bar_too(executed: Any) -> None:  # noqa: ANN401
 
 
 def test_a_count_is_drawn_from_time_to_time() -> None:
-    """Not with every series; and where nobody knows how many there are, the bar has no end."""
+    """Not with every series; and where the number is unknown, the bar has no end."""
     clock = FakeClock()
     pictures: list[Html] = []
 

@@ -82,7 +82,7 @@ def test_signing_in_needs_a_name() -> None:
 
 
 def test_the_environment_is_not_for_the_archive_of_an_entry() -> None:
-    """Its missing account is told with its name, and that the environment cannot give it."""
+    """The error names the archive with the missing account, and says that the environment cannot give it."""
     with pytest.raises(
         SettingsError, match=r"archive\.example\.org: archive\.auth: the user name is missing.* manifest's own archive"
     ):
@@ -140,7 +140,7 @@ async def test_how_a_request_shows_who_asks(
     ],
 )
 async def test_a_refusal_says_what_can_be_done(api: str, auth: Auth | None, secrets: Secrets, said: str) -> None:
-    """What was shown is wrong, or nothing was shown: whoever asks need not guess which."""
+    """What was shown is wrong, or nothing was shown: the message says which."""
     clock = SystemClock()
     async with open_transport(TransportSettings(), clock) as transport:
         made = make_authentication(address(api, auth), secrets, transport=transport, clock=clock)

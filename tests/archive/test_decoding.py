@@ -237,7 +237,7 @@ def test_a_row_without_end_does_not_fill_the_memory() -> None:
 
 
 def test_a_long_page_is_refused_before_its_end() -> None:
-    """Nobody waits for the rest of it, and the message stays short."""
+    """The rest is not read, and the message stays short."""
     reader = SeriesReader("getSeries")
     with pytest.raises(ArchiveFaultError) as caught:
         reader.feed(b"x" * 100_000)

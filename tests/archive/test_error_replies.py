@@ -104,7 +104,7 @@ def test_a_refusal_that_concerns_no_series_concerns_who_asks(status: int) -> Non
     ],
 )
 def test_retry_after_is_read_in_both_forms(header: str, seconds: float | None) -> None:
-    """Seconds or a date (RFC 9110 §10.2.3); nonsense is no order, and nobody is made to wait for years."""
+    """Seconds or a date (RFC 9110 §10.2.3); nonsense is ignored, and no wait lasts for years."""
     assert parse_retry_after(header, NOW) == seconds
     error = classify(refusal(503, **{"Retry-After": header}), NOW)
     assert isinstance(error, ArchiveBusyError)

@@ -31,7 +31,7 @@ def test_words_are_kept(html: str, text: str) -> None:
 
 @pytest.mark.parametrize("html", ["<" * 10**6, "<!--" * 10**6, "<p>" * 10**6, "&lt;" * 10**6, "<script>" * 10**6, "<a " * 10**6])
 def test_it_ends_soon_however_long_it_is(html: str) -> None:
-    """What is read is bounded, and so is what is told."""
+    """What is read is bounded, and so is the text."""
     assert len(plain_text(html)) <= MOST_TOLD_CHARACTERS + 2
     assert MOST_READ_CHARACTERS < 10**6
 

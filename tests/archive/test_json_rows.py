@@ -70,7 +70,7 @@ def test_a_spoiled_text_gives_the_rows_of_a_strict_reader_or_a_fault(rows: list[
     "broken", [b'[{"a":1} {"b":2}', b'[{"a" 1}', b'[{"a":tru}', b"[{}, x", b'[{"a":"\x01"}', b'[{"a":"\\x"}', b"[]]", b"[{}],"]
 )
 def test_what_can_become_no_list_is_refused_at_once(broken: bytes) -> None:
-    """Nobody waits for the end of the reply."""
+    """The end of the reply is not awaited."""
     reader = RowReader("x")
     with pytest.raises(ArchiveFaultError, match="is not valid JSON after row"):
         _ = [reader.feed(chunk) for chunk in cut(broken, 3)]

@@ -1,4 +1,4 @@
-"""What the client of NBIA servers asks, and what it makes of answers that are none."""
+"""What the client of NBIA servers asks, and what it does with replies that are no answers."""
 
 import json
 from collections.abc import AsyncIterator, Mapping

@@ -147,7 +147,7 @@ async def test_a_token_is_refreshed_before_it_ends(style: TokenStyle) -> None:
 
 @both_styles
 async def test_a_refresh_token_that_is_too_old_is_not_tried(style: TokenStyle) -> None:
-    """Keycloak says how long it lasts; where nobody says, the refusal leads to the password as well."""
+    """Keycloak says how long it lasts; where the reply does not say, the refusal leads to the password as well."""
     async with signed(Access(style=style, expires_in_seconds=100, refresh_expires_in_seconds=200)) as here:
         await here.list_all()
         here.wait(300)
@@ -181,7 +181,7 @@ async def test_a_renewal_needs_no_more_connections_than_there_are() -> None:
 
 
 async def test_many_workers_renew_once() -> None:
-    """Whoever waits takes what the first one got."""
+    """Requests that wait use the token that the first one got."""
     async with signed(Access(expires_in_seconds=100)) as here:
         await here.list_all()
         for restarted in (False, True):

@@ -104,7 +104,7 @@ async def test_a_study_without_the_attribute_is_none_the_worse() -> None:
 
 
 async def test_an_empty_answer_is_a_fault_and_no_other_folder() -> None:
-    """The archive says so of a failed database as well: whoever asks again gets what is right.
+    """The archive says so of a failed database as well: a second request gets the right rows.
 
     Source: docs/archives.md#empty-replies.
     """
@@ -171,7 +171,7 @@ async def test_a_filter_that_is_passed_over_is_noticed() -> None:
 
 
 async def test_a_study_is_asked_for_once_for_all_its_series() -> None:
-    """However many of them are listed, and whoever asks for them again."""
+    """However many of them are listed, and also for repeated requests."""
     wanted = [f"1.2.{number}" for number in range(150)]
 
     def answer(request: ScriptedRequest) -> ScriptedReply:

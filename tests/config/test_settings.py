@@ -79,7 +79,7 @@ def test_flag_before_environment_before_manifest_before_default(monkeypatch: pyt
 
 
 def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compose files pass variables on that nobody set."""
+    """Compose files pass on variables that are not set."""
     set_all(monkeypatch, CONCURRENCY="", PASSWORD="", PASSWORD_FILE="")
     assert load_settings().option_values() == {}
 

@@ -38,7 +38,7 @@ def test_pydicom_reads_what_the_scanner_cannot() -> None:
 
 
 def test_an_image_that_does_not_tell_its_own_uid() -> None:
-    """The series is told all the same, so that an image of another one is found."""
+    """The series is read all the same, so that an image of another one is found."""
     content = unreadable(dicom_file(element(0x0020000E, "UI", b"1.2.3\0")))
     identity = read_leniently(content, len(content))
     assert (identity.sop_instance_uid, identity.series_instance_uid) == ("", "1.2.3")

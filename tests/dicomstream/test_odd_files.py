@@ -71,7 +71,7 @@ ODD_UIDS = [
 
 @pytest.mark.parametrize("value", ODD_UIDS)
 def test_sop_instance_uids_are_taken_as_they_are(value: bytes) -> None:
-    """Archives have images with UIDs that are none: they are compared, and what a terminal obeys is escaped."""
+    """Archives have images with invalid UIDs: they are compared, and what a terminal obeys is escaped."""
     for padding in (b"", b"\0", b"  "):
         identity = scan([dicom_file(identity_elements(sop_instance_uid=value + padding))])
         assert identity.sop_instance_uid == value.decode("latin-1")
@@ -108,7 +108,7 @@ def test_a_file_without_uids_is_refused() -> None:
     [(b"7", 7), (b" 7 ", 7), (b"-3", -3), (b"+12\0", 12), (b"", None), (b"1.5", None), (b"1\\2", None), (b"1_0", None)],
 )
 def test_instance_numbers(value: bytes, number: int | None) -> None:
-    """An integer string is a number; everything else is none, and no reason to refuse the image."""
+    """An integer string is a number; everything else is not, and no reason to refuse the image."""
     assert scan([dicom_file(identity_elements(instance_number=value))]).instance_number == number
 
 

@@ -24,7 +24,7 @@ def subclasses(cls: type[TciadError]) -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(subclasses(errors.TciadError) - NOT_TOLD))
 def test_every_error_is_told_with_what_to_do(name: str) -> None:
-    """Whoever meets an error finds it in the table."""
+    """The table has every error."""
     assert f"`{name}`" in COMMANDS
     assert name in (errors.__doc__ or "")
 
@@ -69,7 +69,7 @@ def keys_in(schema: object) -> set[str]:
 
 
 def test_every_key_of_a_manifest_is_told() -> None:
-    """Whoever reads the page needs no schema."""
+    """A reader of the page needs no schema."""
     page = (ROOT / "docs" / "manifest.md").read_text()
     keys = keys_in(manifest_schema())
     assert {"select", "patient_id", "bandwidth", "max_shrink", "cron"} <= keys

@@ -14,6 +14,7 @@ PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.m
 AVOIDED = re.compile(
     r"\b(whoever|nobody|somebody|so many|(?:it|that) is told|tells? of|lies in|by and by|for ever)\b", re.IGNORECASE
 )
+AVOIDED_IN_TESTS = re.compile(r"\b(whoever|nobody|so many|(?:it|that) is told)\b", re.IGNORECASE)
 AVOIDED_IN_CODE = re.compile(
     r"\b(whoever|nobody|somebody|everybody|so many|(?:is|are|was|were) told|tells? of|lies in|by and by|for ever"
     r"|told apart|goes by|the better for|word for|done without|in passing|half (?:made|done)|vouch\w*"
@@ -80,8 +81,22 @@ def test_docstrings_and_comments_avoid_words_that_hide_the_subject(folder: str) 
         assert avoided_in(comments_and_strings(module)) == [], module
 
 
+def docstrings_of(path: Path) -> Iterator[str]:
+    """What module, classes and functions say of themselves."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+
+
+def test_what_tests_say_of_themselves_avoids_words_that_hide_the_subject() -> None:
+    """In docstrings; names and data of tests are older."""
+    for module in sorted((ROOT / "tests").rglob("*.py")):
+        words = [word for text in docstrings_of(module) for word in AVOIDED_IN_TESTS.findall(re.sub(r"\s+", " ", text))]
+        assert words == [], module
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "downloader").rglob("*.html")) + sorted((ROOT / "downloader").rglob("*.j*")))
 def test_the_pages_of_the_service_and_of_the_report_avoid_them_too(page: Path) -> None:
-    """In their words and in their scripts; what is between the braces of Jinja is code."""
+    """In their words and scripts; what is between the braces of Jinja is code."""
     prose = re.sub(r"\{[{%].*?[%}]\}", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert AVOIDED_IN_CODE.findall(prose) == []

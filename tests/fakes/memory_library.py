@@ -124,7 +124,7 @@ class MemoryWalk:
 
 
 class MemoryZip:
-    """A placeholder for ZipContents, of which there are none."""
+    """A placeholder for ZipContents: this library has none."""
 
     md5 = ""
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 class Harm(StrEnum):
-    """What happens to a reply once so many of its bytes have passed."""
+    """What happens to a reply once this many of its bytes have passed."""
 
     CUT = "cut"
     RESET = "reset"

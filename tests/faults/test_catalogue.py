@@ -300,7 +300,7 @@ async def test_everything_that_the_builtin_catalogue_has_of_oddities(tmp_path: P
 @pytest.mark.parametrize("api", GENERATIONS)
 @pytest.mark.parametrize("told", ["../../../etc/passwd", "1.2.3 ", "1.2.3.", ""])
 async def test_a_broken_row_hides_no_other_and_is_told(tmp_path: Path, api: ApiGeneration, told: str) -> None:
-    """A UID that is none: the row is quoted with its blanks, the run ends with 3, and the other series is complete."""
+    """An invalid UID: the row is quoted with its blanks, the run ends with 3, and the other series is complete."""
     async with open_scene(tmp_path) as scene:
         scene.sandbox.faults.add(Fault(kind=FaultKind.BAD_UID, text=told, series_instance_uid=scene.victim))
         report = await scene.run(api)

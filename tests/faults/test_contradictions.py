@@ -1,4 +1,4 @@
-"""A series that has contradictory catalogue rows has one truth in each resolve: it is told, and not fetched in every run."""
+"""A series with contradictory catalogue rows has one truth in each resolve: the run warns, and does not fetch it every time."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ ENTRIES = [
 
 
 def recounted(images: int, *, after: int = 0, times: int = 1) -> Fault:
-    """A list that counts other images than there are, after so many lists that do not."""
+    """A list that counts other images than there are, after this many lists that do not."""
     return Fault(
         kind=FaultKind.RECOUNTED, images=images, series_instance_uid=UID, endpoints=("getSeries",), after=after, times=times
     )

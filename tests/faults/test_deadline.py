@@ -22,7 +22,7 @@ DEADLINE_SECONDS = 8 * 3600.0
 
 
 async def run_into_deadline(scene: Scene, stalls: int = 1) -> RunReport:
-    """Run until so many replies stand still, then let the time pass."""
+    """Run until this many replies stall, then let the time pass."""
     clock = FakeClock()
     options = RunOptions(
         output=scene.library, min_free_bytes=0, minimum_bytes_per_second=0, attempts=1, deadline_seconds=DEADLINE_SECONDS
@@ -70,7 +70,7 @@ async def test_a_catalogue_that_never_comes_is_no_proof(tmp_path: Path) -> None:
 
     """Also an error comes out bare."""
     async with open_scene(tmp_path) as scene:
-        clock = FakeClock()  # nobody turns it
+        clock = FakeClock()  # its time does not pass
         options = RunOptions(output=scene.library, min_free_bytes=0, deadline_seconds=DEADLINE_SECONDS)
         async with open_mirror(scene.manifest(), options, SilentProgress(), clock) as mirror:
             report = await mirror.run()

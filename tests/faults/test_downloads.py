@@ -26,7 +26,7 @@ async def assert_mends(root: Path, fault: Fault, api: ApiGeneration = V4) -> Non
 async def assert_fails(
     root: Path, fault: Fault, *errors: str, api: ApiGeneration = V4, attempts: int = ATTEMPTS, md5: Md5Mode = Md5Mode.AUTO
 ) -> str:
-    """The fault never ends: its series fails with one of these errors, nothing of it is stored. Returns what the user is told."""
+    """The fault never ends: its series fails with one of these errors, and stores nothing. Returns the message for the user."""
     async with open_scene(root, fault, NO_SINGLE_IMAGES) as scene:
         report = await scene.run(api, options=RunOptions(attempts=ATTEMPTS, md5=md5))
         message = scene.assert_failed(report, *errors, attempts=attempts)
@@ -123,7 +123,7 @@ async def test_a_page_in_place_of_a_zip(tmp_path: Path, kind: FaultKind, api: Ap
     ],
 )
 async def test_a_page_that_stays(tmp_path: Path, kind: FaultKind, says: str) -> None:
-    """Trap 6: the user is told what the page says."""
+    """Trap 6: the message quotes the page."""
     assert says in await assert_fails(tmp_path, Fault(kind=kind), "ArchiveFaultError")
 
 

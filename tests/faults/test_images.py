@@ -59,7 +59,7 @@ FOLLOWED = {
 }
 # read by pydicom
 DOUBTED = {"garbage behind a bare data set": identity_elements(sop_instance_uid=b"1.2.3.5\0") + b"garbage!" * 40}
-# read by nobody
+# read by no program
 UNREAD = {
     "no image at all": b"this is the archive's own damage" * 20,
     "no UID of its own": dicom_file(element(0x0020000E, "UI", b"1.2.3\0") + PIXELS),
@@ -204,7 +204,7 @@ async def test_what_cannot_be_read_is_refused_where_nothing_vouches(tmp_path: Pa
 
 @pytest.mark.parametrize("kind", WRONG)
 async def test_no_digest_excuses_another_series_or_nothing(tmp_path: Path, kind: str) -> None:
-    """An image that says that it is of another series is refused, whoever vouches for it."""
+    """An image that says that it is of another series is refused, whichever digest matches it."""
     images = {"1-1.dcm": PLAIN, "1-2.dcm": WRONG[kind]}
     report, receipt = await run_over(tmp_path, images, digests=listed(images))
     assert (report.exit_code, receipt) == (3, None)

@@ -179,7 +179,7 @@ async def test_a_former_folder_goes_at_the_next_start(tmp_path: Path, then: str)
         scene.sandbox.replace_catalogue(named("after", 3))
         await cycle(scene)
         (newer,) = folders_of(scene, 1)
-        # as before the store was told, and with the record of the clearing
+        # as before the store learned of it, and with the record of the clearing
         former.parent.mkdir(parents=True)
         copy.rename(former)
         async with open_store(scene.library / OWN_FOLDER / "state.db") as store:

@@ -92,7 +92,7 @@ async def test_the_good_copy_of_a_damaged_series_becomes_the_stores(tmp_path: Pa
 
 
 async def test_rot_that_only_reading_finds_costs_no_good_copy(tmp_path: Path) -> None:
-    """Before one of two copies is set aside, the other is read, though nobody asked for --deep."""
+    """Before one of two copies is set aside, the other is read, also without --deep."""
     async with open_scene(tmp_path, catalogue=TWO) as scene:
         await cycle(scene)
         (folder,) = folders_of(scene, 1)

@@ -35,7 +35,7 @@ async def test_a_refusal_that_passes(tmp_path: Path, api: ApiGeneration) -> None
 
 @pytest.mark.parametrize("api", GENERATIONS)
 async def test_a_refusal_that_stays(tmp_path: Path, api: ApiGeneration) -> None:
-    """Trap 12: after a few attempts it is believed, however many the user allows; the user is told what it may mean."""
+    """Trap 12: after a few attempts it is believed, however many the user allows; the message says what it may mean."""
     async with open_scene(tmp_path, Fault(kind=FaultKind.DENIED)) as scene:
         report = await scene.run(api, options=RunOptions(attempts=10))
         message = scene.assert_failed(report, "AccessDeniedError", attempts=BRIEFLY)

@@ -145,7 +145,7 @@ async def test_an_ordinary_run_counts_with_one_request_for_each_list(tmp_path: P
 
 
 async def test_an_archive_that_does_not_count_is_believed(tmp_path: Path) -> None:
-    """A deployment without getPatientStudy; each list asks twice, since one such answer is no evidence, and it is told."""
+    """A deployment without getPatientStudy; each list asks twice, since one such answer is no evidence, and the run warns."""
     gone = Fault(kind=FaultKind.STATUS, status=404, endpoints=("getPatientStudy",))
     async with open_scene(tmp_path, gone, catalogue=two_collections()) as scene:
         report = await scene.run()
@@ -176,7 +176,7 @@ async def test_counts_that_an_archive_refuses_end_no_run(tmp_path: Path, api: Ap
 
 @pytest.mark.parametrize("api", [V4, V1])
 async def test_a_count_that_fails_twice_switches_no_other_comparison_off(tmp_path: Path, api: ApiGeneration) -> None:
-    """Two answers of 404 to the first collection: its list is told of, and the short list of the second is still found out."""
+    """Two answers of 404 to the first collection: the run warns of its list, and still finds the short list of the second."""
     gone = Fault(kind=FaultKind.STATUS, status=404, endpoints=("getPatientStudy",), times=2)
     async with open_scene(tmp_path, gone, left_out(4, 1), catalogue=two_collections()) as scene:
         report = await scene.run(api)
@@ -187,7 +187,7 @@ async def test_a_count_that_fails_twice_switches_no_other_comparison_off(tmp_pat
 
 
 def many_patients(patients: int) -> Catalogue:
-    """So many patients, each with a study of two series, of an odd and an even seed."""
+    """This many patients, each with a study of two series, of an odd and an even seed."""
     return catalogue(
         A=[
             SandboxPatient(patient_id=str(one), studies=(study_of(series(2 * one), series(2 * one + 1), seed=one),))

@@ -29,17 +29,17 @@ def downloads(scene: Scene) -> int:
 
 
 def several(count: int = 4) -> Catalogue:
-    """So many small series."""
+    """This many small series."""
     return catalogue_of([generated_series(seed=seed, images=3, rows=16, columns=16) for seed in range(1, count + 1)])
 
 
 def refusals(api: ApiGeneration, status: int, *, times: int | None) -> list[Fault]:
-    """Every way with a list is refused so many times (None: for ever); v4's way without one is the same endpoint."""
+    """Every way with a list is refused this many times (None: for ever); v4's way without one is the same endpoint."""
     return [Fault(kind=FaultKind.STATUS, status=status, endpoints=(name,), times=times) for name in LISTS[api]]
 
 
 async def run(scene: Scene, api: ApiGeneration, attempts: int = ATTEMPTS) -> RunReport:
-    """One run with so many attempts."""
+    """One run with this many attempts."""
     return await scene.run(api, options=RunOptions(attempts=attempts))
 
 
@@ -179,7 +179,7 @@ async def test_wrong_images_of_a_weak_proof_are_found_and_replaced(tmp_path: Pat
 
 
 async def test_a_list_with_blanks_is_not_fetched_for_again(tmp_path: Path) -> None:
-    """The archive has no hash of that image: the proof is as good as it can be, and is told."""
+    """The archive has no hash of that image: the proof is as good as it can be, and the run warns."""
     async with open_scene(tmp_path, Fault(kind=FaultKind.BLANK_HASH), catalogue=several(1)) as scene:
         scene.assert_complete(await scene.run(V4))
         before = len(scene.sandbox.requests)
@@ -229,7 +229,7 @@ async def test_a_store_of_an_older_tciad_learns_the_strength_from_receipts(tmp_p
 
 
 async def test_an_archive_that_contradicts_itself_takes_nothing_away(tmp_path: Path) -> None:
-    """Its list differs from the images that it sends: the copy in the library stays complete, and the user is told."""
+    """Its list differs from the images that it sends: the copy in the library stays complete, and the run warns."""
     faults = [Fault(kind=FaultKind.STATUS, status=404, endpoints=SINGLE_MD5S), Fault(kind=FaultKind.WRONG_HASH)]
     async with open_scene(tmp_path, *faults, catalogue=several(1)) as scene:
         scene.assert_complete(await scene.run(V4, options=RunOptions(md5=Md5Mode.OFF)))
@@ -273,7 +273,7 @@ async def test_guarded_md5s_leave_the_lists_to_prove_what_is_weak(tmp_path: Path
 
 @pytest.mark.parametrize("attempts", [1, 2])
 async def test_an_older_deployment_without_lists_completes_in_few_attempts(tmp_path: Path, attempts: int) -> None:
-    """A refusal in each attempt that a series has is enough, and what is proven by less is told."""
+    """A refusal in each attempt that a series has is enough, and the run warns of weaker proofs."""
     missing = Fault(kind=FaultKind.STATUS, status=404, endpoints=(*LISTS[V1], *SINGLE_MD5S))
     async with open_scene(tmp_path, missing, catalogue=several()) as scene:
         report = await run(scene, V1, attempts)

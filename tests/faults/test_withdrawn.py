@@ -319,7 +319,7 @@ async def test_a_catalogue_that_cannot_be_read_removes_nothing(tmp_path: Path, t
 
 
 async def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path, three: Sequence[SandboxSeries]) -> None:
-    """Without its receipt nobody knows what it is."""
+    """Without its receipt it is unknown which series it is."""
     async with open_scene(tmp_path, catalogue=catalogue_of(three)) as scene:
         await cycle(scene)
         folder, _ = scene.receipts()[uid(3)]

@@ -187,7 +187,7 @@ async def test_no_library_is_made_of_any_folder(tmp_path: Path) -> None:
 
 
 async def test_one_store_serves_one_run_at_a_time(tmp_path: Path, state: Path) -> None:
-    """Two runs over two libraries with one store: the second is told who holds it, and makes no library."""
+    """Two runs over two libraries with one store: the second reports who holds it, and makes no library."""
     clock = SystemClock()
     second = hold_library(RunOptions(output=tmp_path / "two", state=state), clock)
     async with hold_library(RunOptions(output=tmp_path / "one", state=state), clock):

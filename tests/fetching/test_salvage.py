@@ -170,7 +170,7 @@ async def test_wherever_every_stream_is_cut_the_bound_holds(tmp_path: Path, shar
 
 
 async def test_the_images_have_the_names_of_an_unbroken_download(scene: Scene, tmp_path: Path) -> None:
-    """Whoever reads the library cannot tell that it came in parts."""
+    """The library does not show that it came in parts."""
     whole = await scene.fetch(1)
     async with serve(tmp_path / "parts") as parts:
         parts.stage(received_share=0.5)

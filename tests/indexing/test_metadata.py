@@ -33,7 +33,7 @@ def citation(root: Path) -> str:
 
 
 async def test_a_description_is_believed_for_a_month(tmp_path: Path) -> None:
-    """Then it is asked for again; that there is none is believed as long."""
+    """Then it is requested again; the absence of one is believed as long."""
     library, store, clock = LocalLibrary(tmp_path), await stored("A", "B"), FakeClock()
     archive = MemoryArchive(name="tcia", descriptions={"A": LUNGS})
 
@@ -56,7 +56,7 @@ async def test_a_description_is_believed_for_a_month(tmp_path: Path) -> None:
 
 
 async def test_other_archives_and_failures_change_nothing(tmp_path: Path) -> None:
-    """What was said once stays, whoever writes the file later, and whatever fails then."""
+    """What was said once stays, whichever run writes the file later, and whatever fails then."""
     library, clock = LocalLibrary(tmp_path), FakeClock()
     archive = MemoryArchive(name="tcia", descriptions={"A": LUNGS})
     await write_described_metadata(library.index, await stored("A"), {"tcia": archive}, clock)

@@ -395,7 +395,7 @@ class TestMove:
     @pytest.mark.parametrize("layout", ["flat", "{collection}/{patient_id}", "descriptive"])
     @pytest.mark.parametrize("moved", [False, True])
     async def test_a_move_is_told_where_it_happened(self, library: LocalLibrary, root: Path, layout: str, moved: bool) -> None:
-        """And nothing is told where it did not."""
+        """And the store learns nothing where it did not."""
         folder = store(library, SERIES)
         other = LocalLibrary(root, layout=layout)
         change = other.changes.plan_move(folder, SERIES, await completed_at(library, folder))

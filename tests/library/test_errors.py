@@ -99,7 +99,7 @@ def test_a_series_that_would_not_leave_enough_is_not_begun(small_disk: Path) -> 
 
 
 def test_room_that_others_took_meanwhile_is_missed_at_the_next_image(small_disk: Path) -> None:
-    """What must stay free stays free, whatever the catalogue said and whoever writes beside tciad."""
+    """What must stay free stays free, whatever the catalogue said and whichever program writes beside tciad."""
     library = LocalLibrary(small_disk, min_free_bytes=200_000)
     staging = library.begin(SERIES)
     take_all(staging, {"1-1.dcm": dicom_file(SERIES, 1)})

@@ -209,7 +209,7 @@ def test_without_a_text_the_licence_is_that_of_the_catalogue(tmp_path: Path, mem
 
 
 def test_no_licence_is_made_up(tmp_path: Path) -> None:
-    """Where nobody says one, there is no file."""
+    """Without one, there is no file."""
     store(LocalLibrary(tmp_path), replace(SERIES, license_name="", license_uri=""), {})
     assert not (tmp_path / "LIDC-IDRI" / "LICENSE").exists()
 

@@ -177,7 +177,7 @@ def test_another_fault_of_the_file_system_is_told(tmp_path: Path) -> None:
 
 
 def test_a_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
-    """A process that removes the folder it made leaves a lock without a name to whoever waited; that one holds nothing."""
+    """A process that removes the folder it made leaves a nameless lock to the process that waited; that one holds nothing."""
     own = tmp_path / ".tciad"
     calls: list[int] = []
 

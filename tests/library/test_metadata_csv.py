@@ -143,7 +143,7 @@ async def test_the_table_is_written_in_pages(tmp_path: Path) -> None:
 
 
 async def test_the_old_table_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
-    """Whoever reads it meanwhile sees the old one; what a dead run left is cleared with the staging."""
+    """A reader meanwhile sees the old one; what a dead run left is cleared with the staging."""
     await write(tmp_path, [metadata_row(1, "1.1")])
     library = LocalLibrary(tmp_path)
     await (await library.index.begin_metadata()).add([metadata_row(1, "1.2")])

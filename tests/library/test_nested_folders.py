@@ -49,7 +49,7 @@ async def test_a_move_waits_until_the_folder_around_its_goal_is_gone(tmp_path: P
 
 
 async def test_a_folder_with_another_series_in_it_is_not_moved(tmp_path: Path) -> None:
-    """An earlier tciad nested them; the inner one would go along, and nobody would know where it is."""
+    """An earlier tciad nested them; the inner one would move along, and the store would not know where it is."""
     library = LocalLibrary(tmp_path)
     folder = store(library, SERIES)
     shutil.copytree(tmp_path / folder, tmp_path / "copy")

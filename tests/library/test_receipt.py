@@ -69,7 +69,7 @@ def test_a_receipt_from_before_sop_classes_is_read() -> None:
     ("matched", "blank", "digests"), [(2, 0, Digests.ALL), (1, 1, Digests.SOME), (0, 2, Digests.NONE), (0, 0, Digests.NONE)]
 )
 def test_a_receipt_tells_the_strength_of_its_proof(matched: int, blank: int, digests: Digests) -> None:
-    """In a word of its own, for whoever reads it without tciad."""
+    """In a word of its own, for readers without tciad."""
     proof = Proof(size=True, md5_images=matched, md5_blank=blank, md5_list=True)
     document = json.loads(encode_receipt(replace(RECEIPT, proof=proof)))
     assert document["proof"]["digests"] == digests

@@ -64,7 +64,7 @@ def test_what_a_broken_attempt_kept_is_there_for_the_next_process(tmp_path: Path
 
 
 def test_a_killed_process_loses_only_the_image_in_flight(tmp_path: Path) -> None:
-    """Nobody said keep: each image was noted when it ended."""
+    """Without `keep`: each image was noted when it ended."""
     staging = LocalLibrary(tmp_path).begin(SERIES)
     take_all(staging, {"1-1.dcm": ONE, "1-2.dcm": TWO})
     take(staging, ImageStarted("1-3.dcm"))
@@ -262,7 +262,7 @@ def test_an_attempt_that_brought_nothing_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_was_discarded_stays_so(tmp_path: Path) -> None:
-    """Whoever keeps afterwards keeps nothing."""
+    """A later `keep` keeps nothing."""
     library = LocalLibrary(tmp_path)
     break_off(library, {"1-1.dcm": ONE})
     staging = library.begin(SERIES)

@@ -59,7 +59,7 @@ async def test_neighbours_stay(library: LocalLibrary) -> None:
 async def test_what_is_not_surely_the_series_is_not_said_to_be(
     library: LocalLibrary, tmp_path: Path, content: bytes | None
 ) -> None:
-    """Whoever wants to remove it must stop."""
+    """A removal must stop."""
     folder = put(library, SERIES)
     receipt = tmp_path / "library" / folder / ".receipt.json"
     receipt.unlink()

@@ -1,4 +1,4 @@
-"""The walk through a library: each series once, whoever asks, with what lies in its folder."""
+"""The walk through a library: each series once, for any number of threads, with the content of its folder."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

@@ -133,7 +133,7 @@ async def test_a_receipt_of_another_zip_is_our_mistake(library: LocalLibrary) ->
 
 
 def test_a_zip_of_another_size_is_no_stored_series(library: LocalLibrary, root: Path) -> None:
-    """As a missing or a longer one is none: the series is fetched again."""
+    """A missing or a longer one is not accepted: the series is fetched again."""
     path = root / store_zip(library, SERIES) / ZIP_NAME
     with path.open("ab") as file:
         file.write(b"\0")
@@ -151,7 +151,7 @@ def test_a_source_without_zips_is_stored_as_images(library: LocalLibrary, root: 
 
 
 def test_room_is_kept_free_for_zips_too(root: Path) -> None:
-    """Before the attempt begins, by the size of the images: how small the ZIP will be nobody knows."""
+    """Before the attempt begins, by the size of the images: the size of the ZIP is unknown."""
     library = LocalLibrary(root, storage=StorageFormat.ZIP, min_free_bytes=1)
     with pytest.raises(NoSpaceError):
         library.begin(replace(SERIES, file_size_bytes=2**60))

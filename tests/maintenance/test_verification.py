@@ -187,7 +187,7 @@ async def place(tmp_path: Path) -> Place:
 
 @pytest.mark.parametrize("deep", [False, True])
 async def test_nothing_is_found_where_nothing_is_wrong(place: Place, deep: bool) -> None:
-    """Every series is told; only a deep verification reads images."""
+    """Every series is reported; only a deep verification reads images."""
     checked = await place.check(deep=deep)
     assert {one.series_instance_uid for one in checked} == {SERIES.series_instance_uid, OTHER.series_instance_uid}
     assert [finding for one in checked for finding in one.findings] == []

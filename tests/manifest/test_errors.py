@@ -1,4 +1,4 @@
-"""What is wrong with a manifest is told with its line and its place, all of it at once."""
+"""All errors of a manifest are reported at once, with line and place."""
 
 # ruff: noqa: E501 - a table reads best with one case on a line
 
@@ -218,7 +218,7 @@ def test_all_problems_are_told_in_the_order_of_the_file(write: Write) -> None:
 
 
 def test_every_mapping_knows_its_neighbours(write: Write) -> None:
-    """A misspelled key is told the near one of the mapping it stands in."""
+    """The error for a misspelled key names the nearest key of its mapping."""
     text = """\
 version: 1
 archive: {base_ur: https://h/x, auth: {user_name: a}}

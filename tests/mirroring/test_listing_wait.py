@@ -50,7 +50,7 @@ async def test_the_catalogue_is_listed_again_once_the_archive_answers() -> None:
 
 
 async def test_the_wait_is_told_while_it_lasts_and_no_longer() -> None:
-    """Since when, and for which archives; several are told apart by the first probe."""
+    """Since when, and for which archives; the first probe shows which of several."""
     clock = FakeClock()
     wait = wait_of(clock, MemoryArchive(), MemoryArchive(failures=[OUT]))
     async with anyio.create_task_group() as group:

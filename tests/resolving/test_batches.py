@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def rows(count: int, failure: Exception | None = None) -> AsyncGenerator[Series, None]:
-    """So many rows, and then the error."""
+    """This many rows, and then the error."""
     for number in range(count):
         yield Series(series_instance_uid=f"1.2.{number}")
     if failure is not None:
@@ -48,7 +48,7 @@ async def test_a_batch_that_the_sink_has_is_finished_when_the_rows_fail() -> Non
 
 @pytest.mark.parametrize("failure", [StoreError("the disk is full"), KeyError("a mistake of ours")])
 async def test_an_error_of_the_sink_is_the_one_that_is_raised(failure: Exception) -> None:
-    """Not that the next batch found nobody to take it."""
+    """Not that the next batch was not taken."""
 
     async def sink(_batch: Sequence[Series]) -> None:
         await anyio.wait_all_tasks_blocked()

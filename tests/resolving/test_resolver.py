@@ -319,7 +319,7 @@ SIGNED_IN = "archive: {base_url: 'https://nbia.cancerimagingarchive.net/nbia-api
     ],
 )
 async def test_what_a_cart_expects_in_vain_is_said(asking: Asking, header: str, archive: str, warnings: list[str]) -> None:
-    """Annotations only where a series has some; an account only where nobody signs in."""
+    """Annotations only where a series has some; an account only where there is no sign-in."""
     asking.archive.rows = [row(1), replace(row(2), annotations_flag="true"), replace(row(3), annotations_flag="false")]
     (asking.folder / "cart.tcia").write_text(f"{header}\nListOfSeriesToDownload=\n1.2.1\n1.2.2\n1.2.3\n")
     resolution = await asking.resolve(f"{archive}select: [{{series_list: cart.tcia}}]")

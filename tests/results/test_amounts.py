@@ -16,7 +16,7 @@ def test_sizes_are_read_at_a_glance(size_bytes: int, text: str) -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(3.21, "3.2 s"), (125, "2 min 5 s"), (7_500, "2 h 5 min")])
 def test_durations_have_two_units(seconds: float, text: str) -> None:
-    """Nobody wants the seconds of an hour."""
+    """An hour is shown without seconds."""
     assert duration_text(seconds) == text
 
 

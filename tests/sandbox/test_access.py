@@ -65,7 +65,7 @@ async def test_the_api_of_2013_wants_a_key(
 
 
 async def test_gateways_call_the_header_otherwise(client: Client, small: Catalogue) -> None:
-    """Then the usual name is none."""
+    """Then the usual name is unknown."""
     async with serve_sandbox(small, access=Access(api_key_header="X-Key")) as sandbox:
         assert (await client.ask("GET", sandbox, f"{QUERY}/getSeries", headers={"X-Key": API_KEY})).status == 200
         assert (await client.ask("GET", sandbox, f"{QUERY}/getSeries", headers=KEYED)).status == 401
@@ -119,7 +119,7 @@ async def test_v2_needs_a_token(client: Client, small: Catalogue) -> None:
 
 @pytest.mark.parametrize("path", ["../oauth/token", "oauth/token", "../../auth/realms/TCIA/protocol/openid-connect/token"])
 async def test_a_token_opens_v2(client: Client, small: Catalogue, path: str) -> None:
-    """Whoever issued it: the archive's form under either of its roots, or Keycloak, which wants a scope."""
+    """From any issuer: the archive's form under either of its roots, or Keycloak, which wants a scope."""
     async with serve_sandbox(small) as sandbox:
         answer = answer_of(await sign_in(client, sandbox, path, scope="openid"))
         assert (answer["token_type"], answer["expires_in"], answer["access_token"].count(".")) == ("Bearer", 7200, 2)

@@ -112,7 +112,7 @@ async def _read(sandbox_url: str, uid: str, session: aiohttp.ClientSession) -> t
 @pytest.mark.parametrize("at_bytes", [0, 1, 100, 5000, 300_000, 1_000_000])
 @pytest.mark.parametrize(("kind", "ends_well"), [(FaultKind.CUT, False), (FaultKind.CLEAN_CUT, True)])
 async def test_a_cut_comes_at_its_very_byte(client: Client, kind: FaultKind, at_bytes: int, *, ends_well: bool) -> None:
-    """Exactly so many bytes arrive; then the line is dead, or the body ends as if all were well."""
+    """Exactly this many bytes arrive; then the line is dead, or the body ends as if all were well."""
     catalogue = catalogue_of([generated_series(seed=1, images=5, rows=512, columns=512)])
     async with serve_sandbox(catalogue, faults=[Fault(kind=kind, at_bytes=at_bytes)]) as sandbox:
         received, ended = await _read(sandbox.base_url, first_uid(catalogue), client.session)
@@ -153,7 +153,7 @@ async def test_a_stall_before_the_first_byte_lasts_until_released(client: Client
 
 
 async def test_a_stall_in_the_middle_sends_what_comes_before(client: Client, small: Catalogue) -> None:
-    """So many bytes, then nothing; a client that leaves ends it."""
+    """This many bytes, then nothing; a client that leaves ends it."""
     uid = first_uid(small)
     async with serve_sandbox(small, faults=[Fault(kind=FaultKind.STALL, at_bytes=1000, times=1)]) as sandbox:
         async with client.session.get(f"{sandbox.base_url}/v4/getImage?SeriesInstanceUID={uid}") as reply:
@@ -256,7 +256,7 @@ async def test_names_can_differ_in_case_only(client: Client, small: Catalogue) -
 
 
 async def test_images_can_be_of_another_series(client: Client, small: Catalogue) -> None:
-    """Sound images, under the right names, that nobody asked for."""
+    """Sound images, under the right names, that were not requested."""
     reply = await _download(client, small, Fault(kind=FaultKind.WRONG_SERIES))
     series = {pydicom.dcmread(BytesIO(reply.zip.read(name))).SeriesInstanceUID for name in _images(reply)}
     assert series == {list(small.holdings)[1]}
@@ -358,7 +358,7 @@ async def test_a_series_can_be_recounted_between_two_calls(client: Client, small
 
 
 async def test_a_series_can_be_withdrawn_after_it_was_listed(client: Client, small: Catalogue) -> None:
-    """Then nobody knows it any more."""
+    """Then no query finds it any more."""
     uid = first_uid(small)
     fault = Fault(kind=FaultKind.WITHDRAWN, series_instance_uid=uid, after=1)
     async with serve_sandbox(small, faults=[fault]) as sandbox:
@@ -405,7 +405,7 @@ async def test_faults_can_be_added_and_cleared(client: Client, small: Catalogue)
 
 @pytest.mark.parametrize("kind", FaultKind)
 def test_every_kind_knows_where_it_strikes(kind: FaultKind) -> None:
-    """Downloads, listings, or both when it is told `*`."""
+    """Downloads, listings, or both with `*`."""
     fault = Fault(kind=kind)
     struck = {name for name in (*DOWNLOADS, *LISTINGS) if fault.concerns(name, "1.2")}
     assert struck in (set(DOWNLOADS), set(LISTINGS), set(DOWNLOADS) | set(LISTINGS), set())

@@ -46,7 +46,7 @@ async def test_descriptions_are_html_with_nulls(client: Client, place: str) -> N
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_what_was_published_under_a_doi(client: Client, place: str) -> None:
-    """Compared letter by letter; nulls are left out; without a DOI everything is told."""
+    """Compared letter by letter; nulls are left out; without a DOI all rows come."""
     path = f"{PLACES[place][0]}getCollectionOrSeriesForDOI"
     async with serve_sandbox(FULL) as sandbox:
         collections = await ask(client, sandbox, path, "POST", DOI=DOI, CollectionOrSeries="collection")

@@ -1,4 +1,4 @@
-"""A series is given up for what happened to it: an error that was told, or a process that died in every attempt."""
+"""A series is given up for what happened to it: an error that was recorded, or a process that died in every attempt."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

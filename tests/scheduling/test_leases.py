@@ -64,7 +64,7 @@ def offer_slowly(scene: Scene, error: TciadError | None = None) -> SlowBody:
 
 
 async def test_a_series_that_takes_longer_than_its_lease_keeps_it(scene: Scene) -> None:
-    """Nobody else can claim it meanwhile, and it completes in its first attempt."""
+    """No other worker can claim it meanwhile, and it completes in its first attempt."""
     body = offer_slowly(scene)
     async with anyio.create_task_group() as group:
         group.start_soon(scene.drain)
@@ -114,7 +114,7 @@ async def steal(scene: Scene) -> None:
 async def test_an_attempt_that_fails_after_its_lease_was_lost_is_dropped_and_the_run_goes_on(
     scene: Scene, error: TciadError
 ) -> None:
-    """The sleep that cost the lease has cut the line, too: what the attempt has to say is nobody's business any more."""
+    """The sleep that cost the lease has cut the line, too: the result of the attempt does not count any more."""
     scene.waits_for_room = True
     body = offer_slowly(scene, error)
     scene.offer(listed(2))
@@ -130,7 +130,7 @@ async def test_an_attempt_that_fails_after_its_lease_was_lost_is_dropped_and_the
 
 
 async def test_what_stops_a_run_stops_it_also_after_a_lease_was_lost(scene: Scene) -> None:
-    """The error that concerns every series is the one that is told."""
+    """The error that concerns every series is the one that is raised."""
     body = offer_slowly(scene, CredentialsRejectedError("the archive refused the token"))
 
     async def meanwhile() -> None:
@@ -145,7 +145,7 @@ async def test_what_stops_a_run_stops_it_also_after_a_lease_was_lost(scene: Scen
 
 
 async def test_an_interruption_is_one_also_after_a_lease_was_lost(scene: Scene) -> None:
-    """Nothing but the interruption is told, and the other series is given back."""
+    """Only the interruption is reported, and the other series is given back."""
     body = offer_slowly(scene)
     async with anyio.create_task_group() as group:
         group.start_soon(scene.drain)
@@ -158,7 +158,7 @@ async def test_an_interruption_is_one_also_after_a_lease_was_lost(scene: Scene) 
 
 
 async def test_a_machine_that_slept_past_a_lease_goes_on_with_one_attempt_at_a_time(tmp_path: Path) -> None:
-    """Nobody renewed it while the machine slept. The series can be claimed again at once, and is still under way here."""
+    """It was not extended while the machine slept. The series can be claimed again at once, and is still under way here."""
     async with turning_clock(UnleasedClock()) as clock:
         scene = Scene(clock=clock, library=LocalLibrary(tmp_path))
         body = offer_slowly(scene)
@@ -246,7 +246,7 @@ async def test_what_was_claimed_ahead_is_handed_out_in_whatever_order_it_is_aske
 
 
 async def test_what_was_claimed_and_not_begun_is_given_back() -> None:
-    """Whoever comes next finds it as it was, without an attempt on its account."""
+    """The next worker finds it as it was, without a counted attempt."""
     pace = Pace(seconds=0.005)
     await pace.enqueue(150)
     await pace.work(120)
@@ -308,7 +308,7 @@ async def test_a_claim_ahead_whose_lease_was_lost_is_not_begun() -> None:
 
 
 async def test_what_was_claimed_ahead_goes_back_when_its_archive_rests() -> None:
-    """Nobody began it, so it costs no attempt; what is of others stays claimed."""
+    """No work on it began, so it costs no attempt; what is of others stays claimed."""
     pace = Pace(seconds=0.005)
     await pace.enqueue(300)
     await pace.work(120)
@@ -335,7 +335,7 @@ async def test_a_claim_ahead_that_another_worker_took_is_not_given_back() -> Non
 
 
 async def test_a_library_error_of_a_lost_claim_ends_the_attempt_and_not_the_run(scene: Scene) -> None:
-    """Whoever has the series now moved its staging away."""
+    """The worker that has the series now moved its staging away."""
     body = offer_slowly(scene, LibraryError("the folder is gone"))
     scene.offer(listed(2))
     async with anyio.create_task_group() as group:

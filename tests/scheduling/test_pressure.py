@@ -79,7 +79,7 @@ class Scene:
         self.store = MemoryStore(self.clock)
 
     def offer(self, count: int, *errors: TciadError) -> None:
-        """The archive lists so many more series, each of which fails with these errors first."""
+        """The archive lists this many more series, each of which fails with these errors first."""
         for number in range(len(self.archive.rows), len(self.archive.rows) + count):
             series = replace(SERIES, series_instance_uid=f"{SERIES.series_instance_uid}.{number}", image_count=3)
             self.archive.rows.append(series)
@@ -133,7 +133,7 @@ async def test_an_archive_that_is_well_is_asked_for_more(scene: Scene) -> None:
 
 
 async def test_retry_after_rests_the_whole_archive(scene: Scene) -> None:
-    """It is the archive that asks, not the series: nobody else knocks meanwhile, and no attempt is lost to that."""
+    """It is the archive that asks, not the series: no request is sent meanwhile, and no attempt is lost to that."""
     scene.offer(1, ArchiveBusyError("429", retry_after_seconds=777))
     scene.offer(12)
     await scene.drain()
@@ -164,7 +164,7 @@ async def test_errors_never_make_it_faster(scene: Scene) -> None:
 
 
 async def test_later_and_later_first_bytes_make_it_slower(scene: Scene) -> None:
-    """Nobody said 429, and still less is asked at once when the archive needs ten seconds for what took a tenth of one."""
+    """Without a 429, fewer series are still requested at once when the archive needs ten seconds for what took a tenth of one."""
     scene.archive.first_byte_seconds = lambda number: 0.1 if number <= 16 else 10.0
     scene.offer(80)
     await scene.drain()

@@ -36,13 +36,13 @@ class SmallLibrary(LocalLibrary):
 
 @dataclass
 class RoomScene(Scene):
-    """The service's scheduler, and a series whose size nobody tells."""
+    """The service's scheduler, and a series of unknown size."""
 
     waits_for_room: bool = True
     series: Series = field(default_factory=lambda: replace(listed(1), file_size_bytes=None))
 
     def fill_disk(self, times: int) -> None:
-        """The disk is full in the middle of so many downloads of the series; the next one comes whole."""
+        """The disk is full in the middle of this many downloads of the series; the next one comes whole."""
         content = zip_of(self.series)
         broken = MemoryBody(pieces=[content[: len(content) // 2], NoSpaceError("the disk is full")])
         self.archive.rows.append(self.series)
@@ -103,7 +103,7 @@ async def test_downloads_in_vain_become_rare(scene: RoomScene) -> None:
 
 
 async def test_a_run_that_ended_for_want_of_room_downloads_nothing_in_the_next(scene: RoomScene) -> None:
-    """Where nobody waits, the store remembers how much room the series needs."""
+    """Without a wait, the store remembers how much room the series needs."""
     scene.waits_for_room = False
     scene.fill_disk(times=1)
     for _ in range(3):

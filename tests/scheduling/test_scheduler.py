@@ -151,7 +151,7 @@ async def test_everything_that_the_archive_gives_becomes_complete(scene: Scene) 
 
 
 def offer_images(scene: Scene, count: int) -> None:
-    """The archive lists a series of so many images, its number is their count."""
+    """The archive lists a series with this many images, which is also its number."""
     images = {f"1-{number:02d}.dcm": dicom_file(listed(count), number) for number in range(1, count + 1)}
     series = replace(listed(count), image_count=count, file_size_bytes=sum(map(len, images.values())))
     content = io.BytesIO()
@@ -239,7 +239,7 @@ async def test_retry_after_is_obeyed(scene: Scene) -> None:
 
 
 async def test_an_outage_leaves_no_series_under_way(scene: Scene) -> None:
-    """Each attempt is told to have ended, also one that is given back since it had no chance."""
+    """The end of each attempt is reported, also of one that is given back since it had no chance."""
     under_way: set[str] = set()
     most = 0
     for number in range(5):

@@ -41,7 +41,7 @@ class TurnedClock(FakeClock):
     """Stands still but for `pass_time`."""
 
     async def pass_time(self, seconds: float) -> None:
-        """Let so much time pass, waking whoever's time has come, one after another."""
+        """Let this much time pass, and wake the tasks whose time has come, one after another."""
         until = self.elapsed_seconds + seconds
         while self._sleepers and self._sleepers[0][0] <= until:
             self.advance()

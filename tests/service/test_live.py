@@ -74,7 +74,7 @@ async def test_nobody_listens_after_the_end() -> None:
 
 
 async def test_a_series_that_was_given_back_is_under_way_no_more() -> None:
-    """As in an outage, in which nothing else is told of it."""
+    """As in an outage, in which nothing else is reported."""
     progress = CycleProgress(FakeClock(), 4, lambda _: None)
     progress.take(AttemptStarted(series=SERIES, attempt=1))
     progress.take(SeriesGivenBack(series_instance_uid="1.2.3"))

@@ -111,7 +111,7 @@ def test_of_two_namesakes_the_one_that_came_first_is_in_force(folder: ManifestFo
 
 
 def test_a_folder_that_cannot_be_read_keeps_everything(folder: ManifestFolder, tmp_path: Path) -> None:
-    """It is told, and that is all."""
+    """It is reported, and nothing else happens."""
     (tmp_path / "m.yaml").write_text(GOOD)
     before = folder.look()
     moved = tmp_path.rename(tmp_path.with_name("moved"))

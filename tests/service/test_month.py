@@ -27,7 +27,7 @@ def uid(seed: int) -> str:
 
 
 def hold(versions: dict[int, int]) -> Catalogue:
-    """A catalogue of series by seed, each with so many images."""
+    """A catalogue of series by seed, each with this many images."""
     return catalogue_of([generated_series(seed=seed, images=images, rows=8, columns=8) for seed, images in versions.items()])
 
 
@@ -89,7 +89,7 @@ async def next_cycle(scene: ServiceScene) -> tuple[datetime, dict[str, Any]]:
     """When the next cycle began, and its change report."""
     due_at = (await scene.manifest("m")).next_run_at
     assert due_at
-    # moments are told to the microsecond, clocks are not
+    # moments are reported to the microsecond, clocks are not
     await scene.clock.pass_time((due_at - scene.clock.now()).total_seconds() + 1)
     await scene.cycle_of("m")
     return due_at, scene.records("changes")[-1]

@@ -88,7 +88,7 @@ def test_a_schedule_is_told_as_it_was_written(given: dict[str, str] | None, told
 
 
 def test_the_local_zone_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that is none means the offset of this moment."""
+    """An invalid name means the offset of this moment."""
     monkeypatch.setenv("TZ", "Europe/Berlin")
     assert local_zone() == BERLIN
     monkeypatch.setenv("TZ", "No/Where")

@@ -30,7 +30,7 @@ ALL_REFUSED = Fault(kind=FaultKind.STATUS, status=500, endpoints=(EVERY,))
 
 
 class Part:
-    """A part that ends as it is told."""
+    """A part that ends on request."""
 
     name = "test part"
 
@@ -184,7 +184,7 @@ async def test_two_manifests_of_one_library_take_turns_and_those_of_two_do_not_w
 
 
 async def test_an_archive_that_is_out_fails_the_cycle_and_the_retry_goes_on(tmp_path: Path) -> None:
-    """The failure is told, and the archive counts as out of reach until it answers again."""
+    """The failure is reported, and the archive counts as out of reach until it answers again."""
     async with open_scene(tmp_path, 1) as scene:
         await scene.cycle_of("m")
         scene.sandbox.faults.add(ALL_REFUSED)
@@ -349,7 +349,7 @@ async def test_the_grace_of_a_drain_begins_with_the_signal(tmp_path: Path) -> No
 
 @needs_mount
 async def test_a_full_disk_waits_for_room_and_goes_on_by_itself(tmp_path: Path) -> None:
-    """The cycle does not fail: it is told that room is short."""
+    """The cycle does not fail: the status reports that space is short."""
     (tmp_path / "library").mkdir()
     with mounted(tmp_path / "library", size="20m"):
         filler = tmp_path / "library" / "filler"
@@ -369,7 +369,7 @@ async def test_a_full_disk_waits_for_room_and_goes_on_by_itself(tmp_path: Path) 
 
 
 async def test_a_library_that_another_process_holds_ends_the_start(tmp_path: Path) -> None:
-    """Whoever started it sees why."""
+    """The one who started it sees why."""
     async with open_scene(tmp_path, 1) as scene:
         await scene.cycle_of("m")
         with pytest.raises(StoreLockedError, match="another run"):
@@ -418,7 +418,7 @@ async def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("has_mount_point", [False, True])
 async def test_a_library_whose_disk_goes_is_unusable_until_it_is_back(tmp_path: Path, has_mount_point: bool) -> None:
-    """It is told at once, and nothing is written below the mount point: no cycle begins, and no new library is made there."""
+    """It is reported at once, and nothing is written below the mount point: no cycle begins, and no new library is made there."""
     async with open_scene(tmp_path, 1, 2) as scene:
         await scene.cycle_of("m")
         disk = tmp_path / "disk"

@@ -27,7 +27,7 @@ INCOMPLETE = replace(FAILED, outcome=Outcome.INCOMPLETE, tally=SeriesTally(compl
 
 @pytest.mark.parametrize("error", [ArchiveUnreachableError("x"), LibraryError("x"), StoreError("x"), None])
 def test_time_may_help_against_most_errors(error: TciadError | None) -> None:
-    """They add up, and need nobody."""
+    """They add up, and need no person."""
     assert Setback(failed_cycles=2).after(FAILED, error) == Setback(failed_cycles=3)
 
 

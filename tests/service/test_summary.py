@@ -75,7 +75,7 @@ def test_the_sentence(manifests: list[ManifestStatus], state: SummaryState, sent
 
 
 def test_an_outage_is_told_with_its_begin() -> None:
-    """A cycle that failed for it needs nobody; on another day, the day is told too."""
+    """A cycle that failed for it needs no person; on another day, the sentence has the day too."""
     manifest = manifest_status("m", tally=COMPLETE, last_cycle=cycle_summary("failed", "the archive does not answer"))
     told = summary(manifest, archive={**OUT, "failure": ArchiveFailure.UNREACHABLE})
     assert (told.state, told.sentence) == (SummaryState.OUTAGE, "tcia has not answered since 08:28 UTC.")

@@ -66,7 +66,7 @@ async def test_an_older_copy_is_replaced_in_one_step(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_is_no_copy_is_left_alone(tmp_path: Path) -> None:
-    """`tciad store backup lung-ct.yaml` costs nobody a manifest."""
+    """`tciad store backup lung-ct.yaml` overwrites no manifest."""
     path, manifest = tmp_path / "state.db", tmp_path / "lung-ct.yaml"
     async with open_store(path) as store:
         await enqueue(store, "m", series(1))

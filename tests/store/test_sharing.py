@@ -146,7 +146,7 @@ async def test_a_cancelled_claim_is_known_to_its_caller(tmp_path: Path) -> None:
 
 
 async def test_a_claim_is_not_begun_by_a_caller_that_is_already_cancelled(tmp_path: Path) -> None:
-    """Nothing is claimed for nobody."""
+    """Nothing is claimed without a worker."""
     async with open_store(tmp_path / "state.db") as store:
         await enqueue(store, "m", series(1))
         with anyio.CancelScope() as scope:

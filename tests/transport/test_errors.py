@@ -187,7 +187,7 @@ async def test_a_trickle_is_a_stall() -> None:
 
 
 async def test_what_comes_slowly_is_given_before_it_is_much() -> None:
-    """A clock that says a second went by at each reading: whoever stops waiting for the rest keeps what has come."""
+    """A clock that says a second went by at each reading: a reader that stops waiting for the rest keeps what has come."""
 
     class SlowClock(FakeClock):
         def monotonic(self) -> float:

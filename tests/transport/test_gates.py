@@ -61,7 +61,7 @@ async def test_cookies_go_to_no_other_host_and_to_no_other_account() -> None:
 
 
 def test_cookies_are_bounded_and_obey_their_attributes() -> None:
-    """Secure ones stay within TLS, paths and ends are obeyed, and nobody fills the memory."""
+    """Secure ones stay within TLS, paths and ends are obeyed, and no host fills the memory."""
     cookies, plain, tls = GateCookies(), URL("http://a.test/x/y"), URL("https://a.test/x/y")
     cookies.note(tls, "me", ["s=1; Secure; Path=/", "p=2; Path=/other", "q=3", "no cookie", "e=4; Max-Age=0", "c=5\x00"])
     assert cookies.header_for(tls, "me") == "s=1; q=3"

@@ -66,7 +66,7 @@ async def test_ssl_cert_file_adds_an_authority(certificate: Path, monkeypatch: p
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
 async def test_a_bad_ssl_cert_file_is_refused(content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is missing or holds something else is told at the start, not as a TLS error later."""
+    """A file that is missing or holds something else is reported at the start, not as a TLS error later."""
     authorities = tmp_path / "authorities.pem"
     if content is not None:
         authorities.write_text(content)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Oracle:
-    """Answers after so many errors."""
+    """Answers after this many errors."""
 
     def __init__(self, *errors: TciadError) -> None:
         self.errors = list(errors)
@@ -52,7 +52,7 @@ async def test_retries_end() -> None:
 
 @pytest.mark.parametrize("error", [AccessDeniedError("no"), UnexpectedReplyError("404")])
 async def test_what_rarely_passes_is_asked_once_more(error: TciadError) -> None:
-    """A wrong address is told after seconds, not minutes; a proxy that was in the way once ends nothing."""
+    """A wrong address is reported after seconds, not minutes; a proxy that was in the way once ends nothing."""
     passing, lasting = Oracle(error), Oracle(*[error] * 9)
     async with turning_clock() as clock:
         retry_policy = RetryPolicy(clock=clock, backoff=Backoff(first_seconds=2), attempts=5, draw=lambda: 0.0)

@@ -1,4 +1,4 @@
-"""Who may ask the service, and what a browser is told to refuse."""
+"""Who may ask the service, and what browsers must refuse."""
 
 from pathlib import Path
 

@@ -22,7 +22,7 @@ SOON = replace(LIMITS, request_seconds=0.05)
 
 @asynccontextmanager
 async def idle(port: int, count: int, sent: bytes = b"") -> AsyncIterator[list[socket.socket]]:
-    """So many connections that send no more than that."""
+    """This many connections that send no more than that."""
 
     def connect() -> list[socket.socket]:
         sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", port), LONGEST_WAIT_SECONDS)) for _ in range(count)]

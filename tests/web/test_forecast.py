@@ -76,7 +76,7 @@ def test_without_sizes_images_count_and_without_these_series() -> None:
 
 
 def test_a_disk_that_is_too_small() -> None:
-    """Full before everything is there; one that is large enough is told as such."""
+    """Full before everything is there; one that is large enough is reported as such."""
     status, _ = status_of_everything()
     library = replace(status.libraries[0], tally=HALF, free_bytes=26 * 10**9, min_free_bytes=10**9)
     samples = ((0.0, fetched(0)), (3600.0, fetched(1)))

@@ -1,4 +1,4 @@
-"""Wrong tokens are slowed down, and shut out nobody who has the right one."""
+"""Wrong tokens are slowed down, and no client that has the right one is shut out."""
 
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def test_one_network_has_one_count() -> None:
 
 
 def test_many_addresses_together_are_slowed_down_and_new_ones_are_not() -> None:
-    """A client that mistypes its token once is told so."""
+    """A client that mistypes its token once learns of it."""
     clock = FakeClock()
     wrong = WrongTokens(clock)
     for number in range(IN_TOTAL.burst):

@@ -221,7 +221,7 @@ def out() -> ToldService:
 
 
 def paused() -> ToldService:
-    """Paused while an archive is out: both are told."""
+    """Paused while an archive is out: the sentence has both."""
     service = out()
     service.status_now = replace(service.status_now, paused=True, libraries=(library(paused=True, tally=LIDC),))
     service.manifests_now = [replace(each, state=ManifestState.PAUSED) for each in service.manifests_now]

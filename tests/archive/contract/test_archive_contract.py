@@ -87,7 +87,7 @@ async def test_a_row_holds_what_the_catalogue_says(subject: Subject) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("needs", [StudyNeeds(), StudyNeeds(required=STUDY)], ids=["bare", "with studies"])
 async def test_an_archive_knows_what_it_never_tells(kind: str, needs: StudyNeeds) -> None:
-    """Whoever chooses by that gets nothing, and must be told. The archive itself knows everything of this series."""
+    """A choice by that finds nothing, and the user must learn why. The archive itself knows everything of this series."""
     async with open_subject(kind, needs) as subject:
         row = await row_of(subject, CT)
         untold = subject.archive.capabilities.absent_attributes
@@ -246,7 +246,7 @@ async def test_a_series_that_is_not_there_is_refused(subject: Subject, mode: Md5
 
 
 async def test_a_shared_cart_names_its_series(subject: Subject) -> None:
-    """A name that nobody knows names none; in 2013 there were no carts."""
+    """An unknown name finds no series; in 2013 there were no carts."""
     if Topic.SHARED_CART not in subject.table.queries:
         with pytest.raises(UnexpectedReplyError, match="no shared carts in generation bindaas"):
             await subject.archive.find_shared_cart("nbia-1")
@@ -276,7 +276,7 @@ async def test_an_image_that_is_not_there_is_a_fault(subject: Subject) -> None:
 
 
 async def test_hashes_are_those_of_the_images(subject: Subject) -> None:
-    """Of one image, and of a series: the sorted hashes hashed again; empty where there is none."""
+    """Of one image, and of a series: the sorted hashes hashed again; empty without any."""
     hashes = {name: md5(content, usedforsecurity=False).hexdigest() for name, content in subject.images[CT].items()}
     for name, digest in hashes.items():
         assert await subject.archive.find_image_md5(name) == (digest if subject.table.image_md5 else "")
@@ -294,7 +294,7 @@ async def test_a_size_can_be_asked_apart(subject: Subject) -> None:
 
 
 async def test_leaving_early_leaves_a_working_archive(subject: Subject) -> None:
-    """A body and a query that nobody reads to the end do not stand in the way of the next."""
+    """A body and a query that are not read to the end do not block the next one."""
     row = await row_of(subject, CT)
     for _ in range(20):
         async with subject.archive.open_series(row, Md5Mode.AUTO):

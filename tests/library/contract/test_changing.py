@@ -125,7 +125,7 @@ async def test_a_series_in_its_place_stays_there(subject: Subject) -> None:
 
 @pytest.mark.parametrize("layout", ["classic", "{modality}/{patient_id}"])
 async def test_a_series_moves_to_where_its_row_wants_it(subject: Subject) -> None:
-    """Foretold by a dry run, with its images; after a kill the move is told where it happened."""
+    """Foretold by a dry run, with its images; after a kill the store learns of the move where it happened."""
     folder, library = store(subject.library, SERIES), subject.library
     renamed = replace(SERIES, patient_id="renamed", study_instance_uid="1.2.3", series_instance_uid=UID)
     files = subject.files_in(folder)
@@ -160,7 +160,7 @@ async def test_what_is_in_the_way_keeps_a_series_where_it_is(subject: Subject) -
 
 @pytest.mark.parametrize("layout", ["{modality}/{patient_id}"])
 async def test_a_second_series_moves_beside_the_one_that_has_the_place(subject: Subject) -> None:
-    """Under a name that is nobody else's."""
+    """Under a name of its own."""
     first, second = store(subject.library, SERIES), store(subject.library, ELSEWHERE)
     beside = replace(SERIES, series_instance_uid=ELSEWHERE.series_instance_uid)
     (place,) = (await subject.library.maintenance.move([FolderMove(folder=second, series=beside)])).results

@@ -69,7 +69,7 @@ async def test_sizes_show_that_a_series_is_whole_and_content_that_it_is_proven(s
 
 
 async def test_images_are_hashed_in_the_order_of_their_names(subject: Subject) -> None:
-    """One that is not there is told among the others."""
+    """One that is missing is reported among the others."""
     folder = store(subject.library, SERIES)
     files = subject.files_in(folder)
     names = [*sorted(files, reverse=True), "lost.dcm"]

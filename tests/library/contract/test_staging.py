@@ -143,7 +143,7 @@ def test_whoever_is_put_beside_another_is_told_so(library: Library) -> None:
 
 
 def test_discard_is_harmless_after_commit_and_twice(library: Library) -> None:
-    """Whoever cleans up need not know how far it came."""
+    """A clean-up need not know how far the attempt came."""
     store(library, SERIES)
     staging = library.begin(OTHER)
     take(staging, ImageStarted("1-1.dcm"))
@@ -213,7 +213,7 @@ def test_what_is_doubted_is_not_kept_for_another_attempt(library: Library) -> No
 
 
 def test_an_image_of_another_series_is_refused(library: Library) -> None:
-    """Whoever asked for one series must not get another."""
+    """A request for one series must not bring another."""
     staging = library.begin(SERIES)
     with pytest.raises(WrongSeriesError, match=r"series 1\.3\.6\.1\.4\.1\.14519\.5\.2\.1\.1009"):
         take_all(staging, {"1-1.dcm": dicom_file(OTHER, 1)})
@@ -229,7 +229,7 @@ def test_an_image_that_comes_twice_is_refused(library: Library) -> None:
 
 
 def test_a_receipt_of_other_images_is_not_written(library: Library) -> None:
-    """A receipt tells the truth, or there is none."""
+    """A receipt is true, or does not exist."""
     staging = library.begin(SERIES)
     take_all(staging, members_of(SERIES))
     with pytest.raises(TciadError, match="other images"):

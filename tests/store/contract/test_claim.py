@@ -23,14 +23,14 @@ async def test_a_claim_tells_everything_a_worker_needs(store: Store) -> None:
 
 
 async def test_a_series_is_claimed_once(store: Store) -> None:
-    """While the lease holds nobody else gets it."""
+    """While the lease holds no other worker gets it."""
     await enqueue(store, "m", series(1))
     await claim(store)
     assert await claim(store, owner="w2", at=after(59)) == []
 
 
 async def test_what_a_clock_that_was_wrong_dated_is_due_at_once(store: Store) -> None:
-    """Nobody waits for years: no delay is that long, and no lease."""
+    """No wait lasts for years: no delay is that long, and no lease."""
     await enqueue(store, "m", series(1), series(2), series(3))
     delayed, dated, held = await claim(store, limit=3)
     await store.extend([held], 2 * LONGEST_DELAY.total_seconds())

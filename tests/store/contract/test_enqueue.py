@@ -51,7 +51,7 @@ async def test_new_series_become_pending(store: Store) -> None:
 
 
 async def test_every_attribute_of_a_series_is_kept(store: Store) -> None:
-    """What the catalogue told comes back as it was told, control characters included."""
+    """What the catalogue said comes back unchanged, control characters included."""
     await enqueue(store, "m", whole_series())
     assert (await stored(store)).series == whole_series()
 
@@ -405,6 +405,6 @@ async def test_update_series_takes_attributes_and_leaves_the_state(store: Store)
 
 
 async def test_update_series_does_not_add_one(store: Store) -> None:
-    """A series that nobody wants is not taken in."""
+    """A series that no manifest wants is not taken in."""
     await store.update_series(series(1))
     assert await states(store) == {}

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_what_lies_proven_in_the_library_is_restored(store: Store) -> None:
-    """Complete, wanted by nobody, with its own archive; a manifest that wants it later finds it complete."""
+    """Complete, wanted by no manifest, with its own archive; a manifest that wants it later finds it complete."""
     await store.restore([(receipt(series(1)), "a/1"), (receipt(series(2), archive="nlst"), "a/2")])
     assert await store.tally() == SeriesTally(complete=2, images=6, stored_bytes=6000, expected_images=6, expected_bytes=6000)
     assert await store.manifests() == []
@@ -25,7 +25,7 @@ async def test_what_lies_proven_in_the_library_is_restored(store: Store) -> None
 
 
 async def test_restore_brings_a_known_series_up_to_date(store: Store) -> None:
-    """Whatever was to be done about it, and whoever had it, is done."""
+    """Its plans and its claims are over."""
     await enqueue(store, "m", series(1))
     (held,) = await claim(store)
     await store.restore([(replace(receipt(series(1)), received_bytes=0), "elsewhere")])
@@ -51,7 +51,7 @@ async def test_series_that_were_moved_are_found_in_their_new_folders(store: Stor
 
 
 async def test_a_forgotten_manifest_leaves_its_series(store: Store) -> None:
-    """To those who want them too, or to nobody."""
+    """To the manifests that want them too, or to none."""
     await enqueue(store, "a", series(1), series(2))
     await enqueue(store, "b", series(2))
     await complete_all(store, "a")

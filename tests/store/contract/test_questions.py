@@ -113,7 +113,7 @@ async def test_find_gives_every_row_however_many_pages(store: Store) -> None:
 
 
 async def test_rows_may_change_while_they_are_read(store: Store) -> None:
-    """Whoever goes through the store may act on what it finds."""
+    """A caller that goes through the store may act on what it finds."""
     await enqueue(store, "m", *map(series, range(1200)))
     found = []
     async for row in store.find(state=SeriesState.PENDING):

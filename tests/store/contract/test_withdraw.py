@@ -91,7 +91,7 @@ async def test_withdrawing_is_of_one_manifest(store: Store) -> None:
 
 
 async def test_a_complete_series_keeps_its_folder_when_withdrawn(store: Store) -> None:
-    """Whoever quarantines or deletes it must find it."""
+    """A quarantine or deletion must find it."""
     await resolve_to(store, "m", 1)
     await complete_all(store)
     await store.withdraw_vanished("m", await resolve_to(store, "m"), START_AT)
@@ -126,7 +126,7 @@ async def test_a_withdrawn_series_may_lose_its_folder(store: Store) -> None:
 
 
 async def test_a_claimed_series_that_is_withdrawn_loses_its_claim(store: Store) -> None:
-    """Its worker is told when it comes back, and nobody claims it again."""
+    """Its worker learns of it when it comes back, and no worker claims it again."""
     await resolve_to(store, "m", 1)
     (held,) = await claim(store)
     await store.withdraw_vanished("m", await resolve_to(store, "m"), START_AT)
@@ -143,7 +143,7 @@ async def test_an_unknown_manifest_has_nothing_to_withdraw(store: Store) -> None
 
 
 async def test_a_manifest_that_changes_its_mind_withdraws_nothing(store: Store) -> None:
-    """What it no longer wants is no longer its own; what nobody wants and nobody has is forgotten."""
+    """What it no longer wants is no longer its own; what no manifest wants and no worker has is forgotten."""
     await resolve_to(store, "m", 1, 2, 3)
     await resolve_to(store, "other", 2)
     resolve = await resolve_to(store, "m", 3)
@@ -172,7 +172,7 @@ async def test_what_is_in_the_library_is_not_forgotten_with_the_wish(store: Stor
 
 
 async def test_forgetting_a_claimed_series_ends_its_claim(store: Store) -> None:
-    """Its worker is told when it comes back."""
+    """Its worker learns of it when it comes back."""
     await resolve_to(store, "m", 1)
     (held,) = await claim(store)
     await drop_wishes(store, "m", await resolve_to(store, "m"))

@@ -246,7 +246,7 @@ SELECT series.series_instance_uid
 FROM json_each(:series_instance_uids) AS named CROSS JOIN series ON series.series_instance_uid = named.value;
 
 -- restore_new --
--- By position, as in stage_incoming. Nobody wants a series that the store has not met, so no other table has to learn of it.
+-- By position, as in stage_incoming. No manifest wants a series that the store does not have, so no other table changes.
 INSERT INTO series (
     series_instance_uid, study_instance_uid, collection, patient_id, modality, body_part_examined, manufacturer,
     manufacturer_model_name, software_versions, series_number, series_description, protocol_name, study_description, study_id,
@@ -718,7 +718,7 @@ SET state = 'pending',
 WHERE series_instance_uid = :series_instance_uid AND state = 'complete';
 
 -- hold --
--- Taken from whoever has them: what lies proven in the library is complete, whatever was to be done about it.
+-- Taken from any other claim: a proven series in the library is complete, whatever was planned for it.
 UPDATE series
 SET state = 'claimed', owner = NULL, claim_id = :claim_id, attempts = 1, unended_attempts = 1, claimable_at = NULL
 WHERE series_instance_uid IN (SELECT value FROM json_each(:series_instance_uids));
@@ -728,7 +728,7 @@ WHERE series_instance_uid IN (SELECT value FROM json_each(:series_instance_uids)
 UPDATE series SET folder = :folder WHERE series_instance_uid = :series_instance_uid AND folder IS NOT NULL;
 
 -- forget_wishes --
--- What nobody wants any more stays: it may lie in the library.
+-- Series that no manifest wants stay: they may be in the library.
 DELETE FROM wanted WHERE manifest_key = (SELECT manifest_key FROM manifest WHERE name = :manifest);
 
 -- forget_former_wishes_of --
@@ -798,7 +798,7 @@ GROUP BY 1, 2
 ORDER BY series_count DESC, 1, 2;
 
 -- search_library --
--- A stretch of keys at a time, so that a search for what is rare keeps nobody else waiting.
+-- A stretch of keys at a time, so that a search for rare values delays no other call.
 SELECT *
 FROM series
 WHERE series_key > :after
